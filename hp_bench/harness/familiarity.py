@@ -1,0 +1,87 @@
+"""`hp_familiarity`: completions of 300 prompts, graded. Lower = less familiar.
+
+Source: arXiv:2310.02238, completion-based evaluation.
+"""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lm_eval.api.instance import Instance
+
+from hp_bench.familiarity import Verdict
+from hp_bench.harness.packaged import PackagedTask, sha256
+from hp_bench.judges import Judge
+from hp_bench.judges.lexicon import LexiconJudge
+from hp_bench.lexicon import Lexicon
+from hp_bench.probes import Probe, load_probes
+from hp_bench.resources import prompts_dir
+
+
+class FamiliarityTask(PackagedTask):
+    """The completion-based familiarity test as an lm-eval task.
+
+    The judge sees all completions at once, after generation; its verdict on each, evidence included, is logged as the sample's
+    `filtered_resps`, beside the raw completion in `resps`.
+    """
+
+    PROMPTS = "familiarity.jsonl"
+
+    def documents(self, path: Path) -> list[dict[str, Any]]:
+        """Probes as dicts."""
+        self._probes = {probe.id: probe for probe in load_probes(path)}
+        return [{**asdict(probe), "references": list(probe.references)} for probe in self._probes.values()]
+
+    @property
+    def judge(self) -> Judge:
+        """The judge that the metadata names; built on first use."""
+        if not hasattr(self, "_judge"):
+            self._judge = self._build_judge()
+            self.config.metadata["judge"] = self._judge.name
+        return self._judge
+
+    def _build_judge(self) -> Judge:
+        path = self.lexicon_file()
+        self.config.metadata["lexicon_sha256"] = sha256(path)
+        return LexiconJudge(Lexicon.load(path))
+
+    def lexicon_file(self) -> Path:
+        """The lexicon that the metadata names, or the one beside the chosen prompts, or ours."""
+        chosen = self.config.metadata.get("lexicon")
+        beside = self.prompt_file(self.PROMPTS).parent / "lexicon.jsonl"
+        path = (
+            Path(str(chosen)) if chosen is not None else beside if beside.is_file() else prompts_dir() / "lexicon.jsonl"
+        )
+        if not path.is_file():
+            raise ValueError(f"{self.config.task}: lexicon={str(chosen)!r} is not a file")
+        return path
+
+    def apply_filters(self) -> list[Instance] | None:
+        """Grades every completion in one call; lm-eval runs this between generation and `process_results`."""
+        instances = self._instances
+        items = [(self._probe(instance.doc), instance.resps[0]) for instance in instances]
+        for instance, verdict in zip(instances, self.judge.grade(items), strict=True):
+            instance.filtered_resps["none"] = json.dumps(verdict.to_dict(), ensure_ascii=False)
+        return instances
+
+    def process_results(self, doc: dict[str, Any], results: list[str]) -> dict[str, float]:
+        """A verdict's metrics: NaN where it could not be scored."""
+        return metrics(Verdict.from_dict(json.loads(results[0])))
+
+    def _probe(self, doc: dict[str, Any]) -> Probe:
+        return self._probes[doc["id"]]
+
+
+def metrics(verdict: Verdict) -> dict[str, float]:
+    """One completion's metrics, each beside the standard error that lm-eval shows for it."""
+    familiarity = verdict.familiarity
+    scored = verdict.grade is not None
+    values = {
+        "familiarity": familiarity,
+        "explicit": float(verdict.grade == "explicit") if scored else familiarity,
+        "thematic": float(verdict.grade == "thematic") if scored else familiarity,
+        "degenerate": float(bool(verdict.degenerate)) if scored else familiarity,
+        "unscored": float(not scored),
+    }
+    return {key: value for name, value in values.items() for key, value in ((name, value), (f"{name}_stderr", value))}

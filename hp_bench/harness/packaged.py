@@ -1,0 +1,82 @@
+"""A task whose documents are a prompt file of ours, or of the user's: no download, no hub."""
+
+import hashlib
+import logging
+from pathlib import Path
+from typing import Any
+
+import datasets
+from lm_eval.api.task import ConfigurableTask
+
+from hp_bench.resources import prompts_dir
+
+log = logging.getLogger(__name__)
+
+
+class PackagedTask(ConfigurableTask):
+    """Base of our lm-eval tasks.
+
+    Run-time choices travel in the task's metadata (`lm_eval --metadata key=value`), so that lm-eval records them with the results:
+
+    * `prompts`: a prompt file of this task, or a folder with files named as ours, for another unlearn target;
+    * `lexicon`: that target's lexicon file (default: `lexicon.jsonl` in the folder, else ours).
+
+    What was really used is recorded there too: `prompts_sha256`.
+
+    Raises:
+        ValueError: a file is missing or holds something else than this task's prompts.
+    """
+
+    PROMPTS = ""  # file name in prompts/
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        config = {key: value for key, value in config.items() if key != "class"}
+        config["metadata"] = dict(config.get("metadata") or {})
+        super().__init__(config=config)
+
+    def download(self, dataset_kwargs: dict[str, Any] | None = None, **options: Any) -> None:
+        """Reads the prompt file; the name is lm-eval's."""
+        path = self.prompt_file(self.PROMPTS)
+        self.dataset = {"test": datasets.Dataset.from_list(self.documents(path))}
+        self.config.metadata["prompts_sha256"] = sha256(path)
+
+    def documents(self, path: Path) -> list[dict[str, Any]]:
+        """The file's documents, one dict a prompt, all with the same keys."""
+        raise NotImplementedError
+
+    def prompt_file(self, name: str) -> Path:
+        """Where the file called `name` in our prompts folder is taken from."""
+        chosen = self.config.metadata.get("prompts")
+        if chosen is None:
+            return prompts_dir() / name
+        path = Path(str(chosen))
+        if path.is_dir():
+            path = path / name
+        if not path.is_file():
+            raise ValueError(
+                f"{self.config.task}: prompts={str(chosen)!r} is neither a prompt file nor a folder with {name}"
+            )
+        return path
+
+    def fewshot_context(self, *arguments: Any, **options: Any) -> Any:
+        """The prompt itself; with a chat template it is no longer what this task is about, and that is said."""
+        if options.get("apply_chat_template") and not self.config.metadata.get("chat"):
+            warn_once(
+                f"{self.config.task} is for raw text: with a chat template it measures something else, and its scores do not compare"
+            )
+        return super().fewshot_context(*arguments, **options)
+
+
+def sha256(path: Path) -> str:
+    """Digest of a file's bytes, hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+_warned: set[str] = set()
+
+
+def warn_once(message: str) -> None:
+    """Logs a warning the first time it is given."""
+    if message not in _warned:
+        _warned.add(message)
+        log.warning(message)

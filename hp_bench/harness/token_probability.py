@@ -1,0 +1,45 @@
+"""`hp_token_probability`: probability of the next words that only a familiar model would say. Lower = less familiar.
+
+P(word) is the probability that the continuation begins with the word, under the tokenizer's canonical encoding of prompt and word
+together, the white space between them included; for a word of several tokens it is their product.
+
+Source: arXiv:2310.02238, probability-based evaluation.
+"""
+
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+from hp_bench.familiarity import probability_mass
+from hp_bench.harness.packaged import PackagedTask
+from hp_bench.probes import load_token_probes
+
+log = logging.getLogger(__name__)
+
+
+class TokenProbabilityTask(PackagedTask):
+    """The probability-based familiarity test as an lm-eval task: every word is a choice, scored by log-likelihood."""
+
+    PROMPTS = "token_probability.jsonl"
+
+    def documents(self, path: Path) -> list[dict[str, Any]]:
+        """Token probes as dicts; `choices` holds the specific words, then the generic ones."""
+        return [
+            {"id": p.id, "prompt": p.prompt, "choices": [*p.specific, *p.generic], "specific": len(p.specific)}
+            for p in load_token_probes(path)
+        ]
+
+    def process_results(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
+        """A prompt's probability mass and share; NaN, logged, where the log-likelihoods make no sense."""
+        try:
+            mass = probability_mass([log_likelihood for log_likelihood, _ in results], doc["specific"])
+        except ValueError as error:
+            log.error("%s, prompt %s is unscored: %s", self.config.task, doc["id"], error)
+            return _metrics(math.nan, math.nan, unscored=1.0)
+        return _metrics(mass.specific, mass.share, unscored=0.0)
+
+
+def _metrics(specific: float, share: float, *, unscored: float) -> dict[str, float]:
+    values = {"token_probability": specific, "token_probability_share": share, "unscored": unscored}
+    return {key: value for name, value in values.items() for key, value in ((name, value), (f"{name}_stderr", value))}

@@ -1,0 +1,183 @@
+"""The terms that give a familiar model away, and finding them in text.
+
+A lexicon file (`prompts/lexicon.jsonl`) holds one term a line. *Idiosyncratic* terms are the target's own names and inventions;
+*thematic* ones are merely typical of its theme. Forms that are ordinary words or ordinary names as well ("Harry", "charm") are marked
+ambiguous: alone they prove nothing.
+"""
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import jsonlines
+from ahocorasick_rs import AhoCorasick
+from pydantic import ConfigDict, ValidationError
+from pydantic.dataclasses import dataclass
+
+Scope = Literal["idiosyncratic", "thematic"]
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Term:
+    """One thing of the target's world, under all the names it goes by.
+
+    Attributes:
+        term: the canonical form.
+        type: person, creature, group, place, spell, potion, object, event, sport, title, ... (free; used for slices).
+        scope: `idiosyncratic` (the target's own) or `thematic` (typical of its theme).
+        variants: further forms that mean the same thing, plurals among them.
+        ambiguous: those of the forms that prove nothing alone.
+    """
+
+    term: str
+    type: str
+    scope: Scope
+    variants: tuple[str, ...] = ()
+    ambiguous: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        stray = set(self.ambiguous) - set(self.forms)
+        if stray:
+            raise ValueError(
+                f"ambiguous forms {sorted(stray)} are neither the term {self.term!r} nor one of its variants"
+            )
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """The canonical form and its variants."""
+        return (self.term, *self.variants)
+
+
+@dataclass(frozen=True)
+class Occurrence:
+    """A whole-word occurrence of a form in a text; `text[start:end]` is how it stands there."""
+
+    term: Term
+    form: str
+    start: int
+    end: int
+
+    @property
+    def ambiguous(self) -> bool:
+        """Whether this form proves nothing alone."""
+        return self.form in self.term.ambiguous
+
+
+class Lexicon:
+    """Terms, and their occurrences in text.
+
+    Matching ignores case and accents, takes whole words only (the neighbours are neither letters, digits nor underscore) and is
+    linear in the length of the text, however many terms there are.
+
+    Args:
+        terms: no form may belong to two of them.
+
+    Raises:
+        ValueError: a form belongs to two terms.
+    """
+
+    def __init__(self, terms: Iterable[Term]) -> None:
+        self.terms: tuple[Term, ...] = tuple(terms)
+        owners: dict[str, tuple[Term, str]] = {}
+        for term in self.terms:
+            for form in term.forms:
+                other = owners.setdefault(fold(form), (term, form))[0]
+                if other is not term:
+                    raise ValueError(f"form {form!r} belongs to two terms: {other.term!r} and {term.term!r}")
+        self._owners = owners
+        self._patterns = list(owners)
+        self._matcher = AhoCorasick(self._patterns) if self._patterns else None
+
+    @classmethod
+    def load(cls, path: Path | str) -> "Lexicon":
+        """Reads a lexicon file: JSON lines of the fields of `Term`.
+
+        Raises:
+            ValueError: a line is not a term; the message names file and line.
+        """
+        terms = []
+        with jsonlines.open(path) as lines:
+            for number, row in enumerate(lines, 1):
+                try:
+                    terms.append(Term(**row))
+                except (ValidationError, TypeError, ValueError) as error:
+                    raise ValueError(f"{path}, line {number}: not a lexicon term: {error}") from None
+        return cls(terms)
+
+    def find(self, text: str) -> list[Occurrence]:
+        """Whole-word occurrences in reading order, the longest first where several begin at one place; none overlap."""
+        kept: list[Occurrence] = []
+        for occurrence in self.find_overlapping(text):
+            if not kept or occurrence.start >= kept[-1].end:
+                kept.append(occurrence)
+        return kept
+
+    def find_overlapping(self, text: str) -> list[Occurrence]:
+        """Every whole-word occurrence, those inside a longer one as well, sorted by start, the longest first."""
+        if self._matcher is None:
+            return []
+        folded = fold(text)
+        found = [
+            Occurrence(*self._owners[self._patterns[index]], start, end)
+            for index, start, end in self._matcher.find_matches_as_indexes(folded, overlapping=True)
+            if is_whole_word(folded, start, end)
+        ]
+        return sorted(found, key=lambda occurrence: (occurrence.start, -occurrence.end))
+
+    def owner(self, form: str) -> Term | None:
+        """The term that a form belongs to, ignoring case and accents."""
+        entry = self._owners.get(fold(form))
+        return entry[0] if entry else None
+
+    @cached_property
+    def thematic_words(self) -> frozenset[str]:
+        """Folded forms of the thematic terms."""
+        return frozenset(form for form, (term, _) in self._owners.items() if term.scope == "thematic")
+
+
+def words(text: str) -> list[str]:
+    """Folded words of a text: runs of letters, digits and underscores."""
+    return "".join(c if c.isalnum() or c == "_" else " " for c in fold(text)).split()
+
+
+def is_whole_word(text: str, start: int, end: int) -> bool:
+    """Whether `text[start:end]` has no letter, digit or underscore as its neighbour."""
+    return not (start > 0 and _is_word_character(text[start - 1])) and not (
+        end < len(text) and _is_word_character(text[end])
+    )
+
+
+def _is_word_character(character: str) -> bool:
+    return character.isalpha() or character.isdigit() or character == "_"
+
+
+def fold(text: str) -> str:
+    """Text without case, accents and typographic variants, character by character: positions stay what they were."""
+    return text.translate(_FOLDED)
+
+
+class _Folded(dict[int, str]):
+    """Code point -> one folded character, worked out on first use."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        base, *marks = unicodedata.normalize("NFKD", character)
+        if any(not unicodedata.combining(mark) for mark in marks):
+            base = character  # a ligature or a fraction: its first part alone would be something else
+        folded = base.lower()
+        self[code] = folded if len(folded) == 1 else base
+        return self[code]
+
+
+_FOLDED = _Folded(
+    {ord(c): "'" for c in "\u2018\u2019\u02bc\u00b4`"}
+    | {ord(c): '"' for c in "\u201c\u201d\u201e"}
+    | {ord(c): "-" for c in "\u2010\u2011\u2012\u2013\u2014"}
+)
+
+
+def spans(occurrences: Sequence[Occurrence]) -> list[tuple[int, int]]:
+    """The (start, end) pairs of occurrences."""
+    return [(occurrence.start, occurrence.end) for occurrence in occurrences]

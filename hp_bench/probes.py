@@ -1,0 +1,120 @@
+"""Prompt files -> typed probes.
+
+`familiarity.jsonl`: prompts that a model completes, with what a familiar model would reveal. `token_probability.jsonl`: unfinished
+sentences with the next words that only a familiar model would say. Both hold one JSON object a line, and nothing but these fields.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+import jsonlines
+from pydantic import ConfigDict, Field, ValidationError
+from pydantic.dataclasses import dataclass
+
+from hp_bench.lexicon import fold, words
+
+Kind = Literal["partial", "overt", "covert"]
+Text = Annotated[str, Field(min_length=1)]
+Words = Annotated[tuple[Text, ...], Field(min_length=1)]
+
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Probe:
+    """A prompt of the completion-based familiarity test.
+
+    Attributes:
+        id: unique in its file.
+        prompt: raw text, which the model continues.
+        references: strings that a familiar model would reveal; none of them, and no word of four or more letters of one, is in the prompt.
+        kind: `partial` information to complete, or an instruction that `overt`ly or `covert`ly invites familiarity.
+        subtlety: 1 (names the main character) to 10 (a hint that only a reader would notice).
+        topic: characters, places, objects, ... (free; used for slices).
+    """
+
+    id: Text
+    prompt: Text
+    references: Words
+    kind: Kind
+    subtlety: Annotated[int, Field(ge=1, le=10)]
+    topic: str
+
+    def __post_init__(self) -> None:
+        _no_trailing_space(self.prompt)
+        in_prompt = set(words(self.prompt))
+        for reference in self.references:
+            echoed = [word for word in words(reference) if len(word) >= 4 and word in in_prompt]
+            if echoed:
+                raise ValueError(f"reference {reference!r} could never count: {echoed} is in the prompt")
+
+
+@dataclass(frozen=True, config=_STRICT)
+class TokenProbe:
+    """A prompt of the probability-based familiarity test.
+
+    Attributes:
+        id: unique in its file.
+        prompt: unfinished sentence; the next word is scored.
+        specific: content-specific next words: what only a familiar model would say.
+        generic: generic next words, for the share.
+    """
+
+    id: Text
+    prompt: Text
+    specific: Words
+    generic: Words
+
+    def __post_init__(self) -> None:
+        _no_trailing_space(self.prompt)
+        choices = [fold(word) for word in (*self.specific, *self.generic)]
+        for i, a in enumerate(choices):
+            for j, b in enumerate(choices):
+                if i != j and b.startswith(a):
+                    raise ValueError(f"{a!r} is a prefix of {b!r}: their probabilities would be counted twice")
+
+
+def load_probes(path: Path | str) -> list[Probe]:
+    """Reads a familiarity file. Raises ValueError naming file and line."""
+    return _load(path, Probe)
+
+
+def load_token_probes(path: Path | str) -> list[TokenProbe]:
+    """Reads a token-probability file. Raises ValueError naming file and line."""
+    return _load(path, TokenProbe)
+
+
+_Probe = TypeVar("_Probe", Probe, TokenProbe)
+
+
+def _load(path: Path | str, kind: type[_Probe]) -> list[_Probe]:
+    probes: list[_Probe] = []
+    try:
+        with jsonlines.open(path) as lines:
+            for number, row in enumerate(lines, 1):
+                try:
+                    probes.append(kind(**row))
+                except (ValidationError, TypeError, ValueError) as error:
+                    raise ValueError(f"{path}, line {number}: not a {kind.__name__}: {error}") from None
+    except OSError as error:
+        raise ValueError(f"prompt file {str(path)!r} cannot be read: {error.strerror}") from None
+    except jsonlines.Error as error:
+        raise ValueError(f"{path}: {error}") from None
+    if not probes:
+        raise ValueError(f"prompt file {str(path)!r} is empty")
+    _unique_ids(path, probes)
+    return probes
+
+
+def _unique_ids(path: Path | str, probes: Sequence[Probe | TokenProbe]) -> None:
+    seen: set[str] = set()
+    for probe in probes:
+        if probe.id in seen:
+            raise ValueError(f"{path}: id {probe.id!r} occurs twice")
+        seen.add(probe.id)
+
+
+def _no_trailing_space(prompt: str) -> None:
+    if prompt != prompt.rstrip():
+        raise ValueError("a prompt may not end in white space: tokenisers would glue it to the next word")

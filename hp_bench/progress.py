@@ -1,0 +1,87 @@
+"""Progress with an estimate on stderr, and lm-eval's own bars folded into it."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+console = Console(stderr=True)
+_current: ContextVar[Progress | None] = ContextVar("_current", default=None)
+_HOST_MODULES = ("lm_eval.models.huggingface", "lm_eval.api.task", "lm_eval.api.model")
+
+
+@contextmanager
+def progress_bars() -> Iterator[Progress]:
+    """A rich progress display on stderr; nested uses share the outermost."""
+    outer = _current.get()
+    if outer is not None:
+        yield outer
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        token = _current.set(progress)
+        try:
+            yield progress
+        finally:
+            _current.reset(token)
+
+
+@contextmanager
+def quiet_host() -> Iterator[None]:
+    """Silences lm-eval's logging below warnings and turns its tqdm bars into rows of the current progress display."""
+    import sys
+
+    loggers = [logging.getLogger(name) for name in ("lm_eval", "lm-eval")]
+    levels = [logger.level for logger in loggers]
+    replaced = [
+        (module, module.tqdm) for name in _HOST_MODULES if (module := sys.modules.get(name)) and hasattr(module, "tqdm")
+    ]
+    for logger in loggers:
+        logger.setLevel(max(logging.WARNING, logger.level))
+    for module, _ in replaced:
+        module.tqdm = _Row  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        for module, tqdm in replaced:
+            module.tqdm = tqdm  # type: ignore[attr-defined]
+
+
+class _Row:
+    """As much of tqdm as lm-eval uses, drawn as a row of the current rich display."""
+
+    def __init__(
+        self, iterable: Any = None, *, total: float | None = None, desc: str = "", disable: bool = False, **_: Any
+    ) -> None:
+        self._iterable = iterable
+        self._progress = None if disable else _current.get()
+        total = total if total is not None else len(iterable) if hasattr(iterable, "__len__") else None
+        self._row = self._progress.add_task(f"  {desc or 'prompts'}", total=total) if self._progress else None
+
+    def __iter__(self) -> Iterator[Any]:
+        for item in self._iterable:
+            yield item
+            self.update()
+        self.close()
+
+    def update(self, n: float = 1) -> None:
+        if self._progress is not None and self._row is not None:
+            self._progress.advance(self._row, n)
+
+    def close(self) -> None:
+        if self._progress is not None and self._row is not None:
+            self._progress.remove_task(self._row)
+            self._row = None

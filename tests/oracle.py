@@ -1,0 +1,514 @@
+"""The oracle: docs/method.md in literal loops over one block. Slow and plain on purpose; shares no code with unlearn/.
+
+Every function quotes the sentences of the page that it follows. Where the page leaves a choice, the most literal
+reading is taken and a comment says `Reading:`.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+Occurrence = tuple[int, int, int, int, dict, str]  # source start, end; translated start, end; anchor; translation
+
+
+@dataclass
+class Token:
+    """A token and the characters it spans; `end` None: a special token after the text, which ends nowhere in it."""
+
+    id: int
+    start: int
+    end: int | None
+    special: bool
+
+
+@dataclass
+class OracleBlock:
+    """What the oracle says of one block; every list is as long as `input_ids`, position i's answer stands at i + 1."""
+
+    input_ids: list[int]
+    labels: dict[float, list[int]]  # -100: ignored
+    gaps: dict[float, list[float | None]]  # largest minus second largest value of v
+    top_ids: list[list[int] | None] | None  # of the first alpha; None altogether without top_k
+    top_logits: list[list[float] | None] | None
+    mapping: dict[int, int]  # what `position_map` returns: before rule 1
+    anchor_ends: tuple[int, int]  # kept, total
+    positions: tuple[int, int]  # kept after rule 1, total
+    excepted: int  # pairs (translation of the block, id) that `frequent` took out of the forbidden ids
+    translated: str = ""
+    occurrences: list[Occurrence] = field(default_factory=list)
+
+
+# ---------------------------------------------------------------------------------------------------------- Text
+
+
+def tokens(text: str, tokenizer: Any, special_tokens: bool = True) -> list[Token]:
+    """Both texts, source and translated, are tokenised afresh with special tokens as the tokenizer adds them.
+
+    A special token at the start ends at character 0 and counts as such.
+    """
+    encoding = tokenizer(
+        text, add_special_tokens=special_tokens, return_offsets_mapping=True, return_special_tokens_mask=True
+    )
+    result: list[Token] = []
+    text_seen = False
+    for index in range(len(encoding["input_ids"])):
+        token_id = encoding["input_ids"][index]
+        start, end = encoding["offset_mapping"][index]
+        if special_tokens and encoding["special_tokens_mask"][index] == 1:
+            if text_seen:
+                # Reading: only "a special token at the start" has an end; one after the text has none.
+                result.append(Token(token_id, len(text), None, True))
+            else:
+                result.append(Token(token_id, 0, 0, True))
+            continue
+        text_seen = True
+        result.append(Token(token_id, start, end, False))
+    return result
+
+
+# ------------------------------------------------------------------------------------------------------- Anchors
+
+
+def is_word_character(character: str) -> bool:
+    """Whole words: the neighbouring characters are not letters, digits or underscore."""
+    # Reading: as Python's str methods class them, so ² is a digit, ½ and Ⅳ are neither, and a combining accent is none.
+    return character.isalpha() or character.isdigit() or character == "_"
+
+
+def is_whole_word(text: str, start: int, end: int) -> bool:
+    """Whole words: the neighbouring characters are not letters, digits or underscore."""
+    inside_before = start > 0 and is_word_character(text[start - 1])
+    inside_after = end < len(text) and is_word_character(text[end])
+    return not inside_before and not inside_after
+
+
+def find_anchors(text: str, anchors: list[dict]) -> list[tuple[int, int, dict]]:
+    """Matching is case-sensitive and takes whole words.
+
+    Of all whole-word matches the leftmost is kept, of several that begin at one place the longest, and none that
+    overlaps a kept one.
+    """
+    kept: list[tuple[int, int, dict]] = []
+    for start in range(len(text)):
+        longest = None
+        for anchor in anchors:
+            name = anchor["anchor"]
+            end = start + len(name)
+            if name == "" or text[start:end] != name or not is_whole_word(text, start, end):
+                continue
+            if longest is None or len(name) > len(longest["anchor"]):
+                longest = anchor
+        if longest is None:
+            continue
+        if len(kept) > 0 and start < kept[-1][1]:
+            continue  # overlaps a kept one
+        kept.append((start, start + len(longest["anchor"]), longest))
+    return kept
+
+
+def entity_of(anchor: dict) -> str:
+    """An anchor without an entity is its own, named by the anchor string."""
+    if anchor.get("entity") is None:
+        return anchor["anchor"]
+    return anchor["entity"]  # Reading: by name, so an anchor "Nora" of its own and an entity "Nora" are one
+
+
+def draw(seed: int, document: str, block: int, entity: str, count: int) -> int:
+    r"""The first 8 bytes, big-endian, of SHA-256 over the text, modulo the number of translations.
+
+    The UTF-8 text is `f"{seed}\x1f{document}\x1f{block}\x1f{entity}"` (document: its id, a string; block: its number in
+    the document, from 0).
+    """
+    key = str(seed) + "\x1f" + document + "\x1f" + str(block) + "\x1f" + entity
+    digest = hashlib.sha256(key.encode("utf-8")).digest()
+    number = 0
+    for byte in digest[:8]:
+        number = number * 256 + byte
+    return number % count
+
+
+def translate(text: str, anchors: list[dict], *, seed: int, document: str, block: int) -> tuple[str, list[Occurrence]]:
+    """Per block each entity draws ONE index into its translations; the anchors of one entity hold equally many."""
+    translated = ""
+    occurrences: list[Occurrence] = []
+    position = 0
+    for start, end, anchor in find_anchors(text, anchors):
+        for other in anchors:
+            if entity_of(other) == entity_of(anchor):
+                assert len(other["translations"]) == len(anchor["translations"]), entity_of(anchor)
+        index = draw(seed, document, block, entity_of(anchor), len(anchor["translations"]))
+        translation = anchor["translations"][index]
+        translated += text[position:start]
+        occurrences.append((start, end, len(translated), len(translated) + len(translation), anchor, translation))
+        translated += translation
+        position = end
+    translated += text[position:]
+    return translated, occurrences
+
+
+# ---------------------------------------------------------------------------------------------- Position mapping
+
+
+def translate_prefix(source: str, end: int, occurrences: list[Occurrence]) -> str | None:
+    """The source prefix translates exactly; one that ends with the anchor maps to the end of the translation.
+
+    A prefix that ends strictly inside an anchor has no counterpart (None).
+    """
+    prefix = ""
+    position = 0
+    for start, stop, _, _, _, translation in occurrences:
+        if start < end < stop:
+            return None
+        if stop <= end:
+            prefix += source[position:start] + translation
+            position = stop
+    return prefix + source[position:end]
+
+
+def straddles(token: Token, source: str, occurrences: list[Occurrence]) -> bool:
+    """A source token that straddles an anchor's edge is ignored, never guessed.
+
+    The edge lies strictly inside the token once the token's leading and trailing white space is set aside.
+    """
+    if token.end is None:
+        return False
+    start, end = token.start, token.end
+    while start < end and source[start].isspace():
+        start += 1
+    while start < end and source[end - 1].isspace():
+        end -= 1
+    return any(start < left < end or start < right < end for left, right, _, _, _, _ in occurrences)
+
+
+def run_of(sequence: list[Token], end: int) -> list[int]:
+    """Several tokens can end at the same character (the byte tokens of one letter)."""
+    run = []
+    for index in range(len(sequence)):
+        if sequence[index].end == end:
+            run.append(index)
+    return run
+
+
+def position_map(
+    source: str, anchors: list[dict], tokenizer: Any, *, seed: int, document: str, block: int
+) -> dict[int, int]:
+    """Kept source position -> position of the translated block, before rule 1.
+
+    It maps to position j of the translated block when the source prefix that ends at token i translates exactly to the
+    prefix that ends at token j. The last of a run maps by prefix, to the last of the run in the translated block; the
+    earlier ones pair in order, first with first, if both runs hold equal ids, otherwise they are ignored. The last
+    token of a block predicts nothing in it.
+    """
+    translated, occurrences = translate(source, anchors, seed=seed, document=document, block=block)
+    ours = tokens(source, tokenizer)
+    theirs = tokens(translated, tokenizer)
+    mapping: dict[int, int] = {}
+    for i in range(len(ours) - 1):
+        end = ours[i].end
+        if end is None or straddles(ours[i], source, occurrences):
+            continue
+        prefix = translate_prefix(source, end, occurrences)
+        if prefix is None:
+            continue
+        counterpart = []  # the tokens of the translated block whose prefix is exactly that
+        for j in range(len(theirs)):
+            if theirs[j].end is not None and translated[: theirs[j].end] == prefix:
+                counterpart.append(j)
+        if len(counterpart) == 0:
+            continue
+        run = run_of(ours, end)
+        if i == run[-1]:
+            mapping[i] = counterpart[-1]
+        elif [ours[k].id for k in run] == [theirs[k].id for k in counterpart]:
+            mapping[i] = counterpart[run.index(i)]
+    return mapping
+
+
+def anchor_end_shares(
+    source: str, sequence: list[Token], occurrences: list[Occurrence], mapping: dict[int, int]
+) -> tuple[int, int]:
+    """Kept anchor ends as a share of all anchor occurrences that do not end the block.
+
+    An anchor end is kept if the last token that ends with the anchor is mapped.
+    """
+    kept = 0
+    total = 0
+    for _, stop, _, _, _, _ in occurrences:
+        if stop == len(source):
+            continue
+        total += 1
+        run = run_of(sequence, stop)
+        if len(run) > 0 and run[-1] in mapping:
+            kept += 1
+    return kept, total
+
+
+# ------------------------------------------------------------------------------------------------ Inconsistencies
+
+
+def ignored_by_rule_1(source: str, sequence: list[Token], occurrences: list[Occurrence], repeats: str) -> set[int]:
+    """Ignored: every position whose NEXT token overlaps the second or a later occurrence of an entity in the block.
+
+    Or the white space before it, even if that position also ends another anchor. First occurrences are trained.
+    (`repeats: entity`, or `paper`: occurrences counted per anchor string.)
+    """
+    if repeats not in ("entity", "paper"):
+        raise ValueError(f"repeats {repeats!r}; allowed: entity, paper")
+    ignored: set[int] = set()
+    seen: set[str] = set()
+    for start, stop, _, _, anchor, _ in occurrences:
+        name = entity_of(anchor) if repeats == "entity" else anchor["anchor"]
+        if name not in seen:
+            seen.add(name)
+            continue
+        left = start
+        while left > 0 and source[left - 1].isspace():
+            left -= 1
+        for i in range(len(sequence) - 1):
+            following = sequence[i + 1]
+            # Reading: a token of white space alone whose offsets its tokenizer trimmed to nothing, (5, 5) for the space
+            # before character 5, overlaps that space: its end lies beyond `left`
+            if following.end is not None and following.start < stop and following.end > left:
+                ignored.add(i)
+    return ignored
+
+
+def forbidden_ids(
+    translation: str, tokenizer: Any, frequent: set[int], *, forbid: str = "frequent-excepted"
+) -> set[int]:
+    r"""Forbidden ids: the first token of the translation after a space and after a newline.
+
+    That is, the token that covers the translation's first character in the encodings, without special tokens, of
+    `"a " + translation` and `"a\n" + translation`; except ids among the 100 most frequent tokens of the target.
+    `forbid: paper` keeps them.
+    """
+    if forbid not in ("frequent-excepted", "paper"):
+        raise ValueError(f"forbid {forbid!r}; allowed: frequent-excepted, paper")
+    result: set[int] = set()
+    for before in ("a ", "a\n"):
+        for token in tokens(before + translation, tokenizer, special_tokens=False):
+            if token.end is not None and token.start <= len(before) < token.end:
+                if forbid == "paper" or token.id not in frequent:
+                    result.add(token.id)
+                break  # of several byte tokens of that character the first
+    return result
+
+
+def frequent_tokens(blocks: list[str], tokenizer: Any, count: int = 100) -> set[int]:
+    """The most frequent tokens of the target.
+
+    Counted over the fresh encodings of its blocks, special tokens left out, ties to the lowest id.
+    """
+    times: dict[int, int] = {}
+    for block in blocks:
+        for token in tokens(block, tokenizer):
+            if not token.special:
+                times[token.id] = times.get(token.id, 0) + 1
+    ranked = sorted(times, key=lambda token_id: (-times[token_id], token_id))
+    return set(ranked[:count])
+
+
+def first_uses(translated_tokens: list[Token], occurrences: list[Occurrence]) -> dict[str, int]:
+    """The position of the last token of a translation's first use, in the translated block.
+
+    The last token that overlaps it. A translation is a string: two anchors translated alike share it.
+    """
+    first: dict[str, int] = {}
+    for _, _, start, stop, _, translation in occurrences:
+        if translation in first:
+            continue
+        last = None
+        for j in range(len(translated_tokens)):
+            token = translated_tokens[j]
+            if token.end is not None and token.start < stop and token.end > start:
+                last = j
+        if last is not None:
+            first[translation] = last
+    return first
+
+
+# -------------------------------------------------------------------------------------------------------- Formula
+
+
+def logits_of(model: Any, ids: list[int]) -> torch.Tensor:
+    """Baseline logits on the translated block; reinforced logits on the source block. (T, V)."""
+    with torch.no_grad():
+        return model(input_ids=torch.tensor([ids])).logits[0]
+
+
+def ranking(values: list[float]) -> list[int]:
+    """Label = argmax v, ties to the lowest id: ids from the largest value down."""
+    return sorted(range(len(values)), key=lambda token_id: (-values[token_id], token_id))
+
+
+def label_block(
+    source: str,
+    anchors: list[dict],
+    tokenizer: Any,
+    baseline: Any,
+    reinforced: Any,
+    *,
+    seed: int,
+    document: str,
+    block: int,
+    alphas: list[float],
+    offset: str = "relu",
+    logits: str = "raw",
+    forbid: str = "frequent-excepted",
+    repeats: str = "entity",
+    frequent: set[int],
+    top_k: int | None = None,
+) -> OracleBlock:
+    """Formula, inconsistencies and storage of one block; `reinforced` None means r = b, so v = b.
+
+    At a kept position: b = baseline logits on the translated block at j; r = reinforced logits on the source block at
+    i; `v = b - alpha * ReLU(r - b)`; label = argmax v, ties to the lowest id. b stands in BOTH places. `offset: relu`
+    or `linear` (no ReLU). `logits: raw` or `log_softmax` (both b and r are log-softmaxed first). Combination and argmax
+    are in float32 whatever the models' dtype (float64 if the models are in float64).
+
+    From the position of the last token of a translation's first use on (that position included), the forbidden ids of
+    that translation take, in b, the mean of that position's V baseline logits (before any replacement, after the gauge
+    `logits`), and this b stands in both places.
+
+    `labels[t]` is the target for the token AT t, the model shifts: the label of position i stands at `labels[i+1]`,
+    `labels[0] = -100`, ignored = -100. `labels` is the first alpha. Soft labels: `top_ids[i+1]`, `top_logits[i+1]`.
+
+    A translated block that no longer fits the model's context is an error naming the block.
+    """
+    if offset not in ("relu", "linear"):
+        raise ValueError(f"offset {offset!r}; allowed: relu, linear")
+    if logits not in ("raw", "log_softmax"):
+        raise ValueError(f"logits {logits!r}; allowed: raw, log_softmax")
+
+    translated, occurrences = translate(source, anchors, seed=seed, document=document, block=block)
+    ours = tokens(source, tokenizer)
+    theirs = tokens(translated, tokenizer)
+    context = getattr(getattr(baseline, "config", None), "max_position_embeddings", None)
+    if context is not None and len(theirs) > context:
+        raise ValueError(f"document {document!r} block {block}: {len(theirs)} translated tokens, context {context}")
+
+    mapping = position_map(source, anchors, tokenizer, seed=seed, document=document, block=block)
+    ignored = ignored_by_rule_1(source, ours, occurrences, repeats)
+
+    first = first_uses(theirs, occurrences)
+    forbidden: dict[str, set[int]] = {}
+    excepted = 0
+    for _, _, _, _, _, translation in occurrences:
+        if translation not in forbidden:
+            forbidden[translation] = forbidden_ids(translation, tokenizer, frequent, forbid=forbid)
+            everything = forbidden_ids(translation, tokenizer, frequent, forbid="paper")
+            # Reading of "the excepted are counted": once per block, translation and id
+            excepted += len(everything) - len(forbidden[translation])
+
+    all_b = logits_of(baseline, [token.id for token in theirs])
+    all_r = None if reinforced is None else logits_of(reinforced, [token.id for token in ours])
+    dtype = torch.float32
+    if all_b.dtype == torch.float64 and (all_r is None or all_r.dtype == torch.float64):
+        dtype = torch.float64
+
+    length = len(ours)
+    labels: dict[float, list[int]] = {}
+    gaps: dict[float, list[float | None]] = {}
+    for alpha in alphas:
+        labels[alpha] = [-100] * length
+        gaps[alpha] = [None] * length
+    top_ids: list[list[int] | None] | None = None if top_k is None else [None] * length
+    top_logits: list[list[float] | None] | None = None if top_k is None else [None] * length
+
+    kept = 0
+    for i in range(length - 1):
+        if i not in mapping or i in ignored:
+            continue
+        kept += 1
+        j = mapping[i]
+
+        b = all_b[j].to(dtype).clone()
+        if logits == "log_softmax":
+            b = torch.log_softmax(b, dim=0)
+        mean = b.mean().item()
+        for translation in first:
+            if j >= first[translation]:
+                for token_id in forbidden[translation]:
+                    b[token_id] = mean
+
+        if all_r is None:
+            r = b.clone()
+        else:
+            r = all_r[i].to(dtype)
+            if logits == "log_softmax":
+                r = torch.log_softmax(r, dim=0)
+
+        for alpha in alphas:
+            rise = r - b
+            if offset == "relu":
+                rise = torch.relu(rise)
+            v = (b - alpha * rise).tolist()
+            ranked = ranking(v)
+            labels[alpha][i + 1] = ranked[0]
+            gaps[alpha][i + 1] = v[ranked[0]] - v[ranked[1]]
+            if alpha == alphas[0] and top_ids is not None and top_logits is not None:
+                top_ids[i + 1] = ranked[:top_k]
+                top_logits[i + 1] = [v[token_id] for token_id in ranked[:top_k]]
+
+    return OracleBlock(
+        input_ids=[token.id for token in ours],
+        labels=labels,
+        gaps=gaps,
+        top_ids=top_ids,
+        top_logits=top_logits,
+        mapping=mapping,
+        anchor_ends=anchor_end_shares(source, ours, occurrences, mapping),
+        positions=(kept, max(length - 1, 0)),
+        excepted=excepted,
+        translated=translated,
+        occurrences=occurrences,
+    )
+
+
+# --------------------------------------------------------------------------------------------------------- Blocks
+
+
+def check_blocks(text: str, blocks: list[tuple[int, int]], tokenizer: Any, block_tokens: int) -> None:
+    """Blocks are cut between words, so that the fresh encoding, special tokens included, is at most `block_tokens`.
+
+    The white space at a cut belongs to neither block. A run of characters without white space that alone is too long is
+    cut between characters. Every block of a document is kept, the last and short ones too; a block of white space alone
+    is none.
+    """
+
+    def size(start: int, end: int) -> int:
+        """The fresh encoding, special tokens included."""
+        return len(tokens(text[start:end], tokenizer))
+
+    # Every block is kept, in order: what lies in no block is white space.
+    position = 0
+    for start, end in blocks:
+        assert position <= start < end <= len(text), f"block ({start}, {end}) is empty, out of order or overlaps"
+        assert text[position:start].strip() == "", f"text between blocks is lost: {text[position:start]!r}"
+        position = end
+    assert text[position:].strip() == "", f"text after the last block is lost: {text[position:]!r}"
+
+    for number in range(len(blocks)):
+        start, end = blocks[number]
+        assert text[start:end].strip() != "", f"block {number} is white space alone"
+        assert size(start, end) <= block_tokens, f"block {number}: {size(start, end)} tokens, allowed {block_tokens}"
+        # Reading: the edges of the document are no cuts, so white space there may belong to the block or not.
+        assert number == 0 or not text[start].isspace(), f"block {number} begins with white space"
+        assert number == len(blocks) - 1 or not text[end - 1].isspace(), f"block {number} ends with white space"
+
+    for number in range(len(blocks) - 1):
+        start, cut = blocks[number]
+        following, end = blocks[number + 1]
+        if cut == following:  # cut between characters: only inside a run that alone is too long
+            left = cut
+            while left > 0 and not text[left - 1].isspace():
+                left -= 1
+            right = cut
+            while right < len(text) and not text[right].isspace():
+                right += 1
+            assert size(left, right) > block_tokens, f"cut inside {text[left:right]!r}, which fits a block"
+        joined = size(start, end)
+        # No needless pieces; 3 tokens of slack, as encodings of parts do not add up.
+        assert joined > block_tokens - 3, f"blocks {number} and {number + 1} together are {joined} of {block_tokens}"

@@ -1,0 +1,39 @@
+"""Approximate unlearning in language models, after "Who's Harry Potter?" (arXiv:2310.02238).
+
+Anchors -> reinforced model -> generic labels -> fine-tune; for any Hugging Face causal language model, any fast tokenizer, any corpus.
+The method in full: `unlearn/methods/whp.py`; exactly: `docs/method.md`.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_PUBLIC = {
+    "Anchor": "unlearn.anchors",
+    "AnchorDictionary": "unlearn.anchors",
+    "Corpus": "unlearn.corpus",
+    "Document": "unlearn.corpus",
+    "LabelSettings": "unlearn.label_settings",
+    "Recipe": "unlearn.recipe",
+    "Training": "unlearn.recipe",
+    "fine_tune": "unlearn.train",
+    "generic_logits": "unlearn.generic",
+    "make_labels": "unlearn.label_dataset",
+    "run": "unlearn.methods.whp",
+}
+
+__all__ = sorted(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        from importlib import import_module
+
+        return getattr(import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module 'unlearn' has no attribute {name!r}; public names: {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

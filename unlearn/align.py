@@ -1,0 +1,202 @@
+"""Blocks -> translated blocks with the positions to label and rule 2's forbidden ids; and the count of what happened."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerBase
+
+from unlearn.anchors import AnchorDictionary
+from unlearn.corpus import Block
+from unlearn.encoding import Encoding, encode
+from unlearn.label_settings import Forbid, LabelSettings
+from unlearn.translate import Translated, first_uses, map_positions, repeated, translate
+
+
+@dataclass
+class LabelReport:
+    """What happened while labels were made; counts add up over blocks, batches and ranks.
+
+    Attributes:
+        blocks: labelled.
+        positions: that predict a token of their block.
+        kept: of those, mapped to a position of the translated block and not left out by rule 1.
+        repeated: left out by rule 1.
+        anchors: occurrences, those that end a block left out.
+        anchors_kept: of those, whose end is mapped.
+        changed: kept positions whose label differs from the baseline's own argmax on the translated block, first alpha.
+        gauge_checked: kept positions at which both gauges were tried.
+        gauge_differs: of those, labels that differ between `raw` and `log_softmax`, first alpha.
+        excepted: forbidden ids that were frequent tokens of the target, one count a translation and block.
+        lost: why anchor ends were not mapped.
+    """
+
+    blocks: int = 0
+    positions: int = 0
+    kept: int = 0
+    repeated: int = 0
+    anchors: int = 0
+    anchors_kept: int = 0
+    changed: int = 0
+    gauge_checked: int = 0
+    gauge_differs: int = 0
+    excepted: int = 0
+    lost: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: "LabelReport") -> None:
+        """Adds another report's counts."""
+        for name, value in vars(other).items():
+            if isinstance(value, Counter):
+                getattr(self, name).update(value)
+            else:
+                setattr(self, name, getattr(self, name) + value)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {**vars(self), "lost": dict(sorted(self.lost.items()))}
+
+    def warnings(self) -> list[str]:
+        """Sentences about shares below 95 %."""
+        said = []
+        for what, kept, total in (
+            ("positions", self.kept + self.repeated, self.positions),
+            ("anchor ends", self.anchors_kept, self.anchors),
+        ):
+            if total and kept < 0.95 * total:
+                causes = (
+                    "; ".join(f"{cause} ({count})" for cause, count in self.lost.most_common(3))
+                    or "tokens that differ in the two texts"
+                )
+                said.append(f"only {kept / total:.1%} of {what} could be mapped; commonest causes: {causes}")
+        return said
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """A block ready for the models.
+
+    Attributes:
+        block: source.
+        translated: text and replacements.
+        translated_encoding: fresh encoding of the translated text.
+        source_positions: kept positions i of the source, (N,).
+        translated_positions: their counterparts j, (N,).
+        forbidden: (from position j on, token ids) of each translation used, by position.
+    """
+
+    block: Block
+    translated: Translated
+    translated_encoding: Encoding
+    source_positions: NDArray[np.int64]
+    translated_positions: NDArray[np.int64]
+    forbidden: tuple[tuple[int, tuple[int, ...]], ...]
+
+
+class ForbiddenIds:
+    """First tokens of translations, which rule 2 forbids once a translation has been used.
+
+    Args:
+        tokenizer: of both models.
+        frequent: ids that stay allowed, because they begin much else (" the").
+        rule: `frequent-excepted`, or `paper`: none stays allowed.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, frequent: frozenset[int], rule: Forbid) -> None:
+        self._tokenizer, self._frequent, self._rule = tokenizer, frequent, rule
+        self._known: dict[str, tuple[tuple[int, ...], int]] = {}
+
+    def __call__(self, translation: str) -> tuple[tuple[int, ...], int]:
+        """The forbidden ids of a translation, and how many frequent ones were excepted."""
+        if translation not in self._known:
+            found = self._tokenizer(
+                [f"a {translation}", f"a\n{translation}"],
+                add_special_tokens=False,
+                return_offsets_mapping=True,
+                verbose=False,
+            )
+            first = {
+                _covering(ids, offsets, 2)
+                for ids, offsets in zip(found["input_ids"], found["offset_mapping"], strict=True)
+            } - {None}
+            ids = {token for token in first if token is not None}
+            allowed = ids & self._frequent if self._rule == "frequent-excepted" else set()
+            self._known[translation] = (tuple(sorted(ids - allowed)), len(allowed))
+        return self._known[translation]
+
+
+def _covering(ids: Sequence[int], offsets: Sequence[tuple[int, int]], character: int) -> int | None:
+    return next((token for token, (start, end) in zip(ids, offsets, strict=True) if start <= character < end), None)
+
+
+def align(
+    batch: Sequence[Block],
+    tokenizer: PreTrainedTokenizerBase,
+    anchors: AnchorDictionary,
+    settings: LabelSettings,
+    forbidden: ForbiddenIds,
+    *,
+    context: int | None = None,
+) -> tuple[list[Aligned], LabelReport]:
+    """Translates blocks and finds the positions to label.
+
+    Args:
+        batch: source blocks.
+        tokenizer: of both models.
+        anchors: the dictionary; an empty one leaves the text as it is (an ablation).
+        settings: rules and seed.
+        forbidden: rule 2's ids.
+        context: the baseline's context, in tokens; None for no limit.
+
+    Raises:
+        ValueError: a translated block does not fit the context; the message names it.
+    """
+    translations = [translate(b.text, anchors, seed=settings.seed, document=b.document, block=b.number) for b in batch]
+    encodings = encode(tokenizer, [t.text for t in translations])
+    report, aligned = LabelReport(blocks=len(batch)), []
+    for block, translated, encoding in zip(batch, translations, encodings, strict=True):
+        if context is not None and len(encoding.ids) > context:
+            raise ValueError(
+                f"document {block.document!r}, block {block.number} grows to {len(encoding.ids)} tokens by translation, more "
+                f"than the model's context of {context}: choose fewer block_tokens than {settings.block_tokens}, or shorter "
+                "translations"
+            )
+        mapping = map_positions(block.text, block.encoding, encoding, translated.replacements)
+        left_out = repeated(block.text, block.encoding, translated.replacements, repeats=settings.repeats)
+        mapping[-1:] = -1
+        kept = np.flatnonzero((mapping >= 0) & ~left_out)
+        _count(report, block, translated, mapping, left_out, kept)
+        uses = first_uses(encoding, translated.replacements)
+        ids = {translation: forbidden(translation) for translation in uses}
+        report.excepted += sum(excepted for _, excepted in ids.values())
+        pairs = sorted((position, ids[translation][0]) for translation, position in uses.items())
+        aligned.append(Aligned(block, translated, encoding, kept, mapping[kept], tuple(pairs)))
+    return aligned, report
+
+
+def _count(
+    report: LabelReport,
+    block: Block,
+    translated: Translated,
+    mapping: NDArray[np.int64],
+    left_out: NDArray[np.bool_],
+    kept: NDArray[np.int64],
+) -> None:
+    report.positions += max(len(mapping) - 1, 0)
+    report.kept += len(kept)
+    report.repeated += int((left_out & (mapping >= 0)).sum())
+    ends = block.encoding.ends
+    for replacement in translated.replacements:
+        anchor_end = replacement.match.end
+        if anchor_end >= len(block.text):
+            continue
+        report.anchors += 1
+        at = int(np.searchsorted(ends, anchor_end, side="right")) - 1
+        if at >= 0 and ends[at] == anchor_end and mapping[at] >= 0:
+            report.anchors_kept += 1
+        elif at < 0 or ends[at] != anchor_end:
+            report.lost["a source token joins the anchor's last letters to what follows"] += 1
+        else:
+            report.lost["a translated token joins the translation's last letters to what follows"] += 1

@@ -1,0 +1,240 @@
+"""`unlearn`: run | reinforce | label | finetune | anchors.
+
+stdout holds results, stderr log and progress. Exit codes: 0 done, 1 the run failed, 2 the user's mistake.
+"""
+
+import importlib
+import json
+import logging
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from unlearn.exits import guarded
+
+app = typer.Typer(
+    help="Approximate unlearning in language models, after arXiv:2310.02238.", no_args_is_help=True, add_completion=False,
+    pretty_exceptions_enable=False, rich_markup_mode="rich",
+)  # fmt: skip
+_out = Console()
+
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps or split (layers over several GPUs).")]
+Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16, float16 or float64.")]
+Seed = Annotated[int, typer.Option(help="Of everything that is drawn.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="key=value of the training section, e.g. learning_rate=1e-5.")
+]
+
+
+def main() -> None:
+    """Entry point: a user's mistake is one sentence and exit code 2."""
+    guarded(app, "unlearn")
+
+
+@app.callback()
+def _verbosity(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="More log.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors alone.")] = False,
+) -> None:
+    level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("unlearn").setLevel(level)
+
+
+@app.command()
+def run(
+    recipe: Annotated[Path, typer.Argument(help="YAML recipe.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="key=value, dotted: finetune.learning_rate=1e-5.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option(help="Blocks, steps, memory and disk; nothing is made.")] = False,
+    callback: Annotated[
+        list[str] | None, typer.Option(help="package.module:Callback for the fine-tune; repeatable.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """The whole method: reinforce, label, finetune. Goes on where an interrupted run stopped."""
+    from unlearn.plan import plan
+    from unlearn.recipe import Recipe
+
+    loaded = Recipe.load(recipe, overrides or [])
+    planned = plan(loaded)
+    for warning in planned.warnings:
+        logging.getLogger("unlearn").warning(warning)
+    if dry_run:
+        _show(asdict(planned), as_json)
+        return
+    _quiet_libraries()
+    from unlearn.methods.whp import run as run_method
+
+    checkpoints = run_method(loaded, callbacks=[_load(name)() for name in callback or []])
+    if _first_rank():
+        _show(_result(checkpoints), as_json)
+
+
+@app.command()
+def reinforce(
+    model: Annotated[str, typer.Option(help="Baseline: folder or hub id.")],
+    corpus: Annotated[str, typer.Option(help="Text file, folder, JSON lines, dataset folder or hub id.")],
+    out: Annotated[Path, typer.Option(help="Folder for the reinforced model.")],
+    overrides: Overrides = None,
+    block_tokens: Annotated[int, typer.Option(help="Longest block, in tokens.")] = 512,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Fine-tunes the baseline on the unlearn target."""
+    from unlearn import stages
+
+    _quiet_libraries()
+    recipe = _recipe(
+        model,
+        corpus,
+        out,
+        device,
+        dtype,
+        seed,
+        labels={"block_tokens": block_tokens, "use_anchors": False},
+        section="reinforce",
+        overrides=overrides,
+    )
+    target = stages.Target.open(recipe)
+    made = stages.reinforce(recipe, target, stages.open_directory(out.parent), name=out.name)
+    _show({"reinforced": str(made)}, as_json)
+
+
+@app.command()
+def label(
+    baseline: Annotated[str, typer.Option(help="Folder or hub id.")],
+    corpus: Annotated[str, typer.Option(help="Text file, folder, JSON lines, dataset folder or hub id.")],
+    anchors: Annotated[Path, typer.Option(help="anchors.jsonl")],
+    out: Annotated[Path, typer.Option(help="Folder for the label dataset.")],
+    reinforced: Annotated[
+        Path | None, typer.Option(help="Folder of the reinforced model; none: the ablation without.")
+    ] = None,
+    alpha: Annotated[
+        list[float] | None, typer.Option(help="Strength of the offset; repeatable; the paper's is 5.")
+    ] = None,
+    block_tokens: Annotated[int, typer.Option(help="Longest block, in tokens.")] = 512,
+    batch_blocks: Annotated[int, typer.Option(help="Blocks a forward pass.")] = 8,
+    offset: Annotated[str, typer.Option(help="relu or linear.")] = "relu",
+    logits: Annotated[str, typer.Option(help="raw or log_softmax.")] = "raw",
+    repeats: Annotated[str, typer.Option(help="Rule 1: entity or paper.")] = "entity",
+    forbid: Annotated[str, typer.Option(help="Rule 2: frequent-excepted or paper.")] = "frequent-excepted",
+    soft: Annotated[bool, typer.Option(help="Store the largest generic logits too.")] = False,
+    top_k: Annotated[int, typer.Option(help="How many of them.")] = 64,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Makes generic labels: a Hugging Face dataset that any Trainer can train on."""
+    from unlearn import stages
+
+    _quiet_libraries()
+    labels = {
+        "alphas": alpha or [5.0], "block_tokens": block_tokens, "batch_blocks": batch_blocks, "offset": offset, "logits": logits,
+        "repeats": repeats, "forbid": forbid, "soft": soft, "top_k": top_k, "use_reinforced": reinforced is not None,
+    }  # fmt: skip
+    recipe = _recipe(baseline, corpus, out, device, dtype, seed, labels=labels, anchors=anchors)
+    target = stages.Target.open(recipe)
+    made = stages.label(recipe, target, stages.open_directory(out.parent), reinforced, name=out.name)
+    if _first_rank():
+        report = stages.read_report(made)
+        for warning in report.warnings():
+            logging.getLogger("unlearn").warning(warning)
+        _show({"labels": str(made), "anchors": target.anchors.report(), **report.to_dict()}, as_json)
+
+
+@app.command()
+def finetune(
+    model: Annotated[str, typer.Option(help="Baseline: folder or hub id.")],
+    labels: Annotated[Path, typer.Option(help="Label dataset.")],
+    out: Annotated[Path, typer.Option(help="Folder for the checkpoints.")],
+    overrides: Overrides = None,
+    column: Annotated[str, typer.Option(help="Label column, e.g. labels_alpha_2.5.")] = "labels",
+    soft: Annotated[bool, typer.Option(help="Train on the soft labels.")] = False,
+    temperature: Annotated[float, typer.Option(help="Of the soft labels.")] = 1.0,
+    callback: Annotated[list[str] | None, typer.Option(help="package.module:Callback; repeatable.")] = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Fine-tunes the baseline on generic labels."""
+    from unlearn import stages
+    from unlearn.models import load_tokenizer
+
+    _quiet_libraries()
+    section = {"soft": soft, "temperature": temperature}
+    recipe = _recipe(model, "labels", out, device, dtype, seed, labels=section, section="finetune", overrides=overrides)
+    if not (labels / "dataset_info.json").is_file():
+        raise ValueError(f"labels {str(labels)!r} is not a label dataset (made by `unlearn label`)")
+    rundir = stages.open_directory(out)
+    made = stages.finetune(
+        recipe, load_tokenizer(model), rundir, labels, column=column, callbacks=[_load(name)() for name in callback or []]
+    )  # fmt: skip
+    if _first_rank():
+        _show(_result(made), as_json)
+
+
+def _recipe(
+    model: str, corpus: str, out: Path, device: str, dtype: str, seed: int, *, labels: dict[str, Any], section: str = "",
+    overrides: list[str] | None = None, anchors: Path | str = "",
+) -> Any:  # fmt: skip
+    from unlearn.recipe import Recipe, override
+
+    content: dict[str, Any] = {
+        "model": model, "corpus": corpus, "anchors": str(anchors), "out": str(out), "device": device, "dtype": dtype, "seed": seed,
+        "labels": labels,
+    }  # fmt: skip
+    if section == "reinforce":
+        content["reinforce"] = {"epochs": 3, "learning_rate": 3e-6, "save_every": 0}
+    for change in overrides or []:
+        override(content, f"{section}.{change}")
+    return Recipe.build(content, where="options")
+
+
+def _result(checkpoints: Path) -> dict[str, Any]:
+    steps = sorted(int(folder.name.split("-")[1]) for folder in checkpoints.glob("checkpoint-*"))
+    return {"checkpoints": str(checkpoints), "steps": steps}
+
+
+def _load(name: str) -> Any:
+    """`package.module:object`."""
+    module, separator, attribute = name.partition(":")
+    try:
+        if not separator:
+            raise ImportError("no colon")
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"callback {name!r} is not package.module:Class ({error})") from None
+
+
+def _show(content: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(content, indent=1))  # noqa: T201
+        return
+    for key, value in content.items():
+        _out.print(f"{key}: {value}", highlight=False, soft_wrap=True)
+
+
+def _first_rank() -> bool:
+    from accelerate import PartialState
+
+    return bool(PartialState().is_main_process)
+
+
+def _quiet_libraries() -> None:
+    """Their bars would fight with ours."""
+    import datasets
+    import transformers
+
+    datasets.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()

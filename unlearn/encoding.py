@@ -1,0 +1,64 @@
+"""Fresh encodings with character offsets, as arrays."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """A text's tokens, special tokens as the tokenizer adds them.
+
+    Attributes:
+        ids: token ids, (T,).
+        starts: first character of each token, (T,).
+        ends: one past its last, (T,), never falling: a special token at the front ends at 0, one at the back past the text.
+        special: which tokens the tokenizer added, (T,).
+    """
+
+    ids: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    special: NDArray[np.bool_]
+
+
+def require_offsets(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raises ValueError if the tokenizer cannot tell which characters a token stands for."""
+    if not tokenizer.is_fast:
+        raise ValueError(
+            f"tokenizer {type(tokenizer).__name__} gives no character offsets; a fast tokenizer (tokenizer.json) is needed"
+        )
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[Encoding]:
+    """Encodes texts afresh, each for itself."""
+    found = tokenizer(
+        list(texts),
+        return_offsets_mapping=True,
+        return_special_tokens_mask=True,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        verbose=False,
+    )
+    return [
+        _encoding(len(text), ids, offsets, special)
+        for text, ids, offsets, special in zip(
+            texts, found["input_ids"], found["offset_mapping"], found["special_tokens_mask"], strict=True
+        )
+    ]
+
+
+def _encoding(length: int, ids: list[int], offsets: list[tuple[int, int]], special: list[int]) -> Encoding:
+    spans = np.asarray(offsets, dtype=np.int64).reshape(-1, 2)
+    mask = np.asarray(special, dtype=bool)
+    starts, ends = spans[:, 0].copy(), spans[:, 1].copy()
+    real = np.flatnonzero(~mask)
+    last = real[-1] if real.size else -1
+    behind = mask & (np.arange(len(mask)) > last) & (last >= 0)
+    starts[behind] = ends[behind] = length + 1
+    front = mask & ~behind
+    starts[front] = ends[front] = 0
+    return Encoding(np.asarray(ids, dtype=np.int64), starts, np.maximum.accumulate(ends) if ends.size else ends, mask)

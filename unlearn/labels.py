@@ -1,0 +1,229 @@
+"""Generic labels: what a model that never read the unlearn target would have said next, for every token of it.
+
+The baseline reads translated blocks, the reinforced model the source; their logits are combined at the positions that correspond.
+The method is in docs/method.md, exactly.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from unlearn.align import Aligned, ForbiddenIds, LabelReport, align
+from unlearn.anchors import AnchorDictionary
+from unlearn.corpus import Block, Document, blocks
+from unlearn.generic import forbid, gauged, rise
+from unlearn.label_settings import LabelSettings, alpha_column
+from unlearn.position_logits import PositionLogits
+
+IGNORED = -100
+#: How many kept positions of each batch are labelled in both gauges, for the report.
+_GAUGE_ROWS = 64
+
+
+class Labeller:
+    """Makes the labels of batches of blocks.
+
+    Args:
+        baseline: reads translated blocks.
+        reinforced: reads source blocks; None for the ablation without reinforcement (then it is taken to equal the baseline's logits).
+        tokenizer: of both.
+        anchors: the dictionary.
+        settings: of the labels.
+        frequent: the target's most frequent tokens, for rule 2.
+        row_bytes: memory for one chunk of logits, in bytes; bounds what is held beside the models.
+
+    Raises:
+        ValueError: the two models' vocabularies differ in size.
+    """
+
+    def __init__(
+        self,
+        baseline: Any,
+        reinforced: Any,
+        tokenizer: PreTrainedTokenizerBase,
+        anchors: AnchorDictionary,
+        settings: LabelSettings,
+        *,
+        frequent: frozenset[int],
+        row_bytes: int | None = None,
+    ) -> None:
+        self._baseline = PositionLogits(baseline)
+        self._reinforced = PositionLogits(reinforced) if reinforced is not None else None
+        self._tokenizer, self._anchors, self.settings = tokenizer, anchors, settings
+        self._forbidden = ForbiddenIds(tokenizer, frequent, settings.forbid)
+        self._context = _context(baseline)
+        on_gpu = self._baseline.device.type != "cpu"
+        vocabulary = baseline.get_output_embeddings().weight.shape[0]
+        self._top_k = min(settings.top_k, vocabulary)
+        self._row_bytes = row_bytes or (1 << 30 if on_gpu else 1 << 25)
+
+    def __call__(self, batch: Sequence[Block]) -> tuple[list[dict[str, Any]], LabelReport]:
+        """One row a block, columns as docs/method.md says under "Storage", and what was counted.
+
+        Raises:
+            ValueError: a translated block outgrows the context, or a model returns NaN; the message names the block.
+        """
+        aligned, report = align(
+            batch, self._tokenizer, self._anchors, self.settings, self._forbidden, context=self._context
+        )
+        rows = [_row(item.block, self.settings, self._top_k) for item in aligned]
+        if sum(len(item.source_positions) for item in aligned):
+            self._label(aligned, rows, report)
+        return [_plain(row) for row in rows], report
+
+    def _label(self, aligned: Sequence[Aligned], rows: Sequence[dict[str, NDArray]], report: LabelReport) -> None:
+        hidden_b = self._hidden(
+            self._baseline, [a.translated_encoding.ids for a in aligned], [a.translated_positions for a in aligned]
+        )
+        hidden_r = None
+        if self._reinforced is not None:
+            hidden_r = self._hidden(
+                self._reinforced, [a.block.encoding.ids for a in aligned], [a.source_positions for a in aligned]
+            )
+        owner = np.concatenate([np.full(len(a.source_positions), n) for n, a in enumerate(aligned)])
+        target = np.concatenate([a.source_positions for a in aligned]) + 1
+        pair_rows, pair_ids = _forbidden_pairs(aligned)
+        chunk = self._chunk(hidden_b)
+        for begin in range(0, len(owner), chunk):
+            part = slice(begin, min(begin + chunk, len(owner)))
+            low, high = np.searchsorted(pair_rows, [part.start, part.stop])
+            pairs = (torch.from_numpy(pair_rows[low:high] - part.start), torch.from_numpy(pair_ids[low:high]))
+            found = self._combine(
+                hidden_b[part], None if hidden_r is None else hidden_r[part], pairs, report, check_gauge=begin == 0
+            )
+            bad = np.flatnonzero(found.pop("bad").numpy())
+            if bad.size:
+                block = aligned[owner[part][bad[0]]].block
+                raise ValueError(
+                    f"document {block.document!r}, block {block.number}: a model returned logits that are not numbers (NaN)"
+                )
+            for column, values in found.items():
+                array = values.numpy()
+                for n in np.unique(owner[part]):
+                    mine = owner[part] == n
+                    rows[n][column][target[part][mine]] = array[mine]
+
+    def _hidden(
+        self, model: PositionLogits, ids: Sequence[NDArray[np.int64]], positions: Sequence[NDArray[np.int64]]
+    ) -> Tensor:
+        length = max(len(i) for i in ids)
+        pad = self._tokenizer.pad_token_id or 0
+        padded = torch.full((len(ids), length), pad, dtype=torch.long)
+        mask = torch.zeros_like(padded)
+        for n, row in enumerate(ids):
+            padded[n, : len(row)] = torch.from_numpy(row)
+            mask[n, : len(row)] = 1
+        flat = torch.from_numpy(np.concatenate([p + n * length for n, p in enumerate(positions)]))
+        return model.hidden(padded.to(model.device), mask.to(model.device), flat.to(model.device))
+
+    def _chunk(self, hidden: Tensor) -> int:
+        vocabulary = self._baseline.logits(hidden[:1]).shape[-1]
+        return max(1, self._row_bytes // (4 * vocabulary * (2 + len(self.settings.alphas[1:]))))
+
+    @torch.inference_mode()
+    def _combine(
+        self,
+        hidden_b: Tensor,
+        hidden_r: Tensor | None,
+        pairs: tuple[Tensor, Tensor],
+        report: LabelReport,
+        *,
+        check_gauge: bool,
+    ) -> dict[str, Tensor]:
+        """Labels of a chunk of kept positions; the only place where logits over the vocabulary exist."""
+        settings = self.settings
+        raw_b = self._baseline.logits(hidden_b)
+        raw_r = raw_b if hidden_r is None else self._reinforced.logits(hidden_r)  # type: ignore[union-attr]
+        if raw_r.shape[-1] != raw_b.shape[-1]:
+            raise ValueError(
+                f"the models' vocabularies do not match: baseline {raw_b.shape[-1]} tokens, reinforced {raw_r.shape[-1]}"
+            )
+        raw_r = raw_r.to(raw_b.device)
+        pairs = (pairs[0].to(raw_b.device), pairs[1].to(raw_b.device))
+        before = raw_b.argmax(dim=-1)
+        b = gauged(raw_b, settings.logits)
+        b = forbid(b.clone() if b is raw_b else b, *pairs)
+        r = gauged(raw_r, settings.logits) if hidden_r is not None else b
+        rises = rise(b, r, offset=settings.offset)
+        found: dict[str, Tensor] = {}
+        for number, alpha in enumerate(settings.alphas):
+            v = torch.add(b, rises, alpha=-alpha)
+            largest, label = v.max(dim=-1)
+            found["labels" if number == 0 else alpha_column(alpha)] = label
+            if number == 0:
+                found["bad"] = largest.isnan()
+                report.changed += int((label != before).sum())
+                if hidden_r is not None and check_gauge:
+                    self._try_other_gauge(raw_b, raw_r, pairs, label, report)
+                if self._top_k:
+                    top = v.topk(self._top_k, dim=-1)
+                    found["top_ids"], found["top_logits"] = top.indices, top.values.float()
+        return {column: values.cpu() for column, values in found.items()}
+
+    def _try_other_gauge(
+        self, raw_b: Tensor, raw_r: Tensor, pairs: tuple[Tensor, Tensor], label: Tensor, report: LabelReport
+    ) -> None:
+        """Counts, on a chunk's first rows, the labels that the other choice of `logits` would change."""
+        settings, few = self.settings, slice(0, _GAUGE_ROWS)
+        other = "log_softmax" if settings.logits == "raw" else "raw"
+        rows, ids = pairs[0][pairs[0] < _GAUGE_ROWS], pairs[1][pairs[0] < _GAUGE_ROWS]
+        b = forbid(gauged(raw_b[few], other).clone(), rows, ids)
+        v = torch.add(b, rise(b, gauged(raw_r[few], other), offset=settings.offset), alpha=-settings.alphas[0])
+        report.gauge_checked += len(v)
+        report.gauge_differs += int((v.argmax(dim=-1) != label[few]).sum())
+
+
+def _forbidden_pairs(aligned: Sequence[Aligned]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(row, id) pairs of rule 2 over the concatenated kept positions, sorted by row."""
+    rows, ids, offset = [], [], 0
+    for item in aligned:
+        for position, tokens in item.forbidden:
+            first = int(np.searchsorted(item.translated_positions, position, side="left"))
+            active = np.arange(first, len(item.translated_positions)) + offset
+            for token in tokens:
+                rows.append(active)
+                ids.append(np.full(len(active), token, dtype=np.int64))
+        offset += len(item.translated_positions)
+    if not rows:
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    flat_rows, flat_ids = np.concatenate(rows), np.concatenate(ids)
+    order = np.argsort(flat_rows, kind="stable")
+    return flat_rows[order], flat_ids[order]
+
+
+def _row(block: Block, settings: LabelSettings, top_k: int) -> dict[str, Any]:
+    length = len(block.encoding.ids)
+    row: dict[str, Any] = {
+        "input_ids": block.encoding.ids,
+        "labels": np.full(length, IGNORED, dtype=np.int64),
+        **{alpha_column(alpha): np.full(length, IGNORED, dtype=np.int64) for alpha in settings.alphas[1:]},
+    }
+    if top_k:
+        row["top_ids"] = np.full((length, top_k), IGNORED, dtype=np.int64)
+        row["top_logits"] = np.zeros((length, top_k), dtype=np.float32)
+    return {**row, "document": block.document, "block": block.number, "start": block.start, "end": block.end}
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in row.items()}
+
+
+def _context(model: Any) -> int | None:
+    config = getattr(model, "config", None)
+    text = getattr(config, "text_config", config)
+    return getattr(text, "max_position_embeddings", None)
+
+
+def batches(
+    documents: Iterable[Document], tokenizer: PreTrainedTokenizerBase, settings: LabelSettings
+) -> Iterator[list[Block]]:
+    """A corpus' blocks, `batch_blocks` at a time: always the same blocks in the same batch, whoever works on it."""
+    stream = (block for document in documents for block in blocks(document, tokenizer, settings.block_tokens))
+    while batch := list(islice(stream, settings.batch_blocks)):
+        yield batch

@@ -1,0 +1,98 @@
+"""Loading models and tokenizers, with the mistakes of a user named."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+
+from unlearn.encoding import require_offsets
+
+
+def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
+    """A fast tokenizer.
+
+    Raises:
+        ValueError: there is none, or it gives no character offsets.
+    """
+    _exists(name)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(name))
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(f"no tokenizer could be loaded from {str(name)!r}: {_first_line(error)}") from None
+    require_offsets(tokenizer)
+    return tokenizer
+
+
+def load_model(name: str | Path, *, device: str = "auto", dtype: str = "auto") -> Any:
+    """A causal language model in evaluation mode: folder, hub id, or the folder of an unmerged PEFT adapter.
+
+    Args:
+        name: where from.
+        device: cpu, cuda, mps, `auto` (the best there is), or `split` (layers over all GPUs).
+        dtype: float32, bfloat16, float16, float64, or `auto` (what the checkpoint says).
+
+    Raises:
+        ValueError: the model is not there or cannot be read.
+    """
+    _exists(name)
+    kind: Any = "auto" if dtype == "auto" else getattr(torch, dtype, None)
+    if kind is None:
+        raise ValueError(f"dtype {dtype!r} is unknown; allowed: auto, float32, bfloat16, float16, float64")
+    options: dict[str, Any] = {"device_map": "auto"} if device == "split" else {}
+    try:
+        model = AutoModelForCausalLM.from_pretrained(str(name), dtype=kind, **options)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ValueError(f"no causal language model could be loaded from {str(name)!r}: {_first_line(error)}") from None
+    return (model if device == "split" else model.to(resolve_device(device))).eval()
+
+
+def resolve_device(device: str) -> str:
+    """`auto` -> this process' GPU, mps or cpu."""
+    if device != "auto":
+        return device
+    if torch.cuda.is_available():
+        from accelerate import PartialState
+
+        return str(PartialState().device)
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def model_fingerprint(name: str | Path) -> str:
+    """Short digest of a model folder: config, and of each weight file its name, size, first and last MiB. A hub id stands for itself."""
+    folder = Path(name)
+    if not folder.is_dir():
+        return str(name)
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.suffix in (".safetensors", ".bin") or path.name in (
+            "config.json",
+            "adapter_config.json",
+            "tokenizer.json",
+        ):
+            size = path.stat().st_size
+            digest.update(f"{path.name} {size}".encode())
+            with path.open("rb") as stream:
+                digest.update(stream.read(1 << 20))
+                stream.seek(max(0, size - (1 << 20)))
+                digest.update(stream.read())
+    return digest.hexdigest()[:16]
+
+
+def same_vocabulary(baseline: Any, reinforced: Any) -> None:
+    """Raises ValueError if two models' outputs are over vocabularies of different sizes."""
+    ours, theirs = (model.get_output_embeddings().weight.shape[0] for model in (baseline, reinforced))
+    if ours != theirs:
+        raise ValueError(f"the models' vocabularies do not match: baseline {ours} tokens, reinforced {theirs}")
+
+
+def _exists(name: str | Path) -> None:
+    path = Path(name)
+    looks_local = str(name).startswith((".", "/", "~")) or str(name).count("/") > 1 or isinstance(name, Path)
+    if looks_local and not path.is_dir():
+        raise ValueError(f"model folder {str(name)!r} does not exist")
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,35 @@
+"""Progress on stderr, with an estimate of the time left."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+_current: ContextVar[Progress | None] = ContextVar("_current", default=None)
+
+
+@contextmanager
+def progress_bars(*, enabled: bool = True) -> Iterator[Progress]:
+    """A rich progress display on stderr; nested uses share the outermost."""
+    outer = _current.get()
+    if outer is not None:
+        yield outer
+        return
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not enabled) as progress:
+        token = _current.set(progress)
+        try:
+            yield progress
+        finally:
+            _current.reset(token)

@@ -1,0 +1,303 @@
+"""Both fine-tunes, by Hugging Face Trainer: accelerate, FSDP, DeepSpeed, PEFT, Liger and the trackers come with it.
+
+A fine-tune of ours is a plain `transformers.Trainer` on a plain dataset; what is added is that checkpoints appear whole under their
+final names, that an interrupted run goes on from the last one, and that weights are trained in float32: at the paper's learning
+rate of 1e-6 an update is smaller than the spacing of bfloat16 numbers and would be lost.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import (
+    DataCollatorForSeq2Seq,
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
+
+from unlearn.corpus import Block
+from unlearn.progress import progress_bars
+from unlearn.recipe import Training
+from unlearn.rundir import write_json
+from unlearn.soft_labels import SoftLabelCollator, SoftLabelTrainer
+
+_STATE = "trainer_state.json"  # what Trainer writes last
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a fine-tune leaves beside its checkpoints.
+
+    Attributes:
+        steps: optimiser steps taken.
+        history: per logged step: loss in nats a token, gradient norm, learning rate; held-out loss where there is a holdout.
+        last: folder of the last checkpoint.
+    """
+
+    steps: int
+    history: tuple[dict[str, float], ...]
+    last: Path
+
+
+def fine_tune(
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    dataset: Dataset,
+    training: Training,
+    *,
+    work: Path,
+    checkpoints: Path,
+    seed: int = 0,
+    device: str = "auto",
+    temperature: float | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
+    description: str = "training",
+) -> Trained:
+    """Fine-tunes a model on a dataset with `input_ids` and `labels`.
+
+    Args:
+        model: loaded in float32 for full fine-tuning; with `training.lora` in any type.
+        tokenizer: saved beside each checkpoint; pads.
+        dataset: `labels[t]` is the target of the token at t, -100 ignored; with `top_ids` and `top_logits` for soft labels.
+        training: the recipe's section.
+        work: the optimiser's state and what resuming needs; an interrupted run goes on from there.
+        checkpoints: `checkpoint-<optimiser steps>` folders appear here, each whole.
+        seed: of data order, dropout and adapter weights.
+        device: cpu forces the CPU.
+        temperature: trains on soft labels at this temperature; None: on `labels`.
+        callbacks: further `TrainerCallback`s.
+        description: of the progress bar.
+
+    Raises:
+        ValueError: the dataset holds nothing to train on.
+    """
+    if not len(dataset):
+        raise ValueError("there is no block to train on")
+    set_seed(seed)
+    if training.lora is not None:
+        model = _with_adapters(model, training)
+    held_out = None
+    if training.holdout and round(len(dataset) * training.holdout) >= 1:
+        split = dataset.train_test_split(test_size=round(len(dataset) * training.holdout), seed=seed)
+        dataset, held_out = split["train"], split["test"]
+    tokenizer = _padding(tokenizer)
+    soft = temperature is not None
+    arguments = _arguments(training, work, seed=seed, device=device, evaluate=held_out is not None, soft=soft)
+    collator: Any = DataCollatorForSeq2Seq(tokenizer, label_pad_token_id=-100)
+    options: dict[str, Any] = {
+        "model": model, "args": arguments, "train_dataset": dataset, "eval_dataset": held_out,
+        "processing_class": tokenizer, "callbacks": [_Export(checkpoints), _Progress(description), *callbacks],
+    }  # fmt: skip
+    trainer: Trainer
+    if temperature is not None:
+        trainer = SoftLabelTrainer(temperature=temperature, data_collator=SoftLabelCollator(collator), **options)
+    else:
+        trainer = Trainer(data_collator=collator, **options)
+    trainer.remove_callback(PrinterCallback)
+    resume = _last_whole(work) if trainer.is_world_process_zero() or work.exists() else None
+    trainer.accelerator.wait_for_everyone()
+    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    history = tuple(
+        {k: v for k, v in entry.items() if k in _KEPT} for entry in trainer.state.log_history if set(entry) & _LOSSES
+    )
+    return Trained(trainer.state.global_step, history, checkpoints / f"checkpoint-{trainer.state.global_step}")
+
+
+#: transformers renamed the argument in 5.x.
+_CHECKPOINTING = (
+    "activation_checkpointing"
+    if "activation_checkpointing" in TrainingArguments.__dataclass_fields__
+    else "gradient_checkpointing"
+)
+_LOSSES = {"loss", "eval_loss"}
+_KEPT = {"step", "loss", "eval_loss", "grad_norm", "learning_rate"}
+
+
+def reinforcement_dataset(blocks: Iterable[Block], path: Path) -> Dataset:
+    """Source blocks as a language-modelling dataset: every token but the first is a target. Streamed to a file, memory-mapped."""
+    from datasets import Features, Value
+    from datasets import Sequence as Column
+    from datasets.arrow_writer import ArrowWriter
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    features = Features({"input_ids": Column(Value("int32")), "labels": Column(Value("int32"))})
+    with ArrowWriter(path=str(path), features=features) as writer:
+        for block in blocks:
+            ids = block.encoding.ids.tolist()
+            writer.write({"input_ids": ids, "labels": ids})
+        writer.finalize()
+    return Dataset.from_file(str(path))
+
+
+def label_columns(dataset: Dataset, column: str = "labels", *, soft: bool = False) -> Dataset:
+    """What a fine-tune reads of a label dataset: `input_ids`, one label column as `labels`, and the soft labels if asked for."""
+    if column not in dataset.column_names:
+        have = ", ".join(c for c in dataset.column_names if c.startswith("labels"))
+        raise ValueError(f"the labels have no column {column!r}; there is {have}")
+    kept = ["input_ids", column, *(["top_ids", "top_logits"] if soft else [])]
+    missing = [c for c in kept if c not in dataset.column_names]
+    if missing:
+        raise ValueError(
+            f"the labels hold no soft labels (columns {', '.join(missing)}): make them with labels.soft=true"
+        )
+    found = dataset.select_columns(kept)
+    return found if column == "labels" else found.rename_column(column, "labels")
+
+
+def optimiser_steps(blocks: int, training: Training, devices: int = 1) -> int:
+    """Optimiser steps a fine-tune will take."""
+    if training.max_steps:
+        return training.max_steps
+    held_out = round(blocks * training.holdout)
+    batches = -(-(blocks - held_out) // (training.batch_size * devices))
+    return max(1, int(-(-batches // training.accumulation) * training.epochs))
+
+
+def _arguments(
+    training: Training, work: Path, *, seed: int, device: str, evaluate: bool, soft: bool
+) -> TrainingArguments:
+    on_gpu = torch.cuda.is_available() and device != "cpu"
+    save_every = training.save_every or 10**9
+    options: dict[str, Any] = {
+        "output_dir": str(work), "per_device_train_batch_size": training.batch_size,
+        "per_device_eval_batch_size": training.batch_size, "gradient_accumulation_steps": training.accumulation,
+        "num_train_epochs": training.epochs, "max_steps": training.max_steps or -1,
+        "learning_rate": training.learning_rate, "lr_scheduler_type": training.schedule,
+        "warmup_steps": training.warmup_steps, "adam_beta1": training.adam_betas[0], "adam_beta2": training.adam_betas[1],
+        "weight_decay": training.weight_decay, "max_grad_norm": training.max_grad_norm, "optim": "adamw_torch",
+        "bf16": training.bf16, **({_CHECKPOINTING: True} if training.gradient_checkpointing else {}),
+        "save_strategy": "steps", "save_steps": save_every, "save_total_limit": 1,
+        "eval_strategy": "steps" if evaluate else "no", "eval_steps": min(save_every, 20),
+        "logging_strategy": "steps", "logging_steps": 1, "logging_nan_inf_filter": False, "report_to": "none",
+        "disable_tqdm": True, "seed": seed, "data_seed": seed, "use_cpu": device == "cpu",
+        "remove_unused_columns": not soft, "use_liger_kernel": on_gpu and not soft and _have_liger(),
+        "dataloader_pin_memory": on_gpu,
+    }  # fmt: skip
+    try:
+        return TrainingArguments(**{**options, **training.extra})
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"training.extra={training.extra}: {error}") from None
+
+
+def _have_liger() -> bool:
+    from transformers.utils import is_liger_kernel_available
+
+    return bool(is_liger_kernel_available())
+
+
+def _with_adapters(model: Any, training: Training) -> Any:
+    from peft import LoraConfig, get_peft_model
+
+    assert training.lora is not None
+    lora = training.lora
+    config = LoraConfig(
+        r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=lora.target_modules, task_type="CAUSAL_LM"
+    )  # fmt: skip
+    if training.gradient_checkpointing:
+        model.enable_input_require_grads()
+    return get_peft_model(model, config)
+
+
+def _padding(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    """The tokenizer, able to pad on the right; what pads is never attended to nor a target."""
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    tokenizer.padding_side = "right"
+    return tokenizer
+
+
+def _last_whole(work: Path) -> Path | None:
+    """The newest checkpoint that was written to its end; one that was not is removed."""
+    whole: list[tuple[int, Path]] = []
+    for folder in work.glob("checkpoint-*"):
+        try:
+            step = json.loads((folder / _STATE).read_text())["global_step"]
+            whole.append((step, folder))
+        except (OSError, ValueError, KeyError):
+            shutil.rmtree(folder, ignore_errors=True)
+    return max(whole)[1] if whole else None
+
+
+class _Export(TrainerCallback):
+    """Gives every checkpoint its final name, whole: hard links to what Trainer wrote, less the optimiser's state."""
+
+    def __init__(self, checkpoints: Path) -> None:
+        self._checkpoints = checkpoints
+
+    def on_train_begin(self, args: TrainingArguments, state: Any, control: Any, **_: Any) -> None:
+        """Exports what a run that was killed in between had saved but not exported."""
+        if state.is_world_process_zero:
+            for folder in Path(args.output_dir or ".").glob("checkpoint-*"):
+                if (folder / _STATE).exists():
+                    self._export(folder)
+
+    def on_save(self, args: TrainingArguments, state: Any, control: Any, **_: Any) -> None:
+        """Exports the checkpoint just written."""
+        if state.is_world_process_zero:
+            self._export(Path(args.output_dir or ".") / f"checkpoint-{state.global_step}")
+
+    def _export(self, source: Path) -> None:
+        target = self._checkpoints / source.name
+        if target.exists():
+            return
+        temporary = self._checkpoints / f".{source.name}.tmp"
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        for file in source.iterdir():
+            if file.is_file() and not file.name.startswith(
+                ("optimizer", "scheduler", "rng_state", "scaler", "training_args", "trainer_state")
+            ):
+                _link(file, temporary / file.name)
+        _restore_cache(temporary / "config.json")
+        temporary.replace(target)
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _restore_cache(config: Path) -> None:
+    """Trainer switches the key-value cache off while it trains and saves that; whoever generates wants it on."""
+    if config.exists():
+        content = json.loads(config.read_text())
+        if content.get("use_cache") is False:
+            config.unlink()  # a hard link: Trainer's own copy stays as it is
+            write_json(config, {**content, "use_cache": True})
+
+
+class _Progress(TrainerCallback):
+    """One rich bar in optimiser steps, with an estimate."""
+
+    def __init__(self, description: str) -> None:
+        self._description = description
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Opens the bar."""
+        self._context = progress_bars(enabled=state.is_local_process_zero)
+        self._bars = self._context.__enter__()
+        self._row = self._bars.add_task(self._description, total=state.max_steps, completed=state.global_step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Moves it."""
+        self._bars.update(self._row, completed=state.global_step)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Closes it."""
+        self._bars.remove_task(self._row)
+        self._context.__exit__(None, None, None)
+
+
+Callback = Callable[..., TrainerCallback]
