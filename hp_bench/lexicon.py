@@ -11,10 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-import jsonlines
 from ahocorasick_rs import AhoCorasick
-from pydantic import ConfigDict, ValidationError
+from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
+
+from hp_bench.jsonl import read_rows
 
 Scope = Literal["idiosyncratic", "thematic"]
 
@@ -95,16 +96,13 @@ class Lexicon:
         """Reads a lexicon file: JSON lines of the fields of `Term`.
 
         Raises:
-            ValueError: a line is not a term; the message names file and line.
+            ValueError: a line is not a term (the message names file and line), or a form belongs to two.
         """
-        terms = []
-        with jsonlines.open(path) as lines:
-            for number, row in enumerate(lines, 1):
-                try:
-                    terms.append(Term(**row))
-                except (ValidationError, TypeError, ValueError) as error:
-                    raise ValueError(f"{path}, line {number}: not a lexicon term: {error}") from None
-        return cls(terms)
+        terms = read_rows(path, Term, "a lexicon term")
+        try:
+            return cls(terms)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
 
     def find(self, text: str) -> list[Occurrence]:
         """Whole-word occurrences in reading order, the longest first where several begin at one place; none overlap."""
@@ -163,7 +161,7 @@ class _Folded(dict[int, str]):
 
     def __missing__(self, code: int) -> str:
         character = chr(code)
-        base, *marks = unicodedata.normalize("NFKD", character)
+        base, *marks = list(unicodedata.normalize("NFKD", character))
         if any(not unicodedata.combining(mark) for mark in marks):
             base = character  # a ligature or a fraction: its first part alone would be something else
         folded = base.lower()

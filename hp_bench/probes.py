@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-import jsonlines
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from hp_bench.jsonl import read_rows
 from hp_bench.lexicon import fold, words
 
 Kind = Literal["partial", "overt", "covert"]
@@ -77,30 +77,19 @@ class TokenProbe:
 
 def load_probes(path: Path | str) -> list[Probe]:
     """Reads a familiarity file. Raises ValueError naming file and line."""
-    return _load(path, Probe)
+    return _load(path, Probe, "a probe")
 
 
 def load_token_probes(path: Path | str) -> list[TokenProbe]:
     """Reads a token-probability file. Raises ValueError naming file and line."""
-    return _load(path, TokenProbe)
+    return _load(path, TokenProbe, "a token probe")
 
 
 _Probe = TypeVar("_Probe", Probe, TokenProbe)
 
 
-def _load(path: Path | str, kind: type[_Probe]) -> list[_Probe]:
-    probes: list[_Probe] = []
-    try:
-        with jsonlines.open(path) as lines:
-            for number, row in enumerate(lines, 1):
-                try:
-                    probes.append(kind(**row))
-                except (ValidationError, TypeError, ValueError) as error:
-                    raise ValueError(f"{path}, line {number}: not a {kind.__name__}: {error}") from None
-    except OSError as error:
-        raise ValueError(f"prompt file {str(path)!r} cannot be read: {error.strerror}") from None
-    except jsonlines.Error as error:
-        raise ValueError(f"{path}: {error}") from None
+def _load(path: Path | str, kind: type[_Probe], what: str) -> list[_Probe]:
+    probes = read_rows(path, kind, what)
     if not probes:
         raise ValueError(f"prompt file {str(path)!r} is empty")
     _unique_ids(path, probes)
@@ -108,11 +97,11 @@ def _load(path: Path | str, kind: type[_Probe]) -> list[_Probe]:
 
 
 def _unique_ids(path: Path | str, probes: Sequence[Probe | TokenProbe]) -> None:
-    seen: set[str] = set()
-    for probe in probes:
+    seen: dict[str, int] = {}
+    for number, probe in enumerate(probes, 1):
         if probe.id in seen:
-            raise ValueError(f"{path}: id {probe.id!r} occurs twice")
-        seen.add(probe.id)
+            raise ValueError(f"{path}, line {number}: id {probe.id!r} is that of line {seen[probe.id]} already")
+        seen[probe.id] = number
 
 
 def _no_trailing_space(prompt: str) -> None:

@@ -5,6 +5,7 @@ import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def score(
     from hp_bench.engines.hf import HFEngine
 
     engine = HFEngine(model, **options)
-    return score_engine(engine, load_tasks(tasks, metadata), name=name or Path(engine.model).name, step=step)
+    return score_engine(engine, load_tasks(tasks, metadata), name=name or Path(engine.model).name, step=step).card
 
 
 def load_tasks(names: Sequence[str], metadata: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -76,7 +77,20 @@ def load_tasks(names: Sequence[str], metadata: Mapping[str, Any] | None = None) 
     return dict(manager.load(list(names)))
 
 
-def score_engine(engine: Any, loaded: Mapping[str, Any], *, name: str, step: int | None = None) -> Scorecard:
+@dataclass(frozen=True)
+class Scored:
+    """A scorecard and what it was computed from.
+
+    Attributes:
+        card: the numbers.
+        samples: task -> lm-eval's samples: prompt, raw completion or log-likelihoods, verdict.
+    """
+
+    card: Scorecard
+    samples: Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+def score_engine(engine: Any, loaded: Mapping[str, Any], *, name: str, step: int | None = None) -> Scored:
     """Scores the model that an engine has loaded, one task after the other; a task that breaks off does not lose the others.
 
     Args:
@@ -131,17 +145,7 @@ def score_engine(engine: Any, loaded: Mapping[str, Any], *, name: str, step: int
             versions=_versions(),
         ),
     )
-    _SAMPLES[id(card)] = samples
-    return card
-
-
-#: Raw samples of cards scored in this process, for whoever wants to keep them; see `take_samples`.
-_SAMPLES: dict[int, dict[str, list[dict[str, Any]]]] = {}
-
-
-def take_samples(card: Scorecard) -> dict[str, list[dict[str, Any]]]:
-    """lm-eval's samples behind a scorecard made in this process, once: task -> samples."""
-    return _SAMPLES.pop(id(card), {})
+    return Scored(card, samples)
 
 
 def _zero_shot(task: Any) -> None:

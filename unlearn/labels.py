@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from unlearn.align import Aligned, ForbiddenIds, LabelReport, align
 from unlearn.anchors import AnchorDictionary
 from unlearn.corpus import Block, Document, blocks
-from unlearn.generic import forbid, gauged, rise
+from unlearn.generic import Gauge, forbid, gauged, rise
 from unlearn.label_settings import LabelSettings, alpha_column
 from unlearn.position_logits import PositionLogits
 
@@ -171,7 +171,7 @@ class Labeller:
     ) -> None:
         """Counts, on a chunk's first rows, the labels that the other choice of `logits` would change."""
         settings, few = self.settings, slice(0, _GAUGE_ROWS)
-        other = "log_softmax" if settings.logits == "raw" else "raw"
+        other: Gauge = "log_softmax" if settings.logits == "raw" else "raw"
         rows, ids = pairs[0][pairs[0] < _GAUGE_ROWS], pairs[1][pairs[0] < _GAUGE_ROWS]
         b = forbid(gauged(raw_b[few], other).clone(), rows, ids)
         v = torch.add(b, rise(b, gauged(raw_r[few], other), offset=settings.offset), alpha=-settings.alphas[0])

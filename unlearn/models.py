@@ -42,7 +42,7 @@ def load_model(name: str | Path, *, device: str = "auto", dtype: str = "auto") -
         raise ValueError(f"dtype {dtype!r} is unknown; allowed: auto, float32, bfloat16, float16, float64")
     options: dict[str, Any] = {"device_map": "auto"} if device == "split" else {}
     try:
-        model = AutoModelForCausalLM.from_pretrained(str(name), dtype=kind, **options)
+        model: Any = AutoModelForCausalLM.from_pretrained(str(name), dtype=kind, **options)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ValueError(f"no causal language model could be loaded from {str(name)!r}: {_first_line(error)}") from None
     return (model if device == "split" else model.to(resolve_device(device))).eval()

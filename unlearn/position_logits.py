@@ -2,10 +2,10 @@
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
 log = logging.getLogger(__name__)
 
@@ -20,9 +20,9 @@ class PositionLogits:
         model: any Hugging Face causal language model, in evaluation mode; a PEFT model too.
     """
 
-    def __init__(self, model: PreTrainedModel | nn.Module) -> None:
+    def __init__(self, model: Any) -> None:
         self.model = model
-        inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+        inner: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
         self._backbone: nn.Module | None = (
             getattr(inner, inner.base_model_prefix, None) if inner.base_model_prefix else None
         )

@@ -201,8 +201,12 @@ def _with_adapters(model: Any, training: Training) -> Any:
     assert training.lora is not None
     lora = training.lora
     config = LoraConfig(
-        r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=lora.target_modules, task_type="CAUSAL_LM"
-    )  # fmt: skip
+        r=lora.r,
+        lora_alpha=lora.alpha,  # type: ignore[arg-type]
+        lora_dropout=lora.dropout,
+        target_modules=lora.target_modules,
+        task_type="CAUSAL_LM",
+    )
     if training.gradient_checkpointing:
         model.enable_input_require_grads()
     return get_peft_model(model, config)

@@ -52,7 +52,7 @@ class LexiconJudge:
             return Verdict(None, unscored="the engine returned nothing")
         broken = degeneracy(completion, known=self._known | set(words(probe.prompt)))
         evidence = self._evidence(probe, completion)
-        grade = max((passage.grade for passage in evidence), key=_RANK.__getitem__, default="none")
+        grade: Grade = max((passage.grade for passage in evidence), key=_RANK.__getitem__, default="none")
         return Verdict(grade, degenerate=broken, revealed=tuple(evidence))
 
     def _evidence(self, probe: Probe, completion: str) -> list[Revealed]:
