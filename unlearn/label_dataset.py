@@ -12,7 +12,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from accelerate import PartialState
 from datasets import Dataset, Features, Sequence, Value, concatenate_datasets
 from transformers import PreTrainedTokenizerBase
 
@@ -22,6 +21,7 @@ from unlearn.corpus import Block, Corpus, frequent_tokens, token_counts
 from unlearn.label_settings import LabelSettings, alpha_column
 from unlearn.labels import Labeller, batches
 from unlearn.models import same_vocabulary
+from unlearn.processes import processes
 from unlearn.progress import progress_bars
 
 #: Batches a shard: about 64 blocks, half a minute of a 7B model on one GPU. What a killed run loses at most.
@@ -142,7 +142,7 @@ def make_labels(
     Raises:
         ValueError: the corpus is empty, vocabularies differ, a block outgrows the context, or a model returns NaN.
     """
-    settings, out, state = settings or LabelSettings(), Path(out), PartialState()
+    settings, out, state = settings or LabelSettings(), Path(out), processes()
     if reinforced is not None:
         same_vocabulary(baseline, reinforced)
     counts, total = token_counts(corpus, tokenizer, settings.block_tokens)

@@ -53,9 +53,9 @@ def resolve_device(device: str) -> str:
     if device != "auto":
         return device
     if torch.cuda.is_available():
-        from accelerate import PartialState
+        from unlearn.processes import processes
 
-        return str(PartialState().device)
+        return str(processes().device)
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 

@@ -61,7 +61,7 @@ class RunDirectory:
         barrier()
         if self._main:
             temporary.replace(final)
-            self.log(stage=name, seconds=round(time.monotonic() - began, 1))
+            self.log(stage=name, seconds=round(time.monotonic() - began, 1), ranks=_ranks())
         barrier()
         return final
 
@@ -128,6 +128,12 @@ def write_text(path: Path, text: str) -> None:
     temporary = path.with_name(path.name + ".part")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
+
+
+def _ranks() -> int:
+    import torch.distributed as distributed
+
+    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
 def barrier() -> None:

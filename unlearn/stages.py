@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from accelerate import PartialState
 from datasets import load_from_disk
 from transformers import PreTrainedTokenizerBase
 
@@ -17,6 +16,7 @@ from unlearn.anchors import AnchorDictionary
 from unlearn.corpus import Corpus, blocks, token_counts
 from unlearn.label_dataset import make_labels
 from unlearn.models import load_model, load_tokenizer, model_fingerprint
+from unlearn.processes import processes
 from unlearn.recipe import Recipe, Training
 from unlearn.rundir import FINGERPRINT, RunDirectory, barrier, write_json
 from unlearn.train import fine_tune, label_columns, reinforcement_dataset
@@ -64,7 +64,7 @@ class Target:
 
 def open_directory(path: Path | str) -> RunDirectory:
     """A folder for stages, written to by rank 0 alone."""
-    return RunDirectory(path, main=PartialState().is_main_process)
+    return RunDirectory(path, main=processes().is_main_process)
 
 
 def open_run(recipe: Recipe) -> RunDirectory:
@@ -97,7 +97,7 @@ def reinforce(recipe: Recipe, target: Target, rundir: RunDirectory, *, name: str
             _trainable(recipe, recipe.reinforce), target.tokenizer, dataset, recipe.reinforce, work=folder / "work",
             checkpoints=checkpoints, seed=recipe.seed, device=recipe.device, description="reinforcing",
         )  # fmt: skip
-        if PartialState().is_main_process:
+        if processes().is_main_process:
             _flatten(trained.last, folder)
             write_json(folder / "history.json", list(trained.history))
 
@@ -177,7 +177,7 @@ def finetune(
             checkpoints=checkpoints, seed=recipe.seed, device=recipe.device, callbacks=callbacks,
             temperature=recipe.labels.temperature if soft else None, description="fine-tuning",
         )  # fmt: skip
-        if PartialState().is_main_process:
+        if processes().is_main_process:
             shutil.rmtree(folder / "work")
             write_json(folder / "history.json", list(trained.history))
 

@@ -6,9 +6,8 @@ rate of 1e-6 an update is smaller than the spacing of bfloat16 numbers and would
 """
 
 import json
-import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,13 +24,10 @@ from transformers import (
     set_seed,
 )
 
+from unlearn.callbacks import STATE, Export, ReallySharded, StepsBar
 from unlearn.corpus import Block
-from unlearn.progress import progress_bars
 from unlearn.recipe import Training
-from unlearn.rundir import write_json
 from unlearn.soft_labels import SoftLabelCollator, SoftLabelTrainer
-
-_STATE = "trainer_state.json"  # what Trainer writes last
 
 
 @dataclass(frozen=True)
@@ -96,7 +92,7 @@ def fine_tune(
     collator: Any = DataCollatorForSeq2Seq(tokenizer, label_pad_token_id=-100)
     options: dict[str, Any] = {
         "model": model, "args": arguments, "train_dataset": dataset, "eval_dataset": held_out,
-        "processing_class": tokenizer, "callbacks": [_Export(checkpoints), _Progress(description), *callbacks],
+        "processing_class": tokenizer, "callbacks": [Export(checkpoints), StepsBar(description), *callbacks],
     }  # fmt: skip
     trainer: Trainer
     if temperature is not None:
@@ -104,6 +100,8 @@ def fine_tune(
     else:
         trainer = Trainer(data_collator=collator, **options)
     trainer.remove_callback(PrinterCallback)
+    if arguments.fsdp:
+        trainer.add_callback(ReallySharded(trainer))
     resume = _last_whole(work) if trainer.is_world_process_zero() or work.exists() else None
     trainer.accelerator.wait_for_everyone()
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
@@ -225,83 +223,8 @@ def _last_whole(work: Path) -> Path | None:
     whole: list[tuple[int, Path]] = []
     for folder in work.glob("checkpoint-*"):
         try:
-            step = json.loads((folder / _STATE).read_text())["global_step"]
+            step = json.loads((folder / STATE).read_text())["global_step"]
             whole.append((step, folder))
         except (OSError, ValueError, KeyError):
             shutil.rmtree(folder, ignore_errors=True)
     return max(whole)[1] if whole else None
-
-
-class _Export(TrainerCallback):
-    """Gives every checkpoint its final name, whole: hard links to what Trainer wrote, less the optimiser's state."""
-
-    def __init__(self, checkpoints: Path) -> None:
-        self._checkpoints = checkpoints
-
-    def on_train_begin(self, args: TrainingArguments, state: Any, control: Any, **_: Any) -> None:
-        """Exports what a run that was killed in between had saved but not exported."""
-        if state.is_world_process_zero:
-            for folder in Path(args.output_dir or ".").glob("checkpoint-*"):
-                if (folder / _STATE).exists():
-                    self._export(folder)
-
-    def on_save(self, args: TrainingArguments, state: Any, control: Any, **_: Any) -> None:
-        """Exports the checkpoint just written."""
-        if state.is_world_process_zero:
-            self._export(Path(args.output_dir or ".") / f"checkpoint-{state.global_step}")
-
-    def _export(self, source: Path) -> None:
-        target = self._checkpoints / source.name
-        if target.exists():
-            return
-        temporary = self._checkpoints / f".{source.name}.tmp"
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        for file in source.iterdir():
-            if file.is_file() and not file.name.startswith(
-                ("optimizer", "scheduler", "rng_state", "scaler", "training_args", "trainer_state")
-            ):
-                _link(file, temporary / file.name)
-        _restore_cache(temporary / "config.json")
-        temporary.replace(target)
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
-
-
-def _restore_cache(config: Path) -> None:
-    """Trainer switches the key-value cache off while it trains and saves that; whoever generates wants it on."""
-    if config.exists():
-        content = json.loads(config.read_text())
-        if content.get("use_cache") is False:
-            config.unlink()  # a hard link: Trainer's own copy stays as it is
-            write_json(config, {**content, "use_cache": True})
-
-
-class _Progress(TrainerCallback):
-    """One rich bar in optimiser steps, with an estimate."""
-
-    def __init__(self, description: str) -> None:
-        self._description = description
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Opens the bar."""
-        self._context = progress_bars(enabled=state.is_local_process_zero)
-        self._bars = self._context.__enter__()
-        self._row = self._bars.add_task(self._description, total=state.max_steps, completed=state.global_step)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Moves it."""
-        self._bars.update(self._row, completed=state.global_step)
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Closes it."""
-        self._bars.remove_task(self._row)
-        self._context.__exit__(None, None, None)
-
-
-Callback = Callable[..., TrainerCallback]

@@ -1,0 +1,104 @@
+"""What our fine-tunes add to a plain Trainer: whole checkpoints, a progress bar, and no pretended sharding."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from transformers import Trainer, TrainerCallback, TrainingArguments
+
+from unlearn.progress import progress_bars
+from unlearn.rundir import write_json
+
+#: What Trainer writes last into a checkpoint; one that can be read makes the checkpoint whole.
+STATE = "trainer_state.json"
+
+
+class Export(TrainerCallback):
+    """Gives every checkpoint its final name, whole: hard links to what Trainer wrote, less the optimiser's state."""
+
+    def __init__(self, checkpoints: Path) -> None:
+        self._checkpoints = checkpoints
+
+    def on_train_begin(self, args: TrainingArguments, state: Any, control: Any, **_: Any) -> None:
+        """Exports what a run that was killed in between had saved but not exported."""
+        if state.is_world_process_zero:
+            for folder in Path(args.output_dir or ".").glob("checkpoint-*"):
+                if (folder / STATE).exists():
+                    self._export(folder)
+
+    def on_save(self, args: TrainingArguments, state: Any, control: Any, **_: Any) -> None:
+        """Exports the checkpoint just written."""
+        if state.is_world_process_zero:
+            self._export(Path(args.output_dir or ".") / f"checkpoint-{state.global_step}")
+
+    def _export(self, source: Path) -> None:
+        target = self._checkpoints / source.name
+        if target.exists():
+            return
+        temporary = self._checkpoints / f".{source.name}.tmp"
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        for file in source.iterdir():
+            if file.is_file() and not file.name.startswith(
+                ("optimizer", "scheduler", "rng_state", "scaler", "training_args", "trainer_state")
+            ):
+                _link(file, temporary / file.name)
+        _restore_cache(temporary / "config.json")
+        temporary.replace(target)
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _restore_cache(config: Path) -> None:
+    """Trainer switches the key-value cache off while it trains and saves that; whoever generates wants it on."""
+    if config.exists():
+        content = json.loads(config.read_text())
+        if content.get("use_cache") is False:
+            config.unlink()  # a hard link: Trainer's own copy stays as it is
+            write_json(config, {**content, "use_cache": True})
+
+
+class ReallySharded(TrainerCallback):
+    """Trainer quietly falls back to plain data parallelism where it cannot shard (on CPUs, for one); that must not pass for FSDP."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer = trainer
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Raises ValueError if the wrapped model is not sharded."""
+        from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel
+
+        if not isinstance(self._trainer.model_wrapped, FSDPModule | FullyShardedDataParallel):
+            kind = type(self._trainer.model_wrapped).__name__
+            raise ValueError(
+                f"FSDP was asked for, but Trainer wrapped the model as {kind}: it is not sharded (FSDP needs GPUs)"
+            )
+
+
+class StepsBar(TrainerCallback):
+    """One rich bar in optimiser steps, with an estimate."""
+
+    def __init__(self, description: str) -> None:
+        self._description = description
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Opens the bar."""
+        self._context = progress_bars(enabled=state.is_local_process_zero)
+        self._bars = self._context.__enter__()
+        self._row = self._bars.add_task(self._description, total=state.max_steps, completed=state.global_step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Moves it."""
+        self._bars.update(self._row, completed=state.global_step)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Closes it."""
+        self._bars.remove_task(self._row)
+        self._context.__exit__(None, None, None)
