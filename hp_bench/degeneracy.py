@@ -2,8 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection
-from functools import lru_cache
+from collections.abc import Collection, Iterator
 
 #: One 4-gram covering more than this share of the tokens is a loop.
 LOOP_SHARE = 0.5
@@ -14,12 +13,13 @@ FEWEST_WORDS = 5
 #: No word of any language we know of is longer; without spaces, noise is.
 LONGEST_WORD = 45
 
-#: Languages whose word lists count when English fails: an answer in French is not noise.
-LANGUAGES = ("en", "fr", "de", "es", "it", "pt", "nl", "pl", "sv", "ru", "tr", "fi", "cs", "id")
+#: The language whose full word list counts; of every other one, the commonest 30,000 words or so: an answer in French is not noise.
+LANGUAGE = "en"
 
 _TOKENS = re.compile(r"[^\W_]+(?:['\u2019][^\W\d_]+)*|[^\w\s]|_")
 _UNDECODED = re.compile(r"[\ufffd\x00-\x08\x0b\x0c\x0e-\x1f]")
-_NO_SPACES = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+# Scripts without spaces, or whose words hold vowel signs that are no letters (Devanagari to Khmer): too much for a word list here.
+_NO_SPACES = re.compile(r"[\u0900-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 
 def degeneracy(completion: str, *, known: Collection[str] = ()) -> str:
@@ -51,7 +51,7 @@ def degeneracy(completion: str, *, known: Collection[str] = ()) -> str:
 
 
 def _tokens(text: str) -> list[str]:
-    """Words and marks, lower-case; in scripts without spaces every character is one."""
+    """Words and marks, lower-case; in scripts without spaces and their like every character is one."""
     tokens: list[str] = []
     for token in _TOKENS.findall(text.lower()):
         tokens.extend(token if _NO_SPACES.search(token) else [token])
@@ -80,8 +80,7 @@ def _unknown_share(words: list[str], known: Collection[str]) -> float:
     if len(words) < FEWEST_WORDS:
         return 0.0
     unknown = [word for word in words if word not in known]
-    for language in LANGUAGES:
-        listed = _word_list(language)
+    for listed in _word_lists():
         share = sum(not _is_word(word, listed) for word in unknown) / len(words)
         if share <= UNKNOWN_SHARE:
             return share
@@ -93,8 +92,11 @@ def _is_word(word: str, listed: Collection[str]) -> bool:
     return word in listed or word.split("'")[0] in listed
 
 
-@lru_cache(maxsize=len(LANGUAGES))
-def _word_list(language: str) -> frozenset[str]:
-    from wordfreq import get_frequency_dict
+def _word_lists() -> Iterator[Collection[str]]:
+    """Word lists, one language at a time, each read when it is first asked for (all of them: 2 s and 200 MB)."""
+    from wordfreq import available_languages, get_frequency_dict
 
-    return frozenset(get_frequency_dict(language, wordlist="best"))
+    yield get_frequency_dict(LANGUAGE, wordlist="best")
+    for language in sorted(available_languages("small")):
+        if language != LANGUAGE:
+            yield get_frequency_dict(language, wordlist="small")

@@ -7,6 +7,7 @@ Source: arXiv:2310.02238, section "Evaluation".
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
@@ -115,15 +116,15 @@ def probability_mass(log_likelihoods: Sequence[float], specific: int) -> Probabi
         specific: how many of them are content-specific.
 
     Raises:
-        ValueError: a log-likelihood is NaN or above 0, or all are one and the same number: then the host scored the same token for
-            every word (it does when a tokenizer appends a special token), and no word was measured.
+        ValueError: a log-likelihood is NaN or above 0, or more than half of them are one and the same number: then the host scored the
+            same token for every word of one token (it does when a tokenizer appends a special token), and no word was measured.
     """
     if any(math.isnan(value) or value > 1e-6 for value in log_likelihoods):
         raise ValueError(f"log-likelihoods must be numbers of at most 0, not {list(log_likelihoods)}")
-    finite = {value for value in log_likelihoods if value > -math.inf}
-    if len(log_likelihoods) > 1 and len(finite) == 1 and -math.inf not in log_likelihoods:
+    finite = Counter(value for value in log_likelihoods if value > -math.inf)
+    if len(log_likelihoods) > 1 and max(finite.values(), default=0) * 2 > len(log_likelihoods):
         raise ValueError(
-            "every word got the same log-likelihood: the tokenizer ends each text with a special token that was scored instead"
+            "most words got the same log-likelihood: the tokenizer ends each text with a special token that was scored instead"
         )
     probabilities = [math.exp(value) for value in log_likelihoods]
     return ProbabilityMass(specific=sum(probabilities[:specific]), generic=sum(probabilities[specific:]))

@@ -39,10 +39,12 @@ def read_rows(path: Path | str, kind: Callable[..., _Row], what: str) -> list[_R
 
 
 def _reason(error: Exception) -> str:
-    """pydantic's several lines as one."""
+    """The several lines of a pydantic error as one."""
     if not isinstance(error, ValidationError):
         return str(error)
     return "; ".join(
-        ": ".join(part for part in (".".join(map(str, found["loc"])), found["msg"].removeprefix("Value error, ")) if part)
+        ": ".join(
+            part for part in (".".join(map(str, found["loc"])), found["msg"].removeprefix("Value error, ")) if part
+        )
         for found in error.errors()
     )

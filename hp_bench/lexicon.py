@@ -69,8 +69,8 @@ class Occurrence:
 class Lexicon:
     """Terms, and their occurrences in text.
 
-    Matching ignores case and accents, takes whole words only (the neighbours are neither letters, digits nor underscore) and is
-    linear in the length of the text, however many terms there are.
+    Matching ignores case, accents and how much white space stands between words, takes whole words only (the neighbours are neither
+    letters nor digits) and is linear in the length of the text, however many terms there are.
 
     Args:
         terms: no form may belong to two of them.
@@ -84,7 +84,7 @@ class Lexicon:
         owners: dict[str, tuple[Term, str]] = {}
         for term in self.terms:
             for form in term.forms:
-                other = owners.setdefault(fold(form), (term, form))[0]
+                other = owners.setdefault(_squeeze(form)[0], (term, form))[0]
                 if other is not term:
                     raise ValueError(f"form {form!r} belongs to two terms: {other.term!r} and {term.term!r}")
         self._owners = owners
@@ -116,17 +116,17 @@ class Lexicon:
         """Every whole-word occurrence, those inside a longer one as well, sorted by start, the longest first."""
         if self._matcher is None:
             return []
-        folded = fold(text)
+        squeezed, positions = _squeeze(text)
         found = [
-            Occurrence(*self._owners[self._patterns[index]], start, end)
-            for index, start, end in self._matcher.find_matches_as_indexes(folded, overlapping=True)
-            if is_whole_word(folded, start, end)
+            Occurrence(*self._owners[self._patterns[index]], positions[start], positions[end])
+            for index, start, end in self._matcher.find_matches_as_indexes(squeezed, overlapping=True)
+            if is_whole_word(squeezed, start, end)
         ]
         return sorted(found, key=lambda occurrence: (occurrence.start, -occurrence.end))
 
     def owner(self, form: str) -> Term | None:
         """The term that a form belongs to, ignoring case and accents."""
-        entry = self._owners.get(fold(form))
+        entry = self._owners.get(_squeeze(form)[0])
         return entry[0] if entry else None
 
     @cached_property
@@ -136,19 +136,32 @@ class Lexicon:
 
 
 def words(text: str) -> list[str]:
-    """Folded words of a text: runs of letters, digits and underscores."""
-    return "".join(c if c.isalnum() or c == "_" else " " for c in fold(text)).split()
+    """Folded words of a text: runs of letters and digits."""
+    return "".join(c if c.isalnum() else " " for c in _squeeze(text)[0]).split()
 
 
 def is_whole_word(text: str, start: int, end: int) -> bool:
-    """Whether `text[start:end]` has no letter, digit or underscore as its neighbour."""
-    return not (start > 0 and _is_word_character(text[start - 1])) and not (
-        end < len(text) and _is_word_character(text[end])
-    )
+    """Whether `text[start:end]` has no letter or digit as its neighbour; an underscore may be emphasis, as in _Hogwarts_."""
+    return not (start > 0 and text[start - 1].isalnum()) and not (end < len(text) and text[end].isalnum())
 
 
-def _is_word_character(character: str) -> bool:
-    return character.isalpha() or character.isdigit() or character == "_"
+def _squeeze(text: str) -> tuple[str, list[int]]:
+    """Folded text without accents that are characters of their own, white space runs as one space; and where each character was.
+
+    The positions have one entry more than the characters: the text's length.
+    """
+    squeezed: list[str] = []
+    positions: list[int] = []
+    for position, character in enumerate(fold(text)):
+        if unicodedata.combining(character):
+            continue
+        if character.isspace():
+            if squeezed and squeezed[-1] == " ":
+                continue
+            character = " "
+        squeezed.append(character)
+        positions.append(position)
+    return "".join(squeezed), [*positions, len(text)]
 
 
 def fold(text: str) -> str:

@@ -143,8 +143,12 @@ class Scorecard:
         text = json.dumps(
             {"format": FORMAT, **asdict(self)}, indent=1, ensure_ascii=False, allow_nan=False, sort_keys=True
         )
-        temporary.write_text(text + "\n", encoding="utf-8")
-        temporary.replace(path)
+        try:
+            temporary.write_text(text + "\n", encoding="utf-8")
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
         return path
 
     @classmethod
@@ -232,7 +236,7 @@ def difference(a: Scorecard, b: Scorecard, task: str, metric: str) -> Difference
         raise ValueError(f"{a.name} and {b.name} have no prompt of {task} that both scored")
     left, right = [x for x, _ in pairs], [y for _, y in pairs]
     how = METRICS[metric]
-    interval = difference_interval(left, right, how.interval(left), how.interval(right))
+    interval = difference_interval(left, right, how.interval(left), how.interval(right), largest=how.high - how.low)
     value = math.fsum(left) / len(left) - math.fsum(right) / len(right)
     return Difference(
         task,

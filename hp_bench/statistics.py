@@ -85,7 +85,7 @@ def _tail(p_explicit: NDArray, theta: float, observed: int, n: int, *, upper: bo
 
 
 def mean_interval(
-    values: Sequence[float], *, low: float = 0.0, high: float = 1.0, confidence: float = CONFIDENCE, seed: int = 0
+    values: ArrayLike, *, low: float = 0.0, high: float = 1.0, confidence: float = CONFIDENCE, seed: int = 0
 ) -> Interval:
     """Interval of the mean of values that lie in [low, high]: bias-corrected and accelerated bootstrap over the values.
 
@@ -114,12 +114,25 @@ def mean_interval(
     return Interval(mean - unseen * (mean - low), mean + unseen * (high - mean))
 
 
-def difference_interval(a: ArrayLike, b: ArrayLike, interval_a: Interval, interval_b: Interval) -> Interval:
+def difference_interval(
+    a: ArrayLike, b: ArrayLike, interval_a: Interval, interval_b: Interval, *, largest: float = 1.0
+) -> Interval:
     """Interval of mean(a) - mean(b) over pairs, from the two means' own intervals and the pairs' correlation.
+
+    Where all pairs differ by the same, the correlation would leave no width: there the bound of `mean_interval` that needs no spread.
+
+    Args:
+        a: one value a pair.
+        b: the other.
+        interval_a: of mean(a).
+        interval_b: of mean(b).
+        largest: by how much a pair can differ, either way.
 
     Source: Newcombe (1998), method 10; Zou and Donner (2008), MOVER.
     """
     x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if np.ptp(x - y) == 0:
+        return mean_interval(x - y, low=-largest, high=largest)
     mean_a, mean_b = float(x.mean()), float(y.mean())
     spread = x.std() * y.std()
     correlation = float(np.clip(((x - mean_a) * (y - mean_b)).mean() / spread, -1, 1)) if spread > 0 else 0.0

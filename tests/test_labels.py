@@ -37,7 +37,9 @@ def block_of(tokenizer, source: str, number: int = 0, document: str = "doc") -> 
 def compare(family, sources, rows, settings: LabelSettings, batch: int, frequent=None):
     tokenizer, baseline, reinforced = family
     frequent = frozenset() if frequent is None else frequent
-    labeller = Labeller(baseline, reinforced, tokenizer, as_dictionary(rows), settings, frequent=frequent, row_bytes=50_000)
+    labeller = Labeller(
+        baseline, reinforced, tokenizer, as_dictionary(rows), settings, frequent=frequent, row_bytes=50_000
+    )
     made = [block_of(tokenizer, source, number) for number, source in enumerate(sources)]
     found = []
     for begin in range(0, len(made), batch):
@@ -53,7 +55,9 @@ def compare(family, sources, rows, settings: LabelSettings, batch: int, frequent
             column = "labels" if n == 0 else alpha_column(alpha)
             assert row[column] == truth.labels[alpha], (number, source, alpha)
         if settings.top_k:
-            for mine, theirs, ids, truth_ids in zip(row["top_logits"], truth.top_logits, row["top_ids"], truth.top_ids, strict=True):
+            for mine, theirs, ids, truth_ids in zip(
+                row["top_logits"], truth.top_logits, row["top_ids"], truth.top_ids, strict=True
+            ):
                 if theirs is None:
                     assert set(ids) == {-100}
                 else:
@@ -76,14 +80,19 @@ def test_labels_equal_the_oracle(family, seed, batch):
 
 
 def test_every_adversarial_text(family):
-    rows = [{"anchor": n, "translations": ["Ann", "the harbour"]} for n in ("Nora", "Quill", "Port Ansel", "Brandt", "lantern", "東京", "Élodie", "🦉")]
+    rows = [
+        {"anchor": n, "translations": ["Ann", "the harbour"]}
+        for n in ("Nora", "Quill", "Port Ansel", "Brandt", "lantern", "東京", "Élodie", "🦉")
+    ]
     compare(family, ADVERSARIAL, rows, LabelSettings(alphas=(3.0,), block_tokens=512), 4)
 
 
 def test_no_anchors_and_no_reinforcement(family):
     tokenizer, baseline, _ = family
     compare(family, ADVERSARIAL[:3], [], LabelSettings(alphas=(5.0,)), 3)
-    compare((tokenizer, baseline, None), ADVERSARIAL[:3], [{"anchor": "Nora", "translations": ["Ann"]}], LabelSettings(), 3)
+    compare(
+        (tokenizer, baseline, None), ADVERSARIAL[:3], [{"anchor": "Nora", "translations": ["Ann"]}], LabelSettings(), 3
+    )
 
 
 def test_frequent_tokens_equal_the_oracle(family):
@@ -125,8 +134,10 @@ def test_forbidden_ids_equal_the_oracle(family):
     for rule in ("frequent-excepted", "paper"):
         for frequent in (frozenset(), frozenset(range(0, len(tokenizer), 3))):
             mine = ForbiddenIds(tokenizer, frequent, rule)
-            for translation in ("Ann", "the harbour", "Zoë", "北京", "\"Bob\"", "🦊", "x", "O'Neil"):
-                assert set(mine(translation)[0]) == oracle.forbidden_ids(translation, tokenizer, set(frequent), forbid=rule)
+            for translation in ("Ann", "the harbour", "Zoë", "北京", '"Bob"', "🦊", "x", "O'Neil"):
+                assert set(mine(translation)[0]) == oracle.forbidden_ids(
+                    translation, tokenizer, set(frequent), forbid=rule
+                )
 
 
 def test_share_of_kept_anchor_ends_is_counted_as_the_oracle_counts(family):
@@ -134,9 +145,15 @@ def test_share_of_kept_anchor_ends_is_counted_as_the_oracle_counts(family):
     rng = random.Random(11)
     rows, source = dictionary(rng), text(rng, 60)
     _, report = align(
-        [block_of(tokenizer, source)], tokenizer, as_dictionary(rows), LabelSettings(), ForbiddenIds(tokenizer, frozenset(), "paper")
+        [block_of(tokenizer, source)],
+        tokenizer,
+        as_dictionary(rows),
+        LabelSettings(),
+        ForbiddenIds(tokenizer, frozenset(), "paper"),
     )
-    truth = oracle.label_block(source, rows, tokenizer, baseline, reinforced, seed=0, document="doc", block=0, alphas=[5.0], frequent=set())
+    truth = oracle.label_block(
+        source, rows, tokenizer, baseline, reinforced, seed=0, document="doc", block=0, alphas=[5.0], frequent=set()
+    )
     assert (report.anchors_kept, report.anchors) == truth.anchor_ends
     assert (report.kept, report.positions) == truth.positions
 

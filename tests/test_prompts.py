@@ -95,8 +95,8 @@ def test_no_two_familiarity_prompts_are_alike_in_words_or_trigrams(probes):
 
 
 def test_no_prompt_of_one_file_is_a_prompt_of_the_other(probes, token_probes):
-    tokens = [(probe.id, grams(probe.prompt, 5)) for probe in token_probes]
-    assert [(p.id, t) for p in probes for t, five in tokens if grams(p.prompt, 5) & five] == []
+    tokens = [(probe.id, grams(probe.prompt, 6)) for probe in token_probes]
+    assert [(p.id, t) for p in probes for t, six in tokens if grams(p.prompt, 6) & six] == []
     assert [(a, b) for (a, x), (b, y) in combinations(tokens, 2) if x & y] == []
 
 

@@ -1,5 +1,6 @@
 """Tiny models and tokenizers of every family, made in-process: nothing is downloaded."""
 
+import json
 from pathlib import Path
 
 import torch
@@ -77,11 +78,19 @@ def tokenizer(family: str, text: list[str] | None = None, vocab_size: int = 400)
     else:
         raise ValueError(f"unknown tokenizer family {family!r}; allowed: {', '.join(FAMILIES)}")
     tok.train_from_iterator(text, trainer)
+    tok = _bytes_are_ordinary(tok)
     if bos:
         tok.post_processor = processors.TemplateProcessing(
             single="<s> $A", pair="<s> $A <s> $B", special_tokens=[("<s>", tok.token_to_id("<s>"))]
         )
     return PreTrainedTokenizerFast(tokenizer_object=tok, **options)
+
+
+def _bytes_are_ordinary(tok: Tokenizer) -> Tokenizer:
+    """The trainers take byte tokens for special ones, which are left out when text is decoded; in Llama-2's tokenizer they are not."""
+    state = json.loads(tok.to_str())
+    state["added_tokens"] = [token for token in state["added_tokens"] if not token["content"].startswith("<0x")]
+    return Tokenizer.from_str(json.dumps(state))
 
 
 def llama(

@@ -4,7 +4,7 @@ import random
 
 ADVERSARIAL = [
     "Nora met Quill. Nora Quill met Captain Brandt, Brandt's dog and Brandt-on-Sea; Captain Brandt-Quill laughed.",
-    "NoraNora Nora_Nora Nora1 1Nora (Nora) [Nora] \"Nora\" “Nora” ‘Nora’ Nora’s Nora's Nora-Quill",
+    'NoraNora Nora_Nora Nora1 1Nora (Nora) [Nora] "Nora" “Nora” ‘Nora’ Nora’s Nora\'s Nora-Quill',
     "Nora",
     "Port Ansel",
     "Brandt Brandt Brandt",

@@ -12,14 +12,18 @@ if TYPE_CHECKING:
 
 _PUBLIC = {
     "Anchor": "unlearn.anchors",
+    "AnchorDraft": "unlearn.anchor_draft",
     "AnchorDictionary": "unlearn.anchors",
     "Corpus": "unlearn.corpus",
     "Document": "unlearn.corpus",
+    "Endpoint": "unlearn.endpoint",
     "LabelSettings": "unlearn.label_settings",
     "Recipe": "unlearn.recipe",
     "Training": "unlearn.recipe",
+    "contrast_anchors": "unlearn.anchor_contrast",
     "fine_tune": "unlearn.train",
     "generic_logits": "unlearn.generic",
+    "language_model_anchors": "unlearn.anchor_language_model",
     "make_labels": "unlearn.label_dataset",
     "run": "unlearn.methods.whp",
 }

@@ -82,6 +82,8 @@ class AnchorDictionary:
             raise ValueError(f"anchor file {str(path)!r} cannot be read: {error.strerror}") from None
         except jsonlines.InvalidLineError as error:
             raise ValueError(f"{path}, line {error.lineno}: not JSON") from None
+        except UnicodeDecodeError:
+            raise ValueError(f"{path}, line {len(read) + 1} or later: not UTF-8 text") from None
         made = cls.build(read, prune=prune)
         if not made.anchors:
             raise ValueError(f"anchor file {str(path)!r} holds no usable anchor ({len(read)} read, all dropped)")

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from unlearn.cli_anchors import anchors as anchors_command
 from unlearn.exits import guarded
 
 app = typer.Typer(
@@ -183,6 +184,9 @@ def finetune(
         _show(_result(made), as_json)
 
 
+app.command(name="anchors")(anchors_command)
+
+
 def _recipe(
     model: str, corpus: str, out: Path, device: str, dtype: str, seed: int, *, labels: dict[str, Any], section: str = "",
     overrides: list[str] | None = None, anchors: Path | str = "",
@@ -225,9 +229,9 @@ def _show(content: dict[str, Any], as_json: bool) -> None:
 
 
 def _first_rank() -> bool:
-    from accelerate import PartialState
+    from unlearn.processes import processes
 
-    return bool(PartialState().is_main_process)
+    return bool(processes().is_main_process)
 
 
 def _quiet_libraries() -> None:

@@ -21,6 +21,9 @@ class HFEngine:
         device: cpu, cuda, mps or auto.
         dtype: float32, bfloat16, ... or auto (what the checkpoint says).
         batch_size: prompts at a time. lm-eval's own default of 1 is 14 times slower.
+
+    Raises:
+        ValueError: the tokenizer ends every text with a special token.
     """
 
     name = "hf"
@@ -45,6 +48,7 @@ class HFEngine:
                 pretrained=str(model), revision=revision, device=resolve_device(device), dtype=dtype, **options
             )
         self.dtype = str(next(self.lm.model.parameters()).dtype).removeprefix("torch.")
+        _require_open_end(self.lm.tokenizer, self.model)
 
     def swap(self, checkpoint: Path | str) -> None:
         """Loads another checkpoint's weights into the same module; identical to a fresh load."""
@@ -61,6 +65,16 @@ class HFEngine:
         self.model = checkpoint
         del fresh
         gc.collect()
+
+
+def _require_open_end(tokenizer: Any, model: str) -> None:
+    """Raises ValueError if the tokenizer ends a text with a special token: after it nothing is continued, and no next word is measured."""
+    ids = tokenizer("a")["input_ids"]
+    if ids and ids[-1] in tokenizer.all_special_ids:
+        raise ValueError(
+            f"the tokenizer of {model!r} ends every text with {tokenizer.convert_ids_to_tokens(ids[-1])!r}, so the model cannot "
+            "continue a prompt; save it with add_eos_token=False, or without that token in its post-processor"
+        )
 
 
 def resolve_device(device: str) -> str:

@@ -29,17 +29,11 @@ class FamiliarityTask(PackagedTask):
     PROMPTS = "familiarity.jsonl"
 
     def documents(self, path: Path) -> list[dict[str, Any]]:
-        """Probes as dicts."""
+        """Probes as dicts. The judge that the metadata names is built here, so that a missing lexicon is an error before generation."""
         self._probes = {probe.id: probe for probe in load_probes(path)}
+        self.judge = self._build_judge()
+        self.config.metadata["judge"] = self.judge.name
         return [{**asdict(probe), "references": list(probe.references)} for probe in self._probes.values()]
-
-    @property
-    def judge(self) -> Judge:
-        """The judge that the metadata names; built on first use."""
-        if not hasattr(self, "_judge"):
-            self._judge = self._build_judge()
-            self.config.metadata["judge"] = self._judge.name
-        return self._judge
 
     def _build_judge(self) -> Judge:
         path = self.lexicon_file()

@@ -1,0 +1,5 @@
+"""`python -m hp_bench`."""
+
+from hp_bench.cli import main
+
+main()

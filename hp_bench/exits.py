@@ -1,0 +1,25 @@
+"""How a command ends: 0 done, 1 the run failed, 2 the user's mistake; one sentence on stderr, no traceback."""
+
+import errno
+import sys
+from collections.abc import Callable
+
+
+def guarded(command: Callable[[], object], name: str = "hp-bench") -> None:
+    """Runs a command line; ValueErrors are mistakes of the user, and a full disk is one too."""
+    try:
+        command()
+    except ValueError as error:
+        _leave(name, str(error))
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{name}: interrupted; the same command goes on from here\n")
+        raise SystemExit(130) from None
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            _leave(name, "the disk is full; what was finished is kept, and the same command goes on when there is room")
+        raise
+
+
+def _leave(name: str, message: str) -> None:
+    sys.stderr.write(f"{name}: {' '.join(message.split())}\n")
+    raise SystemExit(2)

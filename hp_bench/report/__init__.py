@@ -1,0 +1,5 @@
+"""Run directory -> one self-contained page: no external file, readable on a phone, in print, in the dark and by colour-blind people."""
+
+from hp_bench.report.page import Method, Story, write_report
+
+__all__ = ["Method", "Story", "write_report"]

@@ -1,0 +1,76 @@
+"""Puts a report's sections into its template."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from hp_bench import __version__, paper
+from hp_bench.figures import DARK, LIGHT, Theme, draw_curve, draw_plane, panels_of, svg_text
+from hp_bench.report import sections
+from hp_bench.report.story import Method, Story
+
+__all__ = ["Method", "Story", "write_report"]
+
+#: Prompts shown openly; the others are one click away.
+SHOWN = 8
+
+
+def write_report(story: Story, path: Path | str) -> Path:
+    """Writes the page, under a temporary name first.
+
+    Args:
+        story: what to tell.
+        path: of the HTML file.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(render(story), encoding="utf-8")
+    temporary.replace(path)
+    return path
+
+
+def render(story: Story) -> str:
+    """The page as HTML; the same story, the same bytes."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("hp_bench.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )  # fmt: skip
+    curves = [method.curve for method in story.methods]
+    return environment.get_template("page.html.j2").render(
+        story=story, headline=sections.headline(story), table=sections.table(story),
+        curve={name: svg_text(draw_curve(curves, story.twins, theme=theme)) for name, theme in _THEMES.items()},
+        plane={name: _plane(story, theme) for name, theme in _THEMES.items()},
+        methods=[
+            {"name": method.curve.name, "exchanges": sections.exchanges(story, method), "slices": sections.slices(method)}
+            for method in story.methods
+        ],
+        shown=SHOWN, paper=paper, version=__version__, manifests=_manifests(story), json=_json,
+    )  # fmt: skip
+
+
+_THEMES = {"light": LIGHT, "dark": DARK}
+
+
+def _plane(story: Story, theme: Theme) -> Markup:
+    planes = {method.curve.name: sections.plane(method.curve) for method in story.methods}
+    planes = {name: points for name, points in planes.items() if points}
+    if not planes:
+        return Markup("")
+    panels = {panel.metric: panel for panel in panels_of(story.methods[0].curve.points)}
+    twins = [point for card in story.twins if (point := sections.plane_point(card, panels)) is not None]
+    return svg_text(draw_plane(planes, twins, theme=theme))
+
+
+def _manifests(story: Story) -> Sequence[dict[str, Any]]:
+    cards = [story.methods[0].curve.points[0], *(m.curve.points[-1] for m in story.methods), *story.twins]
+    return [{"name": card.name, **asdict(card.manifest)} for card in cards]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False, default=str)

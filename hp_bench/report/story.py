@@ -1,0 +1,73 @@
+"""What a report tells: methods with their curves and samples, the twins, and what was run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hp_bench.curves import Curve
+from hp_bench.scorecard import Scorecard
+
+Samples = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Method:
+    """An unlearning method's way from the baseline.
+
+    Attributes:
+        curve: scorecards by step; the first is the baseline.
+        samples: scorecard name -> task -> samples, as `hp_bench.curves.keep` writes them.
+    """
+
+    curve: Curve
+    samples: Mapping[str, Mapping[str, Samples]]
+
+    def completions(self, name: str, task: str) -> dict[str, Mapping[str, Any]]:
+        """A scorecard's samples of a task, by prompt id."""
+        return {sample["id"]: sample for sample in self.samples.get(name, {}).get(task, ())}
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How far a model is from the twins, less how far the twins are from each other; 0 = as near as another twin.
+
+    Attributes:
+        name: of the model.
+        text: on which text: target or rest.
+        value: mean over twins of KL(twin || model), nats a token, minus the mean twin-to-twin KL; None without a second twin.
+        low: lower end of its 95 % interval.
+        high: upper end.
+        raw: before the subtraction.
+        between_twins: what was subtracted.
+    """
+
+    name: str
+    text: str
+    raw: float
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    between_twins: float | None = None
+
+
+@dataclass(frozen=True)
+class Story:
+    """Everything a report shows.
+
+    Attributes:
+        title: of the page.
+        methods: at least one.
+        twins: scorecards of models that never read the target.
+        twin_samples: as in `Method.samples`.
+        distances: to the twins.
+        run: what was run, for the last section: plain values.
+        notes: sentences the reader must know.
+    """
+
+    title: str
+    methods: Sequence[Method]
+    twins: Sequence[Scorecard] = ()
+    twin_samples: Mapping[str, Mapping[str, Samples]] = field(default_factory=dict)
+    distances: Sequence[Distance] = ()
+    run: Mapping[str, Any] = field(default_factory=dict)
+    notes: Sequence[str] = ()
