@@ -273,7 +273,7 @@ def test_a_server_that_goes_away_is_not_asked_on_and_on(serve, tmp_path):
     server = serve(lambda message, attempt: GOOD if next(count) < 3 else 500)
     with pytest.raises(UnansweredError, match="9 of 12 passages got no reply"):
         interview(server, tmp_path, knobs={"concurrency": 2, "retries": 0})
-    assert len(server.asked) <= 3 + 3
+    assert len(server.asked) <= 3 + 3 + 1  # three right ones, three failures, and one under way beside the last
 
 
 @pytest.mark.parametrize(("status", "name"), [(401, "401"), (403, "403"), (404, "404"), (400, "400")])

@@ -1,4 +1,4 @@
-"""The same checkpoint by `lm_eval --model hf` and by `lm_eval --model vllm`: the same numbers. Real vLLM, on the CPU."""
+"""The same checkpoint by hf, and by plain `lm_eval --model vllm` from another folder: the same numbers. Real vLLM, on the CPU."""
 
 import json
 import os
@@ -9,29 +9,52 @@ from pathlib import Path
 
 import pytest
 import tiny
+import torch
+from lm_eval.evaluator import evaluate
+
+from hp_bench.engines.hf import HFEngine
+from hp_bench.scoring import load_tasks
 
 pytestmark = pytest.mark.vllm
 
 SETTINGS = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
-MODEL_ARGS = {"hf": "dtype=float32", "vllm": "dtype=float32,max_model_len=512,enforce_eager=True"}
+TASKS = ("hp_familiarity", "hp_token_probability")
 LIMIT = 30
 
 
 @dataclass(frozen=True)
 class Run:
-    """What one `lm_eval` wrote: results, and per task its samples in the order of the prompts."""
+    """Results, and per task its samples in the order of the prompts."""
 
     results: dict
     samples: dict[str, list[dict]]
 
 
-def lm_eval(engine: str, model: Path, folder: Path) -> Run:
-    """Plain `lm_eval`, from a folder of its own."""
+def checkpoint(folder: Path, family: str) -> Path:
+    """A tiny model that never says a special token: hf leaves those out of its text, vLLM prints them."""
+    tokenizer = tiny.tokenizer(family)
+    model = tiny.llama(len(tokenizer))
+    with torch.no_grad():
+        model.lm_head.weight[tokenizer.all_special_ids] = 0
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def by_hf(model: Path) -> Run:
+    """In this process, by lm-eval's API."""
+    engine = HFEngine(model, device="cpu", dtype="float32")
+    found = evaluate(engine.lm, load_tasks(["hp_bench"]), limit=LIMIT, bootstrap_iters=0)
+    return Run(found["results"], {task: by_document(found["samples"][task]) for task in TASKS})
+
+
+def by_vllm(model: Path, folder: Path) -> Run:
+    """By the command line, in a folder that has nothing to do with us."""
     folder.mkdir()
+    settings = f"pretrained={model},dtype=float32,max_model_len=512,enforce_eager=True"
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "lm_eval", "run", "--model", engine),
-            *("--model_args", f"pretrained={model},{MODEL_ARGS[engine]}", "--device", "cpu", "--batch_size", "16"),
+            *(sys.executable, "-m", "lm_eval", "run", "--model", "vllm", "--model_args", settings),
             *("--tasks", "hp_bench,hp_familiarity", "--limit", str(LIMIT), "--output_path", "out", "--log_samples"),
         ],
         cwd=folder, env={**os.environ, **SETTINGS}, capture_output=True, text=True,
@@ -39,19 +62,22 @@ def lm_eval(engine: str, model: Path, folder: Path) -> Run:
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
     (results,) = (folder / "out").rglob("results_*.json")
     samples = {}
-    for task in ("hp_familiarity", "hp_token_probability"):
+    for task in TASKS:
         (path,) = (folder / "out").rglob(f"samples_{task}_*.jsonl")
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        samples[task] = sorted(rows, key=lambda row: row["doc_id"])
+        samples[task] = by_document([json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()])
     return Run(json.loads(results.read_text())["results"], samples)
+
+
+def by_document(samples: list[dict]) -> list[dict]:
+    return sorted(samples, key=lambda sample: sample["doc_id"])
 
 
 @pytest.fixture(scope="module", params=["byte_bpe", "metaspace_bpe"])
 def runs(request, tmp_path_factory) -> tuple[Run, Run]:
     """A tokenizer that adds no BOS, and one that does."""
     folder = tmp_path_factory.mktemp(request.param)
-    model = tiny.save(folder / "model", request.param)
-    return lm_eval("hf", model, folder / "hf"), lm_eval("vllm", model, folder / "vllm")
+    model = checkpoint(folder / "model", request.param)
+    return by_hf(model), by_vllm(model, folder / "elsewhere")
 
 
 def test_both_answered_every_prompt(runs):
