@@ -19,7 +19,7 @@ pytestmark = pytest.mark.vllm
 
 SETTINGS = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
 TASKS = ("hp_familiarity", "hp_token_probability")
-LIMIT = 30
+LIMIT = 20
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,15 @@ class Run:
 
 
 def checkpoint(folder: Path, family: str) -> Path:
-    """A tiny model that never says a special token: hf leaves those out of its text, vLLM prints them."""
+    """A tiny model that never says what the two engines print differently.
+
+    Special tokens: hf leaves them out, vLLM shows them. Bytes that make no character: by whole texts or piece by piece.
+    """
     tokenizer = tiny.tokenizer(family)
     model = tiny.llama(len(tokenizer))
+    unsaid = [id for token, id in tokenizer.get_vocab().items() if token.startswith("<0x")] + tokenizer.all_special_ids
     with torch.no_grad():
-        model.lm_head.weight[tokenizer.all_special_ids] = 0
+        model.lm_head.weight[unsaid] = 0
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
@@ -54,7 +58,7 @@ def by_vllm(model: Path, folder: Path) -> Run:
     settings = f"pretrained={model},dtype=float32,max_model_len=512,enforce_eager=True"
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "lm_eval", "run", "--model", "vllm", "--model_args", settings),
+            *(sys.executable, "-m", "lm_eval", "run", "--model", "vllm", "--model_args", settings, "--batch_size", "auto"),
             *("--tasks", "hp_bench,hp_familiarity", "--limit", str(LIMIT), "--output_path", "out", "--log_samples"),
         ],
         cwd=folder, env={**os.environ, **SETTINGS}, capture_output=True, text=True,
@@ -96,9 +100,11 @@ def test_log_likelihoods_agree(runs):
         assert theirs == pytest.approx(ours, abs=1e-4)
 
 
-def test_completions_are_equal_up_to_an_incomplete_character_at_the_end(runs):
-    """hf prints the beginning of a character as U+FFFD, vLLM withholds it."""
-    hf, vllm = ([row["resps"][0][0].rstrip("\ufffd") for row in run.samples["hp_familiarity"]] for run in runs)
+def test_completions_are_equal_up_to_a_space_before_and_an_incomplete_character_after(runs):
+    """hf prints the beginning of a character as U+FFFD, vLLM withholds it; hf's metaspace decoders drop the first space, vLLM keeps it."""
+    hf, vllm = (
+        [row["resps"][0][0].rstrip("\ufffd").removeprefix(" ") for row in run.samples["hp_familiarity"]] for run in runs
+    )
     assert vllm == hf
     assert sum(len(text) > 20 for text in hf) > LIMIT / 2
 
