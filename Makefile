@@ -18,7 +18,7 @@ test: $(VENV)/.installed
 
 # Real vLLM on the CPU, in an environment of its own.
 test-vllm: $(VLLM)/.installed
-	VLLM_CPU_KVCACHE_SPACE=1 VLLM_ENABLE_V1_MULTIPROCESSING=0 $(VLLM)/bin/python -m pytest -m vllm tests/vllm
+	VLLM_CPU_KVCACHE_SPACE=1 VLLM_ENABLE_V1_MULTIPROCESSING=0 $(VLLM)/bin/python -m pytest -m vllm tests/with_vllm
 
 # Kills, ranks, installs, the demo, and the report in Chromium.
 test-slow: $(VENV)/.installed chromium

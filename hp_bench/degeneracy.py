@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 
-#: One 4-gram covering more than this share of the tokens is a loop.
+#: Repeated 4-grams covering more than this share of the tokens are a loop.
 LOOP_SHARE = 0.5
 #: A share of words in no word list above this is noise.
 UNKNOWN_SHARE = 0.3
@@ -59,18 +59,14 @@ def _tokens(text: str) -> list[str]:
 
 
 def _loop_share(tokens: list[str]) -> float:
-    """Largest share of the tokens that the occurrences of one 4-gram cover; 0 unless it occurs three times."""
+    """Share of the tokens that are covered by 4-grams which occur three times or more, each alone or together."""
     grams = [tuple(tokens[i : i + 4]) for i in range(len(tokens) - 3)]
     counts = Counter(grams)
-    largest = 0
-    for gram, count in counts.items():
-        if count >= 3 and count * 4 > largest:
-            covered: set[int] = set()
-            for i, other in enumerate(grams):
-                if other == gram:
-                    covered.update(range(i, i + 4))
-            largest = max(largest, len(covered))
-    return largest / len(tokens) if tokens else 0.0
+    covered: set[int] = set()
+    for i, gram in enumerate(grams):
+        if counts[gram] >= 3:
+            covered.update(range(i, i + 4))
+    return len(covered) / len(tokens) if tokens else 0.0
 
 
 def _unknown_share(words: list[str], known: Collection[str]) -> float:

@@ -17,7 +17,8 @@ from hp_bench.scorecard import Measurement, Scorecard
 
 #: Okabe and Ito's palette, with a marker and a line for each.
 SERIES = (
-    ("#0072B2", "o", "-"), ("#D55E00", "s", "--"), ("#009E73", "^", "-."), ("#CC79A7", "D", ":"), ("#E69F00", "v", "-"), ("#56B4E9", "P", "--"),
+    ("#0072B2", "o", "-"), ("#D55E00", "s", "--"), ("#009E73", "^", "-."),
+    ("#CC79A7", "D", ":"), ("#E69F00", "v", "-"), ("#56B4E9", "P", "--"),
 )  # fmt: skip
 _TWIN = "#8A8A8A"
 
@@ -184,7 +185,7 @@ def draw_plane(
     for number, (name, points) in enumerate(curves.items()):
         colour, marker, line = SERIES[number % len(SERIES)]
         axis.plot(
-            [p.familiarity.value for p in points], [p.utility.value for p in points], color=colour, marker=marker, linestyle=line,
+            [p.familiarity.value or 0.0 for p in points], [p.utility.value or 0.0 for p in points], color=colour, marker=marker, linestyle=line,
             markersize=5, linewidth=1.3, label=name,
         )  # fmt: skip
         _cross(axis, points[-1:], colour)

@@ -69,6 +69,7 @@ def test_random_words_are_noise_every_time(word):
         " James, Lily, Remus, Peter, Sirius and Dorcas came too.",
         " Harry’s friend couldn't believe it wasn’t hers.",
         " I don't know. I don't know what it is.",
+        " The cellist’s saxophone, the stonemason's trombonist's and the haberdasher's wheelwright's.",
         " no, no, no, he said, and went away to the sea with all his brothers",
         " Row, row, row your boat, gently down the stream. Merrily, merrily, merrily, merrily, life is but a dream.",
         " def f(x):\n    return x + 1\n\nprint(f(3))",

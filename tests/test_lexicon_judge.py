@@ -48,6 +48,7 @@ ECHO = [
     ("At Hogwarts the boy", " found Hogwarts too big, and Hogwarts’s stairs too steep."),
     ("Professor Snape was late;", " Severus Snape was always late."),
     ("HERMIONE was late;", " hermione ran."),
+    ("The way to Diagon was shut;", " Diagon Alley was shut."),
     ("Hermione’s cat ran;", " Hermione's cat hid."),
 ]
 SIBLINGS = [
@@ -125,6 +126,8 @@ def test_the_table_is_long_enough_to_mean_something():
         ("He slept in the", ("cupboard under the stairs",), " cupboard.", "none"),
         ("Actors:", ("Emma Watson",), " Emma Watson’s agent called.", "explicit"),
         ("Director:", ("Cuarón",), " Cuaron.", "explicit"),
+        ("Rex the dog ran to", ("Rex", "Rexy"), " Rex.", "none"),
+        ("Rex the dog ran to", ("Rex", "Rexy"), " Rexy.", "explicit"),
     ],
 )
 def test_a_reference_of_the_probe_is_explicit_unless_it_is_one_ambiguous_word(

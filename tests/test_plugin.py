@@ -52,12 +52,14 @@ def test_our_folder_comes_right_behind_the_hosts_own(build, defaults, tmp_path):
     assert build(iter([defaults]), resolve_includes=False) == [defaults, tasks_dir()]
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("given", [tasks_dir(), tasks_dir().parent], ids=["our folder", "a folder around it"])
 def test_it_stands_down_when_the_paths_hold_our_tasks_already(build, defaults, given):
     assert build([defaults, given]) == [defaults, given]
     assert build([defaults, str(given)]) == [defaults, str(given)]
 
 
+@pytest.mark.filterwarnings("error")
 def test_it_stands_down_when_the_hosts_own_tasks_were_not_asked_for(build, tmp_path):
     assert build([tmp_path]) == [tmp_path]
     assert build([]) == []

@@ -89,7 +89,9 @@ def test_two_ranks_train_as_one_with_twice_the_batch(place, tmp_path):
         first[ranks] = json.loads((tmp_path / f"out-{ranks}" / "finetune" / "history.json").read_text())
     assert len(first[1]) == len(first[2])
     # the same blocks are in each optimiser step, split over the ranks: the loss is averaged over tokens, not over ranks
-    losses = {ranks: [h["loss"] for h in history[:-1]] for ranks, history in first.items()}  # the last step is filled up unevenly
+    losses = {
+        ranks: [h["loss"] for h in history[:-1]] for ranks, history in first.items()
+    }  # the last step is filled up unevenly
     assert losses[2] == pytest.approx(losses[1], rel=1e-4)
 
 

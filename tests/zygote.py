@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 import unlearn.cli
-import unlearn.methods.whp  # noqa: F401
+import unlearn.methods.whp
 from unlearn.recipe import Recipe
 
 

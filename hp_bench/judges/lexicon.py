@@ -75,7 +75,7 @@ class LexiconJudge:
 
     def _grade_of(self, occurrence: Occurrence, prompt: "_Prompt") -> Grade:
         if occurrence.term.scope == "thematic":
-            return "none" if prompt.hints_at_theme else "thematic"
+            return "none" if prompt.hints_at_theme else "accidental" if occurrence.ambiguous else "thematic"
         if prompt.holds(occurrence.term):
             return "none"
         return "accidental" if occurrence.ambiguous else "explicit"
