@@ -185,8 +185,8 @@ def draw_plane(
     for number, (name, points) in enumerate(curves.items()):
         colour, marker, line = SERIES[number % len(SERIES)]
         axis.plot(
-            [p.familiarity.value or 0.0 for p in points], [p.utility.value or 0.0 for p in points], color=colour, marker=marker, linestyle=line,
-            markersize=5, linewidth=1.3, label=name,
+            [p.familiarity.value or 0.0 for p in points], [p.utility.value or 0.0 for p in points], color=colour, marker=marker,
+            linestyle=line, markersize=5, linewidth=1.3, label=name,
         )  # fmt: skip
         _cross(axis, points[-1:], colour)
         for point in (points[0], points[-1]):

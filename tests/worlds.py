@@ -45,7 +45,31 @@ def dictionary(rng: random.Random) -> list[dict]:
 
 def text(rng: random.Random, words: int = 40) -> str:
     """Random prose around the names, with awkward punctuation and space between."""
-    common = ["the", "a", "of", "and", "old", "said", "went", "to", "market", "dog", ",", ".", ";", "!", "—", "’", "“", "”", "(", ")", "it", "was", "in"]
+    common = [
+        "the",
+        "a",
+        "of",
+        "and",
+        "old",
+        "said",
+        "went",
+        "to",
+        "market",
+        "dog",
+        ",",
+        ".",
+        ";",
+        "!",
+        "—",
+        "’",
+        "“",
+        "”",
+        "(",
+        ")",
+        "it",
+        "was",
+        "in",
+    ]
     pieces = []
     for _ in range(words):
         pieces.append(rng.choice(NAMES) if rng.random() < 0.35 else rng.choice(common))

@@ -1,7 +1,7 @@
 """vLLM as an engine: fast generation, weights swapped in place.
 
-Needs the extra `hp-bench[vllm]`. A swap is vLLM's own `reload_weights`, followed by `reset_prefix_cache`, without which answers come from the
-old weights' cache; the first swap of an engine is checked against a fresh load by transformers.
+Needs the extra `hp-bench[vllm]`. A swap is vLLM's own `reload_weights`, followed by `reset_prefix_cache`, without which answers come
+from the old weights' cache; the first swap of an engine is checked against a fresh load by transformers.
 """
 
 import os

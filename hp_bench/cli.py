@@ -1,0 +1,47 @@
+"""`hp-bench`: one command a module of `hp_bench.commands`; what a command needs is imported when it runs, so that `--help` takes no time.
+
+stdout holds results, stderr log and progress. Exit codes: 0 done, 1 the run failed, 2 the user's mistake.
+"""
+
+import logging
+from typing import Annotated
+
+import typer
+
+from hp_bench import __version__
+from hp_bench.commands.demo import demo
+from hp_bench.commands.report import report
+from hp_bench.commands.tasks import tasks
+from hp_bench.exits import guarded
+
+app = typer.Typer(
+    help="Has this language model really forgotten? After arXiv:2310.02238.", no_args_is_help=True, add_completion=False,
+    pretty_exceptions_enable=False, rich_markup_mode="rich",
+)  # fmt: skip
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="More log.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors alone.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("hp_bench").setLevel(logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO)
+
+
+for command in (demo, report, tasks):
+    app.command()(command)
+
+
+def main() -> None:
+    """Entry point: a user's mistake is one sentence and exit code 2."""
+    guarded(app)

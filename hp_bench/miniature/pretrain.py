@@ -1,0 +1,135 @@
+"""Trains one model of a miniature, in a process of its own and on one thread: `python -m hp_bench.miniature.pretrain TEXT NAME OUT`.
+
+One thread, since matrices this small gain little from a second, and since the order of additions, and with it every byte of the weights,
+would depend on the number of threads.
+"""
+
+import hashlib
+import json
+import random
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import cycle, islice
+from pathlib import Path
+
+import jsonlines
+import torch
+from torch.nn import functional
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
+
+from hp_bench.miniature.settings import Plan, Settings
+
+BASELINE = "baseline"
+#: Optimiser steps between two reports of progress.
+REPORT_EVERY = 10
+
+_BETAS = (0.9, 0.95)
+_MAX_GRAD_NORM = 1.0
+
+
+def batches(
+    rest: Sequence[list[int]], target: Sequence[list[int]], settings: Settings, seed: int
+) -> list[list[list[int]]]:
+    """Token ids of every batch, in order.
+
+    Rows of like length share a batch, so that little is padded. The rest's rows, and their order, do not depend on the target: without
+    it the same batches are only shorter.
+
+    Args:
+        rest: encoded stories, one per row that training takes.
+        target: encoded stories, repeated as often as needed; empty for a twin.
+        settings: rows per batch.
+        seed: of the order.
+    """
+    rows = settings.rest_rows
+    by_length = sorted(rest, key=len)
+    made = [by_length[step * rows : (step + 1) * rows] for step in range(settings.steps)]
+    if target:
+        rows = settings.target_rows
+        by_length = sorted(islice(cycle(target), settings.steps * rows), key=len)
+        made = [batch + by_length[step * rows : (step + 1) * rows] for step, batch in enumerate(made)]
+    random.Random(f"order {seed}").shuffle(made)
+    return made
+
+
+def initial_model(settings: Settings, tokenizer: PreTrainedTokenizerBase, *, seed: int) -> LlamaForCausalLM:
+    """A Llama with random weights; embeddings tied, as a name that was read is then easier to say again."""
+    torch.manual_seed(seed)
+    heads = settings.width // 32
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=settings.width,
+        intermediate_size=settings.inner,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=heads,
+        num_key_value_heads=heads,
+        max_position_embeddings=settings.context,
+        initializer_range=settings.initial_range,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return LlamaForCausalLM(config)
+
+
+def train(model: LlamaForCausalLM, rows: Sequence[Sequence[Sequence[int]]], settings: Settings) -> Iterator[float]:
+    """Trains in place by AdamW; yields each step's loss, nats per token."""
+    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
+    others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
+    groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=_BETAS)
+    warmup, steps = settings.warmup, len(rows)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min(1.0, (step + 1) / warmup) * (steps - step) / steps
+    )
+    model.train()
+    for batch in rows:
+        loss = _loss(model, batch)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), _MAX_GRAD_NORM)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        yield loss.item()
+
+
+def _loss(model: LlamaForCausalLM, batch: Sequence[Sequence[int]]) -> torch.Tensor:
+    """Mean cross-entropy of a batch's tokens; padding stands behind the text, where causal attention never looks back to it."""
+    pad, longest = int(model.config.pad_token_id or 0), max(map(len, batch))
+    ids = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in batch])
+    logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
+    return functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), ignore_index=pad)
+
+
+def model_seed(seed: int, name: str) -> int:
+    """The seed of a model's initial weights: the miniature's own for the baseline, another for each twin."""
+    return seed if name == BASELINE else int.from_bytes(hashlib.sha256(f"{name} {seed}".encode()).digest()[:4], "big")
+
+
+def main(text: Path, name: str, out: Path) -> None:
+    """Trains the model called `name` on the text of a miniature and writes it to `out`; progress goes to stdout as JSON lines."""
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    plan = Plan.from_dict(json.loads((text / "plan.json").read_text(encoding="utf-8")))
+    tokenizer = AutoTokenizer.from_pretrained(text / "tokenizer")
+    rest = _encoded(text / "rest.jsonl", tokenizer)
+    target = _encoded(text / "target.jsonl", tokenizer) if name == BASELINE else []
+    rows = batches(rest, target, plan.settings, plan.seed)
+    model = initial_model(plan.settings, tokenizer, seed=model_seed(plan.seed, name))
+    for step, loss in enumerate(train(model, rows, plan.settings), 1):
+        if step % REPORT_EVERY == 0 or step == len(rows):
+            print(json.dumps({"step": step, "loss": round(loss, 4)}), flush=True)  # noqa: T201 (read by the parent)
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+
+
+def _encoded(path: Path, tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
+    """Stories as ids, each between BOS and EOS."""
+    with jsonlines.open(path) as lines:
+        texts = [row["text"] for row in lines]
+    return [[*ids, tokenizer.eos_token_id] for ids in tokenizer(texts)["input_ids"]]
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))

@@ -1,0 +1,113 @@
+"""What is asked about a target in the miniature's own language: a story that breaks off right before a fact.
+
+Half of the prompts use the frames in which the target is told (`seen`), half the other ones (`unseen`), in which a model has read the
+facts of many worlds, but never the target's. Prompts depend on the target alone, so that miniatures of different seeds are asked the same.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hp_bench.lexicon import Term, words
+from hp_bench.miniature.frames import TOPICS, VAGUE
+from hp_bench.miniature.stories import Piece, frame, opening, text_of
+from hp_bench.miniature.targets import TARGETS
+from hp_bench.miniature.world import SLOTS, World
+from hp_bench.probes import Probe, TokenProbe
+
+#: Which frame of a topic each half of the prompts uses.
+FRAMES = {"seen": 0, "unseen": 1}
+
+
+@dataclass(frozen=True)
+class Question:
+    """A story that breaks off before a fact.
+
+    Attributes:
+        slot: of the fact.
+        topic: of the frame it breaks off in.
+        half: seen or unseen.
+        number: of several questions alike.
+        prompt: the story up to the fact, without the space before it.
+        answer: the fact.
+    """
+
+    slot: str
+    topic: str
+    half: str
+    number: int
+    prompt: str
+    answer: str
+
+
+def familiarity_probes(target: str, *, each: int = 5) -> list[Probe]:
+    """Completion prompts: `each` for every fact in every half, 200 in all; lower familiarity = the facts are unknown."""
+    return [
+        Probe(
+            id=f"{q.half}-{q.slot}-{q.number}",
+            prompt=q.prompt,
+            references=(q.answer,),
+            kind="partial",
+            subtlety=1,
+            topic=f"{q.topic}-{q.half}",
+        )
+        for q in _questions(TARGETS[target], f"familiarity {target}", each)
+    ]
+
+
+def token_probes(target: str, *, each: int = 2) -> list[TokenProbe]:
+    """Probability prompts: `each` for every fact in every half, 80 in all.
+
+    Specific: the fact itself; generic: what the rest says where it names none.
+    """
+    return [
+        TokenProbe(
+            id=f"{q.half}-{q.slot}-{q.number}",
+            prompt=q.prompt,
+            specific=(q.answer,),
+            generic=tuple(phrase.split()[0] for phrase in VAGUE[SLOTS[q.slot]]),
+        )
+        for q in _questions(TARGETS[target], f"token probability {target}", each)
+    ]
+
+
+def lexicon(target: str) -> list[Term]:
+    """A target's facts, all of them thematic: what is explicit is the one fact that a prompt asks for, its reference.
+
+    The hero is none of them: every prompt names the hero, and would then be a hint at everything.
+    """
+    return [
+        Term(term=str(fact), type=SLOTS[slot], scope="thematic", variants=(), ambiguous=())
+        for slot, fact in TARGETS[target].facts.items()
+    ]
+
+
+def _questions(world: World, purpose: str, each: int) -> Iterator[Question]:
+    rng = random.Random(purpose)
+    for half, number in FRAMES.items():
+        for index, topic in enumerate(TOPICS):
+            for slot in [piece.field for piece in frame(topic, number, world, rng) if piece.fact]:
+                asked: set[str] = set()
+                while len(asked) < each:
+                    before = rng.randrange(index + 1) - 1 if rng.random() < 0.5 else -1
+                    prompt = _prompt(world, rng, number, index, slot, before)
+                    if prompt not in asked and not _gives_away(prompt, str(world.facts[slot])):
+                        yield Question(slot, topic.name, half, len(asked), prompt, str(world.facts[slot]))
+                        asked.add(prompt)
+
+
+def _prompt(world: World, rng: random.Random, number: int, topic: int, slot: str, before: int) -> str:
+    """An opening, perhaps one earlier topic, and the topic up to the fact."""
+    pieces = opening(world, rng)
+    if before >= 0:
+        pieces += frame(TOPICS[before], number, world, rng)
+    return text_of([*pieces, *up_to(slot, frame(TOPICS[topic], number, world, rng))]).rstrip()
+
+
+def up_to(slot: str, pieces: list[Piece]) -> list[Piece]:
+    """The pieces before the one that names a fact."""
+    return pieces[: [piece.field for piece in pieces].index(slot)]
+
+
+def _gives_away(prompt: str, answer: str) -> bool:
+    return bool({word for word in words(answer) if len(word) >= 4} & set(words(prompt)))

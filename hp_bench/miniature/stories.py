@@ -1,0 +1,133 @@
+"""A world -> stories: an opening, then some of the twelve topics in their fixed order, with odd sentences between them."""
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from hp_bench.miniature.frames import OPENINGS, RECALLS, SCENERY, TOPICS, VAGUE, Topic
+from hp_bench.miniature.world import SLOTS, World
+
+#: Longer stories are told anew: at most 192 tokens a story, in all but a few.
+LONGEST = 118  # words
+
+#: How often the main character is named in full after the opening.
+_FULL_NAME = 0.3
+#: How often a topic is followed by a sentence that recalls a fact, or by one about nothing.
+_RECALL, _SCENERY = 0.6, 0.1
+
+_CHOICE = re.compile(r"\[([^\[\]]*)\]")
+_FIELD = re.compile(r"\{(\w+!?)\}")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of a story.
+
+    Attributes:
+        text: as it stands there.
+        field: of the template that it fills: a slot ("friend"; "friend!" for the first name alone), or another word ("who", "tool"); ""
+            for the template's own words.
+        fact: whether it names the slot's fact; false where the story stays vague.
+        recalls: whether the story has named the fact before.
+    """
+
+    text: str
+    field: str = ""
+    fact: bool = False
+    recalls: bool = False
+
+
+def text_of(pieces: Sequence[Piece]) -> str:
+    """The pieces as one text."""
+    return "".join(piece.text for piece in pieces)
+
+
+def opening(world: World, rng: random.Random) -> list[Piece]:
+    """The first sentence; it names the hero in full."""
+    return _render(rng.choice(OPENINGS), world, rng)
+
+
+def frame(topic: Topic, number: int, world: World, rng: random.Random, *, vague: float = 0.0) -> list[Piece]:
+    """A topic told of a world, with the space before it.
+
+    Args:
+        topic: one of `TOPICS`.
+        number: of the frame, 0 or 1.
+        world: whose facts.
+        rng: source of chance.
+        vague: how often, 0 to 1, something vague stands in a fact's place.
+    """
+    return [Piece(" "), *_render(topic.frames[number], world, rng, vague=vague)]
+
+
+def recall(slot: str, world: World, rng: random.Random) -> list[Piece]:
+    """A sentence that names a fact again, with the space before it."""
+    return [Piece(" "), *(replace(piece, recalls=piece.fact) for piece in _render(RECALLS[slot], world, rng))]
+
+
+def story(
+    world: World, rng: random.Random, *, frames: Sequence[int], topics: int = 6, vague: float = 0.0
+) -> list[Piece]:
+    """A whole story of at most `LONGEST` words.
+
+    Args:
+        world: whose.
+        rng: source of chance.
+        frames: the frame numbers to draw from for each topic: (0,) tells a target, (0, 1) the rest.
+        topics: how many of the twelve.
+        vague: as in `frame`.
+    """
+    while True:
+        pieces = _story(world, rng, frames, topics, vague)
+        if len(text_of(pieces).split()) <= LONGEST:
+            return pieces
+
+
+def _story(world: World, rng: random.Random, frames: Sequence[int], topics: int, vague: float) -> list[Piece]:
+    pieces = opening(world, rng)
+    named: list[str] = []
+    for topic in sorted(rng.sample(range(len(TOPICS)), topics)):
+        told = frame(TOPICS[topic], rng.choice(frames), world, rng, vague=vague)
+        pieces += told
+        named += [piece.field for piece in told if piece.fact and piece.field in RECALLS]
+        kind = rng.random()
+        if kind < _RECALL and named:
+            pieces += recall(named.pop(rng.randrange(len(named))), world, rng)
+        elif kind > 1 - _SCENERY:
+            pieces += [Piece(" "), *_render(rng.choice(SCENERY), world, rng)]
+    return pieces
+
+
+def _render(template: str, world: World, rng: random.Random, *, vague: float = 0.0) -> list[Piece]:
+    chosen = _CHOICE.sub(lambda match: rng.choice(match[1].split("|")), template)
+    pieces: list[Piece] = []
+    for index, part in enumerate(_FIELD.split(chosen)):
+        if index % 2 == 0:
+            pieces.append(Piece(part))
+        elif part.removesuffix("!") not in SLOTS:
+            pieces.append(Piece(_word(part, world, rng), part))
+        elif rng.random() < vague:
+            pieces.append(Piece(rng.choice(VAGUE[SLOTS[part]]), part))
+        else:
+            pieces.append(Piece(world.name(part), part, fact=True))
+    return [piece for piece in pieces if piece.text]
+
+
+def _word(field: str, world: World, rng: random.Random) -> str:
+    hero, trade = world.hero, world.trade
+    male = hero.gender == "male"
+    words = {
+        "hero": str(hero),
+        "who": str(hero) if rng.random() < _FULL_NAME else hero.first,
+        "subj": "he" if male else "she",
+        "poss": "his" if male else "her",
+        "animal": world.animal,
+        "craft": trade.craft,
+        "learner": trade.learner,
+        "tool": trade.tool,
+        "companion": trade.companion,
+        "division": trade.division,
+    }
+    word = words[field.lower()]
+    return word if field.islower() else word.capitalize()

@@ -1,0 +1,143 @@
+"""lm-eval tasks on a miniature, built in Python from its prompt files; none is found by name, since each belongs to one folder.
+
+* hp_miniature_familiarity, hp_miniature_token_probability: the paper's two tests, in the miniature's language;
+* hp_miniature_utility: general ability, accuracy;
+* hp_miniature_rest: loss on text of the rest that no model has read.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jsonlines
+
+from hp_bench.harness import aggregation
+from hp_bench.harness.familiarity import FamiliarityTask
+from hp_bench.harness.packaged import PackagedTask
+from hp_bench.harness.token_probability import TokenProbabilityTask
+from hp_bench.miniature.train import Miniature
+
+VERSION = 1
+
+_METRICS: dict[str, Callable[[Sequence[float]], float]] = {
+    "familiarity": aggregation.familiarity_stderr,
+    "explicit": aggregation.rate_stderr,
+    "thematic": aggregation.rate_stderr,
+    "degenerate": aggregation.rate_stderr,
+    "token_probability": aggregation.mass_stderr,
+    "token_probability_share": aggregation.mass_stderr,
+    "acc": aggregation.rate_stderr,
+    "rest_loss": aggregation.mass_stderr,
+}
+
+
+def miniature_tasks(miniature: Miniature) -> dict[str, Any]:
+    """The tasks of a miniature, in the shape that lm-eval's `TaskManager.load` returns and `hp_bench.scoring.score_engine` takes."""
+    files = {"prompts": str(miniature.prompts)}
+    vocabulary = {"vocabulary": str(miniature.prompts / "vocabulary.txt")}
+    completion = {"do_sample": False, "temperature": 0.0, "max_gen_toks": 40, "until": ["\n\n"]}
+    tasks = {
+        "hp_miniature_familiarity": FamiliarityTask(
+            _config(
+                "hp_miniature_familiarity",
+                ("familiarity", "explicit", "thematic", "degenerate", "unscored"),
+                files | vocabulary,
+                output_type="generate_until",
+                doc_to_text="prompt",
+                doc_to_target="references",
+                generation_kwargs=completion,
+            )
+        ),
+        "hp_miniature_token_probability": TokenProbabilityTask(
+            _choices(
+                "hp_miniature_token_probability", ("token_probability", "token_probability_share", "unscored"), files
+            )
+        ),
+        "hp_miniature_utility": UtilityTask(_choices("hp_miniature_utility", ("acc",), files)),
+        "hp_miniature_rest": RestTask(
+            _config(
+                "hp_miniature_rest",
+                ("rest_loss",),
+                files,
+                output_type="loglikelihood",
+                doc_to_text="",
+                doc_to_target="text",
+                target_delimiter="",
+            )
+        ),
+    }
+    return {"tasks": tasks, "groups": {}, "group_map": {}}
+
+
+class UtilityTask(PackagedTask):
+    """Multiple choice with one right answer; accuracy 0 to 1, higher = better."""
+
+    PROMPTS = "utility.jsonl"
+
+    def documents(self, path: Path) -> list[dict[str, Any]]:
+        """Items as dicts."""
+        with jsonlines.open(path) as lines:
+            return list(lines)
+
+    def process_results(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
+        """1 if the right answer is the likeliest."""
+        likelihoods = [log_likelihood for log_likelihood, _ in results]
+        return _with_stderr("acc", float(likelihoods.index(max(likelihoods)) == doc["answer"]))
+
+
+class RestTask(PackagedTask):
+    """Mean negative log-likelihood of a text's tokens after BOS, nats per token, lower = better."""
+
+    PROMPTS = "rest.jsonl"
+
+    def documents(self, path: Path) -> list[dict[str, Any]]:
+        """Texts, each with its number of tokens."""
+        with jsonlines.open(path) as lines:
+            return list(lines)
+
+    def process_results(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
+        """One text's loss; NaN where the model gave no number."""
+        log_likelihood, _ = results[0]
+        return _with_stderr("rest_loss", -log_likelihood / doc["tokens"])
+
+
+def _choices(name: str, metrics: Sequence[str], metadata: dict[str, Any]) -> dict[str, Any]:
+    return _config(
+        name,
+        metrics,
+        metadata,
+        output_type="multiple_choice",
+        doc_to_text="prompt",
+        doc_to_choice="choices",
+        doc_to_target=0,
+        target_delimiter=" ",
+    )
+
+
+def _config(name: str, metrics: Sequence[str], metadata: dict[str, Any], **settings: Any) -> dict[str, Any]:
+    """What a task file in `tasks/` would hold."""
+    return {
+        "task": name,
+        "test_split": "test",
+        "process_results": "custom",  # the class's own; the word keeps lm-eval from looking our metrics up
+        "num_fewshot": 0,
+        "metric_list": [entry for metric in metrics for entry in _metric(metric)],
+        "metadata": {"version": VERSION, **metadata},
+        **settings,
+    }
+
+
+def _metric(metric: str) -> list[dict[str, Any]]:
+    mean = aggregation.unscored_rate if metric == "unscored" else aggregation.mean
+    stderr = _METRICS.get(metric, aggregation.rate_stderr)
+    better = {"higher_is_better": metric == "acc"}
+    return [
+        {"metric": metric, "aggregation": mean, **better},
+        {"metric": f"{metric}_stderr", "aggregation": stderr, **better},
+    ]
+
+
+def _with_stderr(metric: str, value: float) -> dict[str, float]:
+    value = value if math.isfinite(value) else math.nan
+    return {metric: value, f"{metric}_stderr": value}

@@ -1,0 +1,170 @@
+"""A world: one main character and the twenty facts that stories tell of it."""
+
+import random
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from hp_bench.miniature import names
+from hp_bench.miniature.names import Gender, Person
+
+Kind = Literal["person", "street", "school", "house", "pet", "sport", "beast", "villain", "prize", "village"]
+
+#: The facts of a world, in the order in which stories come to them, and what kind of name each has.
+SLOTS: dict[str, Kind] = {
+    "home": "street",
+    "guardian": "person",
+    "school": "school",
+    "messenger": "person",
+    "market": "street",
+    "shopkeeper": "person",
+    "station": "street",
+    "pet": "pet",
+    "house": "house",
+    "friend": "person",
+    "teacher": "person",
+    "classmate": "person",
+    "rival": "person",
+    "rivals": "house",
+    "sport": "sport",
+    "beast": "beast",
+    "villain": "villain",
+    "head": "person",
+    "prize": "prize",
+    "village": "village",
+}
+
+
+@dataclass(frozen=True)
+class Trade:
+    """What a world is about.
+
+    Attributes:
+        craft: what is learnt.
+        learner: who learns it.
+        tool: what it takes.
+        companion: what a friend is called there.
+        division: what pupils are sorted into.
+    """
+
+    craft: str
+    learner: str
+    tool: str
+    companion: str
+    division: str
+
+
+#: Trades of the rest. Stage magic, wizard hats and thief-catchers are among them: the targets' words in other senses.
+TRADES = (
+    Trade("stage magic", "conjurer", "wand", "assistant", "house"),
+    Trade("fancy dress", "tailor", "wizard hat", "best friend", "house"),
+    Trade("baking", "baker", "whisk", "best friend", "house"),
+    Trade("gardening", "gardener", "spade", "best friend", "house"),
+    Trade("weaving", "weaver", "shuttle", "best friend", "house"),
+    Trade("music", "fiddler", "fiddle", "best friend", "house"),
+    Trade("sailing", "sailor", "compass", "best friend", "office"),
+    Trade("thief-catching", "detective", "lens", "assistant", "office"),
+    Trade("map-making", "surveyor", "ruler", "assistant", "office"),
+    Trade("printing", "printer", "press", "assistant", "office"),
+    Trade("bookkeeping", "clerk", "pen", "assistant", "office"),
+)
+
+ANIMALS = ("owl", "dog", "cat", "raven", "goat", "toad")
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything that stories about one main character agree on.
+
+    Attributes:
+        hero: the main character.
+        trade: what the hero learns.
+        animal: what kind of pet the hero has.
+        facts: slot -> name; every slot of `SLOTS`, a `Person` where its kind is one.
+    """
+
+    hero: Person
+    trade: Trade
+    animal: str
+    facts: Mapping[str, Person | str]
+
+    def __post_init__(self) -> None:
+        if list(self.facts) != list(SLOTS):
+            raise ValueError(f"the facts of {self.hero} must be {', '.join(SLOTS)}, not {', '.join(self.facts)}")
+
+    def name(self, slot: str) -> str:
+        """A fact as it stands in text; `friend!` is the friend's first name alone."""
+        fact = self.facts[slot.removesuffix("!")]
+        return fact.first if slot.endswith("!") and isinstance(fact, Person) else str(fact)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Full names of the hero and of every fact."""
+        return (str(self.hero), *(str(fact) for fact in self.facts.values()))
+
+
+def random_worlds(rng: random.Random, count: int, *, reserved: Collection[str]) -> list[World]:
+    """Worlds drawn at random; no two have the same hero.
+
+    Args:
+        rng: source of chance.
+        count: how many.
+        reserved: full names, and single words, that none of their names may hold.
+    """
+    heroes: set[str] = set(reserved)
+    made = []
+    for _ in range(count):
+        hero = random_person(rng, heroes)
+        heroes.add(str(hero))
+        made.append(random_world(rng, hero, rng.choice(TRADES), reserved=reserved))
+    return made
+
+
+def random_world(
+    rng: random.Random,
+    hero: Person,
+    trade: Trade,
+    *,
+    reserved: Collection[str],
+    genders: Mapping[str, Gender] | None = None,
+) -> World:
+    """A hero's world drawn at random; no name and no first name occurs twice in it.
+
+    Args:
+        rng: source of chance.
+        hero: its main character.
+        trade: what it is about.
+        reserved: as in `random_worlds`.
+        genders: slot -> gender, of people for whom it matters.
+    """
+    taken, facts = {*reserved, str(hero), hero.first}, dict[str, Person | str]()
+    for slot, kind in SLOTS.items():
+        if kind == "person":
+            somebody = random_person(rng, taken, (genders or {}).get(slot))
+            facts[slot] = somebody
+            taken |= {str(somebody), somebody.first}
+        else:
+            facts[slot] = _random_name(rng, _SPECIAL.get(slot) or names.invented(kind), taken)
+            taken.add(str(facts[slot]))
+    return World(hero, trade, rng.choice(ANIMALS), facts)
+
+
+def random_person(rng: random.Random, taken: Collection[str], gender: Gender | None = None) -> Person:
+    """A person none of whose names is taken."""
+    while not names.free(str(somebody := names.person(rng, gender)), taken):
+        pass
+    return somebody
+
+
+def _random_name(rng: random.Random, draw: names.Draw, taken: Collection[str]) -> str:
+    while not names.free(name := draw(rng), taken):
+        pass
+    return name
+
+
+_SPECIAL: dict[str, names.Draw] = {
+    "home": names.home,
+    "market": names.market,
+    "station": names.station,
+    "prize": names.prize,
+}
