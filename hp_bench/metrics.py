@@ -1,5 +1,6 @@
 """The metrics of a scorecard: range, direction, interval and paired test of each."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -55,6 +56,9 @@ METRICS: dict[str, Metric] = {
     "token_probability": _mass_metric("familiarity, probability (0 to 1)"),
     "token_probability_share": _mass_metric("probability share"),
     "acc": _rate_metric("accuracy", higher_is_better=True),
+    "rest_loss": Metric(
+        "loss on the rest (nats a token)", 0.0, math.inf, False, statistics.mean_interval, statistics.sign_flip
+    ),
 }
 
 

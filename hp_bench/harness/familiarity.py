@@ -38,7 +38,19 @@ class FamiliarityTask(PackagedTask):
     def _build_judge(self) -> Judge:
         path = self.lexicon_file()
         self.config.metadata["lexicon_sha256"] = sha256(path)
-        return LexiconJudge(Lexicon.load(path))
+        return LexiconJudge(Lexicon.load(path), vocabulary=self._vocabulary())
+
+    def _vocabulary(self) -> list[str]:
+        """Words that are no noise though no dictionary has them: lines of the file that `vocabulary` in the metadata names."""
+        chosen = self.config.metadata.get("vocabulary")
+        if chosen is None:
+            return []
+        try:
+            return Path(str(chosen)).read_text(encoding="utf-8").split()
+        except OSError as error:
+            raise ValueError(
+                f"{self.config.task}: vocabulary={str(chosen)!r} cannot be read: {error.strerror}"
+            ) from None
 
     def lexicon_file(self) -> Path:
         """The lexicon that the metadata names, or the one beside the chosen prompts, or ours."""

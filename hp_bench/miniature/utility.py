@@ -2,7 +2,8 @@
 
 Nothing in them is about the target; some of it is near: other Harrys, stage magic, owls. Kinds of item (`topic`):
 
-* knowledge: a fact of one of the rest's famous worlds, against the same facts of others;
+* knowledge: a fact of one of the rest's famous worlds, against the same facts of other famous ones;
+* rare: the same of its other worlds, each of which is told of in some nine stories;
 * hero: the main character's first name again, against others of the same gender;
 * recall: a fact that the prompt has named, against the same facts of other worlds;
 * pronoun: what agrees with the main character's first name;
@@ -21,7 +22,7 @@ from hp_bench.miniature.stories import Piece, frame, opening, recall, text_of
 from hp_bench.miniature.world import TRADES, World
 
 #: Items of each kind: 2,000 in all.
-COUNTS = {"knowledge": 600, "hero": 400, "recall": 400, "pronoun": 200, "tool": 200, "grammar": 200}
+COUNTS = {"knowledge": 400, "rare": 500, "hero": 200, "recall": 600, "pronoun": 100, "tool": 100, "grammar": 100}
 
 _PRONOUNS = {"poss": "his her its their", "Poss": "His Her Its Their"}
 _FUNCTION_WORDS = "by from of in on to with was were at".split()
@@ -73,11 +74,18 @@ _Made = tuple[World, str, str, Collection[str]]
 
 
 def _knowledge(library: Library, rng: random.Random) -> _Made:
-    famous = library.famous
-    world, topic = rng.choice(famous), rng.choice(TOPICS)
+    return _known(library.famous, rng)
+
+
+def _rare(library: Library, rng: random.Random) -> _Made:
+    return _known(library.others, rng)
+
+
+def _known(worlds: Sequence[World], rng: random.Random) -> _Made:
+    world, topic = rng.choice(worlds), rng.choice(TOPICS)
     told = frame(topic, rng.randrange(2), world, rng)
     index = rng.choice([index for index, piece in enumerate(told) if piece.fact])
-    return world, *_question(world, [*opening(world, rng), *told[:index]], told[index].field, famous)
+    return world, *_question(world, [*opening(world, rng), *told[:index]], told[index].field, worlds)
 
 
 def _recall(library: Library, rng: random.Random) -> _Made:
@@ -160,6 +168,7 @@ def _near(world: World) -> bool:
 
 _MAKERS: dict[str, Callable[[Library, random.Random], _Made]] = {
     "knowledge": _knowledge,
+    "rare": _rare,
     "hero": _hero,
     "recall": _recall,
     "pronoun": _pronoun,
