@@ -1,26 +1,25 @@
 """Model -> scorecard, by lm-eval tasks."""
 
-import hashlib
-import json
 import logging
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hp_bench.metrics import METRICS, known
 from hp_bench.progress import quiet_host
+from hp_bench.provenance import commit_of, fingerprint, task_manifest, versions
 from hp_bench.resources import tasks_dir
 from hp_bench.scorecard import Manifest, Measurement, Scorecard, TaskManifest, measure, measure_group, plain
+
+__all__ = ["DEFAULT_TASKS", "Scored", "describe", "failed", "fingerprint", "load_tasks", "score", "score_engine"]
 
 log = logging.getLogger(__name__)
 
 DEFAULT_TASKS = ("hp_familiarity", "hp_token_probability")
 #: Folders of lm-eval's own tasks that ours build on; indexing all 14,000 would take ten seconds.
 _HOST_FOLDERS = ("winogrande", "hellaswag", "piqa", "arc", "super_glue", "openbookqa")
-_LIBRARIES = ("hp-bench", "lm_eval", "torch", "transformers", "tokenizers", "vllm")
 
 
 def score(
@@ -30,25 +29,38 @@ def score(
     metadata: Mapping[str, Any] | None = None,
     name: str | None = None,
     step: int | None = None,
+    engine: str = "hf",
     **options: Any,
 ) -> Scorecard:
-    """Scores one model.
+    """Scores one model; what `hp-bench score` does.
 
     Args:
-        model: folder, hub id, or a live `transformers` model.
+        model: folder, hub id (or id@revision), unmerged PEFT adapter, quantised model, address of a completions server
+            (http://host:port/v1), or a live `transformers` model.
         tasks: lm-eval tasks, tags or groups; the default is the paper's two familiarity tests.
         metadata: run-time choices of the tasks, as `lm_eval --metadata`: another target's `prompts` and `lexicon`, a judge.
         name: for tables; default: the model's.
         step: optimiser steps, if the model is a checkpoint.
-        options: of the engine: `device`, `dtype`, `batch_size`, `tokenizer`, `revision`.
+        engine: hf, vllm or endpoint.
+        options: of the engine: `device`, `dtype`, `batch_size`, `tokenizer`, `base`, `revision`, ...
 
     Raises:
         ValueError: a task is unknown, or the model cannot be loaded.
     """
-    from hp_bench.engines.hf import HFEngine
+    from hp_bench.engines import engine_class
 
-    engine = HFEngine(model, **options)
-    return score_engine(engine, load_tasks(tasks, metadata), name=name or Path(engine.model).name, step=step).card
+    loaded = load_tasks(tasks, metadata)
+    served = str(model).startswith(("http://", "https://")) if isinstance(model, str) else False
+    opened = engine_class("endpoint" if served else engine)(model, **options)
+    try:
+        return score_engine(opened, loaded, name=name or model_name(opened.model), step=step, base=options.get("base")).card
+    finally:
+        opened.close()
+
+
+def model_name(model: str) -> str:
+    """A model's name for tables: the last part of its folder, hub id or address."""
+    return (Path(model.partition("#")[2] or model).name or Path(model).resolve().name) or model
 
 
 def load_tasks(names: Sequence[str], metadata: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -71,9 +83,7 @@ def load_tasks(names: Sequence[str], metadata: Mapping[str, Any] | None = None) 
 
         near = difflib.get_close_matches(unknown[0], manager.all_tasks, n=3)
         ours = ", ".join(task for task in manager.all_tasks if task.startswith("hp_"))
-        raise ValueError(
-            f"unknown task {unknown[0]!r}; did you mean {' or '.join(near) or 'one of ours'}? Ours are {ours}"
-        )
+        raise ValueError(f"unknown task {unknown[0]!r}; did you mean {' or '.join(near) or 'one of ours'}? Ours are {ours}")
     return dict(manager.load(list(names)))
 
 
@@ -87,10 +97,19 @@ class Scored:
     """
 
     card: Scorecard
-    samples: Mapping[str, Sequence[Mapping[str, Any]]]
+    samples: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
 
 
-def score_engine(engine: Any, loaded: Mapping[str, Any], *, name: str, step: int | None = None) -> Scored:
+def score_engine(
+    engine: Any,
+    loaded: Mapping[str, Any],
+    *,
+    name: str,
+    step: int | None = None,
+    earlier: Scorecard | None = None,
+    finished: Callable[[Scored], object] | None = None,
+    base: str | None = None,
+) -> Scored:
     """Scores the model that an engine has loaded, one task after the other; a task that breaks off does not lose the others.
 
     Args:
@@ -98,54 +117,103 @@ def score_engine(engine: Any, loaded: Mapping[str, Any], *, name: str, step: int
         loaded: from `load_tasks`.
         name: for tables.
         step: optimiser steps, if the model is a checkpoint.
+        earlier: what an interrupted run of the same model knew already; its tasks are not asked again.
+        finished: called after every task with what is known by then.
+        base: the model under an adapter, if not the one that its config names.
     """
+    parts: dict[str, _Part] = {}
+    manifest = _manifest(engine, base)
+    result = _assemble(name, step, loaded, parts, manifest)
+    for task_name, task in loaded["tasks"].items():
+        if earlier is not None and task_name in earlier.manifest.tasks:
+            parts[task_name] = _from_earlier(earlier, task_name)
+            continue
+        parts[task_name] = _ask(engine, task_name, task)
+        result = _assemble(name, step, loaded, parts, manifest)
+        if finished is not None:
+            finished(result)
+    return _assemble(name, step, loaded, parts, manifest)
+
+
+def failed(
+    loaded: Mapping[str, Any], reason: str, *, name: str, model: str, engine: str, step: int | None = None
+) -> Scored:
+    """The scorecard of a model that could not be loaded: every task failed for the same reason, every prompt unscored."""
+    parts = {task_name: _broken_off(task, reason) for task_name, task in loaded["tasks"].items()}
+    return _assemble(name, step, loaded, parts, Manifest(model=model, engine=engine, dtype="", tasks={}, versions=versions()))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One task's share of a scorecard."""
+
+    items: Sequence[str]
+    values: Mapping[str, Sequence[float | None]]
+    manifest: TaskManifest
+    failure: str = ""
+    samples: Sequence[Mapping[str, Any]] | None = None
+
+
+def _ask(engine: Any, name: str, task: Any) -> _Part:
     from lm_eval.evaluator import evaluate
 
+    _zero_shot(task)
+    try:
+        with quiet_host():
+            results = evaluate(engine.lm, {"tasks": {name: task}, "groups": {}, "group_map": {}}, bootstrap_iters=0)
+        samples = results["samples"][name]
+        items, values = _per_prompt(samples)
+    except Exception as error:  # whatever an engine may die of: counted, never a score
+        log.debug("%s broke off", name, exc_info=True)
+        return _broken_off(task, f"{type(error).__name__}: {error}")
+    return _Part(items, values, task_manifest(task, len(items)), samples=samples)
+
+
+def _broken_off(task: Any, reason: str) -> _Part:
+    _zero_shot(task)
+    items = [str(doc.get("id", number)) for number, doc in enumerate(task.eval_docs)]
+    values: dict[str, list[float | None]] = {metric: [None] * len(items) for metric in _metrics_of(task)}
+    return _Part(items, values, task_manifest(task, len(items)), failure=reason)
+
+
+def _from_earlier(card: Scorecard, task: str) -> _Part:
+    return _Part(card.items[task], card.values[task], card.manifest.tasks[task], failure=card.failures.get(task, ""))
+
+
+def _assemble(
+    name: str, step: int | None, loaded: Mapping[str, Any], parts: Mapping[str, _Part], manifest: Manifest
+) -> Scored:
     measurements: list[Measurement] = []
-    items: dict[str, list[str]] = {}
-    values: dict[str, dict[str, list[float | None]]] = {}
-    manifests: dict[str, TaskManifest] = {}
-    failures: dict[str, str] = {}
-    samples: dict[str, list[dict[str, Any]]] = {}
-    for task_name, task in loaded["tasks"].items():
-        _zero_shot(task)
-        try:
-            with quiet_host():
-                results = evaluate(
-                    engine.lm, {"tasks": {task_name: task}, "groups": {}, "group_map": {}}, bootstrap_iters=0
-                )
-            samples[task_name] = results["samples"][task_name]
-            items[task_name], values[task_name] = _per_prompt(samples[task_name])
-        except Exception as error:  # whatever an engine may die of: counted, never a score
-            log.debug("%s broke off", task_name, exc_info=True)
-            failures[task_name] = f"{type(error).__name__}: {error}"
-            items[task_name] = [str(doc.get("id", number)) for number, doc in enumerate(task.eval_docs)]
-            values[task_name] = {metric: [None] * len(items[task_name]) for metric in _metrics_of(task)}
-        manifests[task_name] = _task_manifest(task, len(items[task_name]))
-        broken = values[task_name].get("degenerate")
+    for task, part in parts.items():
+        broken = part.values.get("degenerate")
         degenerate = sum(value == 1 for value in broken) if broken else None
-        measurements += [measure(task_name, m, v, degenerate=degenerate) for m, v in values[task_name].items()]
+        measurements += [measure(task, metric, v, degenerate=degenerate) for metric, v in known(part.values).items()]
     for group_name, group in loaded.get("groups", {}).items():
-        members = [m for m in measurements if m.task in group.child_names and m.metric == "acc"]
-        if members:
-            measurements.append(measure_group(group_name, "acc", members))
+        if set(group.child_names) <= set(parts):
+            members = [m for m in measurements if m.task in group.child_names and m.metric == "acc"]
+            measurements += [measure_group(group_name, "acc", members)] if members else []
     card = Scorecard(
         name=name,
         step=step,
         measurements=tuple(measurements),
-        items=items,
-        values=values,
-        failures=failures,
+        items={task: list(part.items) for task, part in parts.items()},
+        values={task: {metric: list(v) for metric, v in part.values.items()} for task, part in parts.items()},
+        failures={task: part.failure for task, part in parts.items() if part.failure},
         manifest=Manifest(
-            model=engine.model,
-            engine=engine.name,
-            dtype=engine.dtype,
-            tasks=manifests,
-            fingerprint=fingerprint(engine.model),
-            versions=_versions(),
+            model=manifest.model, engine=manifest.engine, dtype=manifest.dtype, revision=manifest.revision,
+            fingerprint=manifest.fingerprint, versions=manifest.versions, tasks={task: part.manifest for task, part in parts.items()},
         ),
-    )
-    return Scored(card, samples)
+    )  # fmt: skip
+    return Scored(card, {task: part.samples for task, part in parts.items() if part.samples is not None})
+
+
+def _manifest(engine: Any, base: str | None) -> Manifest:
+    weights = "" if engine.name == "endpoint" else fingerprint(engine.model, base)
+    path, _, revision = str(engine.model).partition("@")
+    return Manifest(
+        model=engine.model, engine=engine.name, dtype=engine.dtype, tasks={}, fingerprint=weights, versions=versions(),
+        revision="" if engine.name == "endpoint" or Path(engine.model).is_dir() else commit_of(path, revision),
+    )  # fmt: skip
 
 
 def _zero_shot(task: Any) -> None:
@@ -164,48 +232,6 @@ def _per_prompt(samples: Sequence[Mapping[str, Any]]) -> tuple[list[str], dict[s
     ids = [str(sample["doc"].get("id", sample["doc_id"])) for sample in ordered]
     names = known(dict.fromkeys(ordered[0]["metrics"]))
     return ids, {name: [plain(float(sample[name])) for sample in ordered] for name in names}
-
-
-def _task_manifest(task: Any, n: int) -> TaskManifest:
-    config, metadata = task.config, task.config.metadata or {}
-    decoding = json.dumps(config.generation_kwargs, sort_keys=True) if config.output_type == "generate_until" else ""
-    return TaskManifest(
-        version=str(task.VERSION),
-        n=n,
-        prompts_sha256=metadata.get("prompts_sha256", ""),
-        judge=metadata.get("judge", ""),
-        decoding=decoding,
-        num_fewshot=int(config.num_fewshot or 0),
-    )
-
-
-def fingerprint(model: str) -> str:
-    """Short digest of a model folder's weight files: names, sizes, and the first and last MiB of each. "" for a hub id."""
-    folder = Path(model)
-    files = (
-        sorted(path for path in folder.glob("*") if path.suffix in (".safetensors", ".bin")) if folder.is_dir() else []
-    )
-    if not files:
-        return ""
-    digest = hashlib.sha256()
-    for path in files:
-        size = path.stat().st_size
-        digest.update(f"{path.name} {size}".encode())
-        with path.open("rb") as stream:
-            digest.update(stream.read(1 << 20))
-            stream.seek(max(0, size - (1 << 20)))
-            digest.update(stream.read())
-    return digest.hexdigest()[:16]
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for library in _LIBRARIES:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def describe(measurement: Measurement) -> str:

@@ -13,7 +13,8 @@ from lm_eval.api.instance import Instance
 from hp_bench.familiarity import Verdict
 from hp_bench.harness.packaged import PackagedTask, sha256
 from hp_bench.judges import Judge
-from hp_bench.judges.lexicon import LexiconJudge
+from hp_bench.judges.choice import choose_judge, require_target
+from hp_bench.judges.language_model import LanguageModelJudge
 from hp_bench.lexicon import Lexicon
 from hp_bench.probes import Probe, load_probes
 from hp_bench.resources import prompts_dir
@@ -37,8 +38,12 @@ class FamiliarityTask(PackagedTask):
 
     def _build_judge(self) -> Judge:
         path = self.lexicon_file()
+        require_target(self.config.metadata)
+        judge = choose_judge(self.config.metadata, Lexicon.load(path), vocabulary=self._vocabulary())
         self.config.metadata["lexicon_sha256"] = sha256(path)
-        return LexiconJudge(Lexicon.load(path), vocabulary=self._vocabulary())
+        if isinstance(judge, LanguageModelJudge):
+            self.config.metadata["judge_rubric_sha256"] = judge.rubric.digest
+        return judge
 
     def _vocabulary(self) -> list[str]:
         """Words that are no noise though no dictionary has them: lines of the file that `vocabulary` in the metadata names."""

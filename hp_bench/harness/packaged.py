@@ -1,7 +1,6 @@
 """A task whose documents are a prompt file of ours, or of the user's: no download, no hub."""
 
 import hashlib
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +8,6 @@ import datasets
 from lm_eval.api.task import ConfigurableTask
 
 from hp_bench.resources import prompts_dir
-
-log = logging.getLogger(__name__)
 
 
 class PackagedTask(ConfigurableTask):
@@ -59,24 +56,18 @@ class PackagedTask(ConfigurableTask):
         return path
 
     def fewshot_context(self, *arguments: Any, **options: Any) -> Any:
-        """The prompt itself; with a chat template it is no longer what this task is about, and that is said."""
-        if options.get("apply_chat_template") and not self.config.metadata.get("chat"):
-            warn_once(
-                f"{self.config.task} is for raw text: with a chat template it measures something else, and its scores do not compare"
-            )
+        """The prompt itself. A chat template or a system instruction would make it another test under the same name: refused."""
+        for option, flag in (
+            ("apply_chat_template", "--apply_chat_template"),
+            ("system_instruction", "--system_instruction"),
+        ):
+            if options.get(option):
+                raise ValueError(
+                    f"{self.config.task} is for raw text: run it without {flag}, or run hp_familiarity_chat, the test for chat models"
+                )
         return super().fewshot_context(*arguments, **options)
 
 
 def sha256(path: Path) -> str:
     """Digest of a file's bytes, hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-_warned: set[str] = set()
-
-
-def warn_once(message: str) -> None:
-    """Logs a warning the first time it is given."""
-    if message not in _warned:
-        _warned.add(message)
-        log.warning(message)

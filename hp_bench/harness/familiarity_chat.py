@@ -1,0 +1,105 @@
+"""`hp_familiarity_chat`: the completion-based familiarity test for chat models, a test of its own. Lower = less familiar.
+
+The paper's models are chat models. The prompt is the user's turn, unchanged; the tokenizer's chat template makes the model's input of it.
+The answer is something else than a continuation, so these scores stand beside those of `hp_familiarity` and are never compared with them.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from hp_bench.harness.familiarity import FamiliarityTask
+
+#: As said of a server that holds the template itself.
+_SERVERS_OWN = "the server's own"
+Messages = Sequence[Mapping[str, str]]
+
+
+class ChatFamiliarityTask(FamiliarityTask):
+    """The familiarity test through a chat template.
+
+    With `--apply_chat_template` lm-eval hands over the model's template; without it, that of the tokenizer which `--model_args` name is
+    taken. The digest of the template's text, with the arguments that steer it and the system instruction, is recorded as `chat_template`.
+
+    Raises:
+        ValueError: the model has no chat template, or lm-eval does not tell which model it is. Before anything is generated.
+    """
+
+    CHAT = True
+
+    def require_template(self, model: Any) -> None:
+        """Raises ValueError if an lm-eval model has no chat template."""
+        self._require(_of_model(model.apply_chat_template)[1])
+
+    def build_all_requests(self, **options: Any) -> None:
+        """Finds the template, then builds one request a prompt; the name is lm-eval's."""
+        given = options.get("chat_template") if options.get("apply_chat_template") else None
+        self._render, template, arguments = _of_model(given) if given else _of_metadata(self.config.metadata)
+        self._require(template)
+        instruction = options.get("system_instruction") or ""
+        self.config.metadata["chat_template"] = digest(template, arguments, instruction)
+        super().build_all_requests(**options)
+
+    def _require(self, template: str) -> None:
+        if not template:
+            raise ValueError(
+                f"{self.config.task} needs a chat template and the model's tokenizer has none: use hp_familiarity, the test on raw text"
+            )
+
+    def fewshot_context(self, doc: dict[str, Any], *_: Any, **options: Any) -> Any:
+        """The model's input: the prompt as the user's turn, and the beginning of the assistant's."""
+        instruction = options.get("system_instruction")
+        system = [{"role": "system", "content": str(instruction)}] if instruction else []
+        return self._render([*system, {"role": "user", "content": doc["prompt"]}])
+
+
+def digest(template: str, arguments: Mapping[str, Any], instruction: str) -> str:
+    """Digest of all that makes the model's input of a prompt; the same for every engine."""
+    steering = {
+        name: value for name, value in arguments.items() if not (name == "enable_thinking" and value in (None, True))
+    }
+    return hashlib.sha256(json.dumps([template, steering, instruction], sort_keys=True).encode()).hexdigest()[:16]
+
+
+_Found = tuple[Callable[[Messages], Any], str, Mapping[str, Any]]
+
+
+def _of_model(render: Callable[..., Any]) -> _Found:
+    """Of the model whose `apply_chat_template` lm-eval hands over: how to render, the template's text, its arguments."""
+    model = getattr(render, "__self__", None)
+    tokenizer = getattr(model, "tokenizer", None)
+    if tokenizer is None:
+        return render, _SERVERS_OWN, {}
+    thinking = {"enable_thinking": getattr(model, "enable_thinking", None)}
+    return render, _text(tokenizer), {**(getattr(model, "chat_template_args", None) or {}), **thinking}
+
+
+def _of_metadata(metadata: Mapping[str, Any]) -> _Found:
+    """Of the model that `--model_args` name; lm-eval passes them on with the metadata."""
+    from transformers import AutoTokenizer
+
+    model = metadata.get("tokenizer") or metadata.get("pretrained")
+    if not isinstance(model, str):
+        raise ValueError("hp_familiarity_chat was not told which model it is for: run it with --apply_chat_template")
+    tokenizer = AutoTokenizer.from_pretrained(
+        model,
+        revision=str(metadata.get("revision", "main")),
+        trust_remote_code=bool(metadata.get("trust_remote_code", False)),
+    )
+    arguments = dict(metadata.get("chat_template_args") or {})
+    if metadata.get("enable_thinking") is not None:
+        arguments["enable_thinking"] = metadata["enable_thinking"]
+
+    def render(messages: Messages) -> Any:
+        return tokenizer.apply_chat_template([dict(turn) for turn in messages], tokenize=False, add_generation_prompt=True, **arguments)
+
+    return render, _text(tokenizer), arguments
+
+
+def _text(tokenizer: Any) -> str:
+    """The template's text; of several the one called default."""
+    template = getattr(tokenizer, "chat_template", None)
+    if isinstance(template, Mapping):
+        template = template.get("default", "")
+    return str(template or "")
