@@ -1,6 +1,5 @@
 """The metrics of a scorecard: range, direction, interval and paired test of each."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -48,6 +47,14 @@ def _mass_metric(label: str) -> Metric:
     return Metric(label, 0.0, 1.0, False, statistics.mean_interval, statistics.sign_flip)
 
 
+#: Nats a token: guessing costs the logarithm of the vocabulary, about 12 for the largest; what is far beyond is broken.
+_LARGEST_LOSS = 30.0
+
+
+def _loss(values: Sequence[float]) -> Interval:
+    return statistics.mean_interval(values, high=_LARGEST_LOSS)
+
+
 METRICS: dict[str, Metric] = {
     "familiarity": Metric("familiarity, completion (0 to 5)", 0.0, 5.0, False, _familiarity, statistics.sign_flip),
     "explicit": _rate_metric("explicit"),
@@ -56,9 +63,7 @@ METRICS: dict[str, Metric] = {
     "token_probability": _mass_metric("familiarity, probability (0 to 1)"),
     "token_probability_share": _mass_metric("probability share"),
     "acc": _rate_metric("accuracy", higher_is_better=True),
-    "rest_loss": Metric(
-        "loss on the rest (nats a token)", 0.0, math.inf, False, statistics.mean_interval, statistics.sign_flip
-    ),
+    "rest_loss": Metric("loss on the rest (nats a token)", 0.0, _LARGEST_LOSS, False, _loss, statistics.sign_flip),
 }
 
 

@@ -25,6 +25,7 @@ _PUBLIC = {
     "generic_logits": "unlearn.generic",
     "language_model_anchors": "unlearn.anchor_language_model",
     "make_labels": "unlearn.label_dataset",
+    "recipes_dir": "unlearn.resources",
     "run": "unlearn.methods.whp",
 }
 

@@ -10,7 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from hp_bench import __version__, paper
-from hp_bench.figures import DARK, LIGHT, Theme, draw_curve, draw_plane, panels_of, svg_text
+from hp_bench.figures import DARK, LIGHT, Theme, draw_curve, draw_plane, svg_text
 from hp_bench.report import sections
 from hp_bench.report.story import Method, Story
 
@@ -41,10 +41,9 @@ def render(story: Story) -> str:
         loader=jinja2.PackageLoader("hp_bench.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )  # fmt: skip
-    curves = [method.curve for method in story.methods]
     return environment.get_template("page.html.j2").render(
         story=story, headline=sections.headline(story), table=sections.table(story),
-        curve={name: svg_text(draw_curve(curves, story.twins, theme=theme)) for name, theme in _THEMES.items()},
+        curve={name: _curve(story, theme) for name, theme in _THEMES.items()},
         plane={name: _plane(story, theme) for name, theme in _THEMES.items()},
         methods=[
             {"name": method.curve.name, "exchanges": sections.exchanges(story, method), "slices": sections.slices(method)}
@@ -58,17 +57,18 @@ _THEMES = {"light": LIGHT, "dark": DARK}
 
 
 def _plane(story: Story, theme: Theme) -> Markup:
-    planes = {method.curve.name: sections.plane(method.curve) for method in story.methods}
-    planes = {name: points for name, points in planes.items() if points}
-    if not planes:
-        return Markup("")
-    panels = {panel.metric: panel for panel in panels_of(story.methods[0].curve.points)}
-    twins = [point for card in story.twins if (point := sections.plane_point(card, panels)) is not None]
-    return svg_text(draw_plane(planes, twins, theme=theme))
+    planes = sections.planes(story)
+    return svg_text(draw_plane(planes.methods, planes.twins, theme=theme)) if planes.methods else Markup("")
+
+
+def _curve(story: Story, theme: Theme) -> Markup:
+    curves = [method.curve for method in story.methods if len(method.curve.points) > 1]
+    return svg_text(draw_curve(curves, story.twins, theme=theme)) if curves else Markup("")
 
 
 def _manifests(story: Story) -> Sequence[dict[str, Any]]:
-    cards = [story.methods[0].curve.points[0], *(m.curve.points[-1] for m in story.methods), *story.twins]
+    starts = [story.methods[0].curve.points[0]] if story.methods else [story.baseline] if story.baseline else []
+    cards = [*starts, *(m.curve.points[-1] for m in story.methods), *story.models, *story.twins]
     return [{"name": card.name, **asdict(card.manifest)} for card in cards]
 
 

@@ -23,7 +23,7 @@ class Row:
     metric: str
     better: str
     method: str
-    step: int
+    step: int | None
     before: str
     after: str
     difference: str
@@ -34,35 +34,45 @@ class Row:
 
 
 def table(story: Story) -> list[Row]:
-    """Before and after of every method, in every metric, with the twins beside."""
-    rows = []
+    """Before and after of every method, and every model beside the baseline, in every metric, with the twins."""
+    found: list[Row] = []
     for method in story.methods:
         first, last = method.curve.points[0], method.curve.points[-1]
-        differences = _last_differences(method.curve)
-        for m in last.measurements:
-            before = _find(first, m)
-            if before is None:
-                continue
-            d = differences.get((m.task, m.metric))
-            twins = [t for card in story.twins if (t := _find(card, m)) is not None]
-            rows.append(
-                Row(
-                    metric=f"{METRICS[m.metric].label}" if m.metric != "acc" else f"accuracy, {m.task}",
-                    better="higher" if m.higher_is_better else "lower",
-                    method=method.curve.name,
-                    step=last.step or 0,
-                    before=describe(before),
-                    after=describe(m),
-                    difference=f"{d.difference.value:+.3f} [{d.difference.low:+.3f}, {d.difference.high:+.3f}]"
-                    if d
-                    else "",
-                    p=_p(d.p_adjusted) if d else "",
-                    twin="; ".join(describe(t) for t in twins),
-                    degenerate="" if m.degenerate is None else f"{m.degenerate} of {m.n}",
-                    unscored=m.unscored,
-                )
-            )
-    return rows
+        found += _rows(story, method.curve.name, first, last, _last_differences(method.curve))
+    if story.models:
+        others = compare(story.baseline, story.models) if story.baseline else []
+        for card in story.models:
+            differences = {(c.difference.task, c.difference.metric): c for c in others if c.name == card.name}
+            found += _rows(story, card.name, story.baseline, card, differences)
+    return found
+
+
+def _rows(
+    story: Story,
+    name: str,
+    first: Scorecard | None,
+    last: Scorecard,
+    differences: Mapping[tuple[str, str], Compared],
+) -> Iterator[Row]:
+    for m in last.measurements:
+        before = _find(first, m) if first is not None else None
+        if first is not None and before is None:
+            continue
+        d = differences.get((m.task, m.metric))
+        twins = [t for card in story.twins if (t := _find(card, m)) is not None]
+        yield Row(
+            metric=f"{METRICS[m.metric].label}" if m.metric != "acc" else f"accuracy, {m.task}",
+            better="higher" if m.higher_is_better else "lower",
+            method=name,
+            step=last.step,
+            before=describe(before) if before else "",
+            after=describe(m),
+            difference=f"{d.difference.value:+.3f} [{d.difference.low:+.3f}, {d.difference.high:+.3f}]" if d else "",
+            p=_p(d.p_adjusted) if d else "",
+            twin="; ".join(describe(t) for t in twins),
+            degenerate="" if m.degenerate is None else f"{m.degenerate} of {m.n}",
+            unscored=m.unscored,
+        )
 
 
 def _last_differences(curve: Curve) -> dict[tuple[str, str], Compared]:
@@ -106,6 +116,28 @@ def _broken(before: Measurement, after: Measurement) -> bool:
     if before.degenerate is None or after.degenerate is None or not before.n or not after.n:
         return False
     return after.degenerate / after.n > before.degenerate / before.n + 0.10
+
+
+@dataclass(frozen=True)
+class Planes:
+    """What the forget-versus-utility plane shows: each method's way through it, and where the twins are."""
+
+    methods: Mapping[str, Sequence[PlanePoint]]
+    twins: Sequence[PlanePoint]
+
+
+def planes(story: Story) -> Planes:
+    """Points on that plane; empty where a familiarity or a utility was not measured."""
+    methods = {method.curve.name: points for method in story.methods if (points := plane(method.curve))}
+    cards = [*(point for method in story.methods for point in method.curve.points), *story.models]
+    panels = {panel.metric: panel for panel in panels_of(cards)}
+    if not {"familiarity", "acc"} <= set(panels):
+        return Planes({}, [])
+    for card in story.models:
+        point = plane_point(card, panels)
+        if point is not None:
+            methods[card.name] = [point]
+    return Planes(methods, [point for card in story.twins if (point := plane_point(card, panels)) is not None])
 
 
 def plane(curve: Curve) -> list[PlanePoint]:

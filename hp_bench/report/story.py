@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hp_bench.curves import Curve
+from hp_bench.distances import Distance
 from hp_bench.scorecard import Scorecard
 
 Samples = Sequence[Mapping[str, Any]]
@@ -28,35 +29,14 @@ class Method:
 
 
 @dataclass(frozen=True)
-class Distance:
-    """How far a model is from the twins, less how far the twins are from each other; 0 = as near as another twin.
-
-    Attributes:
-        name: of the model.
-        text: on which text: target or rest.
-        value: mean over twins of KL(twin || model), nats a token, minus the mean twin-to-twin KL; None without a second twin.
-        low: lower end of its 95 % interval.
-        high: upper end.
-        raw: before the subtraction.
-        between_twins: what was subtracted.
-    """
-
-    name: str
-    text: str
-    raw: float
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    between_twins: float | None = None
-
-
-@dataclass(frozen=True)
 class Story:
     """Everything a report shows.
 
     Attributes:
         title: of the page.
-        methods: at least one.
+        methods: curves; may be empty where there are models.
+        models: scorecards of models on no curve; compared with the baseline if there is one.
+        baseline: what `models` are compared with.
         twins: scorecards of models that never read the target.
         twin_samples: as in `Method.samples`.
         distances: to the twins.
@@ -66,6 +46,8 @@ class Story:
 
     title: str
     methods: Sequence[Method]
+    models: Sequence[Scorecard] = ()
+    baseline: Scorecard | None = None
     twins: Sequence[Scorecard] = ()
     twin_samples: Mapping[str, Mapping[str, Samples]] = field(default_factory=dict)
     distances: Sequence[Distance] = ()

@@ -1,0 +1,117 @@
+"""`hp-bench demo`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hp_bench.commands.options import Json, Seed
+
+if TYPE_CHECKING:
+    from hp_bench.demo import Demo
+
+
+def demo(
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="key=value of recipes/miniature.yaml, e.g. finetune.learning_rate=1e-4.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for models, scorecards, figures and report.")] = Path("runs/demo"),
+    target: Annotated[str, typer.Option(help="harry-potter or detectives.")] = "harry-potter",
+    twins: Annotated[int, typer.Option(help="Models trained on everything but the target.", min=1)] = 1,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """The whole story, offline: a model knows, is made to forget, and is measured at every step."""
+    import json
+    import os
+    import warnings
+
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    warnings.filterwarnings("ignore", module="torch")
+    from hp_bench.demo import run_demo
+
+    made = run_demo(out, target=target, seed=seed, twins=twins, overrides=overrides or ())
+    if as_json:
+        typer.echo(json.dumps(_plain(made), indent=1))
+    else:
+        _show(made)
+
+
+def _plain(made: "Demo") -> dict[str, Any]:
+    """Everything but durations, which differ from run to run."""
+    from dataclasses import asdict
+
+    from hp_bench.report.run import rows
+    from hp_bench.scorecard import to_json
+
+    return {
+        "curves": {name: to_json(*cards) for name, cards in made.curves.items()},
+        "twins": to_json(*made.twins),
+        "prompts": to_json(*made.prompts),
+        "differences": [asdict(row) for row in rows(made.out)],
+        "distances": [asdict(distance) for distance in made.distances],
+    }
+
+
+def _show(made: "Demo") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from hp_bench.report.run import rows
+    from hp_bench.scoring import describe
+    from hp_bench.tables import scorecards_table
+
+    console = Console()
+    baseline = next(iter(made.curves.values()))[0]
+    console.print(
+        scorecards_table(
+            [baseline, *made.twins, *(cards[-1] for cards in made.curves.values())],
+            title="In the miniature's own language: before, never knew, and after",
+        )
+    )
+    steps = Table(title="Step by step", title_justify="left")
+    for column in ("method", "step", "familiarity (0 to 5)", "probability (0 to 1)", "utility", "loss on the rest"):
+        steps.add_column(column)
+    wanted = [("familiarity", "familiarity"), ("token_probability",) * 2, ("utility", "acc"), ("rest", "rest_loss")]
+    for name, cards in made.curves.items():
+        for card in cards:
+            steps.add_row(name, str(card.step), *(describe(card.get(f"hp_miniature_{t}", m)) for t, m in wanted))
+        steps.add_section()
+    console.print(steps)
+    changes = Table(
+        title="Change from the baseline, paired", title_justify="left", caption="95 % intervals; p after Holm"
+    )
+    for column in ("method", "number", "better", "change", "p"):
+        changes.add_column(column)
+    for row in rows(made.out):
+        changes.add_row(row.method, row.metric, row.better, row.difference, row.p)
+    console.print(changes)
+    console.print(
+        scorecards_table(
+            made.prompts,
+            title="On the 300 and the 30 prompts, without a goal: a model this small need not understand them",
+        )
+    )
+    console.print(_distances(made))
+    stages = Table(title="Seconds", title_justify="left")
+    for stage, seconds in {**made.seconds, "in all": round(sum(made.seconds.values()), 1)}.items():
+        stages.add_row(stage, f"{seconds:.1f}")
+    console.print(stages)
+    console.print(f"{made.out}/report.html  {made.out}/curve.png", soft_wrap=True)
+
+
+def _distances(made: "Demo") -> Any:
+    from rich.table import Table
+
+    table = Table(title="Distance to the twins: KL(twin || model), nats a token", title_justify="left")
+    for column in ("model", "text", "to the twins", "between twins", "difference"):
+        table.add_column(column)
+    for d in made.distances:
+        interval = f"[{d.low:.3f}, {d.high:.3f}]"
+        if d.value is None:
+            table.add_row(d.name, d.text, f"{d.raw:.3f} {interval}", "", "needs --twins 2 or more")
+        else:
+            table.add_row(d.name, d.text, f"{d.raw:.3f}", f"{d.between_twins:.3f}", f"{d.value:.3f} {interval}")
+    return table

@@ -1,0 +1,179 @@
+"""The whole story on a laptop, offline: a model knows, it is made to forget, it is measured at every step.
+
+Miniature -> reinforce, label, fine-tune on hard and on soft labels (`recipes/miniature.yaml`, the code path of a 7B run) -> every
+checkpoint scored through lm-eval in one engine -> figures and report.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonlines
+
+import unlearn
+from hp_bench import miniature
+from hp_bench.curves import Checkpoint, checkpoints_in, score_checkpoints
+from hp_bench.distances import Distance, distances
+from hp_bench.engines.hf import HFEngine
+from hp_bench.report.run import STORY, write_figures, write_page
+from hp_bench.scorecard import Scorecard
+from hp_bench.scoring import load_tasks
+from unlearn import stages
+from unlearn.methods import whp
+from unlearn.recipe import Recipe
+
+log = logging.getLogger(__name__)
+
+#: Methods of the demo: the paper's hard labels, and the whole generic distribution.
+HARD, SOFT = "whp", "whp-soft"
+#: Texts of each kind on which distances to the twins are measured.
+_TEXTS = 100
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What a demo leaves behind.
+
+    Attributes:
+        out: folder with everything in it.
+        curves: method -> scorecards by step; the first is the baseline's.
+        twins: scorecards of the twins.
+        prompts: scorecards of baseline, twins and last checkpoints on the 300 and the 30 prompts, without a goal: a model this small
+            need not understand them.
+        distances: to the twins.
+        seconds: stage -> wall seconds.
+    """
+
+    out: Path
+    curves: dict[str, list[Scorecard]]
+    twins: list[Scorecard]
+    prompts: list[Scorecard]
+    distances: list[Distance]
+    seconds: dict[str, float]
+
+
+def run_demo(
+    out: Path | str, *, target: str = "harry-potter", seed: int = 0, twins: int = 1, overrides: Sequence[str] = ()
+) -> Demo:
+    """Runs the demo, or what is missing of it; the same seed gives the same numbers.
+
+    Args:
+        out: folder; models, run directories, scorecards, figures and report go there.
+        target: of the miniature: harry-potter or detectives.
+        seed: of everything.
+        twins: models trained on the rest alone; two or more give distances to the twins their zero.
+        overrides: `key=value` of the recipe.
+
+    Raises:
+        ValueError: the folder holds a demo of other settings, or a name is unknown.
+    """
+    out = Path(out)
+    clock = _Clock()
+    with clock("miniature: text, baseline, twins"):
+        world = miniature.prepare(out / "miniature", target=target, seed=seed, twins=twins)
+    with clock("unlearning: reinforce, label, fine-tune"):
+        soft, hard = _unlearn(world, out, seed, overrides)
+    with clock("scoring through lm-eval"):
+        curves, twin_cards, prompts = _score(world, out, {HARD: hard, SOFT: soft})
+    with clock("distances to the twins"):
+        last = {HARD: checkpoints_in(hard)[-1].path, SOFT: checkpoints_in(soft)[-1].path}
+        far = _distances(world, {"baseline": world.baseline, **last})
+    with clock("figures and report"):
+        write_story(out, world, curves, twin_cards, far)
+        write_figures(out)
+        write_page(out)
+    _log(out, clock.seconds)
+    return Demo(out, curves, twin_cards, prompts, far, clock.seconds)
+
+
+def _unlearn(world: miniature.Miniature, out: Path, seed: int, overrides: Sequence[str]) -> tuple[Path, Path]:
+    """The checkpoints of both methods; they share reinforced model and labels."""
+    places = [f"model={world.baseline}", f"corpus={world.corpus}", f"anchors={world.anchors}", f"seed={seed}"]
+    recipe = Recipe.load(unlearn.recipes_dir() / "miniature.yaml", [*places, f"out={out / SOFT}", *overrides])
+    soft = whp.run(recipe)
+    hard_labels = recipe.labels.model_copy(update={"soft": False})
+    hard = recipe.model_copy(update={"labels": hard_labels, "out": str(out / HARD)})
+    tokenizer = stages.Target.open(hard).tokenizer
+    return soft, stages.finetune(hard, tokenizer, stages.open_run(hard), Path(recipe.out) / "labels")
+
+
+def _score(
+    world: miniature.Miniature, out: Path, runs: dict[str, Path]
+) -> tuple[dict[str, list[Scorecard]], list[Scorecard], list[Scorecard]]:
+    engine = HFEngine(world.baseline)
+    models = [Checkpoint("baseline", str(world.baseline), 0)]
+    for name, folder in runs.items():
+        models += [Checkpoint(f"{name}/{c.name}", c.path, c.step) for c in checkpoints_in(folder)]
+    twins = [Checkpoint(path.name, str(path)) for path in world.twins]
+    cards = [
+        scored.card
+        for scored in score_checkpoints(engine, miniature.miniature_tasks(world), [*models, *twins], out=out)
+    ]
+    points = cards[: len(models)]
+    curves = {name: [points[0], *(card for card in points if card.name.startswith(f"{name}/"))] for name in runs}
+    ends = [models[0], *twins, *(next(m for m in models if m.name == curve[-1].name) for curve in curves.values())]
+    prompts = score_checkpoints(engine, load_tasks(["hp_bench"]), ends, out=out / "prompts")
+    return curves, cards[len(models) :], [scored.card for scored in prompts]
+
+
+def _distances(world: miniature.Miniature, models: dict[str, Path | str]) -> list[Distance]:
+    texts = {"target": world.corpus, "rest": world.prompts / "rest.jsonl"}
+    chosen = {kind: [row["text"] for row in _rows(path)[:_TEXTS]] for kind, path in texts.items()}
+    return distances({name: str(path) for name, path in models.items()}, world.twins, chosen)
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    with jsonlines.open(path) as lines:
+        return list(lines)
+
+
+def write_story(
+    out: Path,
+    world: miniature.Miniature,
+    curves: dict[str, list[Scorecard]],
+    twins: list[Scorecard],
+    far: list[Distance],
+) -> None:
+    """Writes what the report needs beside the scorecards: which of them make a curve, and what was run."""
+    story = {
+        "title": f"Has it forgotten? The miniature world of {world.plan.target}",
+        "methods": {name: [card.name for card in cards] for name, cards in curves.items()},
+        "twins": [card.name for card in twins],
+        "distances": [asdict(distance) for distance in far],
+        "run": {"miniature": world.plan.to_dict()},
+        "notes": [
+            "The model is tiny and its world is made up: this shows that method and measures work, not how a large model fares.",
+            f"{HARD}: the paper's method, hard labels. {SOFT}: the same, trained on the whole generic distribution.",
+        ],
+    }
+    path = out / STORY
+    path.with_suffix(".part").write_text(json.dumps(story, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.with_suffix(".part").replace(path)
+
+
+class _Clock:
+    """Wall seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        log.info("%s ...", stage)
+        began = time.monotonic()
+        yield
+        self.seconds[stage] = round(time.monotonic() - began, 1)
+        log.info("%s: %.1f s", stage, self.seconds[stage])
+
+
+def _log(out: Path, seconds: dict[str, float]) -> None:
+    """Durations go to `log.jsonl` alone: everything else is the same bytes every time."""
+    from datetime import UTC, datetime
+
+    with (out / "log.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps({"at": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": seconds}) + "\n")

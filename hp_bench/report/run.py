@@ -1,0 +1,107 @@
+"""A folder of scorecards and samples -> its figures and its page."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jsonlines
+
+from hp_bench.curves import Curve
+from hp_bench.distances import Distance
+from hp_bench.figures import draw_curve, draw_plane, save_figure
+from hp_bench.report import sections
+from hp_bench.report.page import write_report
+from hp_bench.report.story import Method, Samples, Story
+from hp_bench.scorecard import Scorecard
+
+#: What tells which scorecards make a curve; without it, names and steps do.
+STORY = "story.json"
+
+
+def read_story(run: Path | str) -> Story:
+    """What a folder's scorecards tell.
+
+    `story.json` names methods, twins and title. Without it, scorecards with a step are curves, one for each folder they lie in below
+    `scorecards/`, all of them beginning at the scorecard of step 0; those called `twin...` are twins, any other is a model on no curve.
+
+    Raises:
+        ValueError: the folder holds no scorecard, or one that cannot be read.
+    """
+    run = Path(run)
+    cards = {card.name: card for path in sorted((run / "scorecards").rglob("*.json")) if (card := Scorecard.load(path))}
+    if not cards:
+        raise ValueError(f"{str(run)!r} holds no scorecards/*.json; `hp-bench score`, `curve` and `demo` write them")
+    path = run / STORY
+    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else _guess(run, cards)
+    missing = [name for names in [*told["methods"].values(), told["twins"]] for name in names if name not in cards]
+    if missing:
+        raise ValueError(f"{str(path)!r} names scorecards that are not there: {', '.join(missing[:3])}")
+    samples = {name: _samples(run / "samples" / name) for name in cards}
+    return Story(
+        title=told["title"],
+        methods=[
+            Method(Curve(name, tuple(cards[point] for point in points)), {point: samples[point] for point in points})
+            for name, points in told["methods"].items()
+        ],
+        models=[cards[name] for name in told.get("models", [])],
+        baseline=cards.get(told.get("baseline") or ""),
+        twins=[cards[name] for name in told["twins"]],
+        twin_samples={name: samples[name] for name in told["twins"]},
+        distances=[Distance(**distance) for distance in told.get("distances", [])],
+        run=told.get("run", {}),
+        notes=told.get("notes", []),
+    )
+
+
+def _guess(run: Path, cards: Mapping[str, Scorecard]) -> dict[str, Any]:
+    twins = [name for name in cards if Path(name).name.startswith("twin")]
+    start = [card for card in cards.values() if card.step == 0]
+    methods: dict[str, list[str]] = {}
+    for card in sorted(cards.values(), key=lambda card: card.step or 0):
+        if card.step is None or card in start:
+            continue
+        folder = str(Path(card.name).parent)
+        method = run.resolve().name if folder == "." else folder
+        methods.setdefault(method, [start[0].name] if start else []).append(card.name)
+    return {
+        "title": f"Familiarity: {run.resolve().name}",
+        "methods": methods,
+        "twins": twins,
+        "models": [card.name for card in cards.values() if card.step is None and card.name not in twins],
+        "baseline": start[0].name if start else None,
+    }
+
+
+def _samples(folder: Path) -> dict[str, Samples]:
+    found: dict[str, Samples] = {}
+    for path in sorted(folder.glob("*.jsonl")):
+        with jsonlines.open(path) as lines:
+            found[path.stem] = list(lines)
+    return found
+
+
+def write_figures(run: Path | str) -> list[Path]:
+    """curve.png and curve.svg, plane.png and plane.svg where there is a utility; the same scorecards, the same bytes."""
+    run, story = Path(run), read_story(run)
+    written = []
+    curves = [method.curve for method in story.methods if len(method.curve.points) > 1]
+    for path in (run / "curve.png", run / "curve.svg") if curves else ():
+        save_figure(draw_curve(curves, story.twins), path)
+        written.append(path)
+    planes = sections.planes(story)
+    if planes.methods:
+        for path in (run / "plane.png", run / "plane.svg"):
+            save_figure(draw_plane(planes.methods, planes.twins), path)
+            written.append(path)
+    return written
+
+
+def write_page(run: Path | str) -> Path:
+    """report.html."""
+    return write_report(read_story(run), Path(run) / "report.html")
+
+
+def rows(run: Path | str) -> Sequence[sections.Row]:
+    """The main table of a run: every number before and after, with the paired difference."""
+    return sections.table(read_story(run))
