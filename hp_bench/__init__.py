@@ -23,6 +23,9 @@ _PUBLIC = {
     "Lexicon": "hp_bench.lexicon",
     "LexiconJudge": "hp_bench.judges.lexicon",
     "score": "hp_bench.scoring",
+    "curve": "hp_bench.curves",
+    "Curve": "hp_bench.curves",
+    "FamiliarityCallback": "hp_bench.callback",
 }
 
 __all__ = ["__version__", *sorted(_PUBLIC)]

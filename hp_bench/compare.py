@@ -1,9 +1,9 @@
 """Side by side, paired; and whether two scorecards may stand side by side at all."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from hp_bench.scorecard import Difference, Scorecard, difference
+from hp_bench.scorecard import Difference, Measurement, Scorecard, difference
 from hp_bench.statistics import holm
 
 
@@ -85,3 +85,63 @@ def _both_scored(a: Scorecard, b: Scorecard, task: str, metric: str) -> bool:
 
 def _listed(names: object) -> str:
     return ", ".join(names) or "none"  # type: ignore[arg-type]
+
+
+def compare_curves(curves: Mapping[str, Sequence[Scorecard]]) -> list[Compared]:
+    """Every method against the first, at each step that both have, paired prompt by prompt; Holm over methods and steps, per metric.
+
+    Args:
+        curves: method -> scorecards with steps.
+
+    Raises:
+        ValueError: their manifests forbid it, or no step but the baseline's is in two of them.
+    """
+    (first, reference), *others = curves.items()
+    require_comparable([*reference, *(card for _, cards in others for card in cards)])
+    at = {card.step: card for card in reference if card.step}
+    pairs = [
+        (f"{name} - {first}, step {c.step}", c, at[c.step]) for name, cards in others for c in cards if c.step in at
+    ]
+    if not pairs:
+        raise ValueError(
+            f"{first} and {', '.join(name for name, _ in others)} have no step in common but the baseline's"
+        )
+    found: list[Compared] = []
+    keys = dict.fromkeys((name, m) for card in at.values() for name, metrics in card.values.items() for m in metrics)
+    for task, metric in keys:
+        family = [
+            (name, difference(a, b, task, metric))
+            for name, a, b in pairs
+            if metric in a.values.get(task, {})
+            and metric in b.values.get(task, {})
+            and _both_scored(a, b, task, metric)
+        ]
+        adjusted = holm([item.p for _, item in family])
+        found += [Compared(name, item, p) for (name, item), p in zip(family, adjusted, strict=True)]
+    return found
+
+
+def broken(card: Scorecard, baseline: Scorecard | None = None) -> str:
+    """Why a model counts as broken rather than as one that forgot; "" if it does not.
+
+    A degenerate rate 10 points above the baseline's is too much, or, without a baseline, one over half.
+    """
+    for measurement in card.measurements:
+        if measurement.degenerate is None or not measurement.n:
+            continue
+        rate, allowed = measurement.degenerate / measurement.n, 0.5
+        before = _same(baseline, measurement)
+        if before is not None and before.n and before.degenerate is not None:
+            allowed = before.degenerate / before.n + 0.10
+        if rate > allowed:
+            return (
+                f"{card.name} is broken: {measurement.degenerate} of {measurement.n} completions of {measurement.task} are degenerate, "
+                f"more than {allowed:.0%}"
+            )
+    return ""
+
+
+def _same(card: Scorecard | None, like: Measurement) -> Measurement | None:
+    if card is None:
+        return None
+    return next((m for m in card.measurements if (m.task, m.metric) == (like.task, like.metric)), None)

@@ -1,18 +1,26 @@
 """Familiarity and utility against optimiser steps: every checkpoint of a fine-tune, scored in one engine."""
 
-import json
+import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import jsonlines
-
 from hp_bench.compare import require_comparable
+from hp_bench.kept import keep, keep_part, load_cards, load_samples, scored_earlier
 from hp_bench.progress import progress_bars
 from hp_bench.scorecard import Measurement, Scorecard
-from hp_bench.scoring import Scored, fingerprint, score_engine
+from hp_bench.scoring import DEFAULT_TASKS, Scored, failed, load_tasks, score_engine
+from hp_bench.tables import failures
+
+__all__ = [
+    "Checkpoint", "Curve", "checkpoints_in", "curve", "draw", "is_model", "keep", "load_cards", "load_samples", "method_name",
+    "named_baseline", "points_of", "score_checkpoints", "score_one",
+]  # fmt: skip
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,7 @@ class Curve:
 
     Attributes:
         name: of the method.
-        points: scorecards with a step; the first is the baseline's, step 0.
+        points: scorecards with a step; the first is the baseline's, step 0, where a baseline was given.
     """
 
     name: str
@@ -58,21 +66,144 @@ class Curve:
         ]
 
 
+def curve(
+    models: str | Path | Sequence[str | Path],
+    *,
+    baseline: str | Path | None = None,
+    tasks: Sequence[str] = DEFAULT_TASKS,
+    metadata: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    out: str | Path | None = None,
+    engine: str = "hf",
+    **options: Any,
+) -> Curve:
+    """Scores every checkpoint of a fine-tune in one engine; what `hp-bench curve` does.
+
+    A checkpoint that cannot be loaded is a point without numbers, its `failures` saying why; the others are not lost.
+
+    Args:
+        models: folder with `checkpoint-<steps>` folders (a run directory, a Trainer's output folder), or models whose names end in their
+            optimiser steps, or that are written `<steps>:<model>`.
+        baseline: what training began from, step 0; default: what the run directory names, if it is one.
+        tasks: as for `score`.
+        metadata: as for `score`.
+        name: of the method; default: the folder's.
+        out: folder for scorecards, samples, curve.png and curve.svg; what it holds already is not scored again. None: nothing is kept.
+        engine: hf or vllm.
+        options: of the engine: `device`, `dtype`, `batch_size`, `tokenizer`, `base`, and, in `arguments`, its own.
+
+    Raises:
+        ValueError: no checkpoint is there, a folder does not exist, or a task is unknown.
+    """
+    from hp_bench.engines.loader import EngineSettings, Loader
+
+    given = [models] if isinstance(models, str | Path) else list(models)
+    found = points_of(given)
+    baseline = baseline if baseline is not None else named_baseline(given[0])
+    points = [*([Checkpoint("baseline", str(baseline), 0)] if baseline is not None else []), *found]
+    loaded = load_tasks(tasks, metadata)
+    place = Path(out) if out is not None else None
+    with Loader(EngineSettings(engine=engine, **options), [point.path for point in points]) as loader:
+        scored = score_checkpoints(loader, loaded, points, out=place)
+    for sentence in failures([one.card for one in scored]):
+        log.error(sentence)
+    made = Curve(name or method_name(given[0]), tuple(one.card for one in scored))
+    if place is not None:
+        draw([made], place)
+    return made
+
+
+def draw(curves: Sequence[Curve], out: Path) -> list[Path]:
+    """Writes curve.png and curve.svg; no picture where no point has a number."""
+    from hp_bench.figures import draw_curve, panels_of, save_figure
+
+    if not any(m.value is not None for one in curves for point in one.points for m in point.measurements):
+        return []
+    if not panels_of([point for one in curves for point in one.points]):
+        return []
+    out.mkdir(parents=True, exist_ok=True)
+    paths = [out / "curve.png", out / "curve.svg"]
+    for path in paths:
+        save_figure(draw_curve(curves), path)
+    return paths
+
+
 def checkpoints_in(folder: Path | str) -> list[Checkpoint]:
-    """The `checkpoint-<steps>` folders of a fine-tune, by steps.
+    """The `checkpoint-<steps>` folders of a fine-tune, by steps; a run directory's are in its `checkpoints`.
 
     Raises:
         ValueError: there is none.
     """
-    folder = Path(folder)
-    found = [
-        Checkpoint(path.name, str(path), int(match.group(1)))
-        for path in folder.glob("checkpoint-*")
-        if (match := re.fullmatch(r"checkpoint-(\d+)", path.name)) and path.is_dir()
-    ]
+    found = _checkpoints(Path(folder))
     if not found:
         raise ValueError(f"{str(folder)!r} holds no checkpoint-<steps> folder")
     return sorted(found, key=lambda checkpoint: checkpoint.step or 0)
+
+
+def is_model(path: str | Path) -> bool:
+    """Whether a name is one model's, rather than that of a folder of checkpoints; a Trainer's output folder may look like both."""
+    folder = Path(path)
+    settings = any((folder / name).is_file() for name in ("config.json", "adapter_config.json"))
+    return not folder.is_dir() or (settings and not _checkpoints(folder))
+
+
+def _checkpoints(folder: Path) -> list[Checkpoint]:
+    place = folder / "checkpoints" if (folder / "checkpoints").is_dir() else folder
+    return [
+        Checkpoint(path.name, str(path), int(match.group(1)))
+        for path in place.glob("checkpoint-*")
+        if (match := re.fullmatch(r"checkpoint-(\d+)", path.name)) and path.is_dir()
+    ]
+
+
+def points_of(models: Sequence[str | Path]) -> list[Checkpoint]:
+    """A method's points: a folder's checkpoints, or models that carry their steps.
+
+    Raises:
+        ValueError: a folder does not exist, a model's steps are unknown, or two have the same.
+    """
+    from hp_bench.engines.source import require_exists
+
+    if len(models) == 1 and not is_model(models[0]):
+        return checkpoints_in(models[0])
+    points = []
+    for model in map(str, models):
+        steps, separator, path = model.partition(":")
+        if not (separator and steps.isdigit()):
+            path = model
+            match = re.search(r"(\d+)/?$", model)
+            if match is None:
+                require_exists(model)
+                raise ValueError(
+                    f"how many optimiser steps is {model!r}? Its name does not end in a number: write <steps>:{model}"
+                )
+            steps = match.group(1)
+        require_exists(path)
+        points.append(Checkpoint(Path(path).name, path, int(steps)))
+    points.sort(key=lambda point: point.step or 0)
+    for one, other in pairwise(points):
+        if one.step == other.step:
+            raise ValueError(f"{one.path!r} and {other.path!r} are both at step {one.step}")
+    return points
+
+
+def named_baseline(folder: str | Path) -> str | None:
+    """The baseline that a run directory's recipe names; None if the folder is none."""
+    for place in (Path(folder), Path(folder).parent):
+        path = place / "recipe.yaml"
+        if path.is_file():
+            import yaml
+
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            found = content.get("model") if isinstance(content, dict) else None
+            return str(found) if found else None
+    return None
+
+
+def method_name(folder: str | Path) -> str:
+    """A method's name: its folder's, or, of `run/checkpoints`, the run's."""
+    path = Path(folder).resolve() if Path(folder).exists() else Path(folder)
+    return path.parent.name if path.name == "checkpoints" else path.name
 
 
 def score_checkpoints(
@@ -81,68 +212,53 @@ def score_checkpoints(
     """Scores models one after the other in one engine, their weights swapped in place; tasks are built once.
 
     Args:
-        engine: a `hp_bench.engines.Engine`.
+        engine: a `hp_bench.engines.Engine`, or a `hp_bench.engines.loader.Loader`.
         loaded: tasks, from `hp_bench.scoring.load_tasks`.
         checkpoints: what to score.
-        out: folder for `scorecards/<name>.json` and `samples/<name>/<task>.jsonl`; a model whose finished scorecard is there already, with
-            the same weights and tasks, is not scored again.
+        out: folder for `scorecards/<name>.json` and `samples/<name>/<task>.jsonl`; a task that is there already, of the same weights and
+            asked in the same way, is not asked again.
+
+    Returns:
+        One for each checkpoint. One that could not be loaded has a scorecard without numbers, whose `failures` say why.
     """
     found: list[Scored] = []
     with progress_bars() as bars:
         row = bars.add_task("scoring models", total=len(checkpoints))
         for checkpoint in checkpoints:
-            scored = _earlier(checkpoint, loaded, out)
-            if scored is None:
-                if str(engine.model) != checkpoint.path:
-                    engine.swap(checkpoint.path)
-                scored = score_engine(engine, loaded, name=checkpoint.name, step=checkpoint.step)
-                if out is not None:
-                    keep(scored, out)
-            found.append(scored)
+            found.append(score_one(engine, loaded, checkpoint, out=out))
             bars.advance(row)
         bars.remove_task(row)
     return found
 
 
-def keep(scored: Scored, out: Path) -> None:
-    """Writes a scorecard and its samples; the scorecard last, so that one that exists is complete."""
-    for task, samples in scored.samples.items():
-        path = out / "samples" / scored.card.name / f"{task}.jsonl"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with jsonlines.open(path.with_suffix(".part"), "w") as lines:
-            lines.write_all(_short(sample) for sample in samples)
-        path.with_suffix(".part").replace(path)
-    scored.card.save(out / "scorecards" / f"{scored.card.name}.json")
+def score_one(engine: Any, loaded: Mapping[str, Any], checkpoint: Checkpoint, *, out: Path | None = None) -> Scored:
+    """Scores one model, or takes what is known of it; see `score_checkpoints`."""
+    from hp_bench.engines.loader import Loader
+
+    name, step = checkpoint.name, checkpoint.step
+    base = engine.settings.base if isinstance(engine, Loader) else None
+    earlier = scored_earlier(name, checkpoint.path, loaded, out, base=base) if out is not None else None
+    if earlier is not None and set(earlier.manifest.tasks) == set(loaded["tasks"]):
+        kept = Scored(replace(earlier, step=step))
+        if out is not None and not (out / "scorecards" / f"{name}.json").exists():
+            keep(kept, out)
+        return kept
+    try:
+        holding = engine(checkpoint.path) if isinstance(engine, Loader) else _swapped(engine, checkpoint.path)
+    except (ValueError, RuntimeError, OSError) as error:
+        reason = " ".join(str(error).split())
+        log.debug("%s: %s", name, reason)
+        kind = engine.settings.engine_of(checkpoint.path) if isinstance(engine, Loader) else engine.name
+        scored = failed(loaded, reason, name=name, model=checkpoint.path, engine=kind, step=step)
+    else:
+        part = None if out is None else lambda scored: keep_part(scored, out)
+        scored = score_engine(holding, loaded, name=name, step=step, earlier=earlier, finished=part, base=base)
+    if out is not None:
+        keep(scored, out)
+    return scored
 
 
-def load_samples(out: Path, name: str, task: str) -> list[dict[str, Any]]:
-    """What `keep` wrote of a task's samples; empty if there are none."""
-    path = out / "samples" / name / f"{task}.jsonl"
-    if not path.exists():
-        return []
-    with jsonlines.open(path) as lines:
-        return list(lines)
-
-
-def _short(sample: Mapping[str, Any]) -> dict[str, Any]:
-    """A sample without what the prompt file holds already."""
-    doc = sample["doc"]
-    verdict = sample["filtered_resps"][0] if isinstance(sample["filtered_resps"][0], str) else None
-    return {
-        "id": str(doc.get("id", sample["doc_id"])), "prompt": doc.get("prompt", sample["arguments"][0][0]),
-        "responses": [response[0] for response in sample["resps"]],
-        **{key: doc[key] for key in ("kind", "subtlety", "topic") if key in doc},
-        **({"verdict": json.loads(verdict)} if verdict and verdict.startswith("{") else {}),
-    }  # fmt: skip
-
-
-def _earlier(checkpoint: Checkpoint, loaded: Mapping[str, Any], out: Path | None) -> Scored | None:
-    path = out / "scorecards" / f"{checkpoint.name}.json" if out is not None else None
-    if path is None or not path.exists():
-        return None
-    card = Scorecard.load(path)
-    same_tasks = set(card.manifest.tasks) == set(loaded["tasks"]) and all(
-        card.manifest.tasks[name].version == str(task.VERSION) for name, task in loaded["tasks"].items()
-    )
-    same = card.manifest.fingerprint == fingerprint(checkpoint.path) != "" and same_tasks and not card.failures
-    return Scored(card, {}) if same else None
+def _swapped(engine: Any, path: str) -> Any:
+    if str(engine.model) != path:
+        engine.swap(path)
+    return engine

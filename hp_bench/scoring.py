@@ -9,7 +9,7 @@ from typing import Any
 
 from hp_bench.metrics import METRICS, known
 from hp_bench.progress import quiet_host
-from hp_bench.provenance import commit_of, fingerprint, task_manifest, versions
+from hp_bench.provenance import commit_of, fingerprint, is_chat, task_manifest, versions
 from hp_bench.resources import tasks_dir
 from hp_bench.scorecard import Manifest, Measurement, Scorecard, TaskManifest, measure, measure_group, plain
 
@@ -53,7 +53,9 @@ def score(
     served = str(model).startswith(("http://", "https://")) if isinstance(model, str) else False
     opened = engine_class("endpoint" if served else engine)(model, **options)
     try:
-        return score_engine(opened, loaded, name=name or model_name(opened.model), step=step, base=options.get("base")).card
+        return score_engine(
+            opened, loaded, name=name or model_name(opened.model), step=step, base=options.get("base")
+        ).card
     finally:
         opened.close()
 
@@ -83,7 +85,9 @@ def load_tasks(names: Sequence[str], metadata: Mapping[str, Any] | None = None) 
 
         near = difflib.get_close_matches(unknown[0], manager.all_tasks, n=3)
         ours = ", ".join(task for task in manager.all_tasks if task.startswith("hp_"))
-        raise ValueError(f"unknown task {unknown[0]!r}; did you mean {' or '.join(near) or 'one of ours'}? Ours are {ours}")
+        raise ValueError(
+            f"unknown task {unknown[0]!r}; did you mean {' or '.join(near) or 'one of ours'}? Ours are {ours}"
+        )
     return dict(manager.load(list(names)))
 
 
@@ -140,7 +144,9 @@ def failed(
 ) -> Scored:
     """The scorecard of a model that could not be loaded: every task failed for the same reason, every prompt unscored."""
     parts = {task_name: _broken_off(task, reason) for task_name, task in loaded["tasks"].items()}
-    return _assemble(name, step, loaded, parts, Manifest(model=model, engine=engine, dtype="", tasks={}, versions=versions()))
+    return _assemble(
+        name, step, loaded, parts, Manifest(model=model, engine=engine, dtype="", tasks={}, versions=versions())
+    )
 
 
 @dataclass(frozen=True)
@@ -160,12 +166,19 @@ def _ask(engine: Any, name: str, task: Any) -> _Part:
     _zero_shot(task)
     try:
         with quiet_host():
-            results = evaluate(engine.lm, {"tasks": {name: task}, "groups": {}, "group_map": {}}, bootstrap_iters=0)
+            results = evaluate(
+                engine.lm,
+                {"tasks": {name: task}, "groups": {}, "group_map": {}},
+                bootstrap_iters=0,
+                apply_chat_template=is_chat(task),
+            )
         samples = results["samples"][name]
         items, values = _per_prompt(samples)
     except Exception as error:  # whatever an engine may die of: counted, never a score
         log.debug("%s broke off", name, exc_info=True)
-        return _broken_off(task, f"{type(error).__name__}: {error}")
+        return _broken_off(task, " ".join(f"{type(error).__name__}: {error}".split())[:500])
+    if not values:
+        return _broken_off(task, f"it gives none of the numbers that a scorecard holds ({', '.join(METRICS)})")
     return _Part(items, values, task_manifest(task, len(items)), samples=samples)
 
 
@@ -208,11 +221,12 @@ def _assemble(
 
 
 def _manifest(engine: Any, base: str | None) -> Manifest:
-    weights = "" if engine.name == "endpoint" else fingerprint(engine.model, base)
+    stored = getattr(engine, "stored", True)
     path, _, revision = str(engine.model).partition("@")
     return Manifest(
-        model=engine.model, engine=engine.name, dtype=engine.dtype, tasks={}, fingerprint=weights, versions=versions(),
-        revision="" if engine.name == "endpoint" or Path(engine.model).is_dir() else commit_of(path, revision),
+        model=engine.model, engine=engine.name, dtype=engine.dtype, tasks={}, versions=versions(),
+        fingerprint=fingerprint(engine.model, base) if stored else "",
+        revision=commit_of(path, revision) if stored and not Path(engine.model).is_dir() else "",
     )  # fmt: skip
 
 

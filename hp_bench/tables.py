@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from hp_bench.compare import Compared
 from hp_bench.metrics import METRICS
-from hp_bench.scorecard import Scorecard
+from hp_bench.scorecard import Measurement, Scorecard
 from hp_bench.scoring import describe
 
 
@@ -34,26 +35,91 @@ def scorecards_table(cards: Sequence[Scorecard], *, title: str = "") -> Table:
         cells = []
         for card in cards:
             found = next((m for m in card.measurements if (m.task, m.metric) == (task, metric)), None)
-            cells.append(
-                ""
-                if found is None
-                else describe(found) + (f" ({found.unscored} unscored)" if found.unscored and found.n else "")
-            )
-        better = "higher" if METRICS[metric].higher_is_better else "lower"
-        table.add_row(task if task != previous else "", metric, better, *cells)
+            cells.append("" if found is None else describe(found) + _unscored(found))
+        table.add_row(task if task != previous else "", metric, _better(metric), *cells)
         previous = task
     return table
 
 
+def measurements_table(cards: Sequence[Scorecard]) -> Table:
+    """One row a number and model: value, 95 % interval, scored prompts, unscored ones, degenerate ones."""
+    table = Table(caption="95 % intervals in brackets; n: scored prompts", caption_justify="left")
+    for column in ("task", "number", "better", "model"):
+        table.add_column(column)
+    for column in ("value", "n", "unscored", "degenerate"):
+        table.add_column(column, justify="right")
+    keys = dict.fromkeys((m.task, m.metric) for card in cards for m in card.measurements)
+    previous = ("", "")
+    for key in keys:
+        if key[0] != previous[0] and previous[0]:
+            table.add_section()
+        for card in cards:
+            for m in card.measurements:
+                if (m.task, m.metric) != key:
+                    continue
+                new = key != previous
+                table.add_row(
+                    key[0] if key[0] != previous[0] else "", key[1] if new else "", _better(key[1]) if new else "", card.name,
+                    describe(m), str(m.n), str(m.unscored), "" if m.degenerate is None else str(m.degenerate),
+                )  # fmt: skip
+                previous = key
+    return table
+
+
+def differences_table(found: Sequence[Compared], reference: str) -> Table:
+    """One row a paired difference: its interval, its p-value adjusted over the models, the pairs it rests on.
+
+    Args:
+        found: from `hp_bench.compare`.
+        reference: what was subtracted, for the heading.
+    """
+    table = Table(
+        title=f"minus {reference}, prompt by prompt" if reference else "paired, prompt by prompt", title_justify="left",
+        caption="p: that nothing differs; after Holm over the models, per number", caption_justify="left",
+    )  # fmt: skip
+    for column in ("task", "number", "better", "model"):
+        table.add_column(column)
+    for column in ("difference", "p", "pairs", "left out"):
+        table.add_column(column, justify="right")
+    previous = ("", "")
+    for one in found:
+        d = one.difference
+        key = (d.task, d.metric)
+        if d.task != previous[0] and previous[0]:
+            table.add_section()
+        new = key != previous
+        table.add_row(
+            d.task if d.task != previous[0] else "", d.metric if new else "", _better(d.metric) if new else "", one.name,
+            f"{d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}]", "< .001" if one.p_adjusted < 0.001 else f"{one.p_adjusted:.3f}", str(d.n),
+            str(d.unpaired),
+        )  # fmt: skip
+        previous = key
+    return table
+
+
 def failures(cards: Sequence[Scorecard]) -> list[str]:
-    """A sentence for every task that broke off, and for every one with more than 1 % unscored."""
-    said = [f"{card.name}, {task}: {reason}" for card in cards for task, reason in card.failures.items()]
+    """A sentence for every model that could not be loaded, every task that broke off, and every one with more than 1 % unscored."""
+    said = []
+    for card in cards:
+        reasons = set(card.failures.values())
+        if len(reasons) == 1 and set(card.failures) == set(card.manifest.tasks):
+            said.append(f"{card.name}: {next(iter(reasons))}")
+        else:
+            said += [f"{card.name}, {task}: {reason}" for task, reason in card.failures.items()]
     for card in cards:
         for task in {
             m.task: None
             for m in card.measurements
-            if m.unscored > 0.01 * (m.n + m.unscored) and m.task not in card.failures
+            if m.unscored > 0.01 * (m.n + m.unscored) and m.task not in card.failures and m.task in card.manifest.tasks
         }:
             m = next(m for m in card.measurements if m.task == task)
             said.append(f"{card.name}, {task}: {m.unscored} of {m.n + m.unscored} prompts could not be scored")
     return said
+
+
+def _unscored(measurement: Measurement) -> str:
+    return f" ({measurement.unscored} unscored)" if measurement.unscored and measurement.n else ""
+
+
+def _better(metric: str) -> str:
+    return "higher" if METRICS[metric].higher_is_better else "lower"

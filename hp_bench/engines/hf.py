@@ -1,86 +1,168 @@
 """Hugging Face transformers as an engine."""
 
+import contextlib
+import copy
 import gc
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from lm_eval.models.huggingface import HFLM
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-from hp_bench.engines.compatible import same_architecture, same_tokenizer
+from hp_bench.engines import NeedsAnotherEngine
+from hp_bench.engines.compatible import load_tokenizer, require_open_end, same_architecture, same_tokenizer
+from hp_bench.engines.loading import attach, detach, load_model, resolve_device
+from hp_bench.engines.source import Source, locate
+from hp_bench.engines.weights import require_finite
+
+#: Prompts at a time. lm-eval's own default of 1 is 14 times slower.
+BATCH_SIZE = 64
 
 
 class HFEngine:
     """A causal language model in this process.
 
     Args:
-        model: folder, hub id, or a live model object.
+        model: folder, hub id (or id@revision), of a whole model, a quantised one or an unmerged PEFT adapter; or a live model object.
         tokenizer: where the model has none beside it, or an object for a live model.
         revision: of a hub id.
-        device: cpu, cuda, mps or auto.
+        base: the model under an adapter, if not the one its config names.
+        device: cpu, cuda, mps or auto. A live model stays where it is.
         dtype: float32, bfloat16, ... or auto (what the checkpoint says).
-        batch_size: prompts at a time. lm-eval's own default of 1 is 14 times slower.
+        batch_size: prompts at a time.
 
     Raises:
-        ValueError: the tokenizer ends every text with a special token.
+        ValueError: the model cannot be loaded, or its tokenizer ends every text with a special token.
     """
 
     name = "hf"
 
     def __init__(
         self,
-        model: str | Path | PreTrainedModel,
+        model: str | Path | torch.nn.Module,
         *,
         tokenizer: Any = None,
-        revision: str = "main",
+        revision: str | None = None,
+        base: str | Path | None = None,
         device: str = "auto",
         dtype: str = "auto",
-        batch_size: int = 64,
+        batch_size: int | None = None,
     ) -> None:
-        options: dict[str, Any] = {"batch_size": batch_size, "tokenizer": tokenizer}
-        if isinstance(model, PreTrainedModel):
-            self.model = model.config._name_or_path or type(model).__name__
-            self.lm = HFLM(pretrained=model, **options)
+        self._base = base
+        self._checked: set[str] = set()
+        self._source: Source | None = None
+        if isinstance(model, torch.nn.Module):
+            live: Any = model
+            self.model = str(getattr(live, "name_or_path", "") or type(live).__name__)
+            tokenizer = tokenizer if tokenizer is not None else load_tokenizer(Source(self.model))
+            require_finite(live.named_parameters(), self.model)
         else:
-            self.model = str(model)
-            self.lm = HFLM(
-                pretrained=str(model), revision=revision, device=resolve_device(device), dtype=dtype, **options
-            )
-        self.dtype = str(next(self.lm.model.parameters()).dtype).removeprefix("torch.")
-        _require_open_end(self.lm.tokenizer, self.model)
+            self._source = locate(f"{model}@{revision}" if revision else model, base=base)
+            tokenizer = load_tokenizer(self._source, tokenizer)
+            live = load_model(self._source, dtype=dtype, device=resolve_device(device))
+            self.model = str(model) if not revision else f"{model}@{revision}"
+        require_open_end(tokenizer, self.model)
+        self.stored = self._source is not None
+        self.dtype = str(next(p.dtype for p in live.parameters() if p.is_floating_point())).removeprefix("torch.")
+        self.lm = _host(live, tokenizer, batch_size or BATCH_SIZE)
 
     def swap(self, checkpoint: Path | str) -> None:
-        """Loads another checkpoint's weights into the same module; identical to a fresh load."""
-        checkpoint = str(checkpoint)
-        same_architecture(self.lm.model.config, AutoConfig.from_pretrained(checkpoint), checkpoint)
-        same_tokenizer(self.lm.tokenizer, checkpoint)
-        fresh = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=getattr(torch, self.dtype))
-        result = self.lm.model.load_state_dict(fresh.state_dict(), strict=False)
+        """Loads another checkpoint's weights into the same module, or puts another adapter on it; identical to a fresh load.
+
+        The first swap of either kind is checked tensor by tensor against a fresh load.
+        """
+        if self._source is None:
+            raise NeedsAnotherEngine("a live model is scored as it is: it takes no other weights")
+        source = locate(checkpoint, base=self._base)
+        plain = self._source.whole
+        config = same_architecture(self._model.config, source.whole)
+        if getattr(config, "quantization_config", None) is not None:
+            raise NeedsAnotherEngine(f"{source.name!r} is quantised: its weights are not swapped in place")
+        same_tokenizer(self.lm.tokenizer, source)
+        if self._source.base is not None:
+            self.lm._model = detach(self._model).eval()
+            self._hold(plain)
+        if source.whole != plain:
+            self._overwrite(source.whole)
+        if source.base is not None:
+            self.lm._model = attach(self._model, source)
+            self._source, self.model = source, str(checkpoint)
+            self._check("adapter", source)
+        self.model = str(checkpoint)
+
+    def close(self) -> None:
+        """Frees the model."""
+        self.lm._model = None
+        _free()
+
+    @property
+    def _model(self) -> Any:
+        return self.lm._model
+
+    def _hold(self, source: Source) -> None:
+        self._source, self.model = source, source.name
+
+    def _overwrite(self, source: Source) -> None:
+        """Copies a whole model's weights into the module; what is loaded is sound before anything is written."""
+        fresh = load_model(source, dtype=self.dtype)
+        theirs = fresh.state_dict()
+        result = self._model.load_state_dict(theirs, strict=False)
         if result.missing_keys or result.unexpected_keys:
-            raise ValueError(
-                f"checkpoint {checkpoint!r} does not fit: missing {result.missing_keys}, unexpected {result.unexpected_keys}"
+            raise RuntimeError(
+                f"{source.name!r} left {result.missing_keys} as they were, and {result.unexpected_keys} out"
             )
-        self.lm.model.tie_weights()
-        self.model = checkpoint
-        del fresh
-        gc.collect()
+        self._model.tie_weights()
+        self._model.generation_config = copy.deepcopy(fresh.generation_config)
+        self._hold(source)
+        if "weights" not in self._checked:
+            _require_equal(self._model, fresh, source)
+            self._checked.add("weights")
+        del fresh, theirs
+        _free()
+
+    def _check(self, kind: str, source: Source) -> None:
+        if kind not in self._checked:
+            _require_equal(self._model, load_model(source, dtype=self.dtype), source)
+            self._checked.add(kind)
+            _free()
 
 
-def _require_open_end(tokenizer: Any, model: str) -> None:
-    """Raises ValueError if the tokenizer ends a text with a special token: after it nothing is continued, and no next word is measured."""
-    ids = tokenizer("a")["input_ids"]
-    if ids and ids[-1] in tokenizer.all_special_ids:
-        raise ValueError(
-            f"the tokenizer of {model!r} ends every text with {tokenizer.convert_ids_to_tokens(ids[-1])!r}, so the model cannot "
-            "continue a prompt; save it with add_eos_token=False, or without that token in its post-processor"
+def _require_equal(swapped: Any, fresh: Any, source: Source) -> None:
+    """Raises RuntimeError unless every parameter and buffer of a swapped model is that of a fresh load."""
+    ours, theirs = dict(_tensors(swapped)), dict(_tensors(fresh))
+    wrong = sorted(set(ours) ^ set(theirs)) or [
+        name for name, tensor in ours.items() if not torch.equal(tensor, theirs[name].to(tensor.device))
+    ]
+    if wrong:
+        raise RuntimeError(
+            f"after the swap {len(wrong)} tensors differ from a fresh load of {source.name!r} ({', '.join(wrong[:3])}): its weights were "
+            "not replaced as they should be; score the checkpoints one by one"
         )
 
 
-def resolve_device(device: str) -> str:
-    """`auto` -> cuda, mps or cpu, whichever is there."""
-    if device != "auto":
-        return device
+def _tensors(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    yield from model.named_parameters()
+    yield from model.named_buffers()
+
+
+def _host(model: Any, tokenizer: Any, batch_size: int) -> Any:
+    """lm-eval's view of a model in memory. By itself it would tie a live model's weights anew and change its tokenizer."""
+    logger = logging.getLogger("lm_eval")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    model.tie_weights = lambda *_, **__: None
+    try:
+        lm = HFLM(pretrained=model, tokenizer=copy.deepcopy(tokenizer), batch_size=batch_size)
+    finally:
+        del model.tie_weights
+        logger.setLevel(level)
+    return lm
+
+
+def _free() -> None:
+    gc.collect()
     if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+        with contextlib.suppress(RuntimeError):
+            torch.cuda.empty_cache()

@@ -1,95 +1,209 @@
 """vLLM as an engine: fast generation, weights swapped in place.
 
 Needs the extra `hp-bench[vllm]`. A swap is vLLM's own `reload_weights`, followed by `reset_prefix_cache`, without which answers come
-from the old weights' cache; the first swap of an engine is checked against a fresh load by transformers.
+from the old weights' cache; adapters are LoRA requests. The first swap of either kind is checked against a fresh load by transformers.
 """
 
+import contextlib
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig
 
-from hp_bench.engines.compatible import same_architecture, same_tokenizer
+from hp_bench.engines import NeedsAnotherEngine
+from hp_bench.engines.compatible import (
+    first_line,
+    load_tokenizer,
+    require_open_end,
+    same_architecture,
+    same_tokenizer,
+)
+from hp_bench.engines.loading import load_model, log_likelihoods
+from hp_bench.engines.source import Source, locate
+from hp_bench.engines.weights import require_finite, require_whole, tensors_of
 
 #: Largest difference of a log-likelihood from transformers' at the first swap, in nats, by type of the weights.
 _TOLERANCE = {"float32": 1e-3, "bfloat16": 0.3, "float16": 0.1}
 _CHECK_TEXT = "The old town lay by the river, and in the evening the lamps were lit one after the other."
+#: Ranks that vLLM has kernels for.
+_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+#: Longest prompt and completion where the user sets none, in tokens: longer than any of our prompts, and the cache stays small.
+_MAX_MODEL_LEN = 4096
 
 
 class VLLMEngine:
     """A model in a vLLM engine of this process.
 
     Args:
-        model: folder or hub id.
+        model: folder or hub id (or id@revision) of a whole model or of an unmerged LoRA adapter.
+        base: the model under an adapter, if not the one its config names.
+        tokenizer: where the model has none beside it.
+        device: auto; vLLM takes the accelerator it was built for.
         dtype: float32, bfloat16, ... or auto.
+        batch_size: auto lets vLLM decide.
+        adapter_rank: largest rank of the adapters to come; 0: there will be none.
         max_model_len: longest prompt and completion, in tokens.
         options: further arguments of lm-eval's `VLLM` (tensor_parallel_size, gpu_memory_utilization, ...).
 
     Raises:
-        ValueError: vLLM is not installed.
+        ValueError: vLLM is not installed, or the model cannot be loaded.
     """
 
     name = "vllm"
+    stored = True
 
     def __init__(
         self,
         model: str | Path,
         *,
+        base: str | Path | None = None,
+        tokenizer: str | None = None,
+        device: str = "auto",
         dtype: str = "auto",
+        batch_size: int | str | None = None,
+        adapter_rank: int = 0,
         max_model_len: int | None = None,
-        batch_size: int | str = "auto",
         **options: Any,
     ) -> None:
-        os.environ.setdefault(
-            "VLLM_ENABLE_V1_MULTIPROCESSING", "0"
-        )  # the engine in this process: starts in a tenth of the time
+        # the engine in this process: it starts in a tenth of the time
+        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
         try:
             from lm_eval.models.vllm_causallms import VLLM
+            from vllm import LLM  # noqa: F401 (lm-eval's module imports without it)
         except ImportError as error:
             raise ValueError(f"engine vllm needs vLLM: pip install 'hp-bench[vllm]' ({error})") from None
-        self.model = str(model)
+        if device not in ("auto", "cuda" if torch.cuda.is_available() else "cpu"):
+            raise ValueError(f"engine vllm chooses its device itself, not {device!r}: leave it at auto")
+        self._base = base
+        self._source = source = locate(model, base=base)
+        self._tokenizer = load_tokenizer(source, tokenizer)
+        require_open_end(self._tokenizer, source.name)
+        for part in {source, source.whole}:
+            _require_sound(part)
+        self._config = AutoConfig.from_pretrained(source.whole.path, **source.whole.options)
         if not torch.cuda.is_available():
             os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
             options.setdefault("enforce_eager", True)
             dtype = "float32" if dtype == "auto" else dtype
-        self.lm = VLLM(
-            pretrained=self.model, dtype=dtype, max_model_len=max_model_len, batch_size=batch_size, **options
+        self._rank = _rank_for(max(adapter_rank, adapter_rank_of(source)))
+        if self._rank:
+            options |= {"enable_lora": True, "max_lora_rank": self._rank}
+        length = max_model_len or min(
+            _MAX_MODEL_LEN, int(getattr(self._config, "max_position_embeddings", _MAX_MODEL_LEN))
         )
-        self._config = AutoConfig.from_pretrained(self.model)
-        self._tokenizer = AutoTokenizer.from_pretrained(self.model)
+        try:
+            self.lm = VLLM(
+                pretrained=source.whole.path, revision=source.whole.revision or None, dtype=dtype, max_model_len=length,
+                tokenizer=tokenizer or (None if _has_tokenizer(source.whole) else source.path), batch_size=batch_size or "auto", **options,
+            )  # fmt: skip
+        except (RuntimeError, OSError, TypeError, ImportError, AssertionError) as error:
+            raise ValueError(f"vLLM could not start with {source.name!r}: {first_line(error)}") from error
         self.dtype = str(self.lm.model.llm_engine.model_config.dtype).removeprefix("torch.")
-        self._checked = False
+        self.model = str(model)
+        self._checked: set[str] = set()
+        self._adapters = 0
+        if source.base is not None:
+            self._put_on(source)
 
     def swap(self, checkpoint: Path | str) -> None:
-        """Loads another checkpoint's weights into the running engine."""
-        checkpoint = str(checkpoint)
-        same_architecture(self._config, AutoConfig.from_pretrained(checkpoint), checkpoint)
-        same_tokenizer(self._tokenizer, checkpoint)
-        self.lm.model.collective_rpc("reload_weights", kwargs={"weights_path": checkpoint})
-        self.lm.model.reset_prefix_cache()
-        if not self._checked:
-            self._check(checkpoint)
-            self._checked = True
-        self.model = checkpoint
+        """Loads another checkpoint's weights into the running engine, or puts another adapter on it."""
+        source = locate(checkpoint, base=self._base)
+        config = same_architecture(self._config, source.whole)
+        if getattr(config, "quantization_config", None) is not None:
+            raise NeedsAnotherEngine(f"{source.name!r} is quantised: its weights are not swapped in place")
+        same_tokenizer(self._tokenizer, source)
+        if adapter_rank_of(source) > self._rank:
+            raise NeedsAnotherEngine(
+                f"{source.name!r} is an adapter of a higher rank than this engine was started for ({self._rank})"
+            )
+        if source.whole != self._source.whole:
+            if self._rank:
+                raise NeedsAnotherEngine(
+                    f"this engine was started for adapters of {self._source.whole.name!r}, not of {source.whole.name!r}"
+                )
+            _require_sound(source)
+            self.lm.model.collective_rpc("reload_weights", kwargs={"weights_path": str(source.folder())})
+            self._forget()
+            self._source, self.model = source, source.name
+            self._check("weights", source)
+        elif source.base is not None:
+            _require_sound(source)
+            self._put_on(source)
+        else:
+            self.lm.lora_request = None
+            self._forget()
+        self._source, self.model = source, str(checkpoint)
 
-    def _check(self, checkpoint: str) -> None:
-        """Compares a text's log-likelihood with that of a fresh load by transformers."""
+    def close(self) -> None:
+        """Shuts the engine down."""
+        from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
+
+        with contextlib.suppress(AttributeError):
+            self.lm.model.llm_engine.engine_core.shutdown()
+        del self.lm.model
+        cleanup_dist_env_and_memory()
+
+    def _put_on(self, source: Source) -> None:
+        from vllm.lora.request import LoRARequest
+
+        self._adapters += 1  # vLLM keeps adapters by number: one that it has seen it would not read again
+        if self.lm.lora_request is not None:
+            self.lm.model.llm_engine.remove_lora(self.lm.lora_request.lora_int_id)
+        self.lm.lora_request = LoRARequest(f"adapter-{self._adapters}", self._adapters, str(source.folder()))
+        self._forget()
+        self._source = source
+        self._check("adapter", source)
+
+    def _forget(self) -> None:
+        self.lm.model.reset_prefix_cache()
+
+    def _check(self, kind: str, source: Source) -> None:
+        """Compares a text's log-likelihood with that of a fresh load by transformers, the first time."""
+        if kind in self._checked:
+            return
         from vllm import SamplingParams
 
         ids = self._tokenizer(_CHECK_TEXT)["input_ids"][:64]
-        with torch.inference_mode():
-            fresh = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=getattr(torch, self.dtype)).eval()
-            logits = fresh(torch.tensor([ids])).logits[0].float().log_softmax(-1)
-        expected = [float(logits[i, token]) for i, token in enumerate(ids[1:])]
+        expected = log_likelihoods(load_model(source, dtype=self.dtype), ids)
         (output,) = self.lm.model.generate(
-            [{"prompt_token_ids": ids}], SamplingParams(max_tokens=1, prompt_logprobs=1, temperature=0.0), use_tqdm=False
+            [{"prompt_token_ids": ids}], SamplingParams(max_tokens=1, prompt_logprobs=1, temperature=0.0), use_tqdm=False,
+            lora_request=self.lm.lora_request,
         )  # fmt: skip
         found = [row[token].logprob for row, token in zip(output.prompt_logprobs[1:], ids[1:], strict=True)]
         worst = max(abs(a - b) for a, b in zip(expected, found, strict=True))
-        if worst > _TOLERANCE.get(self.dtype, 0.3):
+        if not worst <= _TOLERANCE.get(self.dtype, 0.3):
             raise RuntimeError(
-                f"after the swap vLLM's log-likelihoods differ from a fresh load of {checkpoint!r} by up to {worst:.2g} nats: its "
-                "weights were not replaced as they should be; score the checkpoints one by one"
+                f"after the swap vLLM's log-likelihoods differ from a fresh load of {source.name!r} by up to {worst:.2g} nats: its "
+                "weights were not replaced as they should be; score it with --engine hf"
             )
+        self._checked.add(kind)
+
+
+def adapter_rank_of(source: Source) -> int:
+    """Rank of a LoRA adapter; 0 for a whole model."""
+    if source.base is None:
+        return 0
+    content = json.loads((source.folder() / "adapter_config.json").read_text(encoding="utf-8"))
+    return max([int(content.get("r") or 1), *map(int, (content.get("rank_pattern") or {}).values())])
+
+
+def _rank_for(rank: int) -> int:
+    if rank > _RANKS[-1]:
+        raise ValueError(f"vLLM takes adapters up to rank {_RANKS[-1]}, not {rank}: score it with --engine hf")
+    return next(known for known in _RANKS if known >= rank) if rank else 0
+
+
+def _require_sound(source: Source) -> None:
+    """Weights all there, and numbers: vLLM itself would say neither."""
+    require_whole(source)
+    if Path(source.path).is_dir():
+        require_finite(tensors_of(Path(source.path)), source.name)
+
+
+def _has_tokenizer(source: Source) -> bool:
+    from hp_bench.engines.compatible import own_tokenizer
+
+    return own_tokenizer(source) is not None

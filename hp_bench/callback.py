@@ -1,0 +1,194 @@
+"""Familiarity curves while a Hugging Face Trainer trains, whatever it trains with."""
+
+import inspect
+import logging
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from hp_bench.curves import Curve, draw
+from hp_bench.engines.compatible import load_tokenizer, require_open_end
+from hp_bench.engines.hf import HFEngine
+from hp_bench.engines.source import Source
+from hp_bench.judges.lexicon import LexiconJudge
+from hp_bench.kept import asks_otherwise, keep, load_cards
+from hp_bench.scorecard import Scorecard
+from hp_bench.scoring import DEFAULT_TASKS, Scored, load_tasks, score_engine
+from hp_bench.tables import failures
+
+log = logging.getLogger(__name__)
+
+
+class FamiliarityCallback(TrainerCallback):
+    """Scores the model at the start, every so many optimiser steps and at the end of training.
+
+        trainer.add_callback(FamiliarityCallback(every=20))
+
+    Every number goes through the Trainer's own log as `<task>/<number>`, so that whatever draws its loss (W&B, TensorBoard, trackio)
+    draws the curve; scorecards, samples, curve.png and curve.svg are written too. Training is left as it was: random states, train or
+    eval mode of every module, tokenizer, weights.
+
+    With several processes each of them scores the same prompts at the same time, since a sharded model (FSDP) answers only if all take
+    part; the first one writes. Scoring that fails is logged and does not stop the training.
+
+    Args:
+        every: optimiser steps between two scores.
+        tasks: lm-eval tasks, tags or groups.
+        metadata: run-time choices of the tasks, as `lm_eval --metadata`.
+        out: folder for scorecards/, samples/ and the figures; default: the Trainer's output_dir.
+        batch_size: prompts at a time.
+        at_start: whether to score the model before the first step, as step 0.
+
+    Raises:
+        ValueError: every or batch_size is below 1; when training begins, a task is unknown or there is no tokenizer.
+    """
+
+    def __init__(
+        self,
+        every: int = 20,
+        *,
+        tasks: Sequence[str] = DEFAULT_TASKS,
+        metadata: Mapping[str, Any] | None = None,
+        out: str | Path | None = None,
+        batch_size: int = 64,
+        at_start: bool = True,
+    ) -> None:
+        for name, value in (("every", every), ("batch_size", batch_size)):
+            if value < 1:
+                raise ValueError(f"{name} must be 1 or more, not {value}")
+        self.every = every
+        self.cards: list[Scorecard] = []
+        self._tasks, self._metadata = list(tasks), dict(metadata or {})
+        self._out = Path(out) if out is not None else None
+        self._batch_size, self._at_start = batch_size, at_start
+        self._loaded: dict[str, Any] = {}
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any
+    ) -> None:
+        """Builds the tasks, once, and scores step 0."""
+        with _untouched(given["model"]):
+            self._loaded = load_tasks(self._tasks, self._metadata)
+            require_open_end(_tokenizer(given, given["model"]), str(getattr(given["model"], "name_or_path", "")))
+        if not state.is_world_process_zero:
+            _leave_judging_to_the_first(self._loaded)
+        if state.global_step:  # goes on from a checkpoint: what was scored before is part of the curve
+            earlier = [
+                card
+                for card in load_cards(self._folder(args))
+                if card.step is not None and card.step <= state.global_step
+            ]
+            self.cards = [card for card in earlier if not asks_otherwise(card, self._loaded)]
+        if self._at_start and state.global_step == 0:
+            self._score(args, state, control, given)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any) -> None:
+        """Scores, if it is time."""
+        if state.global_step % self.every == 0:
+            self._score(args, state, control, given)
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any) -> None:
+        """Scores the last step, and draws the curve."""
+        if not self.cards or self.cards[-1].step != state.global_step:
+            self._score(args, state, control, given)
+        if state.is_world_process_zero and self.cards:
+            draw([Curve(self._folder(args).resolve().name, tuple(self.cards))], self._folder(args))
+
+    def _score(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, given: Mapping[str, Any]
+    ) -> None:
+        trainer = _calling_trainer()
+        model = given["model"]
+        name = f"checkpoint-{state.global_step}" if state.global_step else "baseline"
+        with _untouched(model):
+            try:
+                tokenizer = _tokenizer(given, model)
+                engine = HFEngine(model, tokenizer=tokenizer, batch_size=self._batch_size)
+                scored = score_engine(engine, self._loaded, name=name, step=state.global_step)
+            except (RuntimeError, OSError, ValueError) as error:
+                log.error("step %d could not be scored: %s", state.global_step, " ".join(str(error).split()))
+                return
+        self.cards = [card for card in self.cards if (card.step or 0) < state.global_step] + [
+            _as_trained(scored, args).card
+        ]
+        if state.is_world_process_zero:
+            for sentence in failures([scored.card]):
+                log.error(sentence)
+            keep(_as_trained(scored, args), self._folder(args))
+        due = control.should_log
+        trainer.log({f"{m.task}/{m.metric}": m.value for m in scored.card.measurements if m.value is not None})
+        control.should_log = due  # Trainer takes any log for the one that was due, and would leave its own out
+
+    def _folder(self, args: TrainingArguments) -> Path:
+        return self._out or Path(args.output_dir or ".")
+
+
+def _calling_trainer() -> Trainer:
+    """The Trainer whose event is being handled. It hands its callbacks everything but itself, and it alone can log to all who listen."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        found = frame.f_locals.get("self")
+        if isinstance(found, Trainer):
+            return found
+        frame = frame.f_back
+    raise RuntimeError("FamiliarityCallback is called by a transformers.Trainer, and by nothing else")
+
+
+def _tokenizer(given: Mapping[str, Any], model: Any) -> Any:
+    processing = given.get("processing_class")
+    if processing is None:
+        return load_tokenizer(Source(str(getattr(model, "name_or_path", ""))))
+    return getattr(processing, "tokenizer", processing)
+
+
+def _as_trained(scored: Scored, args: TrainingArguments) -> Scored:
+    """The scorecard says how the numbers were computed: Trainer leaves its mixed precision on the model."""
+    mixed = "bfloat16" if args.bf16 else "float16" if args.fp16 else ""
+    if not mixed or mixed == scored.card.manifest.dtype:
+        return scored
+    manifest = replace(scored.card.manifest, dtype=f"{scored.card.manifest.dtype}, {mixed} autocast")
+    return replace(scored, card=replace(scored.card, manifest=manifest))
+
+
+class _Silent:
+    """Judge of the processes that write nothing: a language model behind an address is asked once, not once a process."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def grade(self, items: Sequence[Any]) -> list[Any]:
+        from hp_bench.familiarity import Verdict
+
+        return [Verdict(grade=None, unscored="judged by the first process") for _ in items]
+
+
+def _leave_judging_to_the_first(loaded: Mapping[str, Any]) -> None:
+    for task in loaded["tasks"].values():
+        judge = getattr(task, "judge", None)
+        if judge is not None and not isinstance(judge, LexiconJudge):
+            task.judge = _Silent(judge.name)
+
+
+@contextmanager
+def _untouched(model: Any) -> Iterator[None]:
+    """Puts back whatever scoring changes: random states, and the mode of every module."""
+    modes = [(module, module.training) for module in model.modules()]
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    accelerators = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+        if accelerators:
+            torch.cuda.set_rng_state_all(accelerators)

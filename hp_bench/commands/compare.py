@@ -1,0 +1,91 @@
+"""`hp-bench compare`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hp_bench.commands.options import Json
+
+if TYPE_CHECKING:
+    from hp_bench.compare import Compared
+    from hp_bench.scorecard import Scorecard
+
+
+def compare(
+    cards: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Scorecards (JSON), or folders with scorecards/. The first is what the others are compared with."
+        ),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Side by side, paired prompt by prompt. Two folders of curves are compared step by step. Refused where the numbers do not compare."""
+    from dataclasses import asdict
+
+    from hp_bench.compare import doubtful, require_comparable
+    from hp_bench.scorecard import to_json
+    from hp_bench.tables import differences_table, scorecards_table
+
+    groups = _read(cards)
+    shown = [card for group in groups.values() for card in group]
+    require_comparable(shown)
+    found, reference = _compared(groups, shown)
+    if as_json:
+        import json
+
+        content = {"scorecards": to_json(*shown), "differences": [asdict(one) for one in found]}
+        typer.echo(json.dumps(content, indent=1, ensure_ascii=False))
+    else:
+        from rich.console import Console
+
+        console = Console()
+        console.print(scorecards_table(shown))
+        console.print(differences_table(found, reference))
+    doubts = dict.fromkeys(doubt for card in shown[1:] for doubt in doubtful(shown[0], card))
+    for doubt in doubts:
+        typer.echo(f"not quite the same conditions: {doubt}", err=True)
+
+
+def _read(paths: list[Path]) -> "dict[str, list[Scorecard]]":
+    """Scorecards by argument; names made distinct."""
+    from dataclasses import replace
+
+    from hp_bench.kept import load_cards
+    from hp_bench.scorecard import Scorecard
+
+    groups: dict[str, list[Scorecard]] = {}
+    for path in paths:
+        if path.is_dir():
+            found = load_cards(path)
+            if not found:
+                raise ValueError(f"{str(path)!r} holds no scorecards/*.json; `hp-bench score` and `curve` write them")
+        elif path.is_file():
+            found = [Scorecard.load(path)]
+        else:
+            raise ValueError(f"{str(path)!r} is neither a scorecard nor a folder of scorecards")
+        key = path.resolve().name if path.is_dir() else str(path)
+        groups[key if key not in groups else str(path)] = found
+    names = [card.name for group in groups.values() for card in group]
+    if len(set(names)) == len(names):
+        return groups
+    return {
+        key: [replace(card, name=f"{Path(key).name if card.name in key else key}/{card.name}") for card in group]
+        if len(paths) > 1
+        else group
+        for key, group in groups.items()
+    }
+
+
+def _compared(groups: "dict[str, list[Scorecard]]", shown: "list[Scorecard]") -> "tuple[list[Compared], str]":
+    from hp_bench import compare as by
+
+    if len(shown) < 2:
+        raise ValueError(f"one scorecard alone ({shown[0].name}) has nothing to be compared with")
+    on_curves = len(groups) > 1 and all(sum(bool(card.step) for card in group) > 1 for group in groups.values())
+    if on_curves:
+        return by.compare_curves(
+            {key: [card for card in group if card.step is not None] for key, group in groups.items()}
+        ), ""
+    return by.compare(shown[0], shown[1:]), shown[0].name

@@ -1,0 +1,142 @@
+"""An OpenAI-compatible completions server as an engine: vLLM, SGLang, TGI, llama.cpp, ... by lm-eval's local-completions.
+
+Log-likelihoods need a server that echoes the prompt with its log-probabilities (`echo`, `logprobs`): vLLM does, OpenAI's own does not.
+The tokenizer must be the model's: it says where a prompt ends and its continuation begins.
+"""
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import requests
+from lm_eval.api.instance import Instance
+from lm_eval.models.openai_completions import LocalCompletionsAPI
+
+from hp_bench.engines import NeedsAnotherEngine
+from hp_bench.engines.compatible import first_line, load_tokenizer, require_open_end
+from hp_bench.engines.source import Source
+
+#: Stands for a text that the server did not return, on its way through lm-eval, which would make it an empty answer.
+_NO_TEXT = "\0no text"
+_TIMEOUT = 30
+
+
+class EndpointEngine:
+    """A model behind an address.
+
+    Args:
+        model: http(s)://host:port/v1, or with #name where the server offers several models.
+        tokenizer: folder or hub id; default: what the server says its model is (vLLM does).
+        device: auto; the server's business.
+        dtype: auto; the server's business.
+        batch_size: prompts a request.
+        options: further arguments of lm-eval's local-completions (num_concurrent, max_retries, timeout, ...).
+
+    Raises:
+        ValueError: the server does not answer, offers no such model, or no tokenizer was found.
+    """
+
+    name = "endpoint"
+    stored = False
+
+    def __init__(
+        self,
+        model: str | Path,
+        *,
+        tokenizer: str | None = None,
+        base: str | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
+        batch_size: int | None = None,
+        **options: Any,
+    ) -> None:
+        if base or device != "auto" or dtype != "auto":
+            raise ValueError("base, device and dtype are the server's own: leave them out for an endpoint")
+        self.model = str(model)
+        self.dtype = ""
+        address, _, wanted = self.model.partition("#")
+        address = address.rstrip("/").removesuffix("/completions")
+        if not address.startswith(("http://", "https://")):
+            raise ValueError(f"endpoint {self.model!r} is no address: write http://host:port/v1")
+        served = _served(address, wanted)
+        named = tokenizer or str(served.get("root") or served["id"])
+        try:
+            found = load_tokenizer(Source(named), named)
+        except ValueError as error:
+            raise ValueError(f"{error}; name the tokenizer of the model behind {self.model!r} (--tokenizer)") from None
+        require_open_end(found, self.model)
+        length = int(served.get("max_model_len") or 2048)
+        level = logging.getLogger("lm_eval").level
+        logging.getLogger("lm_eval").setLevel(logging.ERROR)
+        try:
+            self.lm = _Completions(
+                model=str(served["id"]), base_url=f"{address}/completions", tokenizer=named, tokenizer_backend="huggingface",
+                add_bos_token=True,  # what the tokenizer adds by itself, as in the other engines
+                max_length=length, batch_size=batch_size or 16, **options,
+            )  # fmt: skip
+        finally:
+            logging.getLogger("lm_eval").setLevel(level)
+
+    def swap(self, checkpoint: Path | str) -> None:
+        """An endpoint serves what it serves."""
+        raise NeedsAnotherEngine(f"{self.model!r} cannot take the weights of {str(checkpoint)!r}")
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class _Completions(LocalCompletionsAPI):
+    """lm-eval's client, less its ways of turning a failure into an answer."""
+
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[Any]:
+        """Completions; None where the server returned no text, so that it is counted as unscored."""
+        return [
+            None if text == _NO_TEXT else text for text in super().generate_until(requests, disable_tqdm=disable_tqdm)
+        ]
+
+    @staticmethod
+    def parse_generations(outputs: Any, **options: Any) -> list[str]:
+        """Texts, by the order of the prompts."""
+        return [
+            _NO_TEXT if text is None else text for text in LocalCompletionsAPI.parse_generations(outputs, **options)
+        ]
+
+    @staticmethod
+    def parse_logprobs(
+        outputs: Any, tokens: list[list[int]] | None = None, ctxlens: list[int] | None = None, **options: Any
+    ) -> list[tuple[float, bool]]:
+        """Log-likelihoods, if the server echoed every token of the prompt: of a shorter answer lm-eval would make the likelihood 1."""
+        answers = outputs if isinstance(outputs, list) else [outputs]
+        choices = [choice for answer in answers for choice in sorted(answer["choices"], key=lambda c: int(c["index"]))]
+        if tokens is None or len(choices) != len(tokens):
+            raise ValueError(f"the server gave {len(choices)} answers to {len(tokens or ())} prompts")
+        for choice, ids in zip(choices, tokens, strict=True):
+            echoed = len((choice.get("logprobs") or {}).get("token_logprobs") or ())
+            if echoed != len(ids) + 1:
+                raise ValueError(
+                    f"the server gave {echoed} log-probabilities for a prompt of {len(ids)} tokens and one more: it does not echo the "
+                    "prompt, or has another tokenizer than the one named"
+                )
+        found: list[tuple[float, bool]] = LocalCompletionsAPI.parse_logprobs(
+            outputs, tokens=tokens, ctxlens=ctxlens, **options
+        )
+        return found
+
+
+def _served(address: str, wanted: str) -> dict[str, Any]:
+    """The server's entry for the model wanted, or for the only one that is offered first."""
+    key = os.environ.get("OPENAI_API_KEY", "")
+    try:
+        answer = requests.get(
+            f"{address}/models", headers={"Authorization": f"Bearer {key}"} if key else {}, timeout=_TIMEOUT
+        )
+        answer.raise_for_status()
+        offered = [entry for entry in answer.json()["data"] if "id" in entry]
+    except (requests.RequestException, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"no completions server answers at {address!r}: {first_line(error)}") from None
+    chosen = [entry for entry in offered if not wanted or entry["id"] == wanted]
+    if not chosen:
+        names = ", ".join(repr(entry["id"]) for entry in offered) or "none"
+        raise ValueError(f"{address!r} serves no model {wanted!r}; it serves {names}")
+    return dict(chosen[0])

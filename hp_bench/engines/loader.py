@@ -1,0 +1,140 @@
+"""Gives every model in turn an engine that holds it: opened with the first that can be loaded, its weights swapped for the others."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from hp_bench.engines import DoesNotFit, Engine, NeedsAnotherEngine, engine_class
+from hp_bench.engines.source import locate, stored_dtype, widest
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """How an engine is opened.
+
+    Attributes:
+        engine: a key of ENGINES, or package.module:class.
+        device: auto, cpu, cuda or mps.
+        dtype: auto, float32, bfloat16 or float16.
+        batch_size: prompts at a time; None: the engine's own choice.
+        tokenizer: folder or hub id, where a model has none beside it.
+        base: the model under adapters, if not the one that they name.
+        arguments: further arguments of the engine, such as vLLM's tensor_parallel_size.
+    """
+
+    engine: str = "hf"
+    device: str = "auto"
+    dtype: str = "auto"
+    batch_size: int | None = None
+    tokenizer: str | None = None
+    base: str | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def open(self, model: str | Path, *, dtype: str = "", **further: Any) -> Engine:
+        """A fresh engine holding a model."""
+        engine: Engine = engine_class(self.engine_of(model))(
+            model, device=self.device, dtype=dtype or self.dtype, batch_size=self.batch_size, tokenizer=self.tokenizer, base=self.base,
+            **self.arguments, **further,
+        )  # fmt: skip
+        return engine
+
+    def engine_of(self, model: str | Path) -> str:
+        """The engine's name; an address needs the endpoint, whatever was asked for."""
+        return "endpoint" if str(model).startswith(("http://", "https://")) else self.engine
+
+
+class Loader:
+    """Holds at most one engine.
+
+    Args:
+        settings: how to open it.
+        expected: the models to come, as far as they are known. Where the dtype is auto, one type is chosen that holds the weights of all
+            of them exactly, so that a float32 checkpoint is not rounded to its bfloat16 baseline's type.
+        one_kind: whether all must be of one architecture and tokenizer, as on a curve; otherwise a model of another kind gets an engine of
+            its own.
+    """
+
+    def __init__(self, settings: EngineSettings, expected: Sequence[str | Path] = (), *, one_kind: bool = True) -> None:
+        self.settings = settings
+        self.expected = list(expected)
+        self._one_kind = one_kind
+        self._engine: Engine | None = None
+
+    def __call__(self, model: str | Path) -> Engine:
+        """An engine that holds the model.
+
+        Raises:
+            ValueError: the model is broken, or of another kind; one sentence.
+        """
+        if self._engine is not None and self.settings.engine_of(model) == self._engine.name:
+            if self._engine.model == str(model):
+                return self._engine
+            try:
+                self._swap(self._engine, model)
+                return self._engine
+            except NeedsAnotherEngine as reason:
+                log.debug("another engine: %s", reason)
+            except DoesNotFit as reason:
+                if self._one_kind:
+                    raise
+                log.debug("another engine: %s", reason)
+        self.close()
+        self._engine = self._open(model)
+        return self._engine
+
+    def close(self) -> None:
+        """Frees the engine, if there is one."""
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+    def __enter__(self) -> "Loader":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open(self, model: str | Path) -> Engine:
+        if self.settings.engine_of(model) == "endpoint":
+            return self.settings.open(model)
+        return self.settings.open(model, dtype=self._dtype(model), **self._further(model))
+
+    def _swap(self, engine: Engine, model: str | Path) -> None:
+        if not self._one_kind and self._dtype(model) not in ("auto", engine.dtype):
+            raise NeedsAnotherEngine(f"{str(model)!r} is stored in another type than {engine.dtype}")
+        engine.swap(model)
+
+    def _dtype(self, model: str | Path) -> str:
+        if self.settings.dtype != "auto":
+            return self.settings.dtype
+        models = dict.fromkeys([str(model), *map(str, self.expected)]) if self._one_kind else [str(model)]
+        found = []
+        for one in models:
+            try:
+                found.append(stored_dtype(locate(one, base=self.settings.base)))
+            except ValueError:  # said when its turn comes
+                continue
+        return widest(found)
+
+    def _further(self, model: str | Path) -> dict[str, Any]:
+        """VLLM must be told beforehand that adapters will come, and how large."""
+        if self.settings.engine_of(model) != "vllm":
+            return {}
+        from hp_bench.engines.vllm import adapter_rank_of
+
+        base = locate(model, base=self.settings.base).whole
+        ranks = [0]
+        for one in self.expected:
+            try:
+                source = locate(one, base=self.settings.base)
+                ranks.append(adapter_rank_of(source) if source.whole == base else 0)
+            except (ValueError, OSError):
+                continue
+        return {"adapter_rank": max(ranks)}
