@@ -28,24 +28,17 @@ class ChatFamiliarityTask(FamiliarityTask):
 
     CHAT = True
 
-    def require_template(self, model: Any) -> None:
-        """Raises ValueError if an lm-eval model has no chat template."""
-        self._require(_of_model(model.apply_chat_template)[1])
-
     def build_all_requests(self, **options: Any) -> None:
         """Finds the template, then builds one request a prompt; the name is lm-eval's."""
         given = options.get("chat_template") if options.get("apply_chat_template") else None
         self._render, template, arguments = _of_model(given) if given else _of_metadata(self.config.metadata)
-        self._require(template)
-        instruction = options.get("system_instruction") or ""
-        self.config.metadata["chat_template"] = digest(template, arguments, instruction)
-        super().build_all_requests(**options)
-
-    def _require(self, template: str) -> None:
         if not template:
             raise ValueError(
                 f"{self.config.task} needs a chat template and the model's tokenizer has none: use hp_familiarity, the test on raw text"
             )
+        instruction = options.get("system_instruction") or ""
+        self.config.metadata["chat_template"] = digest(template, arguments, instruction)
+        super().build_all_requests(**options)
 
     def fewshot_context(self, doc: dict[str, Any], *_: Any, **options: Any) -> Any:
         """The model's input: the prompt as the user's turn, and the beginning of the assistant's."""
@@ -92,7 +85,9 @@ def _of_metadata(metadata: Mapping[str, Any]) -> _Found:
         arguments["enable_thinking"] = metadata["enable_thinking"]
 
     def render(messages: Messages) -> Any:
-        return tokenizer.apply_chat_template([dict(turn) for turn in messages], tokenize=False, add_generation_prompt=True, **arguments)
+        return tokenizer.apply_chat_template(
+            [dict(turn) for turn in messages], tokenize=False, add_generation_prompt=True, **arguments
+        )
 
     return render, _text(tokenizer), arguments
 

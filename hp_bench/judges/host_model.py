@@ -48,7 +48,7 @@ class HostModel:
         self.where = str(arguments.get("base_url", ""))
         self._arguments = dict(arguments)
         self.settings: Mapping[str, object] = {
-            "weights": fingerprint(str(model)),
+            "weights": fingerprint(str(model)) if "pretrained" in arguments else "",
             **{name: str(value) for name, value in arguments.items() if name not in _OPERATIONAL},
         }
         self._loaded: Any = None

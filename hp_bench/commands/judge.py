@@ -1,0 +1,244 @@
+"""`hp-bench judge`: grades kept completions with another judge, or measures a judge against the gold set."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hp_bench.commands.options import Json
+
+if TYPE_CHECKING:
+    from hp_bench.judges.agreement import Agreement
+    from hp_bench.judges.rejudge import Judged
+
+
+def judge(
+    samples: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Samples files: of `hp-bench`, or of lm_eval --log_samples.", show_default=False),
+    ] = None,
+    by: Annotated[
+        str,
+        typer.Option(
+            "--judge",
+            help="lexicon, endpoint, one of lm-eval's models (hf, vllm, ...), or package.module:object.",
+            metavar="JUDGE",
+        ),
+    ] = "lexicon",
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            "-s",
+            help="Option of the judge, e.g. model=NAME, base_url=http://localhost:8000/v1, pretrained=MODEL, target=WORDS.",
+            metavar="NAME=VALUE",
+        ),
+    ] = None,
+    agreement: Annotated[
+        str | None,
+        typer.Option(help="Measure this judge against the gold set instead; options by --set.", metavar="JUDGE"),
+    ] = None,
+    gold: Annotated[
+        Path | None, typer.Option(help="With --agreement: the gold set.", show_default="prompts/gold.jsonl")
+    ] = None,
+    split: Annotated[str, typer.Option(help="With --agreement: tuning or test.")] = "tuning",
+    prompts: Annotated[
+        Path | None, typer.Option(help="Prompt file, or folder with one, of another target.", show_default="ours")
+    ] = None,
+    lexicon: Annotated[
+        Path | None, typer.Option(help="Lexicon of another target.", show_default="beside the prompts, else ours")
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="File of replies; none: nothing is kept.", show_default="in the user's cache folder"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for verdicts and scorecards.", show_default="judged/JUDGE")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Grades kept completions with another judge (verdicts, numbers, a scorecard), or measures a judge against the gold set.
+
+    A run that was interrupted, or whose judge failed, goes on where it stopped: replies are cached by prompt, completion, judge and rubric.
+    """
+    if bool(samples) == bool(agreement):
+        raise ValueError("give samples files to judge, or --agreement JUDGE, and not both")
+    chosen, probes = _judge(agreement or by, option or [], prompts, lexicon, cache)
+    if agreement:
+        _agreement(chosen, gold, split, probes, as_json)
+    else:
+        _samples(chosen, samples or [], probes, out, as_json)
+
+
+def _judge(
+    kind: str, option: list[str], prompts: Path | None, lexicon: Path | None, cache: Path | None
+) -> tuple[Any, list[Any]]:
+    """The judge and the probes of its target."""
+    from hp_bench.judges.choice import choose_judge, require_target
+    from hp_bench.lexicon import Lexicon
+    from hp_bench.probes import load_probes
+    from hp_bench.resources import prompts_dir
+
+    folder = prompts or prompts_dir()
+    file = folder / "familiarity.jsonl" if folder.is_dir() else folder
+    beside = file.parent / "lexicon.jsonl"
+    metadata = {"judge": kind, **{f"judge_{name}": value for name, value in map(_option, option)}}
+    if cache is not None:
+        metadata["judge_cache"] = str(cache)
+    if prompts is not None:
+        metadata["prompts"] = str(prompts)
+    require_target(metadata)
+    terms = Lexicon.load(lexicon or (beside if beside.is_file() else prompts_dir() / "lexicon.jsonl"))
+    return choose_judge(metadata, terms), list(load_probes(file))
+
+
+def _option(text: str) -> tuple[str, Any]:
+    import json
+
+    name, sign, value = text.partition("=")
+    if not sign or not name.isidentifier():
+        raise ValueError(f"--set {text!r} is not NAME=VALUE")
+    try:
+        found = json.loads(value)
+    except ValueError:
+        return name, {"True": True, "False": False}.get(value, value)
+    return name, found if isinstance(found, bool | int | float) else value
+
+
+def _samples(chosen: Any, files: list[Path], probes: list[Any], out: Path | None, as_json: bool) -> None:
+    import json
+    import re
+    from dataclasses import asdict
+
+    from hp_bench.judges.rejudge import rejudge, save
+
+    folder = out or Path("judged") / re.sub(r"[^\w.-]+", "-", chosen.name)
+    judged = []
+    for file in files:
+        found = rejudge(file, chosen, probes)
+        if all(verdict.grade is None for verdict in found.verdicts):
+            raise ValueError(f"judge {chosen.name} graded no completion of {file}: {found.verdicts[0].unscored}")
+        judged.append(found)
+    save(judged, folder)
+    if as_json:
+        rows = [
+            {
+                "model": one.name,
+                "task": one.task,
+                "judge": one.judge,
+                "measurements": [asdict(m) for m in one.measurements],
+                "unscored": _reasons(one),
+            }
+            for one in judged
+        ]
+        typer.echo(json.dumps({"out": str(folder), "judged": rows}, indent=1, ensure_ascii=False))
+    else:
+        _print_judged(judged, folder)
+    if any(j.failed for j in judged):
+        typer.echo("more than 1 % of the completions could not be scored: this run failed", err=True)
+        raise typer.Exit(1)
+
+
+def _reasons(judged: "Judged") -> dict[str, str]:
+    """Why completions are unscored, by prompt."""
+    pairs = zip(judged.samples, judged.verdicts, strict=True)
+    return {sample.id: verdict.unscored for sample, verdict in pairs if verdict.grade is None}
+
+
+def _print_judged(judged: "list[Judged]", folder: Path) -> None:
+    from collections import Counter
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from hp_bench.scoring import describe
+
+    table = Table(caption=f"95 % intervals in brackets; written to {folder}", caption_justify="left")
+    for column in ("model", "task", "number", "value"):
+        table.add_column(column)
+    for one in judged:
+        for m in one.measurements:
+            table.add_row(
+                one.name, one.task, m.metric, describe(m) + (f", {m.unscored} unscored" if m.unscored else "")
+            )
+    console = Console()
+    console.print(f"judge {judged[0].judge}", highlight=False)
+    console.print(table)
+    for one in judged:
+        for reason, count in Counter(_reasons(one).values()).most_common(5):
+            typer.echo(f"{one.name}, {one.task}: {count} unscored: {reason}", err=True)
+
+
+def _agreement(chosen: Any, gold: Path | None, split: str, probes: list[Any], as_json: bool) -> None:
+    import json
+    from collections import Counter
+    from dataclasses import asdict
+
+    from hp_bench.judges.agreement import agreement as measure
+    from hp_bench.judges.agreement import kappa, kappa_interval
+    from hp_bench.judges.gold import as_probes, load_gold
+    from hp_bench.resources import prompts_dir
+
+    if split not in ("tuning", "test"):
+        raise ValueError(f"--split must be tuning or test, not {split!r}")
+    rows = load_gold(gold or prompts_dir() / "gold.jsonl", split)  # type: ignore[arg-type]
+    items = [(probe, row.completion) for probe, row in zip(as_probes(rows, probes), rows, strict=True)]
+    verdicts = chosen.grade(items)
+    if all(verdict.grade is None for verdict in verdicts):
+        raise ValueError(f"judge {chosen.name} graded none of {len(rows)} completions: {verdicts[0].unscored}")
+    found = measure(
+        chosen.name,
+        [row.grade for row in rows],
+        [verdict.grade for verdict in verdicts],
+        ids=[row.id for row in rows],
+        cases=[row.case for row in rows],
+    )
+    graders = [row.grades for row in rows if len(row.grades) == 2]
+    between = None
+    if graders:
+        first, second = zip(*graders, strict=True)
+        interval = kappa_interval(first, second)
+        between = {"kappa": kappa(first, second), "low": interval.low, "high": interval.high, "n": len(graders)}
+    if as_json:
+        typer.echo(json.dumps({"split": split, **asdict(found), "graders": between}, indent=1, ensure_ascii=False))
+    else:
+        _print_agreement(found, split, between)
+    for reason, count in Counter(verdict.unscored for verdict in verdicts if verdict.grade is None).most_common(5):
+        typer.echo(f"{count} unscored: {reason}", err=True)
+    if found.unscored > 0.01 * found.n:
+        typer.echo("more than 1 % of the completions could not be scored: this run failed", err=True)
+        raise typer.Exit(1)
+
+
+def _print_agreement(found: "Agreement", split: str, between: dict[str, Any] | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from hp_bench.judges.agreement import SAID, Share
+
+    def shown(share: Share) -> str:
+        return "none" if share.value is None else f"{share.value:.3f} [{share.low:.3f}, {share.high:.3f}]"
+
+    console = Console()
+    console.print(f"judge {found.judge}, {found.n} completions of the {split} half", highlight=False)
+    console.print(
+        f"Cohen's kappa {found.kappa:.3f} [{found.kappa_low:.3f}, {found.kappa_high:.3f}], agreement {shown(found.accuracy)}",
+        highlight=False,
+    )
+    if between:
+        console.print(
+            f"two people among themselves: kappa {between['kappa']:.3f} [{between['low']:.3f}, {between['high']:.3f}]",
+            highlight=False,
+        )
+    matrix = Table(caption="completions; rows: gold, columns: judge", caption_justify="left")
+    matrix.add_column("gold")
+    for word in SAID:
+        matrix.add_column(word, justify="right")
+    shares = Table(caption=f"95 % intervals; {found.method}", caption_justify="left")
+    for column in ("grade", "precision", "recall"):
+        shares.add_column(column)
+    for grade, row in found.confusion.items():
+        matrix.add_row(grade, *(str(row[word]) for word in SAID))
+        shares.add_row(grade, shown(found.precision[grade]), shown(found.recall[grade]))
+    console.print(matrix)
+    console.print(shares)

@@ -1,0 +1,51 @@
+"""`hp-bench probes`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hp_bench.commands.options import Json, Seed
+
+
+def probes(
+    anchors: Annotated[Path, typer.Option(help="anchors.jsonl of the unlearn target.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; must hold none of the three files yet.")],
+    corpus: Annotated[
+        Path | None,
+        typer.Option(
+            help="The target's text: a .txt or .jsonl file, or a folder of them. None: probes without context."
+        ),
+    ] = None,
+    familiarity: Annotated[int, typer.Option(help="Prompts to complete, at most.")] = 300,
+    token_probability: Annotated[int, typer.Option(help="Unfinished sentences, at most.")] = 30,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Drafts familiarity.jsonl, token_probability.jsonl and lexicon.jsonl of another unlearn target, for a person to edit.
+
+    The prompts are passages of the corpus, broken off before an anchor: rewrite them in your own words before you publish them.
+    """
+    import json
+
+    from hp_bench.drafts import draft, read_anchors
+    from hp_bench.passages import passages_of
+
+    for name, value in (("familiarity", familiarity), ("token-probability", token_probability)):
+        if value < 1:
+            raise ValueError(f"--{name} must be at least 1, not {value}")
+    drafts = draft(
+        read_anchors(anchors),
+        passages_of(corpus) if corpus is not None else [],
+        familiarity=familiarity,
+        token_probability=token_probability,
+        seed=seed,
+    )
+    written = drafts.save(out)
+    counts = {path.name: count for path, count in written.items()}
+    if as_json:
+        typer.echo(json.dumps({"out": str(out), "lines": counts}, indent=1))
+        return
+    for path, count in written.items():
+        typer.echo(f"{path}: {count} lines")
+    typer.echo(f"Look through every line, then: lm_eval --tasks hp_bench --metadata prompts={out}")

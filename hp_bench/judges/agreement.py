@@ -1,0 +1,195 @@
+"""How far a judge agrees with the gold set: Cohen's kappa, precision and recall of each grade, the confusion matrix.
+
+A completion that the judge leaves unscored agrees with nobody: it is a column of its own, lowers kappa and every recall, and is counted.
+Intervals are 95 %: kappa by the bootstrap over completions (BCa), precision and recall by Wilson's score interval.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from hp_bench.familiarity import GRADES, Grade
+from hp_bench.statistics import CONFIDENCE, Interval, rate_interval
+
+UNSCORED = "unscored"
+#: What a judge may say.
+SAID: tuple[str, ...] = (*GRADES, UNSCORED)
+METHOD = "kappa: BCa bootstrap over completions, 9,999 resamples; precision and recall: Wilson"
+_RESAMPLES = 9999
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share with its 95 % interval; all None where there is nothing to take a share of."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """A completion that the judge grades otherwise than the gold set."""
+
+    id: str
+    case: str
+    gold: str
+    judge: str
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """A judge against the gold set.
+
+    Attributes:
+        judge: its name.
+        n: completions.
+        unscored: of them, those without a grade.
+        accuracy: share graded as in the gold set.
+        kappa: Cohen's, -1 to 1; 1 = perfect, 0 = chance.
+        kappa_low: lower end of its interval.
+        kappa_high: upper end.
+        precision: by grade: share of the completions so graded by the judge that are so graded in the gold set.
+        recall: by grade: share of the completions so graded in the gold set that the judge grades so.
+        confusion: gold grade -> what the judge said -> completions.
+        disagreements: in the order of the gold set.
+        method: how the intervals are computed.
+    """
+
+    judge: str
+    n: int
+    unscored: int
+    accuracy: Share
+    kappa: float
+    kappa_low: float
+    kappa_high: float
+    precision: dict[str, Share]
+    recall: dict[str, Share]
+    confusion: dict[str, dict[str, int]]
+    disagreements: tuple[Disagreement, ...]
+    method: str = METHOD
+
+
+def agreement(
+    judge: str,
+    gold: Sequence[Grade],
+    said: Sequence[Grade | None],
+    *,
+    ids: Sequence[str] = (),
+    cases: Sequence[str] = (),
+) -> Agreement:
+    """A judge's grades against the gold ones.
+
+    Args:
+        judge: its name.
+        gold: the grades agreed on.
+        said: the judge's, in the same order; None: unscored.
+        ids: of the completions, for the list of disagreements.
+        cases: what makes each hard.
+    """
+    if len(gold) != len(said) or not gold:
+        raise ValueError(
+            f"{len(gold)} gold grades and {len(said)} of the judge: there must be equally many, and at least one"
+        )
+    heard = [grade or UNSCORED for grade in said]
+    pairs = Counter(zip(gold, heard, strict=True))
+    right = {grade: pairs[grade, grade] for grade in GRADES}
+    given, true = Counter(heard), Counter(gold)
+    interval = kappa_interval(gold, heard)
+    names, labels = list(ids) or [str(number) for number in range(len(gold))], list(cases) or [""] * len(gold)
+    return Agreement(
+        judge=judge,
+        n=len(gold),
+        unscored=given[UNSCORED],
+        accuracy=_share(sum(right.values()), len(gold)),
+        kappa=kappa(gold, heard),
+        kappa_low=interval.low,
+        kappa_high=interval.high,
+        precision={grade: _share(right[grade], given[grade]) for grade in GRADES},
+        recall={grade: _share(right[grade], true[grade]) for grade in GRADES},
+        confusion={grade: {word: pairs[grade, word] for word in SAID} for grade in GRADES},
+        disagreements=tuple(
+            Disagreement(name, case, g, h)
+            for name, case, g, h in zip(names, labels, gold, heard, strict=True)
+            if g != h
+        ),
+    )
+
+
+def kappa(a: Sequence[str], b: Sequence[str]) -> float:
+    """Cohen's kappa of two raters, -1 to 1; 1 where both give one and the same grade throughout.
+
+    Source: Cohen (1960).
+    """
+    return float(_kappa(_codes(a, b)))
+
+
+def kappa_interval(a: Sequence[str], b: Sequence[str], *, confidence: float = CONFIDENCE, seed: int = 0) -> Interval:
+    """Interval of Cohen's kappa: BCa bootstrap over the rated items.
+
+    Where every resample is alike (the raters agree everywhere, or nowhere), the exact interval of the observed agreement, taken through
+    kappa's formula with the expected agreement as it is: never of zero width.
+
+    Source: Efron (1987); Clopper and Pearson (1934).
+    """
+    codes = _codes(a, b)
+    estimate = float(_kappa(codes))
+    if codes.size > 1 and np.ptp(codes) > 0 and 0 < _observed(codes) < 1:
+        found = stats.bootstrap(
+            (codes,),
+            _kappa,
+            confidence_level=confidence,
+            n_resamples=_RESAMPLES,
+            method="BCa",
+            vectorized=True,
+            batch=512,
+            rng=np.random.default_rng(seed),
+        ).confidence_interval
+        if math.isfinite(found.low) and math.isfinite(found.high) and found.low < found.high:
+            return Interval(min(float(found.low), estimate), max(float(found.high), estimate))
+    agreed, expected = float(_observed(codes)), float(_expected(codes))
+    exact = rate_interval(round(agreed * codes.size), codes.size, confidence=confidence)
+    if expected >= 1:  # one grade throughout: the rate itself is all there is
+        return Interval(2 * exact.low - 1, 1.0)
+    low, high = ((rate - expected) / (1 - expected) for rate in (exact.low, exact.high))
+    return Interval(min(max(low, -1.0), estimate), max(min(high, 1.0), estimate))
+
+
+def _codes(a: Sequence[str], b: Sequence[str]) -> NDArray:
+    """One number a pair of words."""
+    number = {word: index for index, word in enumerate(SAID)}
+    return np.array([number[x] * len(SAID) + number[y] for x, y in zip(a, b, strict=True)])
+
+
+def _observed(codes: NDArray) -> NDArray:
+    return (codes // len(SAID) == codes % len(SAID)).mean(axis=-1)
+
+
+def _expected(codes: NDArray) -> NDArray:
+    return sum(
+        (
+            (codes // len(SAID) == word).mean(axis=-1) * (codes % len(SAID) == word).mean(axis=-1)
+            for word in range(len(SAID))
+        ),
+        np.zeros(codes.shape[:-1]),
+    )
+
+
+def _kappa(codes: NDArray, axis: int = -1) -> NDArray:
+    codes = np.moveaxis(codes, axis, -1)
+    observed, expected = _observed(codes), _expected(codes)
+    possible = 1 - expected
+    return np.where(possible > 1e-12, (observed - expected) / np.where(possible > 1e-12, possible, 1), 1.0)
+
+
+def _share(part: int, whole: int) -> Share:
+    if whole == 0:
+        return Share(None, None, None, 0)
+    found = stats.binomtest(part, whole).proportion_ci(CONFIDENCE, method="wilson")
+    return Share(part / whole, float(found.low), float(found.high), whole)

@@ -1,0 +1,185 @@
+"""Judging completions again that a run has kept: what lm-eval's --log_samples or `hp_bench.curves.keep` wrote -> verdicts, scorecard."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonlines
+
+from hp_bench.familiarity import Verdict
+from hp_bench.judges import Judge
+from hp_bench.judges.cards import card_of, merged
+from hp_bench.judges.language_model import LanguageModelJudge
+from hp_bench.probes import Probe
+from hp_bench.scorecard import Measurement, Scorecard, measure
+
+#: No text holds it: the reference of a prompt whose references are unknown.
+_NO_REFERENCE = "\x00"
+_SLICES = ("kind", "subtlety", "topic")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A completion that was kept.
+
+    Attributes:
+        id: of the prompt.
+        prompt: raw, without any chat template.
+        completion: None if the engine failed.
+        slices: kind, subtlety and topic of the prompt, where known.
+        references: of the prompt, where known.
+    """
+
+    id: str
+    prompt: str
+    completion: str | None
+    slices: Mapping[str, Any]
+    references: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A file of samples after judging.
+
+    Attributes:
+        name: of the model.
+        task: lm-eval task.
+        judge: name of the judge.
+        samples: what was judged.
+        verdicts: one a sample.
+        measurements: familiarity and the rates of the grades.
+        card: the run's scorecard of this task, with these numbers and this judge, if the run left a manifest.
+    """
+
+    name: str
+    task: str
+    judge: str
+    samples: tuple[Sample, ...]
+    verdicts: tuple[Verdict, ...]
+    measurements: tuple[Measurement, ...]
+    card: Scorecard | None
+
+    @property
+    def failed(self) -> bool:
+        """Whether more than 1 % of the completions could not be scored."""
+        return sum(verdict.grade is None for verdict in self.verdicts) > 0.01 * len(self.verdicts)
+
+
+def save(judged: Sequence[Judged], folder: Path) -> None:
+    """Writes `samples/<name>/<task>.jsonl` of each, replies included, then one `scorecards/<name>.json` a model.
+
+    Raises:
+        ValueError: two files are of the same model and task.
+    """
+    places = [(one.name, one.task) for one in judged]
+    twice = next((place for place in places if places.count(place) > 1), None)
+    if twice is not None:
+        raise ValueError(
+            f"two of the samples files are of {twice[0]} and {twice[1]}: judge them one at a time, with --out each"
+        )
+    for one in judged:
+        path = folder / "samples" / one.name / f"{one.task}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with jsonlines.open(path.with_suffix(".part"), "w") as lines:
+            for sample, verdict in zip(one.samples, one.verdicts, strict=True):
+                row = {"id": sample.id, "prompt": sample.prompt, "responses": [sample.completion], **sample.slices}
+                lines.write({**row, "verdict": verdict.to_dict()})
+        path.with_suffix(".part").replace(path)
+    for name in dict.fromkeys(one.name for one in judged):
+        cards = [one.card for one in judged if one.name == name and one.card is not None]
+        if cards:
+            merged(cards).save(folder / "scorecards" / f"{name}.json")
+
+
+def rejudge(path: Path, judge: Judge, probes: Sequence[Probe]) -> Judged:
+    """Grades every completion of a samples file.
+
+    Args:
+        path: of the file.
+        judge: who grades.
+        probes: where the samples do not hold the references of their prompts, they are looked up here, by prompt.
+
+    Raises:
+        ValueError: the file holds something else, or a judge other than a language model needs references that are not there.
+    """
+    samples = read_samples(path)
+    verdicts = judge.grade([(_probe(path, sample, judge, probes), sample.completion) for sample in samples])
+    name, task = _named(path)
+    values = _values(verdicts)
+    degenerate = sum(value == 1 for value in values["degenerate"])
+    measurements = tuple(measure(task, metric, column, degenerate=degenerate) for metric, column in values.items())
+    ids = [sample.id for sample in samples]
+    card = card_of(path, name, task, judge=judge.name, ids=ids, values=values, measurements=measurements)
+    return Judged(name, task, judge.name, tuple(samples), tuple(verdicts), measurements, card)
+
+
+def read_samples(path: Path) -> list[Sample]:
+    """The completions in a samples file, in its order.
+
+    Raises:
+        ValueError: it cannot be read, or a line is no completion.
+    """
+    found = []
+    try:
+        with jsonlines.open(path) as lines:
+            for number, row in enumerate(lines.iter(type=dict), 1):
+                try:
+                    found.append(_sample(row))
+                except (KeyError, IndexError, TypeError):
+                    raise ValueError(f"{path}, line {number}: not a sample of a completion task") from None
+    except OSError as error:
+        raise ValueError(f"{str(path)!r} cannot be read: {error.strerror}") from None
+    except jsonlines.InvalidLineError as error:
+        raise ValueError(f"{path}, line {error.lineno}: not a JSON object") from None
+    if not found:
+        raise ValueError(f"{str(path)!r} holds no samples")
+    return found
+
+
+def stand_in(id: str, prompt: str, references: Sequence[str] = ()) -> Probe:
+    """A probe of a prompt whose references may be unknown."""
+    return Probe(
+        id=id, prompt=prompt, references=tuple(references) or (_NO_REFERENCE,), kind="partial", subtlety=5, topic=""
+    )
+
+
+def _sample(row: Mapping[str, Any]) -> Sample:
+    doc = row.get("doc", row)
+    completion = row["resps"][0][0] if "doc" in row else row["responses"][0]
+    if not (completion is None or isinstance(completion, str)) or not isinstance(doc["prompt"], str):
+        raise TypeError
+    slices = {key: doc[key] for key in _SLICES if key in doc}
+    return Sample(
+        str(doc.get("id", row.get("doc_id"))), doc["prompt"], completion, slices, tuple(doc.get("references", ()))
+    )
+
+
+def _probe(path: Path, sample: Sample, judge: Judge, probes: Sequence[Probe]) -> Probe:
+    for probe in probes:
+        if probe.prompt == sample.prompt:
+            return probe
+    if not sample.references and not isinstance(judge, LanguageModelJudge):
+        raise ValueError(
+            f"{path}: prompt {sample.id!r} is not in the prompt file, and {judge.name} needs its references: name its file with --prompts"
+        )
+    return stand_in(sample.id, sample.prompt, sample.references)
+
+
+def _named(path: Path) -> tuple[str, str]:
+    """Model and task, from the file's place: `samples/<model>/<task>.jsonl`, or lm-eval's `<model>/samples_<task>_<date>.jsonl`."""
+    if path.stem.startswith("samples_"):
+        return path.parent.name, path.stem.removeprefix("samples_").rsplit("_", 1)[0]
+    return path.parent.name or path.stem, path.stem
+
+
+def _values(verdicts: Sequence[Verdict]) -> dict[str, list[float | None]]:
+    from hp_bench.harness.familiarity import metrics
+    from hp_bench.metrics import known
+
+    columns: dict[str, list[float | None]] = {}
+    for verdict in verdicts:
+        for name, value in known(metrics(verdict)).items():
+            columns.setdefault(name, []).append(None if math.isnan(value) else value)
+    return columns
