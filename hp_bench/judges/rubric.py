@@ -96,7 +96,8 @@ def boundary(prompt: str, completion: str, salt: str = "") -> str:
 
 
 def neutral(text: str, specials: Sequence[str] = ()) -> str:
-    """Text in which nothing is a special token: a space breaks each of them up; the rest is untouched."""
+    """Text in which nothing is a special token: a space breaks each of them up; the rest is as it was."""
+    text = text.encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair could not be sent
     text = _BRACKET.sub("[ ", _TAG.sub("< ", text))
     for special in specials:
         if len(special) > 1 and not special.isspace():

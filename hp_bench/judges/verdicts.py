@@ -34,19 +34,20 @@ def read_grade(reply: str, *, cut_off: bool = False, offered: Sequence[Grade] = 
         reply = reply.rsplit("</think>", 1)[1]
     elif "<think>" in reply:
         return None, "the judge's reply ends within its thoughts"
-    verdicts = [found.end() for found in _VERDICT.finditer(reply) if _own(reply, found.start())]
+    verdicts = [found.end() for found in _VERDICT.finditer(reply) if _own(reply, found)]
     if not verdicts:
         return None, "the judge's reply holds no verdict"
     return _grade(reply[verdicts[-1] :].lstrip(_DECORATION), offered)
 
 
-def _own(reply: str, start: int) -> bool:
-    """Whether a verdict that starts there is the judge's own, not a list item or a quotation."""
-    before = reply[reply.rfind("\n", 0, start) + 1 : start]
+def _own(reply: str, found: re.Match[str]) -> bool:
+    """Whether a verdict is the judge's own, not a list item or a quotation; a key of JSON is quoted, but no quotation."""
+    before = reply[reply.rfind("\n", 0, found.start()) + 1 : found.start()]
     if _LIST_ITEM.match(before):
         return False
     bare = before.rstrip("*_ \t")
-    return not (bare and bare[-1] in _QUOTES and bare[:-1].strip(" \t{*_"))
+    quoted = bool(bare) and bare[-1] in _QUOTES and bare[-1] not in found.group()
+    return not (quoted and bare[:-1].strip(" \t*_"))
 
 
 def _grade(rest: str, offered: Sequence[Grade]) -> tuple[Grade | None, str]:
