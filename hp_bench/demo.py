@@ -74,6 +74,7 @@ def run_demo(
     """
     out = Path(out)
     clock = _Clock()
+    _quiet_bars()
     with clock("miniature: text, baseline, twins"):
         world = miniature.prepare(out / "miniature", target=target, seed=seed, twins=twins)
     with clock("unlearning: reinforce, label, fine-tune"):
@@ -154,6 +155,16 @@ def write_story(
     path = out / STORY
     path.with_suffix(".part").write_text(json.dumps(story, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     path.with_suffix(".part").replace(path)
+
+
+def _quiet_bars() -> None:
+    """The libraries' bars would fight with ours."""
+    import datasets
+    import transformers
+
+    datasets.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
 
 
 class _Clock:
