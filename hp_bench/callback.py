@@ -42,7 +42,7 @@ class FamiliarityCallback(TrainerCallback):
         every: optimiser steps between two scores.
         tasks: lm-eval tasks, tags or groups.
         metadata: run-time choices of the tasks, as `lm_eval --metadata`.
-        out: folder for scorecards/, samples/ and the figures; default: the Trainer's output_dir.
+        out: folder for scorecards/, samples/ and the figures; default: the Trainer's output_dir; of `unlearn`, its run directory.
         batch_size: prompts at a time.
         at_start: whether to score the model before the first step, as step 0.
 
@@ -123,11 +123,16 @@ class FamiliarityCallback(TrainerCallback):
                 log.error(sentence)
             keep(_as_trained(scored, args), self._folder(args))
         due = control.should_log
-        trainer.log({f"{m.task}/{m.metric}": m.value for m in scored.card.measurements if m.value is not None})
+        found = {f"{m.task}/{m.metric}": m.value for m in scored.card.measurements if m.value is not None}
+        Trainer.log(trainer, found)  # not a subclass's: TRL's would add its running means, and begin them anew
         control.should_log = due  # Trainer takes any log for the one that was due, and would leave its own out
 
     def _folder(self, args: TrainingArguments) -> Path:
-        return self._out or Path(args.output_dir or ".")
+        if self._out is not None:
+            return self._out
+        work = Path(args.output_dir or ".").resolve()
+        run = [place for place in (work, *work.parents[:2]) if (place / "checkpoints" / "fingerprint.json").is_file()]
+        return run[0] if run else Path(args.output_dir or ".")
 
 
 def _calling_trainer() -> Trainer:
