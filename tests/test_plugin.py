@@ -78,7 +78,7 @@ def test_an_error_while_adding_is_a_warning_and_the_host_goes_on(build, defaults
 
     monkeypatch.setattr("hp_bench.resources.tasks_dir", broken)
     with pytest.warns(
-        UserWarning, match=r'could not register its tasks .*no tasks here.*--include_path "\$\(hp-bench tasks\)"'
+        UserWarning, match=r'could not register its tasks .*no tasks here.*--include_path "\$\(hp-bench tasks --path\)"'
     ):
         assert build([defaults]) == [defaults]
 

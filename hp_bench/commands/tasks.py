@@ -1,6 +1,7 @@
 """`hp-bench tasks`."""
 
 from dataclasses import asdict, dataclass
+from typing import Annotated
 
 import typer
 
@@ -19,10 +20,18 @@ class Line:
     prompts: int
 
 
-def tasks(as_json: Json = False) -> None:
+def tasks(
+    path: Annotated[bool, typer.Option("--path", help="Print the folder that `lm_eval --include_path` takes.")] = False,
+    as_json: Json = False,
+) -> None:
     """Which tasks there are, their numbers, ranges and directions."""
     import json
 
+    if path:
+        from hp_bench.resources import tasks_dir
+
+        typer.echo(str(tasks_dir()))
+        return
     lines = _lines()
     if as_json:
         typer.echo(json.dumps([asdict(line) for line in lines], indent=1))

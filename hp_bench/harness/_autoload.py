@@ -105,6 +105,6 @@ def _warn(error: Exception) -> None:
     import warnings
 
     warnings.warn(
-        f'hp-bench could not register its tasks with lm-eval ({error!r}); use lm_eval --include_path "$(hp-bench tasks)"',
+        f'hp-bench could not register its tasks with lm-eval ({error!r}); use lm_eval --include_path "$(hp-bench tasks --path)"',
         stacklevel=2,
     )
