@@ -44,7 +44,7 @@ def _rate_metric(label: str, *, higher_is_better: bool = False) -> Metric:
 
 
 def _mass_metric(label: str) -> Metric:
-    return Metric(label, 0.0, 1.0, False, statistics.mean_interval, statistics.sign_flip)
+    return Metric(label, 0.0, 1.0, False, statistics.mass_interval, statistics.sign_flip)
 
 
 #: Nats a token: guessing costs the logarithm of the vocabulary, about 12 for the largest; what is far beyond is broken.

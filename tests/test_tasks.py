@@ -81,7 +81,9 @@ def test_every_task_file_is_indexed_and_loads(offline):
         assert loaded
         for task in loaded.values():
             assert len(task.eval_docs) > 0
-            task.build_all_requests(limit=1)
+            chat = getattr(task, "CHAT", False)
+            template = {"apply_chat_template": True, "chat_template": lambda turns, **_: str(turns)} if chat else {}
+            task.build_all_requests(limit=1, **template)
             assert task.instances
 
 
