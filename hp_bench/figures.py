@@ -123,6 +123,9 @@ def _draw_panel(axis: Any, panel: Panel, curves: Sequence[Curve], twins: Sequenc
         axis.axhspan(band[0], band[1], color=_TWIN, alpha=0.28, linewidth=0, label=f"{name}, 95 % interval")
         tallest = max(tallest, band[1])
     _dress(axis, panel.title, panel.direction, theme)
+    taken = sorted({point.step for curve in curves for point in curve.points if point.step is not None})
+    if 1 < len(taken) <= 9:
+        axis.set_xticks(taken)
     metric = METRICS[panel.metric]
     if metric.higher_is_better:
         axis.set_ylim(0, 1)
@@ -189,18 +192,26 @@ def draw_plane(
             linestyle=line, markersize=5, linewidth=1.3, label=name,
         )  # fmt: skip
         _cross(axis, points[-1:], colour)
-        for point in (points[0], points[-1]):
+        for point in dict.fromkeys((points[0], points[-1])) if len(points) > 1 else ():
+            if number and point is points[0]:
+                continue  # the baseline, where all methods begin
             if point.familiarity.value is not None and point.utility.value is not None:
+                label = "baseline" if point.step == 0 else f"step {point.step}"
                 axis.annotate(
-                    f"step {point.step}", (point.familiarity.value, point.utility.value), textcoords="offset points",
-                    xytext=(6, 6 - 12 * number), fontsize=8, color=theme.ink,
+                    label, (point.familiarity.value, point.utility.value), textcoords="offset points", fontsize=8,
+                    xytext=(-6, 9) if point is points[0] else (7, 7 - 20 * number), ha="right" if point is points[0] else "left",
+                    color=theme.ink,
                 )  # fmt: skip
     for index, twin in enumerate(twins):
         _cross(axis, [twin], _TWIN, label="twins" if index == 0 else "")
-    _dress(axis, "Forgetting against utility", "", theme)
+    _dress(axis, "Forgetting against utility", "the utility axis does not begin at 0", theme)
     axis.set_xlabel("completion-based familiarity (lower = less familiar)", color=theme.ink, fontsize=9)
     axis.set_ylabel("utility (higher = better)", color=theme.ink, fontsize=9)
-    axis.set_ylim(0, 1)
+    utilities = [p.utility for points in (*curves.values(), twins) for p in points if p.utility.value is not None]
+    if utilities:
+        axis.set_ylim(
+            max(0, min(u.interval.low for u in utilities) - 0.1), min(1, max(u.interval.high for u in utilities) + 0.05)
+        )
     axis.legend(fontsize=8.5, frameon=False, labelcolor=theme.ink, loc="lower right")
     figure.subplots_adjust(left=0.12, right=0.97, top=0.92, bottom=0.13)
     return figure
