@@ -1,7 +1,7 @@
 """The whole story on a laptop, offline: a model knows, it is made to forget, it is measured at every step.
 
-Miniature -> reinforce, label, fine-tune on hard and on soft labels (`recipes/miniature.yaml`, the code path of a 7B run) -> every
-checkpoint scored through lm-eval in one engine -> figures and report.
+Miniature -> reinforce, label, fine-tune on hard and on soft labels (`recipes/miniature.yaml` and `miniature-soft.yaml`, the code path of a
+7B run) -> every checkpoint scored through lm-eval in one engine -> figures and report.
 """
 
 import json
@@ -24,13 +24,13 @@ from hp_bench.report.run import STORY, write_figures, write_page
 from hp_bench.scorecard import Scorecard
 from hp_bench.scoring import load_tasks
 from unlearn import stages
-from unlearn.methods import whp
 from unlearn.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
 #: Methods of the demo: the paper's hard labels, and the whole generic distribution.
 HARD, SOFT = "whp", "whp-soft"
+RECIPES = {HARD: "miniature.yaml", SOFT: "miniature-soft.yaml"}
 #: Texts of each kind on which distances to the twins are measured.
 _TEXTS = 100
 
@@ -67,7 +67,7 @@ def run_demo(
         target: of the miniature: harry-potter or detectives.
         seed: of everything.
         twins: models trained on the rest alone; two or more give distances to the twins their zero.
-        overrides: `key=value` of the recipe.
+        overrides: `key=value` of both recipes.
 
     Raises:
         ValueError: the folder holds a demo of other settings, or a name is unknown.
@@ -77,12 +77,11 @@ def run_demo(
     _quiet_bars()
     with clock("miniature: text, baseline, twins"):
         world = miniature.prepare(out / "miniature", target=target, seed=seed, twins=twins)
-    with clock("unlearning: reinforce, label, fine-tune"):
-        soft, hard = _unlearn(world, out, seed, overrides)
+    runs = _unlearn(world, out, seed, overrides, clock)
     with clock("scoring through lm-eval"):
-        curves, twin_cards, prompts = _score(world, out, {HARD: hard, SOFT: soft})
+        curves, twin_cards, prompts = _score(world, out, runs)
     with clock("distances to the twins"):
-        last = {HARD: checkpoints_in(hard)[-1].path, SOFT: checkpoints_in(soft)[-1].path}
+        last = {name: checkpoints_in(run)[-1].path for name, run in runs.items()}
         far = _distances(world, {"baseline": world.baseline, **last})
     with clock("figures and report"):
         write_story(out, world, curves, twin_cards, far)
@@ -92,15 +91,26 @@ def run_demo(
     return Demo(out, curves, twin_cards, prompts, far, clock.seconds)
 
 
-def _unlearn(world: miniature.Miniature, out: Path, seed: int, overrides: Sequence[str]) -> tuple[Path, Path]:
-    """The checkpoints of both methods; they share reinforced model and labels."""
+def _unlearn(
+    world: miniature.Miniature, out: Path, seed: int, overrides: Sequence[str], clock: "_Clock"
+) -> dict[str, Path]:
+    """Each method's checkpoints; the methods share the reinforced model."""
     places = [f"model={world.baseline}", f"corpus={world.corpus}", f"anchors={world.anchors}", f"seed={seed}"]
-    recipe = Recipe.load(unlearn.recipes_dir() / "miniature.yaml", [*places, f"out={out / SOFT}", *overrides])
-    soft = whp.run(recipe)
-    hard_labels = recipe.labels.model_copy(update={"soft": False})
-    hard = recipe.model_copy(update={"labels": hard_labels, "out": str(out / HARD)})
-    tokenizer = stages.Target.open(hard).tokenizer
-    return soft, stages.finetune(hard, tokenizer, stages.open_run(hard), Path(recipe.out) / "labels")
+    recipes = {
+        name: Recipe.load(unlearn.recipes_dir() / file, [*places, f"out={out / name}", *overrides])
+        for name, file in RECIPES.items()
+    }
+    target = stages.Target.open(next(iter(recipes.values())))
+    with clock("reinforce"):
+        reinforced = stages.reinforce(recipes[HARD], target, stages.open_directory(out))
+    found = {}
+    for name, recipe in recipes.items():
+        run = stages.open_run(recipe)
+        with clock(f"label, {name}"):
+            labels = stages.label(recipe, target, run, reinforced)
+        with clock(f"fine-tune, {name}"):
+            found[name] = stages.finetune(recipe, target.tokenizer, run, labels)
+    return found
 
 
 def _score(
@@ -149,7 +159,7 @@ def write_story(
         "run": {"miniature": world.plan.to_dict()},
         "notes": [
             "The model is tiny and its world is made up: this shows that method and measures work, not how a large model fares.",
-            f"{HARD}: the paper's method, hard labels. {SOFT}: the same, trained on the whole generic distribution.",
+            f"{HARD}: the paper's method, hard labels. {SOFT}: trained on the whole generic distribution, in the log_softmax gauge.",
         ],
     }
     path = out / STORY

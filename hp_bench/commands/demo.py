@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def demo(
     overrides: Annotated[
-        list[str] | None, typer.Argument(help="key=value of recipes/miniature.yaml, e.g. finetune.learning_rate=1e-4.")
+        list[str] | None, typer.Argument(help="key=value of both recipes, e.g. finetune.learning_rate=1e-4.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for models, scorecards, figures and report.")] = Path("runs/demo"),
     target: Annotated[str, typer.Option(help="harry-potter or detectives.")] = "harry-potter",
