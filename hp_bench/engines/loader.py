@@ -9,6 +9,7 @@ from typing import Any
 
 from hp_bench.engines import DoesNotFit, Engine, NeedsAnotherEngine, engine_class
 from hp_bench.engines.source import locate, stored_dtype, widest
+from hp_bench.engines.weights import require_whole
 
 log = logging.getLogger(__name__)
 
@@ -124,17 +125,17 @@ class Loader:
         return widest(found)
 
     def _further(self, model: str | Path) -> dict[str, Any]:
-        """VLLM must be told beforehand that adapters will come, and how large."""
+        """The adapters to come, of which vLLM must be told before it starts."""
         if self.settings.engine_of(model) != "vllm":
             return {}
-        from hp_bench.engines.vllm import adapter_rank_of
-
         base = locate(model, base=self.settings.base).whole
-        ranks = [0]
-        for one in self.expected:
+        adapters = []
+        for one in dict.fromkeys(map(str, self.expected)):
             try:
                 source = locate(one, base=self.settings.base)
-                ranks.append(adapter_rank_of(source) if source.whole == base else 0)
-            except (ValueError, OSError):
+                require_whole(source)
+            except ValueError:  # said when its turn comes
                 continue
-        return {"adapter_rank": max(ranks)}
+            if source.base == base:
+                adapters.append(one)
+        return {"adapters": adapters}

@@ -7,6 +7,8 @@ from the old weights' cache; adapters are LoRA requests. The first swap of eithe
 import contextlib
 import json
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +46,7 @@ class VLLMEngine:
         device: auto; vLLM takes the accelerator it was built for.
         dtype: float32, bfloat16, ... or auto.
         batch_size: auto lets vLLM decide.
-        adapter_rank: largest rank of the adapters to come; 0: there will be none.
+        adapters: those to come; vLLM sets their ranks and modules aside before it starts.
         max_model_len: longest prompt and completion, in tokens.
         options: further arguments of lm-eval's `VLLM` (tensor_parallel_size, gpu_memory_utilization, ...).
 
@@ -64,7 +66,7 @@ class VLLMEngine:
         device: str = "auto",
         dtype: str = "auto",
         batch_size: int | str | None = None,
-        adapter_rank: int = 0,
+        adapters: Sequence[str | Path] = (),
         max_model_len: int | None = None,
         **options: Any,
     ) -> None:
@@ -88,9 +90,8 @@ class VLLMEngine:
             os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
             options.setdefault("enforce_eager", True)
             dtype = "float32" if dtype == "auto" else dtype
-        self._rank = _rank_for(max(adapter_rank, adapter_rank_of(source)))
-        if self._rank:
-            options |= {"enable_lora": True, "max_lora_rank": self._rank}
+        self._room = _Room.of([source, *(locate(adapter, base=base) for adapter in adapters)])
+        options |= self._room.options()
         length = max_model_len or min(
             _MAX_MODEL_LEN, int(getattr(self._config, "max_position_embeddings", _MAX_MODEL_LEN))
         )
@@ -115,12 +116,10 @@ class VLLMEngine:
         if getattr(config, "quantization_config", None) is not None:
             raise NeedsAnotherEngine(f"{source.name!r} is quantised: its weights are not swapped in place")
         same_tokenizer(self._tokenizer, source)
-        if adapter_rank_of(source) > self._rank:
-            raise NeedsAnotherEngine(
-                f"{source.name!r} is an adapter of a higher rank than this engine was started for ({self._rank})"
-            )
+        if not self._room.holds(_Room.of([source])):
+            raise NeedsAnotherEngine(f"this engine was not started for adapters such as {source.name!r}")
         if source.whole != self._source.whole:
-            if self._rank:
+            if self._room.rank:
                 raise NeedsAnotherEngine(
                     f"this engine was started for adapters of {self._source.whole.name!r}, not of {source.whole.name!r}"
                 )
@@ -182,18 +181,63 @@ class VLLMEngine:
         self._checked.add(kind)
 
 
-def adapter_rank_of(source: Source) -> int:
-    """Rank of a LoRA adapter; 0 for a whole model."""
-    if source.base is None:
-        return 0
-    content = json.loads((source.folder() / "adapter_config.json").read_text(encoding="utf-8"))
-    return max([int(content.get("r") or 1), *map(int, (content.get("rank_pattern") or {}).values())])
+@dataclass(frozen=True)
+class _Room:
+    """What an engine sets aside for adapters.
+
+    Attributes:
+        rank: largest; 0 for none.
+        modules: last parts of the names of the modules that they change.
+    """
+
+    rank: int = 0
+    modules: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, sources: Sequence[Source]) -> "_Room":
+        """Room for all of these; whole models need none.
+
+        Raises:
+            ValueError: vLLM cannot serve one of them.
+        """
+        rank, modules = 0, set()
+        for source in sources:
+            if source.base is None:
+                continue
+            config = json.loads((source.folder() / "adapter_config.json").read_text(encoding="utf-8"))
+            if config.get("peft_type") != "LORA" or config.get("modules_to_save") or config.get("use_dora"):
+                raise ValueError(
+                    f"vLLM takes plain LoRA adapters, and {source.name!r} is more than that: score it with --engine hf"
+                )
+            ranks = [int(config.get("r") or 1), *map(int, (config.get("rank_pattern") or {}).values())]
+            rank = max(
+                rank, *(next((known for known in _RANKS if known >= r), 0) or _too_high(r, source) for r in ranks)
+            )
+            modules |= {
+                name.split(".lora_")[0].rpartition(".")[2]
+                for name, _ in tensors_of(source.folder())
+                if ".lora_" in name
+            }
+        if "lm_head" in modules:
+            # its share of prompt log-probabilities is computed as if each prompt were one token
+            raise ValueError("vLLM gives no right log-likelihoods for an adapter on lm_head: score it with --engine hf")
+        return cls(rank, frozenset(modules))
+
+    def holds(self, other: "_Room") -> bool:
+        """Whether another's adapters find room here."""
+        return other.rank <= self.rank and other.modules <= self.modules
+
+    def options(self) -> dict[str, Any]:
+        """Arguments of vLLM. Without a list of modules it would take the output layer for one of them."""
+        if not self.rank:
+            return {}
+        return {"enable_lora": True, "max_lora_rank": self.rank, "lora_target_modules": sorted(self.modules)}
 
 
-def _rank_for(rank: int) -> int:
-    if rank > _RANKS[-1]:
-        raise ValueError(f"vLLM takes adapters up to rank {_RANKS[-1]}, not {rank}: score it with --engine hf")
-    return next(known for known in _RANKS if known >= rank) if rank else 0
+def _too_high(rank: int, source: Source) -> int:
+    raise ValueError(
+        f"vLLM takes adapters up to rank {_RANKS[-1]}, not {rank} as {source.name!r} is: score it with --engine hf"
+    )
 
 
 def _require_sound(source: Source) -> None:

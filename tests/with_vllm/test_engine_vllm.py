@@ -1,0 +1,149 @@
+"""The vLLM engine: seven checkpoints in one engine are seven fresh ones, adapters too; broken ones are a sentence; memory is flat."""
+
+import gc
+import json
+import resource
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import small_prompts
+import tiny
+import torch
+from peft import LoraConfig, get_peft_model
+from test_engines import WRONG, broken
+from transformers import AutoModelForCausalLM
+
+from hp_bench import curve, score
+from hp_bench.engines.loader import EngineSettings, Loader
+from hp_bench.engines.vllm import VLLMEngine
+from hp_bench.scoring import load_tasks, score_engine
+
+pytestmark = pytest.mark.vllm
+
+STEPS = (10, 20, 30, 40, 50, 60)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("vllm")
+    tiny.save(root / "base", hidden=64)
+    small_prompts.write(root / "prompts")
+    for step in STEPS:
+        tiny.save(root / "full" / f"checkpoint-{step}", seed=step)
+        torch.manual_seed(step)
+        settings = LoraConfig(r=4, target_modules=["q_proj", "v_proj", "down_proj"], init_lora_weights=False)
+        adapted = get_peft_model(AutoModelForCausalLM.from_pretrained(root / "base"), settings)
+        adapted.save_pretrained(root / "lora" / f"checkpoint-{step}")
+    return root
+
+
+@pytest.fixture(scope="module")
+def tasks(place):
+    found = load_tasks(["hp_bench"], {"prompts": str(place / "prompts")})
+    found["tasks"]["hp_familiarity"].config.generation_kwargs["max_gen_toks"] = 16
+    return found
+
+
+def answers(engine, tasks) -> str:
+    """Every completion and log-likelihood, as text."""
+    scored = score_engine(engine, tasks, name="m")
+    assert not scored.card.failures
+    return json.dumps([[sample["resps"] for sample in rows] for rows in scored.samples.values()])
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_a_curve_of_seven_in_one_engine_is_seven_fresh_engines(place, tasks, method):
+    """Tokens and log-likelihoods, exactly. The fresh engines' answers come first, each engine shut down after it."""
+    models = [place / "base", *(place / method / f"checkpoint-{step}" for step in STEPS)]
+    fresh = []
+    for model in models:
+        engine = VLLMEngine(model, adapters=models[1:] if method == "lora" else ())
+        fresh.append(answers(engine, tasks))
+        engine.close()
+    with Loader(EngineSettings(engine="vllm"), models) as loader:
+        one = loader(models[0])
+        for model, expected in zip(models, fresh, strict=True):
+            assert loader(model) is one
+            assert answers(one, tasks) == expected, model
+        assert answers(loader(models[0]), tasks) == fresh[0]
+    assert len(set(fresh)) == 7
+
+
+@pytest.fixture(scope="module")
+def engine(place):
+    made = VLLMEngine(place / "base")
+    yield made
+    made.close()
+
+
+def test_the_curves_of_both_engines_agree(place):
+    options = {
+        "baseline": place / "base",
+        "tasks": ["hp_token_probability"],
+        "metadata": {"prompts": str(place / "prompts")},
+    }
+    found = {name: curve(place / "lora", engine=name, **options) for name in ("hf", "vllm")}
+    for ours, theirs in zip(found["vllm"].points, found["hf"].points, strict=True):
+        assert ours.step == theirs.step
+        a, b = (card.values["hp_token_probability"]["token_probability"] for card in (ours, theirs))
+        assert a == pytest.approx(b, rel=1e-3)
+        assert ours.manifest.fingerprint == theirs.manifest.fingerprint != ""
+
+
+def test_memory_is_flat_over_fifty_swaps(place, engine):
+    models = [place / "full" / f"checkpoint-{step}" for step in STEPS]
+
+    def swaps(count: int) -> None:
+        for number in range(count):
+            engine.swap(models[number % len(models)])
+        gc.collect()
+
+    def tensors() -> int:
+        return sum(o.numel() for o in gc.get_objects() if isinstance(o, torch.Tensor))
+
+    swaps(6)
+    before, peak = tensors(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    swaps(54)
+    assert tensors() <= before
+    assert (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 30_000
+    )  # KiB; a leak of the weights alone would be 54 x 0.5 MiB
+
+
+def test_a_swap_that_did_not_take_is_noticed(place, engine, monkeypatch):
+    engine.swap(place / "base")
+    monkeypatch.setattr(engine, "_checked", set())
+    monkeypatch.setattr(engine.lm.model, "collective_rpc", lambda *_, **__: None)
+    with pytest.raises(RuntimeError, match="differ from a fresh load of .*checkpoint-20"):
+        engine.swap(place / "full/checkpoint-20")
+
+
+@pytest.mark.parametrize("how", ["shard", "nan", "cut", "architecture", "tokenizer", "adapter-nan"])
+def test_what_is_wrong_with_a_checkpoint_is_one_sentence_and_the_engine_goes_on(place, engine, tasks, tmp_path, how):
+    kind, message = WRONG[how]
+    with pytest.raises(ValueError, match=message if how != "adapter-nan" else "was not started for adapters"):
+        engine.swap(broken(place, tmp_path / "wrong", how))
+    engine.swap(place / "full/checkpoint-30")
+    card = score_engine(engine, tasks, name="m").card
+    assert not card.failures and kind
+
+
+def test_vllm_is_told_of_adapters_only_when_they_come(place, tasks):
+    """Whole models, then adapters of the baseline that nobody announced: another engine, the same numbers."""
+    with Loader(EngineSettings(engine="vllm")) as loader:
+        loader(place / "full/checkpoint-10")
+        found = score_engine(loader(place / "lora/checkpoint-10"), tasks, name="m").card
+    alone = score(place / "lora/checkpoint-10", engine="hf", metadata={"prompts": str(place / "prompts")})
+    a, b = (card.values["hp_token_probability"]["token_probability"] for card in (found, alone))
+    assert a == pytest.approx(b, rel=1e-3)
+
+
+@pytest.mark.parametrize("how", ["shard", "nan"])
+def test_a_model_that_is_broken_is_a_sentence_and_not_an_engine(place, tmp_path, how):
+    with pytest.raises(ValueError, match=WRONG[how][1]):
+        VLLMEngine(broken(place, tmp_path / "wrong", how), tokenizer=str(place / "base"))
+    shutil.rmtree(tmp_path / "wrong")
