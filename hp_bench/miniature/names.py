@@ -35,7 +35,7 @@ class Person:
 def person(rng: random.Random, gender: Gender | None = None) -> Person:
     """Somebody drawn at random."""
     genders: tuple[Gender, ...] = ("male", "female")
-    chosen: Gender = gender or rng.choice(genders)
+    chosen = rng.choice(genders) if gender is None else gender
     plain, stems, endings = _FIRST[chosen]
     first = rng.choice(plain) if rng.random() < 0.5 else rng.choice(stems) + rng.choice(endings)
     return Person(first, _last(rng), chosen)
