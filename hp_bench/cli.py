@@ -9,8 +9,13 @@ from typing import Annotated
 import typer
 
 from hp_bench import __version__
+from hp_bench.commands.compare import compare
+from hp_bench.commands.curve import curve
 from hp_bench.commands.demo import demo
+from hp_bench.commands.judge import judge
+from hp_bench.commands.probes import probes
 from hp_bench.commands.report import report
+from hp_bench.commands.score import score
 from hp_bench.commands.tasks import tasks
 from hp_bench.exits import guarded
 
@@ -38,7 +43,7 @@ def _options(
     logging.getLogger("hp_bench").setLevel(logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO)
 
 
-for command in (demo, report, tasks):
+for command in (score, curve, compare, demo, judge, probes, report, tasks):
     app.command()(command)
 
 

@@ -58,7 +58,7 @@ def score(
     settings = engine_settings(engine, device, dtype, batch_size, tokenizer, base, engine_arg)
     points = _points(models, baseline)
     loaded = load_tasks(task_names(tasks), pairs(metadata, "--metadata"))
-    with Loader(settings, one_kind=False) as loader:
+    with Loader(settings, [point.path for point in points], one_kind=False) as loader:
         cards = [scored.card for scored in score_checkpoints(loader, loaded, points, out=out)]
     differences = compare(cards[0], cards[1:]) if baseline else []
     if as_json:
