@@ -1,6 +1,7 @@
 """`hp_familiarity_chat`: through the chat template, refused without one, and never on one curve with the raw test."""
 
 import json
+from hashlib import sha256
 
 import pytest
 import tiny
@@ -49,7 +50,10 @@ def folders(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def engine(folders):
-    return HFEngine(str(folders / "chat"), device="cpu")
+    """What it says depends on all that it is given, and takes no time."""
+    engine = HFEngine(str(folders / "chat"), device="cpu")
+    engine.lm.generate_until = lambda requests, **_: [f" {sha256(repr(r.args).encode()).hexdigest()}" for r in requests]
+    return engine
 
 
 def by_lm_eval(engine, folders, model, tasks, **options):

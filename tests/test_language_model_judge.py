@@ -62,7 +62,7 @@ def dropped(handler):
 
 
 def late(handler):
-    threading.Event().wait(0.4)
+    threading.Event().wait(0.3)
     handler.send(200, completion("GRADE: none"))
 
 
@@ -284,6 +284,15 @@ def test_lm_evals_own_model_of_a_server_is_a_judge_too_and_one_bad_question_cost
         verdicts = LanguageModelJudge(host, RUBRIC).grade(ITEMS[:6])
     assert [v.grade for v in verdicts] == [None if n == 2 else expected(n) for n in range(6)]
     assert "500" in verdicts[2].unscored
+
+
+def test_an_empty_reply_to_lm_evals_own_model_is_no_verdict_and_no_other_question_is_asked_again():
+    with serving(lambda m, attempt: None if number(m) == 2 else truth(m)) as server:
+        host = HostModel("local-chat-completions", {"model": "judge", "base_url": f"{server.url}/chat/completions"})
+        verdicts = LanguageModelJudge(host, RUBRIC).grade(ITEMS[:5])
+    assert [v.grade for v in verdicts] == [None if n == 2 else expected(n) for n in range(5)]
+    assert verdicts[2].unscored == "the judge gave no answer: the reply is empty"
+    assert {number(m): n for m, n in server.attempts.items()} == {0: 1, 1: 1, 2: 2, 3: 1, 4: 1}
 
 
 @pytest.fixture(scope="module")

@@ -75,21 +75,19 @@ class HostModel:
             bar = bars.add_task("judging", total=len(fitting))
             for start in range(0, len(fitting), _CHUNK):
                 portion = fitting[start : start + _CHUNK]
-                problem = self._portion(portion, questions, keep)
-                for number in portion if problem else []:
+                for number, problem in self._portion(portion, questions, keep).items():
                     if in_a_row >= _PATIENCE:
                         failures[number] = f"not asked any more after: {problem}"
                         continue
                     alone = self._portion([number], questions, keep)
                     in_a_row = in_a_row + 1 if alone else 0
-                    if alone:
-                        failures[number] = problem = alone
+                    failures.update(alone)
                 bars.advance(bar, len(portion))
             bars.remove_task(bar)
         return failures
 
-    def _portion(self, numbers: Sequence[int], questions: Sequence[str], keep: Keep) -> str:
-        """Asks some questions at once; why that failed, or "". An empty reply of a server is none."""
+    def _portion(self, numbers: Sequence[int], questions: Sequence[str], keep: Keep) -> dict[int, str]:
+        """Asks some questions at once; which have no reply, and why. An empty reply of a server is none."""
         from lm_eval.api.instance import Instance
         from lm_eval.models.api_models import LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER
 
@@ -101,16 +99,14 @@ class HostModel:
             with quiet_host():
                 texts = self._lm.generate_until(requests)
         except Exception as error:  # whatever a model or a server may die of: counted, never a grade
-            return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            return dict.fromkeys(numbers, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
         if len(texts) != len(numbers):
-            return f"{len(texts)} replies to {len(numbers)} questions"
-        void = [not text or text == LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER for text in texts]
-        if any(void) and len(numbers) == 1 and self.where:
-            return "the reply is empty"
-        for number, text, empty in zip(numbers, texts, void, strict=True):
-            if not (empty and self.where):
+            return dict.fromkeys(numbers, f"{len(texts)} replies to {len(numbers)} questions")
+        void = {"", None, LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER} if self.where else set()
+        for number, text in zip(numbers, texts, strict=True):
+            if text not in void:
                 keep(number, Reply(str(text), self._cut_off(str(text))))
-        return "a reply is empty" if any(void) and self.where else ""
+        return {number: "the reply is empty" for number, text in zip(numbers, texts, strict=True) if text in void}
 
     def _context(self, question: str) -> str:
         """The question as the model wants it: by its chat template, by its server's, or as it stands for a model without one."""
