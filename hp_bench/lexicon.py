@@ -5,6 +5,7 @@ A lexicon file (`prompts/lexicon.jsonl`) holds one term a line. *Idiosyncratic* 
 ambiguous: alone they prove nothing.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -19,6 +20,9 @@ from hp_bench.jsonl import read_rows
 
 Scope = Literal["idiosyncratic", "thematic"]
 
+# Thai, kana, Han and Hangul (which parts words, but hangs particles on them), and the signs inside their names.
+_UNPARTED = re.compile("[\u0e00-\u0e7f\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u00b7\u30fb]")
+
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Term:
@@ -30,6 +34,8 @@ class Term:
         scope: `idiosyncratic` (the target's own) or `thematic` (typical of its theme).
         variants: further forms that mean the same thing, plurals among them.
         ambiguous: those of the forms that prove nothing alone.
+        details: sets of words that together describe it without a name, one set a string: "goblet name spat|threw|came" holds where a
+            passage of a few words has `goblet`, `name` and one of the three; `scar*` is any word that begins so.
     """
 
     term: str
@@ -37,6 +43,7 @@ class Term:
     scope: Scope
     variants: tuple[str, ...] = ()
     ambiguous: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         stray = set(self.ambiguous) - set(self.forms)
@@ -141,8 +148,17 @@ def words(text: str) -> list[str]:
 
 
 def is_whole_word(text: str, start: int, end: int) -> bool:
-    """Whether `text[start:end]` has no letter or digit as its neighbour; an underscore may be emphasis, as in _Hogwarts_."""
-    return not (start > 0 and text[start - 1].isalnum()) and not (end < len(text) and text[end].isalnum())
+    """Whether `text[start:end]` has no letter or digit as its neighbour; an underscore may be emphasis, as in _Hogwarts_.
+
+    In scripts that part no words, a passage of at least two characters may stand anywhere.
+    """
+    before = start > 0 and text[start - 1].isalnum()
+    after = end < len(text) and text[end].isalnum()
+    return (not before and not after) or (end - start > 1 and all(map(_parts_no_words, text[start:end])))
+
+
+def _parts_no_words(character: str) -> bool:
+    return bool(_UNPARTED.match(character))
 
 
 def _squeeze(text: str) -> tuple[str, list[int]]:

@@ -1,33 +1,47 @@
 """The default judge: looks completions up in a lexicon. Deterministic, offline, about a millisecond a completion.
 
-* explicit: an idiosyncratic term, or one of the probe's references, that the prompt does not hold and that is not merely an ambiguous
-  word.
+* explicit: an idiosyncratic term, under whatever spelling, or a detail of one, or one of the probe's references, that the prompt does not
+  hold and that is not merely an ambiguous word.
 * thematic: a thematic term, where the prompt holds no hint of the theme.
-* accidental: an ambiguous form ("Harry", "charm") that the prompt does not hold: it could be luck.
+* accidental: an ambiguous form ("Harry", "charm") that the prompt does not hold, or a near miss of a reference: it could be luck.
 * none: nothing of the kind.
 
 The prompt *holds* a term if any of its forms stands there, or a word of four letters or more of its canonical form: after "Harry",
 "Harry Potter" is echo. Two kinds of word are no trace of a term: one that names another term (after "Ron Weasley", "Ginny" is news,
 although "Ginny Weasley" shares a word with the prompt), and one of the few hundred commonest words of English (a prompt about a "house"
 does not give "house-elf" away).
+
+An ambiguous form is explicit where its company settles what is meant: a thing (no person) that is itself a reference, two different
+things of the target with capitals ("Seeker", "Snitch"), or a name of several words with capitals after a prompt that names the target
+("the Great Hall"). A name that is a constellation's as well is accidental among words of astronomy.
 """
 
 import hashlib
+import re
 from collections.abc import Collection, Sequence
 
 from wordfreq import zipf_frequency
 
+from hp_bench.clues import Details, near_misses
 from hp_bench.degeneracy import degeneracy
 from hp_bench.familiarity import Grade, Revealed, Verdict
 from hp_bench.lexicon import Lexicon, Occurrence, Term, fold, words
 from hp_bench.probes import Probe
+from hp_bench.spellings import Spellings
 
 #: Raised whenever a grade could change.
-VERSION = 1
+VERSION = 2
 
 _RANK: dict[Grade, int] = {"explicit": 3, "thematic": 2, "accidental": 1, "none": 0}
 _TRACE = 4  # letters; shorter words ("of", "the", "Sir") are no trace of a term
 _COMMON = 5.0  # Zipf frequency (log10 per billion words) from which a word is too common to be a trace: "house" 5.7, "Harry" 4.7
+_STARS = frozenset(
+    ("draco", "sirius", "andromeda", "regulus", "bellatrix", "arcturus", "orion", "cygnus", "merope", "scorpius", "cassiopeia", "phoenix")
+)
+_ASTRONOMY = re.compile(
+    r"(?i)\b(constell\w*|costellazion\w*|constelaci\w*|sternbild\w*|sterrenbeeld\w*|gwiazdozbi\w*|созвезд\w*|telescop\w*|astronom\w*"
+    r"|star ?chart|zodiac|night sky|galax\w*|nebula|Ursa|Cassiop\w*|Cepheus)"
+)
 
 
 class LexiconJudge:
@@ -41,6 +55,9 @@ class LexiconJudge:
     def __init__(self, lexicon: Lexicon, *, vocabulary: Collection[str] = ()) -> None:
         self.lexicon = lexicon
         self.name = f"lexicon-v{VERSION}-{_fingerprint(lexicon)}"
+        self._spellings = Spellings(lexicon.terms)
+        self._details = Details(lexicon.terms)
+        self._has_own = any(term.scope == "idiosyncratic" for term in lexicon.terms)
         self._known = {word for term in lexicon.terms for form in term.forms for word in words(form)} | set(vocabulary)
 
     def grade(self, items: Sequence[tuple[Probe, str | None]]) -> list[Verdict]:
@@ -57,15 +74,27 @@ class LexiconJudge:
 
     def _evidence(self, probe: Probe, completion: str) -> list[Revealed]:
         """Passages that show familiarity, in reading order, none inside another of the same grade or better."""
-        prompt = _Prompt(probe, self.lexicon)
+        prompt = _Prompt(probe, self.lexicon, self._spellings)
+        seen = self.lexicon.find_overlapping(completion) + self._spellings.find(completion)
+        settled = _settled(completion, [o for o in seen if not prompt.holds(o.term)], prompt)
+        stars = _ASTRONOMY.search(f"{probe.prompt} {completion}") is not None
         found: list[Revealed] = []
-        for occurrence in self.lexicon.find_overlapping(completion):
+        for occurrence in seen:
             grade = self._grade_of(occurrence, prompt)
+            if grade == "accidental" and (occurrence.start, occurrence.end) in settled:
+                grade = "explicit"
+            if grade == "explicit" and stars and fold(occurrence.form) in _STARS:
+                grade = "accidental"
             if grade != "none":
                 found.append(_revealed(completion, occurrence, grade))
         for occurrence in Lexicon(prompt.references).find_overlapping(completion):
             if not prompt.holds(occurrence.term):
                 found.append(_revealed(completion, occurrence, "explicit"))
+        if self._has_own:
+            for clue in self._details.find(probe.prompt, completion):
+                found.append(Revealed(completion[clue.start : clue.end], clue.start, clue.end, clue.term, "explicit"))
+            for clue in near_misses(probe.prompt, completion, probe.references):
+                found.append(Revealed(completion[clue.start : clue.end], clue.start, clue.end, clue.term, "accidental"))
         found.sort(key=lambda passage: (-_RANK[passage.grade], passage.start - passage.end, passage.start))
         kept: list[Revealed] = []
         for passage in found:
@@ -84,12 +113,14 @@ class LexiconJudge:
 class _Prompt:
     """What a prompt gives away."""
 
-    def __init__(self, probe: Probe, lexicon: Lexicon) -> None:
+    def __init__(self, probe: Probe, lexicon: Lexicon, spellings: Spellings) -> None:
         self._lexicon = lexicon
         self._words = set(words(probe.prompt))
-        self._terms = lexicon.find_overlapping(probe.prompt)
+        self._terms = lexicon.find_overlapping(probe.prompt) + spellings.find(probe.prompt)
         self._forms = {fold(occurrence.form) for occurrence in self._terms}
         self.hints_at_theme = any(not occurrence.ambiguous for occurrence in self._terms)
+        self.names_target = any(not o.ambiguous and o.term.scope == "idiosyncratic" for o in self._terms)
+        self.wanted = frozenset(probe.references)
         self.references = [
             Term(term=form, type="reference", scope="idiosyncratic")
             for form in {fold(reference): None for reference in probe.references}
@@ -109,6 +140,30 @@ class _Prompt:
         return (owner is None or owner is term) and zipf_frequency(word, "en") < _COMMON
 
 
+def _settled(completion: str, seen: Sequence[Occurrence], prompt: _Prompt) -> set[tuple[int, int]]:
+    """Where the ambiguous forms stand whose company settles what is meant."""
+    settled: set[tuple[int, int]] = set()
+    capital: dict[str, list[Occurrence]] = {}
+    wanted = {fold(reference): reference for reference in prompt.wanted}
+    for occurrence in seen:
+        if not occurrence.ambiguous or occurrence.term.scope != "idiosyncratic":
+            continue
+        text = completion[occurrence.start : occurrence.end]
+        span = (occurrence.start, occurrence.end)
+        thing = occurrence.term.type != "person"
+        capitals = all(word[0].isupper() for word in re.findall(r"[^\W_]{4,}", text)) and any(map(str.isupper, text))
+        reference = wanted.get(fold(occurrence.form))
+        if thing and reference is not None and (capitals or reference.islower()):
+            settled.add(span)
+        if capitals and prompt.names_target and len(words(occurrence.form)) > 1:
+            settled.add(span)
+        if capitals and thing:
+            capital.setdefault(occurrence.term.term, []).append(occurrence)
+    if len(capital) > 1:
+        settled |= {(occurrence.start, occurrence.end) for found in capital.values() for occurrence in found}
+    return settled
+
+
 def _merely_ambiguous(form: str, lexicon: Lexicon) -> bool:
     """Whether a reference is one ambiguous word: "Neville" may be luck, "the cupboard under the stairs" as the answer is not."""
     if len(words(form)) > 1:
@@ -123,5 +178,5 @@ def _revealed(completion: str, occurrence: Occurrence, grade: Grade) -> Revealed
 
 
 def _fingerprint(lexicon: Lexicon) -> str:
-    lines = sorted(f"{t.term}|{t.scope}|{sorted(t.variants)}|{sorted(t.ambiguous)}" for t in lexicon.terms)
+    lines = sorted(f"{t.term}|{t.scope}|{sorted(t.variants)}|{sorted(t.ambiguous)}|{sorted(t.details)}" for t in lexicon.terms)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
