@@ -3,6 +3,10 @@
 import json
 from pathlib import Path
 
+import pytest
+
+from hp_bench.harness.packaged import PackagedTask
+
 STORY = [
     ("The old wizard looked at the letter and", ["Hogwarts"]),
     ("On the train the three friends talked about", ["Quidditch"]),
@@ -30,3 +34,15 @@ def write(folder: Path) -> dict[str, str]:
     for name, rows in (("familiarity.jsonl", stories), ("token_probability.jsonl", words)):
         (folder / name).write_text("\n".join(map(json.dumps, rows)) + "\n", encoding="utf-8")
     return {"prompts": str(folder)}
+
+
+def shorten(patch: pytest.MonkeyPatch, tokens: int = 12) -> None:
+    """Completions of so many tokens rather than 80: what is tested here is not what they say."""
+    original = PackagedTask.__init__
+
+    def init(self: PackagedTask, config: dict) -> None:
+        original(self, config)
+        if self.config.output_type == "generate_until":
+            self.config.generation_kwargs["max_gen_toks"] = tokens
+
+    patch.setattr(PackagedTask, "__init__", init)

@@ -6,6 +6,7 @@ import random
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +26,20 @@ FAST = ("hp_token_probability",)
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
+def place(tmp_path_factory) -> Iterator[Path]:
     torch.set_num_threads(1)
     root = tmp_path_factory.mktemp("callback")
     tiny.save(root / "base")
     small_prompts.write(root / "prompts")
-    return root
+    with pytest.MonkeyPatch.context() as patch:
+        small_prompts.shorten(patch)
+        yield root
+
+
+@pytest.fixture
+def no_figure(monkeypatch) -> None:
+    """Drawing is what takes longest, and is looked at elsewhere."""
+    monkeypatch.setattr("hp_bench.callback.draw", lambda *_: [])
 
 
 def rows(tokenizer) -> Dataset:
@@ -82,7 +91,7 @@ class Noisy(TrainerCallback):
         self.drawn.append((random.random(), float(np.random.rand()), float(torch.rand(1))))
 
 
-def test_training_is_the_same_with_and_without_it_to_the_last_bit(place, tmp_path):
+def test_training_is_the_same_with_and_without_it_to_the_last_bit(place, tmp_path, no_figure):
     """Dropout, gradient checkpointing, a module kept in eval mode, random numbers drawn on the way, the loss logged as before."""
     found = []
     for name in ("without", "with"):
@@ -143,6 +152,7 @@ def test_the_curve_goes_through_the_trainers_log_and_onto_the_disk(place, tmp_pa
     assert [card.manifest.fingerprint for card in cards] == [""] * 4
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_from_a_checkpoint_goes_on_with_its_curve(place, tmp_path):
     trainer(place, tmp_path / "run", callback(place), max_steps=4, save_strategy="steps", save_steps=4).train()
     made = trainer(place, tmp_path / "run", callback(place), max_steps=6)
@@ -153,7 +163,7 @@ def test_a_run_that_goes_on_from_a_checkpoint_goes_on_with_its_curve(place, tmp_
     assert ">run<" in drawn
 
 
-def test_scoring_that_fails_does_not_stop_the_training_and_is_no_score(place, tmp_path, caplog):
+def test_scoring_that_fails_does_not_stop_the_training_and_is_no_score(place, tmp_path, caplog, no_figure):
     class Spoil(TrainerCallback):
         def on_step_end(self, args, state, control, model=None, **_):
             if state.global_step == 3:
@@ -167,6 +177,7 @@ def test_scoring_that_fails_does_not_stop_the_training_and_is_no_score(place, tm
     assert "step 4 could not be scored" in caplog.text and "holds NaN" in caplog.text
 
 
+@pytest.mark.slow
 def test_mixed_precision_is_named_in_the_scorecard(place, tmp_path):
     made = trainer(place, tmp_path / "run", callback(place, at_start=False), bf16=True, max_steps=2)
     made.train()
@@ -182,6 +193,7 @@ def test_a_users_mistake_is_one_sentence(options, message):
         FamiliarityCallback(**options)
 
 
+@pytest.mark.slow
 def test_an_adapter_in_training_is_scored_unmerged(place, tmp_path):
     from peft import LoraConfig, get_peft_model
 
