@@ -11,9 +11,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jsonlines
+import torch
+from rich.progress import Progress
 
 import unlearn
 from hp_bench import miniature
@@ -23,7 +25,9 @@ from hp_bench.engines.hf import HFEngine
 from hp_bench.report.run import STORY, write_figures, write_page
 from hp_bench.scorecard import Scorecard
 from hp_bench.scoring import load_tasks
-from unlearn import stages
+from hp_bench.side_by_side import Relay, side_by_side
+from unlearn.methods import whp
+from unlearn.progress import shown_by
 from unlearn.recipe import Recipe
 
 log = logging.getLogger(__name__)
@@ -75,9 +79,15 @@ def run_demo(
     out = Path(out)
     clock = _Clock()
     _quiet_bars()
+    with _one_thread():
+        return _tell(out, clock, target, seed, twins, overrides)
+
+
+def _tell(out: Path, clock: "_Clock", target: str, seed: int, twins: int, overrides: Sequence[str]) -> Demo:
     with clock("miniature: text, baseline, twins"):
         world = miniature.prepare(out / "miniature", target=target, seed=seed, twins=twins)
-    runs = _unlearn(world, out, seed, overrides, clock)
+    with clock("unlearning: reinforce, label, fine-tune"):
+        runs = _unlearn(world, out, seed, overrides)
     with clock("scoring through lm-eval"):
         curves, twin_cards, prompts = _score(world, out, runs)
     with clock("distances to the twins"):
@@ -91,26 +101,21 @@ def run_demo(
     return Demo(out, curves, twin_cards, prompts, far, clock.seconds)
 
 
-def _unlearn(
-    world: miniature.Miniature, out: Path, seed: int, overrides: Sequence[str], clock: "_Clock"
-) -> dict[str, Path]:
-    """Each method's checkpoints; the methods share the reinforced model."""
+def _unlearn(world: miniature.Miniature, out: Path, seed: int, overrides: Sequence[str]) -> dict[str, Path]:
+    """Each method's checkpoints: every recipe as `unlearn run` would run it, side by side, each on one thread."""
     places = [f"model={world.baseline}", f"corpus={world.corpus}", f"anchors={world.anchors}", f"seed={seed}"]
     recipes = {
         name: Recipe.load(unlearn.recipes_dir() / file, [*places, f"out={out / name}", *overrides])
         for name, file in RECIPES.items()
     }
-    target = stages.Target.open(next(iter(recipes.values())))
-    with clock("reinforce"):
-        reinforced = stages.reinforce(recipes[HARD], target, stages.open_directory(out))
-    found = {}
-    for name, recipe in recipes.items():
-        run = stages.open_run(recipe)
-        with clock(f"label, {name}"):
-            labels = stages.label(recipe, target, run, reinforced)
-        with clock(f"fine-tune, {name}"):
-            found[name] = stages.finetune(recipe, target.tokenizer, run, labels)
-    return found
+    return side_by_side({name: (_run, (recipe,)) for name, recipe in recipes.items()})
+
+
+def _run(recipe: Recipe, relay: Relay) -> Path:
+    """One recipe, in a process of its own."""
+    _quiet_bars()
+    with _one_thread(), shown_by(cast(Progress, relay)):
+        return whp.run(recipe)
 
 
 def _score(
@@ -165,6 +170,17 @@ def write_story(
     path = out / STORY
     path.with_suffix(".part").write_text(json.dumps(story, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     path.with_suffix(".part").replace(path)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Matrices this small gain nothing from a second thread, and so no number depends on how many there are."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _quiet_bars() -> None:

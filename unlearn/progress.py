@@ -33,3 +33,13 @@ def progress_bars(*, enabled: bool = True) -> Iterator[Progress]:
             yield progress
         finally:
             _current.reset(token)
+
+
+@contextmanager
+def shown_by(display: Progress) -> Iterator[None]:
+    """Has every `progress_bars` inside draw on a display of the caller's: a rich one, or an object with its methods."""
+    token = _current.set(display)
+    try:
+        yield
+    finally:
+        _current.reset(token)
