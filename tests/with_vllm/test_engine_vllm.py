@@ -132,12 +132,14 @@ def test_what_is_wrong_with_a_checkpoint_is_one_sentence_and_the_engine_goes_on(
     assert not card.failures and kind
 
 
-def test_vllm_is_told_of_adapters_only_when_they_come(place, tasks):
+def test_vllm_is_told_of_adapters_only_when_they_come(place):
     """Whole models, then adapters of the baseline that nobody announced: another engine, the same numbers."""
+    metadata = {"prompts": str(place / "prompts")}
+    tasks = load_tasks(["hp_token_probability"], metadata)
     with Loader(EngineSettings(engine="vllm")) as loader:
         loader(place / "full/checkpoint-10")
         found = score_engine(loader(place / "lora/checkpoint-10"), tasks, name="m").card
-    alone = score(place / "lora/checkpoint-10", engine="hf", metadata={"prompts": str(place / "prompts")})
+    alone = score(place / "lora/checkpoint-10", tasks=["hp_token_probability"], metadata=metadata)
     a, b = (card.values["hp_token_probability"]["token_probability"] for card in (found, alone))
     assert a == pytest.approx(b, rel=1e-3)
 
