@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 
 from wordfreq import zipf_frequency
@@ -25,37 +25,79 @@ class Clue:
     end: int
 
 
+@dataclass(frozen=True)
+class _Detail:
+    """The parts of a detail, each a number in the index; the last one is the answer if `fact`."""
+
+    term: str
+    parts: tuple[int, ...]
+    fact: bool
+
+
 class Details:
-    """Finds the details of a lexicon's terms."""
+    """Finds the details of terms (`Term.details`)."""
 
     def __init__(self, terms: Iterable[Term]) -> None:
-        self._sets: list[tuple[str, tuple[re.Pattern[str], ...]]] = [
-            (term.term, tuple(_pattern(part) for part in detail.split())) for term in terms for detail in term.details
+        self._numbers: dict[str, int] = {}
+        self._whole: dict[str, set[int]] = defaultdict(set)
+        self._begun: dict[str, set[int]] = defaultdict(set)
+        self._details = [
+            _Detail(term.term, tuple(self._part(part.removeprefix("=")) for part in detail.split()), "=" in detail)
+            for term in terms
+            for detail in term.details
         ]
+        self._lengths = sorted({len(start) for start in self._begun})
+
+    def _part(self, part: str) -> int:
+        number = self._numbers.setdefault(part, len(self._numbers))
+        for choice in fold(part).split("|"):
+            (self._begun[choice[:-1]] if choice.endswith("*") else self._whole[choice]).add(number)
+        return number
+
+    def _parts_of(self, word: str) -> set[int]:
+        found = set(self._whole.get(word, ()))
+        for length in self._lengths:
+            if length <= len(word):
+                found |= self._begun.get(word[:length], set())
+        return found
 
     def find(self, prompt: str, completion: str) -> Iterator[Clue]:
-        """Details told by the completion: at least two of their words, and half of them, must be news after the prompt."""
-        if not self._sets:
+        """Details told by the completion.
+
+        At least two of their words, and half of them, must be news after the prompt. A part marked `=` alone must be news; the others
+        may stand in prompt and completion alike, anywhere: "vault =713".
+        """
+        if not self._details:
             return
         told = set(words(prompt))
+        hinted = {number for word in told for number in self._parts_of(word)}
         said = [(fold(match[0]), match.start(), match.end()) for match in _WORD.finditer(completion)]
-        places: dict[str, list[int]] = defaultdict(list)
+        places: dict[int, list[int]] = defaultdict(list)
+        news: set[int] = set()
         for place, (word, _, _) in enumerate(said):
-            places[word].append(place)
-        hits: dict[re.Pattern[str], list[int]] = {}
-        for term, patterns in self._sets:
-            found: list[list[int]] = []
-            for pattern in patterns:
-                if pattern not in hits:
-                    hits[pattern] = sorted(p for word, at in places.items() if pattern.fullmatch(word) for p in at)
-                if not hits[pattern]:
-                    break
-                found.append(hits[pattern])
-            else:
-                news = sum(not any(pattern.fullmatch(word) for word in told) for pattern in patterns)
-                span = _narrowest(found) if news >= 2 and news * 2 >= len(patterns) else None
-                if span is not None:
-                    yield Clue(term, said[span[0]][1], said[span[1]][2])
+            for number in self._parts_of(word):
+                places[number].append(place)
+                if word not in told:
+                    news.add(number)
+        for detail in self._details:
+            span = _told(detail, places, hinted, news)
+            if span is not None:
+                yield Clue(detail.term, said[span[0]][1], said[span[1]][2])
+
+
+def _told(
+    detail: _Detail, places: Mapping[int, list[int]], hinted: Set[int], news: Set[int]
+) -> tuple[int, int] | None:
+    """First and last word of the passage that tells a detail."""
+    if detail.fact:
+        *cues, answer = detail.parts
+        if answer in news and answer not in hinted and all(cue in hinted or cue in places for cue in cues):
+            return places[answer][0], places[answer][0]
+        return None
+    if not all(part in places for part in detail.parts):
+        return None
+    fresh = sum(part in news for part in detail.parts)
+    return _narrowest([places[part] for part in detail.parts]) if fresh >= 2 and fresh * 2 >= len(detail.parts) else None
 
 
 def near_misses(prompt: str, completion: str, references: Iterable[str]) -> Iterator[Clue]:
@@ -82,10 +124,6 @@ def _is_like(said: str, wanted: str) -> bool:
     if said == wanted or (wanted.startswith(said) and len(wanted) - len(said) <= 3):
         return True
     return min(len(said), len(wanted)) >= 5 and said[0] == wanted[0] and edits(said, wanted, 1) <= 1
-
-
-def _pattern(part: str) -> re.Pattern[str]:
-    return re.compile("|".join(re.escape(fold(choice)).replace(r"\*", r"\w*") for choice in part.split("|")))
 
 
 def _narrowest(places: list[list[int]]) -> tuple[int, int] | None:

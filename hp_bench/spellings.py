@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations
 
 from wordfreq import zipf_frequency
 
@@ -49,11 +48,13 @@ class Spellings:
     def __init__(self, terms: Iterable[Term]) -> None:
         self._exact: dict[str, tuple[Term, str]] = {}
         self._joined: dict[str, tuple[Term, str]] = {}
+        self._forms: dict[str, list[tuple[str, ...]]] = defaultdict(list)
         self._anchors: dict[str, list[tuple[Term, str, tuple[str, ...], int]]] = defaultdict(list)
         for term in terms:
             for form in term.forms if term.scope == "idiosyncratic" else ():
                 if form not in term.ambiguous:
                     self._add(term, form)
+        self._seen: dict[str, list[str]] = {}
         self._neighbours: dict[str, list[str]] = defaultdict(list)
         for word in self._anchors:
             for short in _shortened(word, 2 if len(word) >= 5 else 1):
@@ -68,6 +69,10 @@ class Spellings:
         self._exact.setdefault(spaced, (term, form))
         if len(joined) >= _JOINED:
             self._joined.setdefault(joined, (term, form))
+        known = self._forms[term.term]
+        if any(len(other) == len(parts) and _is_misspelling(parts, other) for other in known):
+            return  # the neighbours of a misspelling are too far from what it stands for
+        known.append(parts)
         longest = max(range(len(parts)), key=lambda i: len(parts[i]))
         if len(parts[longest]) >= (_SHORTEST if len(parts) == 1 else 5):
             self._anchors[parts[longest]].append((term, form, parts, longest))
@@ -115,10 +120,13 @@ class Spellings:
                         yield Occurrence(term, form, tokens[first].start, tokens[last].end)
 
     def _close(self, word: str) -> list[str]:
+        """Words of forms that may be meant by this one."""
         if len(word) < 4 or not word.isalpha():
             return []
-        found = {a for short in _shortened(word, 2 if len(word) >= 5 else 1) for a in self._neighbours.get(short, ())}
-        return sorted(found)
+        if word not in self._seen:
+            most = 2 if len(word) >= 5 else 1
+            self._seen[word] = sorted({a for short in _shortened(word, most) for a in self._neighbours.get(short, ())})
+        return self._seen[word]
 
     def _disguised(self, text: str) -> Iterator[Occurrence]:
         """H o g w a r t s, H.O.G.W.A.R.T.S, look-alike letters of other alphabets, digits for letters, hogwaaarts, invisible characters."""
@@ -231,6 +239,8 @@ def edits(a: str, b: str, most: int) -> int:
 
 def _shortened(word: str, most: int) -> Iterator[str]:
     """The word without up to `most` of its letters: two words within `most` edits share one of these."""
-    for count in range(most + 1):
-        for gone in combinations(range(len(word)), count):
-            yield "".join(c for i, c in enumerate(word) if i not in gone)
+    yield word
+    for i in range(len(word)):
+        yield word[:i] + word[i + 1 :]
+        for j in range(i + 1, len(word) if most > 1 else 0):
+            yield word[:i] + word[i + 1 : j] + word[j + 1 :]

@@ -35,12 +35,18 @@ VERSION = 2
 _RANK: dict[Grade, int] = {"explicit": 3, "thematic": 2, "accidental": 1, "none": 0}
 _TRACE = 4  # letters; shorter words ("of", "the", "Sir") are no trace of a term
 _COMMON = 5.0  # Zipf frequency (log10 per billion words) from which a word is too common to be a trace: "house" 5.7, "Harry" 4.7
-_STARS = frozenset(
-    ("draco", "sirius", "andromeda", "regulus", "bellatrix", "arcturus", "orion", "cygnus", "merope", "scorpius", "cassiopeia", "phoenix")
-)
-_ASTRONOMY = re.compile(
-    r"(?i)\b(constell\w*|costellazion\w*|constelaci\w*|sternbild\w*|sterrenbeeld\w*|gwiazdozbi\w*|созвезд\w*|telescop\w*|astronom\w*"
-    r"|star ?chart|zodiac|night sky|galax\w*|nebula|Ursa|Cassiop\w*|Cepheus)"
+_RARE = 2.9  # Zipf frequency under which a name is rare: "Lupin" 2.5, "Ginny" 3.1; an expression's, under that of its rarest word
+_REAL = ("company", "location", "crew")  # types of what is in the real world, and in many other stories
+# What makes a name somebody else's: among words of astronomy it is a star's, among places of England one of them.
+_NAMESAKES = (
+    (
+        r"constell|costellazion|constelaci|sternbild|sterrenbeeld|gwiazdozbi|\u0441\u043e\u0437\u0432\u0435\u0437\u0434|telescop|astronom|star chart|zodiac|galax|nebula",
+        ("draco", "sirius", "andromeda", "regulus", "bellatrix", "arcturus", "orion", "cygnus", "merope", "scorpius"),
+    ),
+    (
+        r"bedford|luton|suffolk|aldeburgh|maltings|gloucestershire|cotswold|yorkshire dales",
+        ("flitwick", "snape", "dursley"),
+    ),
 )
 
 
@@ -77,13 +83,13 @@ class LexiconJudge:
         prompt = _Prompt(probe, self.lexicon, self._spellings)
         seen = self.lexicon.find_overlapping(completion) + self._spellings.find(completion)
         settled = _settled(completion, [o for o in seen if not prompt.holds(o.term)], prompt)
-        stars = _ASTRONOMY.search(f"{probe.prompt} {completion}") is not None
+        elsewhere = set() if prompt.names_target else _namesakes(f"{probe.prompt} {completion}")
         found: list[Revealed] = []
         for occurrence in seen:
-            grade = self._grade_of(occurrence, prompt)
+            grade = self._grade_of(occurrence, prompt, completion)
             if grade == "accidental" and (occurrence.start, occurrence.end) in settled:
                 grade = "explicit"
-            if grade == "explicit" and stars and fold(occurrence.form) in _STARS:
+            if grade == "explicit" and fold(occurrence.form) in elsewhere:
                 grade = "accidental"
             if grade != "none":
                 found.append(_revealed(completion, occurrence, grade))
@@ -93,7 +99,9 @@ class LexiconJudge:
         if self._has_own:
             for clue in self._details.find(probe.prompt, completion):
                 found.append(Revealed(completion[clue.start : clue.end], clue.start, clue.end, clue.term, "explicit"))
-            for clue in near_misses(probe.prompt, completion, probe.references):
+            for clue in near_misses(probe.prompt, completion, prompt.asked_for):
+                span = (clue.start, clue.end)
+                found = [other for other in found if other.grade != "thematic" or (other.start, other.end) != span]
                 found.append(Revealed(completion[clue.start : clue.end], clue.start, clue.end, clue.term, "accidental"))
         found.sort(key=lambda passage: (-_RANK[passage.grade], passage.start - passage.end, passage.start))
         kept: list[Revealed] = []
@@ -102,12 +110,24 @@ class LexiconJudge:
                 kept.append(passage)
         return sorted(kept, key=lambda passage: passage.start)
 
-    def _grade_of(self, occurrence: Occurrence, prompt: "_Prompt") -> Grade:
+    def _grade_of(self, occurrence: Occurrence, prompt: "_Prompt", text: str) -> Grade:
         if occurrence.term.scope == "thematic":
-            return "none" if prompt.hints_at_theme else "accidental" if occurrence.ambiguous else "thematic"
+            if occurrence.ambiguous:
+                return "none" if prompt.holds(occurrence.term) else "accidental"
+            return "none" if prompt.hints_at_theme else "thematic"
         if prompt.holds(occurrence.term):
             return "none"
+        if _is_another_word(occurrence, text):
+            return "none"
         return "accidental" if occurrence.ambiguous else "explicit"
+
+
+def _is_another_word(occurrence: Occurrence, text: str) -> bool:
+    """Whether an ambiguous form that has capitals stands without them in a text that has some: "owl", "wood", "keeper"."""
+    form, kind = occurrence.form, occurrence.term.type
+    if not occurrence.ambiguous or not text[occurrence.start : occurrence.end].islower() or text.islower():
+        return False
+    return form.isupper() or (kind in ("person", "sport", "crew") and not form.islower())
 
 
 class _Prompt:
@@ -116,15 +136,19 @@ class _Prompt:
     def __init__(self, probe: Probe, lexicon: Lexicon, spellings: Spellings) -> None:
         self._lexicon = lexicon
         self._words = set(words(probe.prompt))
-        self._terms = lexicon.find_overlapping(probe.prompt) + spellings.find(probe.prompt)
+        found = lexicon.find_overlapping(probe.prompt) + spellings.find(probe.prompt)
+        self._terms = [o for o in found if not _is_another_word(o, probe.prompt)]
+        self._words -= {fold(o.form) for o in found if o not in self._terms}
         self._forms = {fold(occurrence.form) for occurrence in self._terms}
         self.hints_at_theme = any(not occurrence.ambiguous for occurrence in self._terms)
         self.names_target = any(not o.ambiguous and o.term.scope == "idiosyncratic" for o in self._terms)
+        owners = [lexicon.owner(reference) for reference in probe.references]
+        self.asked_for = (*probe.references, *(owner.term for owner in owners if owner is not None and owner.type == "person"))
         self.wanted = frozenset(probe.references)
         self.references = [
             Term(term=form, type="reference", scope="idiosyncratic")
             for form in {fold(reference): None for reference in probe.references}
-            if not _merely_ambiguous(form, lexicon)
+            if not _merely_ambiguous(form, lexicon, names_target=self.names_target)
         ]
 
     def holds(self, term: Term) -> bool:
@@ -140,6 +164,12 @@ class _Prompt:
         return (owner is None or owner is term) and zipf_frequency(word, "en") < _COMMON
 
 
+def _namesakes(text: str) -> set[str]:
+    """Names that stand for something of the real world in this text."""
+    folded = fold(text)
+    return {name for cue, names in _NAMESAKES if re.search(rf"\b(?:{cue})", folded) for name in names}
+
+
 def _settled(completion: str, seen: Sequence[Occurrence], prompt: _Prompt) -> set[tuple[int, int]]:
     """Where the ambiguous forms stand whose company settles what is meant."""
     settled: set[tuple[int, int]] = set()
@@ -150,12 +180,13 @@ def _settled(completion: str, seen: Sequence[Occurrence], prompt: _Prompt) -> se
             continue
         text = completion[occurrence.start : occurrence.end]
         span = (occurrence.start, occurrence.end)
-        thing = occurrence.term.type != "person"
+        thing = occurrence.term.type not in ("person", *_REAL)
         capitals = all(word[0].isupper() for word in re.findall(r"[^\W_]{4,}", text)) and any(map(str.isupper, text))
         reference = wanted.get(fold(occurrence.form))
         if thing and reference is not None and (capitals or reference.islower()):
             settled.add(span)
-        if capitals and prompt.names_target and len(words(occurrence.form)) > 1:
+        rare = zipf_frequency(occurrence.form, "en") < _RARE and occurrence.term.type not in _REAL
+        if capitals and rare and (prompt.names_target or reference is not None):
             settled.add(span)
         if capitals and thing:
             capital.setdefault(occurrence.term.term, []).append(occurrence)
@@ -164,11 +195,11 @@ def _settled(completion: str, seen: Sequence[Occurrence], prompt: _Prompt) -> se
     return settled
 
 
-def _merely_ambiguous(form: str, lexicon: Lexicon) -> bool:
+def _merely_ambiguous(form: str, lexicon: Lexicon, *, names_target: bool) -> bool:
     """Whether a reference is one ambiguous word: "Neville" may be luck, "the cupboard under the stairs" as the answer is not."""
-    if len(words(form)) > 1:
-        return False
     owner = lexicon.owner(form)
+    if len(words(form)) > 1 and (owner is None or owner.type not in _REAL or names_target):
+        return False
     return owner is not None and form in {fold(ambiguous) for ambiguous in owner.ambiguous}
 
 
