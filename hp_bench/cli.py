@@ -40,6 +40,8 @@ def _options(
     ] = False,
 ) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    for talkative in ("torchao", "torch.utils._pytree"):  # lm-eval's imports load them; what they lack is nothing to us
+        logging.getLogger(talkative).setLevel(logging.ERROR)
     logging.getLogger("hp_bench").setLevel(logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO)
 
 

@@ -62,7 +62,13 @@ class Demo:
 
 
 def run_demo(
-    out: Path | str, *, target: str = "harry-potter", seed: int = 0, twins: int = 1, overrides: Sequence[str] = ()
+    out: Path | str,
+    *,
+    target: str = "harry-potter",
+    seed: int = 0,
+    twins: int = 1,
+    overrides: Sequence[str] = (),
+    settings: miniature.Settings | None = None,
 ) -> Demo:
     """Runs the demo, or what is missing of it; the same seed gives the same numbers.
 
@@ -72,6 +78,7 @@ def run_demo(
         seed: of everything.
         twins: models trained on the rest alone; two or more give distances to the twins their zero.
         overrides: `key=value` of both recipes.
+        settings: of the miniature; default: those that its figures were measured with.
 
     Raises:
         ValueError: the folder holds a demo of other settings, or a name is unknown.
@@ -80,12 +87,12 @@ def run_demo(
     clock = _Clock()
     _quiet_bars()
     with _one_thread():
-        return _tell(out, clock, target, seed, twins, overrides)
+        with clock("miniature: text, baseline, twins"):
+            world = miniature.prepare(out / "miniature", target=target, seed=seed, twins=twins, settings=settings)
+        return _tell(world, out, clock, seed, overrides)
 
 
-def _tell(out: Path, clock: "_Clock", target: str, seed: int, twins: int, overrides: Sequence[str]) -> Demo:
-    with clock("miniature: text, baseline, twins"):
-        world = miniature.prepare(out / "miniature", target=target, seed=seed, twins=twins)
+def _tell(world: miniature.Miniature, out: Path, clock: "_Clock", seed: int, overrides: Sequence[str]) -> Demo:
     with clock("unlearning: reinforce, label, fine-tune"):
         runs = _unlearn(world, out, seed, overrides)
     with clock("scoring through lm-eval"):

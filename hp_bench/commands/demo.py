@@ -56,6 +56,8 @@ def _plain(made: "Demo") -> dict[str, Any]:
 
 
 def _show(made: "Demo") -> None:
+    import sys
+
     from rich.console import Console
     from rich.table import Table
 
@@ -63,7 +65,7 @@ def _show(made: "Demo") -> None:
     from hp_bench.scoring import describe
     from hp_bench.tables import scorecards_table
 
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=160)
     baseline = next(iter(made.curves.values()))[0]
     console.print(
         scorecards_table(
