@@ -85,9 +85,7 @@ class Details:
                 yield Clue(detail.term, said[span[0]][1], said[span[1]][2])
 
 
-def _told(
-    detail: _Detail, places: Mapping[int, list[int]], hinted: Set[int], news: Set[int]
-) -> tuple[int, int] | None:
+def _told(detail: _Detail, places: Mapping[int, list[int]], hinted: Set[int], news: Set[int]) -> tuple[int, int] | None:
     """First and last word of the passage that tells a detail."""
     if detail.fact:
         *cues, answer = detail.parts
@@ -97,7 +95,9 @@ def _told(
     if not all(part in places for part in detail.parts):
         return None
     fresh = sum(part in news for part in detail.parts)
-    return _narrowest([places[part] for part in detail.parts]) if fresh >= 2 and fresh * 2 >= len(detail.parts) else None
+    return (
+        _narrowest([places[part] for part in detail.parts]) if fresh >= 2 and fresh * 2 >= len(detail.parts) else None
+    )
 
 
 def near_misses(prompt: str, completion: str, references: Iterable[str]) -> Iterator[Clue]:
@@ -107,7 +107,10 @@ def near_misses(prompt: str, completion: str, references: Iterable[str]) -> Iter
         word: reference
         for reference in references
         for part in _WORD.findall(reference)
-        if part[0].isupper() and len(word := fold(part)) >= 3 and word not in told and zipf_frequency(word, "en") < _TOO_COMMON
+        if part[0].isupper()
+        and len(word := fold(part)) >= 3
+        and word not in told
+        and zipf_frequency(word, "en") < _TOO_COMMON
     }
     for match in _WORD.finditer(completion):
         if not match[0][0].isupper():

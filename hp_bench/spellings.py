@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 from wordfreq import zipf_frequency
 
@@ -18,6 +19,7 @@ from hp_bench.lexicon import Occurrence, Term, fold
 
 _SHORTEST = 6  # letters of a word that may be misspelt, and of one that may be cut off
 _JOINED = 8  # letters of a form that may be written without its spaces, or with others
+_USUAL = 2.0  # Zipf frequency from which two words that stand apart are two words: "hog warts"
 _LONGEST = 8  # words of a form
 _LANGUAGES = ("fr", "de", "es", "it", "pt", "nl", "pl")
 _SOUND = str.maketrans("kqzyj", "ccsig")
@@ -26,14 +28,18 @@ _LOOKALIKES = str.maketrans(
     "aeopcyxijsdhkmthbaeopyvkit",
 )
 _DIGITS = str.maketrans("0134579@$!", "oleastgasi")
+_ENGLISH = frozenset(
+    "the and of to is was in on at it he she they that with for his her their i you we not one who an".split()
+)
 _GAP = re.compile(r"[ \t\u00a0_\-\u2010-\u2014]*\n?[ \t\u00a0_\-]*|\. ?")
 
 
 @dataclass(frozen=True)
 class _Token:
-    """A folded word of a text, and where it stands there."""
+    """A folded word of a text, and where it stands there; `stem` is the word without a possessive 's."""
 
     word: str
+    stem: str
     start: int
     end: int
 
@@ -74,13 +80,14 @@ class Spellings:
             return  # the neighbours of a misspelling are too far from what it stands for
         known.append(parts)
         longest = max(range(len(parts)), key=lambda i: len(parts[i]))
-        if len(parts[longest]) >= (_SHORTEST if len(parts) == 1 else 5):
+        own = parts[0] in {token.word for token in _tokens(term.term)}
+        if len(parts[longest]) >= (5 if len(parts) > 1 else _SHORTEST) and (own or len(parts) > 1):
             self._anchors[parts[longest]].append((term, form, parts, longest))
 
     def find(self, text: str) -> list[Occurrence]:
         """Occurrences under any spelling, sorted by start, the longest first; those of the lexicon's own spelling among them."""
         tokens = _tokens(text)
-        linked = [bool(_GAP.fullmatch(text, a.end, b.start)) for a, b in zip(tokens, tokens[1:], strict=False)]
+        linked = [bool(_GAP.fullmatch(text, a.end, b.start)) for a, b in pairwise(tokens)]
         found = {
             (occurrence.start, occurrence.end, occurrence.term.term): occurrence
             for search in (self._apart, self._misspelt)
@@ -102,21 +109,33 @@ class Spellings:
                 entry = self._exact.get(" ".join(pieces))
                 if entry is None and len(pieces) <= 3:
                     entry = self._joined.get("".join(pieces))
-                    if len(pieces) > 1 and any(c.isspace() for c in text[start:end]) and all(map(_is_ordinary, pieces)):
+                    if (
+                        len(pieces) > 1
+                        and any(c.isspace() for c in text[start:end])
+                        and all(zipf_frequency(piece, "en") >= _USUAL for piece in pieces)
+                    ):
                         entry = None
                 if entry is not None:
                     yield Occurrence(*entry, start, end)
 
     def _misspelt(self, text: str, tokens: list[_Token], linked: list[bool]) -> Iterator[Occurrence]:
+        if not _may_be_english(tokens):
+            return
         for place, token in enumerate(tokens):
-            for anchor in self._close(token.word):
+            if not (
+                text[token.start : token.end].isascii()
+                or token.word[0] > "\u0370"
+                or "'" in fold(text[token.start : token.end])
+            ):
+                continue  # an accent: a word of another language
+            for anchor in self._close(token.stem):
                 for term, form, parts, at in self._anchors[anchor]:
                     first = place - at
                     last = first + len(parts) - 1
                     if first < 0 or last >= len(tokens) or not all(linked[first:last]):
                         continue
                     said = [t.word for t in tokens[first : last + 1]]
-                    if _is_misspelling(said, parts):
+                    if _is_misspelling([token.stem] if len(said) == 1 else said, parts):
                         yield Occurrence(term, form, tokens[first].start, tokens[last].end)
 
     def _close(self, word: str) -> list[str]:
@@ -153,7 +172,12 @@ class Spellings:
 
     def _cut_off(self, text: str, tokens: list[_Token]) -> Iterator[Occurrence]:
         """The beginning of a word at which the text breaks off: "Hogwar", "Dumbledo"."""
-        if not tokens or tokens[-1].end != len(text) or len(tokens[-1].word) < _SHORTEST or _is_ordinary(tokens[-1].word):
+        if (
+            not tokens
+            or tokens[-1].end != len(text)
+            or len(tokens[-1].word) < _SHORTEST
+            or _is_ordinary(tokens[-1].word)
+        ):
             return
         word = tokens[-1].word
         whole = next((form for form in self._starts if form.startswith(word) and form != word), None)
@@ -166,26 +190,43 @@ def _tokens(text: str) -> list[_Token]:
     tokens: list[_Token] = []
     word: list[str] = []
     start = end = 0
+    apostrophe: int | None = None
     folded = fold(text)
+
+    def close() -> None:
+        nonlocal apostrophe
+        if word:
+            said = "".join(word)
+            stem = said[:-1] if apostrophe == len(said) - 1 and said.endswith("s") else said
+            tokens.append(_Token(said, stem, start, end))
+            word.clear()
+        apostrophe = None
+
     for position, character in enumerate(text):
-        category = unicodedata.category(character)
-        if category in ("Mn", "Cf") or (folded[position] == "'" and word and folded[position + 1 : position + 2].isalpha()):
+        if unicodedata.category(character) in ("Mn", "Cf"):
             continue
-        if character.isalnum():
+        if folded[position] == "'" and word and folded[position + 1 : position + 2].isalpha():
+            apostrophe = len(word)
+        elif character.isalnum():
             previous = text[end - 1] if word else ""
             if word and ((character.isupper() and previous.islower()) or character.isalpha() != previous.isalpha()):
-                tokens.append(_Token("".join(word), start, end))
-                word = []
+                close()
             if not word:
                 start = position
             word.append(folded[position])
             end = position + 1
-        elif word:
-            tokens.append(_Token("".join(word), start, end))
-            word = []
-    if word:
-        tokens.append(_Token("".join(word), start, end))
+        else:
+            close()
+    close()
     return tokens
+
+
+def _may_be_english(tokens: Sequence[_Token]) -> bool:
+    """Whether a text is in English or Russian, or too short to say: a misspelt Latin spell is a word of half the Romance languages."""
+    if len(tokens) < 8:
+        return True
+    known = sum(token.word in _ENGLISH or token.word[0] > "\u0370" for token in tokens)
+    return known * 12 >= len(tokens)
 
 
 def _is_misspelling(said: Sequence[str], meant: Sequence[str]) -> bool:
@@ -199,7 +240,9 @@ def _is_misspelling(said: Sequence[str], meant: Sequence[str]) -> bool:
         total += cost
         if cost > allowed or not word.isalpha() or word[0].translate(_SOUND) != right[0].translate(_SOUND):
             return False
-        if _is_ordinary(word) and (alone or cost > 1 or len(word) < _SHORTEST or all(map(_is_ordinary, said))):
+        if _is_ordinary(word) and (
+            alone or cost > 1 + (len(meant) > 3) or len(word) < _SHORTEST or all(map(_is_ordinary, said))
+        ):
             return False
     return alone or total <= sum(map(len, meant)) // 4
 
@@ -212,10 +255,12 @@ def _allowed(letters: int, *, alone: bool) -> int:
 
 @lru_cache(maxsize=65536)
 def _is_ordinary(word: str) -> bool:
-    """Whether a word is in use, so that it is no misspelling of another one: commoner than 1 in 10 million words, any language."""
+    """Whether a word list of a language has a word, so that it is no misspelling of another one; common misspellings are in a lexicon."""
     if "\u0400" <= word[0] <= "\u04ff":
         return zipf_frequency(word, "ru") >= 3.0
-    return zipf_frequency(word, "en") >= 2.0 or any(zipf_frequency(word, code, wordlist="small") > 0 for code in _LANGUAGES)
+    return zipf_frequency(word, "en") > 0 or any(
+        zipf_frequency(word, code, wordlist="small") > 0 for code in _LANGUAGES
+    )
 
 
 @lru_cache(maxsize=65536)

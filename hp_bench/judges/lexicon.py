@@ -12,8 +12,10 @@ although "Ginny Weasley" shares a word with the prompt), and one of the few hund
 does not give "house-elf" away).
 
 An ambiguous form is explicit where its company settles what is meant: a thing (no person) that is itself a reference, two different
-things of the target with capitals ("Seeker", "Snitch"), or a name of several words with capitals after a prompt that names the target
-("the Great Hall"). A name that is a constellation's as well is accidental among words of astronomy.
+things of the target with capitals ("Seeker", "Snitch"), a rare name that is a reference ("Lupin"), or, after a prompt that names the
+target, a rare name or one of several words with capitals ("the Great Hall"). A name that is a star's or a town's as well is accidental
+among words of astronomy or of its county. Names of the real world (a studio, a station) are never more than accidental, unless they are
+a reference and the prompt names the target.
 """
 
 import hashlib
@@ -40,7 +42,8 @@ _REAL = ("company", "location", "crew")  # types of what is in the real world, a
 # What makes a name somebody else's: among words of astronomy it is a star's, among places of England one of them.
 _NAMESAKES = (
     (
-        r"constell|costellazion|constelaci|sternbild|sterrenbeeld|gwiazdozbi|\u0441\u043e\u0437\u0432\u0435\u0437\u0434|telescop|astronom|star chart|zodiac|galax|nebula",
+        r"constell|costellazion|constelaci|sternbild|sterrenbeeld|gwiazdozbi|созвезд"
+        r"|telescop|astronom|star chart|zodiac|galax|nebula",
         ("draco", "sirius", "andromeda", "regulus", "bellatrix", "arcturus", "orion", "cygnus", "merope", "scorpius"),
     ),
     (
@@ -143,7 +146,10 @@ class _Prompt:
         self.hints_at_theme = any(not occurrence.ambiguous for occurrence in self._terms)
         self.names_target = any(not o.ambiguous and o.term.scope == "idiosyncratic" for o in self._terms)
         owners = [lexicon.owner(reference) for reference in probe.references]
-        self.asked_for = (*probe.references, *(owner.term for owner in owners if owner is not None and owner.type == "person"))
+        self.asked_for = (
+            *probe.references,
+            *(owner.term for owner in owners if owner is not None and owner.type == "person"),
+        )
         self.wanted = frozenset(probe.references)
         self.references = [
             Term(term=form, type="reference", scope="idiosyncratic")
@@ -186,7 +192,8 @@ def _settled(completion: str, seen: Sequence[Occurrence], prompt: _Prompt) -> se
         if thing and reference is not None and (capitals or reference.islower()):
             settled.add(span)
         rare = zipf_frequency(occurrence.form, "en") < _RARE and occurrence.term.type not in _REAL
-        if capitals and rare and (prompt.names_target or reference is not None):
+        several = len(words(occurrence.form)) > 1 and occurrence.term.type not in _REAL
+        if capitals and ((rare and reference is not None) or ((rare or several) and prompt.names_target)):
             settled.add(span)
         if capitals and thing:
             capital.setdefault(occurrence.term.term, []).append(occurrence)
@@ -209,5 +216,7 @@ def _revealed(completion: str, occurrence: Occurrence, grade: Grade) -> Revealed
 
 
 def _fingerprint(lexicon: Lexicon) -> str:
-    lines = sorted(f"{t.term}|{t.scope}|{sorted(t.variants)}|{sorted(t.ambiguous)}|{sorted(t.details)}" for t in lexicon.terms)
+    lines = sorted(
+        f"{t.term}|{t.scope}|{sorted(t.variants)}|{sorted(t.ambiguous)}|{sorted(t.details)}" for t in lexicon.terms
+    )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
