@@ -22,6 +22,7 @@ test-vllm: $(VLLM)/.installed
 
 # Kills, ranks, installs, the demo, and the report in Chromium.
 test-slow: $(VENV)/.installed chromium
+	$(BIN)/python -m pip install --quiet 'torchao>=0.14'
 	$(BIN)/python -m pytest -m slow
 
 lint: $(VENV)/.installed

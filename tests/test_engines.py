@@ -188,6 +188,7 @@ def test_memory_is_flat_over_fifty_swaps(place):
     assert held() == before
 
 
+@pytest.mark.slow
 def test_a_quantised_model_is_loaded_as_its_config_says_and_is_not_swapped_in_place(place, tasks, tmp_path):
     from torchao.quantization import Int8WeightOnlyConfig
     from transformers import TorchAoConfig
