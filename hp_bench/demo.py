@@ -18,7 +18,7 @@ import torch
 from rich.progress import Progress
 
 import unlearn
-from hp_bench import miniature
+from hp_bench import miniature, progress
 from hp_bench.curves import Checkpoint, checkpoints_in, score_checkpoints
 from hp_bench.distances import Distance, distances
 from hp_bench.engines.hf import HFEngine
@@ -128,20 +128,39 @@ def _run(recipe: Recipe, relay: Relay) -> Path:
 def _score(
     world: miniature.Miniature, out: Path, runs: dict[str, Path]
 ) -> tuple[dict[str, list[Scorecard]], list[Scorecard], list[Scorecard]]:
-    engine = HFEngine(world.baseline)
-    models = [Checkpoint("baseline", str(world.baseline), 0)]
-    for name, folder in runs.items():
-        models += [Checkpoint(f"{name}/{c.name}", c.path, c.step) for c in checkpoints_in(folder)]
+    """Every model on the miniature's tasks, the first and the last on the 300 and the 30 prompts too; an engine a method, side by side."""
+    baseline = Checkpoint("baseline", str(world.baseline), 0)
     twins = [Checkpoint(path.name, str(path)) for path in world.twins]
-    cards = [
-        scored.card
-        for scored in score_checkpoints(engine, miniature.miniature_tasks(world), [*models, *twins], out=out)
-    ]
-    points = cards[: len(models)]
-    curves = {name: [points[0], *(card for card in points if card.name.startswith(f"{name}/"))] for name in runs}
-    ends = [models[0], *twins, *(next(m for m in models if m.name == curve[-1].name) for curve in curves.values())]
-    prompts = score_checkpoints(engine, load_tasks(["hp_bench"]), ends, out=out / "prompts")
-    return curves, cards[len(models) :], [scored.card for scored in prompts]
+    curves = {
+        name: [Checkpoint(f"{name}/{c.name}", c.path, c.step) for c in checkpoints_in(folder)]
+        for name, folder in runs.items()
+    }
+    beside = {HARD: [baseline], SOFT: twins}
+    found = side_by_side(
+        {
+            name: (_score_models, (world.folder, out, [*curve, *beside[name]], [curve[-1], *beside[name]]))
+            for name, curve in curves.items()
+        }
+    )
+    cards = {card.name: card for scored, _ in found.values() for card in scored}
+    prompts = {card.name: card for _, asked in found.values() for card in asked}
+    ends = [baseline, *twins, *(curve[-1] for curve in curves.values())]
+    return (
+        {name: [cards["baseline"], *(cards[point.name] for point in curve)] for name, curve in curves.items()},
+        [cards[twin.name] for twin in twins],
+        [prompts[model.name] for model in ends],
+    )
+
+
+def _score_models(
+    folder: Path, out: Path, models: Sequence[Checkpoint], ends: Sequence[Checkpoint], relay: Relay
+) -> tuple[list[Scorecard], list[Scorecard]]:
+    _quiet_bars()
+    with _one_thread(), progress.shown_by(cast(Progress, relay)):
+        engine = HFEngine(models[0].path)
+        scored = score_checkpoints(engine, miniature.miniature_tasks(miniature.load(folder)), models, out=out)
+        prompts = score_checkpoints(engine, load_tasks(["hp_bench"]), ends, out=out / "prompts")
+    return [one.card for one in scored], [one.card for one in prompts]
 
 
 def _distances(world: miniature.Miniature, models: dict[str, Path | str]) -> list[Distance]:

@@ -38,6 +38,16 @@ def progress_bars() -> Iterator[Progress]:
 
 
 @contextmanager
+def shown_by(display: Progress) -> Iterator[None]:
+    """Has every `progress_bars` inside draw on a display of the caller's: a rich one, or an object with its methods."""
+    token = _current.set(display)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+@contextmanager
 def quiet_host() -> Iterator[None]:
     """Silences lm-eval's logging below warnings and turns its tqdm bars into rows of the current progress display."""
     import sys

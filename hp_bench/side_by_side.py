@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from queue import Empty
@@ -25,6 +26,8 @@ class Relay:
 
     def __init__(self, queue: Any, name: str) -> None:
         self._queue, self._name, self._rows = queue, name, 0
+        self._steps: dict[int, float] = {}
+        self._sent = 0.0
 
     def add_task(self, description: str, **options: Any) -> TaskID:
         """A row."""
@@ -37,11 +40,16 @@ class Relay:
         self._queue.put(("update", (self._name, int(row)), changes))
 
     def advance(self, row: TaskID, advance: float = 1) -> None:
-        """Steps done."""
-        self._queue.put(("advance", (self._name, int(row)), {"advance": advance}))
+        """Steps done; told a few times a second."""
+        self._steps[int(row)] = self._steps.get(int(row), 0) + advance
+        if time.monotonic() - self._sent > _BEAT:
+            for number, steps in self._steps.items():
+                self._queue.put(("advance", (self._name, number), {"advance": steps}))
+            self._steps, self._sent = {}, time.monotonic()
 
     def remove_task(self, row: TaskID) -> None:
         """The row is done."""
+        self._steps.pop(int(row), None)
         self._queue.put(("remove", (self._name, int(row)), {}))
 
 

@@ -29,7 +29,8 @@ def read_story(run: Path | str) -> Story:
         ValueError: the folder holds no scorecard, or one that cannot be read.
     """
     run = Path(run)
-    cards = {card.name: card for path in sorted((run / "scorecards").rglob("*.json")) if (card := Scorecard.load(path))}
+    files = [path for path in sorted((run / "scorecards").rglob("*.json")) if not path.name.startswith(".")]
+    cards = {card.name: card for card in map(Scorecard.load, files)}
     if not cards:
         raise ValueError(f"{str(run)!r} holds no scorecards/*.json; `hp-bench score`, `curve` and `demo` write them")
     path = run / STORY
