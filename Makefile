@@ -14,7 +14,7 @@ demo: $(VENV)/.installed
 
 # Core tests: under five minutes, no vLLM, no browser.
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Real vLLM on the CPU, in an environment of its own.
 test-vllm: $(VLLM)/.installed
