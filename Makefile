@@ -23,7 +23,7 @@ test-vllm: $(VLLM)/.installed
 # Kills, ranks, installs, the demo, and the report in Chromium.
 test-slow: $(VENV)/.installed chromium
 	$(BIN)/python -m pip install --quiet 'torchao>=0.14'
-	$(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n 2 --dist loadfile
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
