@@ -233,6 +233,7 @@ def _dress(axis: Any, title: str, direction: str, theme: Theme) -> None:
     axis.set_title(title, fontsize=10.5, color=theme.ink, loc="left", pad=16 if direction else 6)
     if direction:
         axis.text(0, 1.02, direction, transform=axis.transAxes, fontsize=8, color=theme.ink, alpha=0.75)
+    axis.set_facecolor(theme.paper)
     axis.set_xlabel("optimiser steps", fontsize=9, color=theme.ink)
     axis.grid(True, axis="y", color=theme.grid, linewidth=0.7)
     axis.set_axisbelow(True)
