@@ -84,6 +84,8 @@ def run_demo(
         ValueError: the folder holds a demo of other settings, or a name is unknown.
     """
     out = Path(out)
+    for file in RECIPES.values():  # a wrong key is said now, not after minutes of training
+        Recipe.load(unlearn.recipes_dir() / file, overrides)
     clock = _Clock()
     _quiet_bars()
     with _one_thread():

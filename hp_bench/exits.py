@@ -14,8 +14,8 @@ def guarded(command: Callable[[], object], name: str = "hp-bench") -> None:
     except KeyboardInterrupt:
         sys.stderr.write(f"{name}: interrupted; the same command goes on from here\n")
         raise SystemExit(130) from None
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
+    except Exception as error:
+        if _disk_full(error):
             _leave(name, "the disk is full; what was finished is kept, and the same command goes on when there is room")
         raise
 
@@ -23,3 +23,8 @@ def guarded(command: Callable[[], object], name: str = "hp-bench") -> None:
 def _leave(name: str, message: str) -> None:
     sys.stderr.write(f"{name}: {' '.join(message.split())}\n")
     raise SystemExit(2)
+
+
+def _disk_full(error: BaseException) -> bool:
+    """Libraries in Rust, and processes of our own, pass it on in words."""
+    return (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "No space left on device" in str(error)

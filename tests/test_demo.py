@@ -96,6 +96,12 @@ def test_the_command_prints_tables_and_the_same_numbers_as_json(made):
     assert wrong.returncode == 2 and "unknown target 'narnia'" in wrong.stderr and "Traceback" not in wrong.stderr
 
 
+def test_a_wrong_recipe_key_is_said_before_anything_is_trained(tmp_path):
+    with pytest.raises(ValueError, match="unknown key 'nonsense'"):
+        run_demo(tmp_path / "run", overrides=("nonsense=1",))
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_report_needs_no_other_file(made):
     page = (made.out / "report.html").read_text(encoding="utf-8")
     assert not re.search(r"""(src|href)=["'](https?:)?//""", page) and "@import" not in page and "<script" not in page

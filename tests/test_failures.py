@@ -40,7 +40,7 @@ class Scripted(LM):
         return self._answers(requests, lambda prompt: (-5 - rng.random(), False))
 
     def loglikelihood_rolling(self, requests, disable_tqdm=False):
-        raise NotImplementedError
+        raise AssertionError("no task of ours asks for it")
 
 
 def scored(complete: Callable[[str], str | None], *, tasks: Sequence[str] = TASKS[:1], **options) -> Scored:

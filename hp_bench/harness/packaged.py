@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import jsonlines
 from lm_eval.api.task import ConfigurableTask
 
 from hp_bench.resources import prompts_dir
@@ -38,8 +39,9 @@ class PackagedTask(ConfigurableTask):
         self.config.metadata["prompts_sha256"] = sha256(path)
 
     def documents(self, path: Path) -> list[dict[str, Any]]:
-        """The file's documents, one dict a prompt, all with the same keys."""
-        raise NotImplementedError
+        """The file's documents, one dict a prompt, all with the same keys; here as they stand in the file."""
+        with jsonlines.open(path) as lines:
+            return list(lines)
 
     def prompt_file(self, name: str) -> Path:
         """Where the file called `name` in our prompts folder is taken from."""

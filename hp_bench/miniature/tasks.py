@@ -7,10 +7,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
-
-import jsonlines
 
 from hp_bench.harness import aggregation
 from hp_bench.harness.familiarity import FamiliarityTask
@@ -75,11 +72,6 @@ class UtilityTask(PackagedTask):
 
     PROMPTS = "utility.jsonl"
 
-    def documents(self, path: Path) -> list[dict[str, Any]]:
-        """Items as dicts."""
-        with jsonlines.open(path) as lines:
-            return list(lines)
-
     def process_results(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
         """1 if the right answer is the likeliest."""
         likelihoods = [log_likelihood for log_likelihood, _ in results]
@@ -90,11 +82,6 @@ class RestTask(PackagedTask):
     """Mean negative log-likelihood of a text's tokens after BOS, nats per token, lower = better."""
 
     PROMPTS = "rest.jsonl"
-
-    def documents(self, path: Path) -> list[dict[str, Any]]:
-        """Texts, each with its number of tokens."""
-        with jsonlines.open(path) as lines:
-            return list(lines)
 
     def process_results(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
         """One text's loss; NaN where the model gave no number."""

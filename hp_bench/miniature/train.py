@@ -82,13 +82,16 @@ def prepare(
         settings: sizes; default: those whose figures `docs/miniature.md` reports.
 
     Raises:
-        ValueError: the target is unknown, or the folder holds a miniature made otherwise.
+        ValueError: the target is unknown, or the folder cannot be made or holds a miniature made otherwise.
         RuntimeError: a training process died; the message ends with what it said last.
     """
     if target not in TARGETS:
         raise ValueError(f"unknown target {target!r}; available: {', '.join(TARGETS)}")
     folder, plan = Path(folder), Plan(target, seed, settings or Settings())
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"folder {str(folder)!r} cannot be made: {error.strerror}") from None
     if (folder / "text").exists():
         _same_plan(folder, plan)
     else:
