@@ -71,7 +71,12 @@ def panels_of(cards: Sequence[Scorecard]) -> list[Panel]:
 
 
 def draw_curve(
-    curves: Sequence[Curve], twins: Sequence[Scorecard] = (), *, theme: Theme = LIGHT, with_paper: bool = True
+    curves: Sequence[Curve],
+    twins: Sequence[Scorecard] = (),
+    *,
+    theme: Theme = LIGHT,
+    with_paper: bool = True,
+    columns: int = 2,
 ) -> Figure:
     """Both familiarities and utility against optimiser steps, with 95 % intervals, and the paper's Figure 5 in a panel of its own.
 
@@ -80,12 +85,14 @@ def draw_curve(
         twins: models that never read the unlearn target; drawn as a band from the lowest to the highest end of their intervals.
         theme: light or dark.
         with_paper: whether to draw the paper's panel.
+        columns: of panels; 1 for a narrow screen.
     """
     panels = panels_of([*(point for curve in curves for point in curve.points), *twins])
     count = len(panels) + (1 if with_paper else 0)
-    columns = 2 if count > 1 else 1
+    columns = min(columns, count)
     rows = -(-count // columns)
-    figure = _figure(5.2 * columns, 3.6 * rows + 0.5, theme)
+    height = 3.6 * rows + 0.5
+    figure = _figure(5.2 * columns, height, theme)
     axes = figure.subplots(rows, columns, squeeze=False).flatten()
     for axis, panel in zip(axes, panels, strict=False):
         _draw_panel(axis, panel, curves, twins, theme)
@@ -95,10 +102,16 @@ def draw_curve(
         axis.set_visible(False)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(
-        handles, labels, loc="lower center", ncols=min(4, len(labels)), frameon=False, labelcolor=theme.ink, fontsize=9
+        handles,
+        labels,
+        loc="lower center",
+        ncols=min(4 if columns > 1 else 2, len(labels)),
+        frameon=False,
+        labelcolor=theme.ink,
+        fontsize=9,
     )
     figure.subplots_adjust(
-        left=0.09, right=0.975, top=0.93, bottom=0.15 if rows > 1 else 0.24, hspace=0.42, wspace=0.26
+        left=0.18 / columns, right=0.975, top=1 - 0.54 / height, bottom=1.1 / height, hspace=0.42, wspace=0.26
     )
     return figure
 

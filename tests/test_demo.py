@@ -108,7 +108,7 @@ def test_the_report_needs_no_other_file(made):
     story = read_story(made.out)
     for twin in story.twins:
         assert twin.name in page
-    assert page.count("<svg") == 4
+    assert page.count("<svg") == 6
 
 
 def browser():

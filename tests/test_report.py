@@ -137,7 +137,7 @@ def test_slices_are_of_the_prompts_asked(run):
 def test_the_page_is_one_file_that_says_what_was_run(run):
     page = write_page(run).read_text(encoding="utf-8")
     assert not re.search(r"""(src|href)=["'](https?:)?//""", page) and "@import" not in page and "<script" not in page
-    assert page.count("<svg") == 4 and "prefers-color-scheme: dark" in page and "@media print" in page
+    assert page.count("<svg") == 6 and "prefers-color-scheme: dark" in page and "@media print" in page
     for text in ("Prompt &lt;0&gt; &amp; so", "models/a/checkpoint-40", "Llama-2-7b-chat", "lexicon", "twin-2"):
         assert text in page, text
     assert render(read_story(run)) == page

@@ -44,6 +44,7 @@ def render(story: Story) -> str:
     return environment.get_template("page.html.j2").render(
         story=story, headline=sections.headline(story), table=sections.table(story),
         curve={name: _curve(story, theme) for name, theme in _THEMES.items()},
+        narrow_curve={name: _curve(story, theme, columns=1) for name, theme in _THEMES.items()},
         plane={name: _plane(story, theme) for name, theme in _THEMES.items()},
         methods=[
             {"name": method.curve.name, "exchanges": sections.exchanges(story, method), "slices": sections.slices(method)}
@@ -61,9 +62,9 @@ def _plane(story: Story, theme: Theme) -> Markup:
     return svg_text(draw_plane(planes.methods, planes.twins, theme=theme)) if planes.methods else Markup("")
 
 
-def _curve(story: Story, theme: Theme) -> Markup:
+def _curve(story: Story, theme: Theme, *, columns: int = 2) -> Markup:
     curves = [method.curve for method in story.methods if len(method.curve.points) > 1]
-    return svg_text(draw_curve(curves, story.twins, theme=theme)) if curves else Markup("")
+    return svg_text(draw_curve(curves, story.twins, theme=theme, columns=columns)) if curves else Markup("")
 
 
 def _manifests(story: Story) -> Sequence[dict[str, Any]]:
