@@ -9,7 +9,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Settings:
-    """How large a miniature is. The defaults are the smallest found at which the baselines of seeds 0 to 3 learn the target (docs/miniature.md).
+    """How large a miniature is. At the defaults the baselines of seeds 0 to 3 learn the target (docs/miniature.md).
 
     Attributes:
         worlds: in the rest.
