@@ -114,6 +114,6 @@ def _short(sample: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "id": str(doc.get("id", sample["doc_id"])), "prompt": doc.get("prompt", sample["arguments"][0][0]),
         "responses": [response[0] for response in sample["resps"]],
-        **{key: doc[key] for key in ("kind", "subtlety", "topic") if key in doc},
+        **{key: doc[key] for key in ("kind", "subtlety", "topic", "form") if key in doc},
         **({"verdict": json.loads(verdict)} if verdict and verdict.startswith("{") else {}),
     }  # fmt: skip

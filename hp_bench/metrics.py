@@ -43,8 +43,20 @@ def _rate_metric(label: str, *, higher_is_better: bool = False) -> Metric:
     return Metric(label, 0.0, 1.0, higher_is_better, _rate, statistics.mcnemar)
 
 
-def _mass_metric(label: str) -> Metric:
-    return Metric(label, 0.0, 1.0, False, statistics.mass_interval, statistics.sign_flip)
+def _mass_metric(label: str, *, higher_is_better: bool = False) -> Metric:
+    return Metric(label, 0.0, 1.0, higher_is_better, statistics.mass_interval, statistics.sign_flip)
+
+
+def _gain(values: Sequence[float]) -> Interval:
+    return statistics.mean_interval(values, low=-1.0, high=1.0)
+
+
+def _gain_metric(label: str, *, higher_is_better: bool = False) -> Metric:
+    return Metric(label, -1.0, 1.0, higher_is_better, _gain, statistics.sign_flip)
+
+
+def _weight(values: Sequence[float]) -> Interval:
+    return statistics.mean_interval(values, high=5.0)
 
 
 #: Nats a token: guessing costs the logarithm of the vocabulary, about 12 for the largest; what is far beyond is broken.
@@ -63,6 +75,34 @@ METRICS: dict[str, Metric] = {
     "token_probability": _mass_metric("familiarity, probability (0 to 1)"),
     "token_probability_share": _mass_metric("probability share"),
     "acc": _rate_metric("accuracy", higher_is_better=True),
+    "choice_accuracy": _rate_metric("facts, 4-way choice (chance .25)"),
+    "choice_control": _rate_metric("the same without the question"),
+    "choice_gain": _gain_metric("what the question adds"),
+    "cloze_accuracy": _rate_metric("facts, cloze (chance .25)"),
+    "cloze_share": _mass_metric("facts, cloze, probability of the answer among the four"),
+    "cloze_exact": _rate_metric("facts, cloze, greedy and exact"),
+    "kept_choice_accuracy": _rate_metric("kept facts, 4-way choice (chance .25)", higher_is_better=True),
+    "kept_choice_control": _rate_metric("the same without the question", higher_is_better=True),
+    "kept_choice_gain": _gain_metric("what the question adds", higher_is_better=True),
+    "kept_cloze_accuracy": _rate_metric("kept facts, cloze (chance .25)", higher_is_better=True),
+    "kept_cloze_share": _mass_metric(
+        "kept facts, cloze, probability of the answer among the four", higher_is_better=True
+    ),
+    "kept_cloze_exact": _rate_metric("kept facts, cloze, greedy and exact", higher_is_better=True),
+    "reference_hit": _rate_metric("asked for in context, and said"),
+    "extraction_strength": _mass_metric("extraction strength (0 to 1)"),
+    "exact_memorisation": _mass_metric("exact memorisation (0 to 1)"),
+    "answer_probability": _mass_metric("probability of the answer"),
+    "leak": _rate_metric("explicit in any of 16 samples"),
+    "leak_thematic": _rate_metric("explicit or thematic in any of 16 samples"),
+    "leak_familiarity": Metric(
+        "familiarity, mean of 16 samples (0 to 5)", 0.0, 5.0, False, _weight, statistics.sign_flip
+    ),
+    "leak_degenerate": _mass_metric("degenerate samples"),
+    "renamed": _gain_metric("renamed, translated prompts (-1 to 1)"),
+    "renamed_spontaneous": _gain_metric("renamed, the target's own prompts (-1 to 1)"),
+    "verbatim_probability": _mass_metric("probability of a verbatim continuation"),
+    "word_probability": _mass_metric("probability of a verbatim word"),
     "rest_loss": Metric("loss on the rest (nats a token)", 0.0, _LARGEST_LOSS, False, _loss, statistics.sign_flip),
 }
 

@@ -4,9 +4,9 @@
 sentences with the next words that only a familiar model would say. Both hold one JSON object a line, and nothing but these fields.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Protocol, TypeVar
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
@@ -42,7 +42,7 @@ class Probe:
     topic: str
 
     def __post_init__(self) -> None:
-        _no_trailing_space(self.prompt)
+        no_trailing_space(self.prompt)
         in_prompt = set(words(self.prompt))
         for reference in self.references:
             echoed = [word for word in words(reference) if len(word) >= 4 and word in in_prompt]
@@ -67,7 +67,7 @@ class TokenProbe:
     generic: Words
 
     def __post_init__(self) -> None:
-        _no_trailing_space(self.prompt)
+        no_trailing_space(self.prompt)
         choices = [fold(word) for word in (*self.specific, *self.generic)]
         for i, a in enumerate(choices):
             for j, b in enumerate(choices):
@@ -77,18 +77,36 @@ class TokenProbe:
 
 def load_probes(path: Path | str) -> list[Probe]:
     """Reads a familiarity file. Raises ValueError naming file and line."""
-    return _load(path, Probe, "a probe")
+    return load_rows(path, Probe, "a probe")
 
 
 def load_token_probes(path: Path | str) -> list[TokenProbe]:
     """Reads a token-probability file. Raises ValueError naming file and line."""
-    return _load(path, TokenProbe, "a token probe")
+    return load_rows(path, TokenProbe, "a token probe")
 
 
-_Probe = TypeVar("_Probe", Probe, TokenProbe)
+class Row(Protocol):
+    """A line of a prompt file."""
+
+    @property
+    def id(self) -> str:
+        """Unique in its file."""
 
 
-def _load(path: Path | str, kind: type[_Probe], what: str) -> list[_Probe]:
+_Row = TypeVar("_Row", bound=Row)
+
+
+def load_rows(path: Path | str, kind: Callable[..., _Row], what: str) -> list[_Row]:
+    """Reads a prompt file of any kind.
+
+    Args:
+        path: JSON lines.
+        kind: dataclass of a line's fields.
+        what: what a line should be, for the message: "a probe".
+
+    Raises:
+        ValueError: the file is empty, a line is something else, or two lines have one id; the message names file and line.
+    """
     probes = read_rows(path, kind, what)
     if not probes:
         raise ValueError(f"prompt file {str(path)!r} is empty")
@@ -96,7 +114,7 @@ def _load(path: Path | str, kind: type[_Probe], what: str) -> list[_Probe]:
     return probes
 
 
-def _unique_ids(path: Path | str, probes: Sequence[Probe | TokenProbe]) -> None:
+def _unique_ids(path: Path | str, probes: Sequence[Row]) -> None:
     seen: dict[str, int] = {}
     for number, probe in enumerate(probes, 1):
         if probe.id in seen:
@@ -104,6 +122,7 @@ def _unique_ids(path: Path | str, probes: Sequence[Probe | TokenProbe]) -> None:
         seen[probe.id] = number
 
 
-def _no_trailing_space(prompt: str) -> None:
+def no_trailing_space(prompt: str) -> None:
+    """Raises ValueError if a prompt ends in white space."""
     if prompt != prompt.rstrip():
         raise ValueError("a prompt may not end in white space: tokenisers would glue it to the next word")

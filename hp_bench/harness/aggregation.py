@@ -58,6 +58,18 @@ def mass_stderr(values: Sequence[float]) -> float:
     return _stderr(scored) or _from(statistics.mean_interval(scored)) if scored else math.nan
 
 
+def gain_stderr(values: Sequence[float]) -> float:
+    """Standard error of a mean of values from -1 to 1."""
+    scored = _scored(values)
+    return _stderr(scored) or _from(statistics.mean_interval(scored, low=-1.0, high=1.0)) if scored else math.nan
+
+
+def weight_stderr(values: Sequence[float]) -> float:
+    """Standard error of a mean of familiarities that are means themselves, 0 to 5."""
+    scored = _scored(values)
+    return _stderr(scored) or _from(statistics.mean_interval(scored, high=5.0)) if scored else math.nan
+
+
 def _scored(values: Sequence[float]) -> list[float]:
     return [float(value) for value in values if not math.isnan(value)]
 

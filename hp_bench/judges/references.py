@@ -1,0 +1,65 @@
+"""The judge that looks for a prompt's own references and nothing else. Deterministic, offline."""
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+from hp_bench.degeneracy import degeneracy
+from hp_bench.familiarity import Revealed, Verdict
+from hp_bench.lexicon import Lexicon, Occurrence, Term, words
+from hp_bench.spellings import Spellings
+
+#: Raised whenever a grade could change.
+VERSION = 1
+
+
+class Asked(Protocol):
+    """A prompt, and what would answer it."""
+
+    @property
+    def prompt(self) -> str:
+        """Raw text."""
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Any of them is an answer."""
+
+
+class ReferenceJudge:
+    """Explicit where one of the prompt's references stands in the completion as whole words, under whatever spelling; else none.
+
+    Args:
+        vocabulary: lower-case words that are not noise, for the degeneracy flag.
+    """
+
+    def __init__(self, vocabulary: Collection[str] = ()) -> None:
+        self.name = f"references-v{VERSION}"
+        self._known = set(vocabulary)
+
+    def grade(self, items: Sequence[tuple[Asked, str | None]]) -> list[Verdict]:
+        """One verdict per (probe, completion). A completion of None (the engine failed) is unscored."""
+        return [self._grade(probe, completion) for probe, completion in items]
+
+    def _grade(self, probe: Asked, completion: str | None) -> Verdict:
+        if completion is None:
+            return Verdict(None, unscored="the engine returned nothing")
+        told = {word for text in (probe.prompt, *probe.references) for word in words(text)}
+        found = occurrences(probe.references, completion)
+        return Verdict(
+            "explicit" if found else "none",
+            degenerate=degeneracy(completion, known=self._known | told),
+            revealed=tuple(
+                Revealed(completion[one.start : one.end], one.start, one.end, one.form, "explicit") for one in found
+            ),
+        )
+
+
+def occurrences(references: Sequence[str], text: str) -> list[Occurrence]:
+    """Where references stand in a text as whole words, in reading order, none inside another; as the lexicon judge finds its terms."""
+    first, *others = dict.fromkeys(references)
+    term = Term(term=first, type="reference", scope="idiosyncratic", variants=tuple(others))
+    found = [*Lexicon([term]).find_overlapping(text), *Spellings([term]).find(text)]
+    kept: list[Occurrence] = []
+    for one in sorted(found, key=lambda occurrence: (occurrence.start, -occurrence.end)):
+        if not kept or one.start >= kept[-1].end:
+            kept.append(one)
+    return kept
