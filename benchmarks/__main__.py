@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-ROWS = ("import_time", "label_growth")
+ROWS = ("import_time", "score", "curve", "curve_vllm", "checkpoint_growth", "label_growth")
 
 
 def main() -> None:
