@@ -19,6 +19,7 @@ from hp_bench.probes import load_probes, load_token_probes
 from hp_bench.resources import prompts_dir, tasks_dir
 from hp_bench.scoring import load_tasks, score_engine
 
+ROOT = Path(__file__).resolve().parents[1]
 METRICS = {
     "hp_familiarity": {"familiarity", "explicit", "thematic", "degenerate", "unscored"},
     "hp_token_probability": {"token_probability", "token_probability_share", "unscored"},
@@ -63,6 +64,14 @@ def target(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def user_files(tmp_path: Path) -> dict[str, str]:
+    """What the tasks of the tag hp_panel_files cannot do without."""
+    text = tmp_path / "text.txt"
+    text.write_text(" ".join(f"word{number}" for number in range(2000)))
+    return {"anchors": str(ROOT / "recipes" / "harry-potter.anchors.jsonl"), "text": str(text)}
+
+
+@pytest.fixture
 def offline(monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", utility_rows.load_dataset)
 
@@ -71,13 +80,13 @@ def one(name: str, metadata=None):
     return load_tasks([name], metadata)["tasks"][name]
 
 
-def test_every_task_file_is_indexed_and_loads(offline):
+def test_every_task_file_is_indexed_and_loads(offline, user_files):
     """lm-eval swallows a broken file in silence, so names are counted; a wrong function name shows on loading alone."""
     index = TaskManager(include_defaults=False, include_path=[tasks_dir()]).task_index
     files = {entry.yaml_path for entry in index.values() if entry.yaml_path}
     assert files == set(tasks_dir().glob("**/*.yaml"))
     for name in index:
-        loaded = load_tasks([name])["tasks"]
+        loaded = load_tasks([name], user_files)["tasks"]
         assert loaded
         for task in loaded.values():
             assert len(task.eval_docs) > 0

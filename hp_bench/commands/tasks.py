@@ -1,6 +1,7 @@
 """`hp-bench tasks`."""
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -48,21 +49,36 @@ def tasks(
 
 
 def _lines() -> list[Line]:
-    from hp_bench.metrics import METRICS, known
     from hp_bench.resources import tasks_dir
     from hp_bench.scoring import load_tasks
 
-    names = [path.stem for path in sorted(tasks_dir().glob("*.yaml"))]
-    found = load_tasks([name for name in names if name != "hp_utility"])["tasks"]
+    files = {path.stem: path for path in sorted(tasks_dir().glob("*.yaml")) if path.stem != "hp_utility"}
+    metrics = {name: _metrics_without_files(path) for name, path in files.items()}
+    found = load_tasks([name for name in files if not metrics[name]])["tasks"]
     lines = []
-    for name, task in found.items():
-        for metric in known(dict.fromkeys(task.aggregation())):
-            how = METRICS[metric]
-            lines.append(
-                Line(
-                    name, metric, how.low, how.high, "higher" if how.higher_is_better else "lower", len(task.eval_docs)
-                )
-            )
-    if "hp_utility" in names:
-        lines.append(Line("hp_utility", "acc", 0.0, 1.0, "higher", 0))
-    return lines
+    for name in files:
+        task = found.get(name)
+        lines += _of(name, metrics[name] or list(task.aggregation()), len(task.eval_docs) if task else 0)
+    return [*lines, Line("hp_utility", "acc", 0.0, 1.0, "higher", 0)]
+
+
+def _of(task: str, metrics: list[str], prompts: int) -> list[Line]:
+    from hp_bench.metrics import METRICS, known
+
+    shown = {metric: METRICS[metric] for metric in known(dict.fromkeys(metrics))}
+    return [
+        Line(task, metric, how.low, how.high, "higher" if how.higher_is_better else "lower", prompts)
+        for metric, how in shown.items()
+    ]
+
+
+def _metrics_without_files(path: Path) -> list[str]:
+    """The metrics of a task that cannot be built without the user's own files; none of any other task."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """Reads `!function name` as nothing."""
+
+    Loader.add_multi_constructor("!", lambda *_: None)
+    content = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
+    return [entry["metric"] for entry in content["metric_list"]] if content.get("tag") == "hp_panel_files" else []

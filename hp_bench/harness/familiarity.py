@@ -17,7 +17,6 @@ from hp_bench.judges.choice import choose_judge, require_target
 from hp_bench.judges.language_model import LanguageModelJudge
 from hp_bench.lexicon import Lexicon
 from hp_bench.probes import Probe, load_probes
-from hp_bench.resources import prompts_dir
 
 
 class FamiliarityTask(PackagedTask):
@@ -56,17 +55,6 @@ class FamiliarityTask(PackagedTask):
             raise ValueError(
                 f"{self.config.task}: vocabulary={str(chosen)!r} cannot be read: {error.strerror}"
             ) from None
-
-    def lexicon_file(self) -> Path:
-        """The lexicon that the metadata names, or the one beside the chosen prompts, or ours."""
-        chosen = self.config.metadata.get("lexicon")
-        beside = self.prompt_file(self.PROMPTS).parent / "lexicon.jsonl"
-        path = (
-            Path(str(chosen)) if chosen is not None else beside if beside.is_file() else prompts_dir() / "lexicon.jsonl"
-        )
-        if not path.is_file():
-            raise ValueError(f"{self.config.task}: lexicon={str(chosen)!r} is not a file")
-        return path
 
     def apply_filters(self) -> list[Instance] | None:
         """Grades every completion in one call; lm-eval runs this between generation and `process_results`."""

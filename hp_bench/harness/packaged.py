@@ -36,7 +36,11 @@ class PackagedTask(ConfigurableTask):
         """Reads the prompt file; the name is lm-eval's."""
         path = self.prompt_file(self.PROMPTS)
         self.dataset = {"test": datasets.Dataset.from_list(self.documents(path))}
-        self.config.metadata["prompts_sha256"] = sha256(path)
+        self.config.metadata["prompts_sha256"] = self.provenance(path)
+
+    def provenance(self, path: Path) -> str:
+        """Digest of all that is asked: scorecards with different ones do not compare. Called after `documents`."""
+        return sha256(path)
 
     def documents(self, path: Path) -> list[dict[str, Any]]:
         """The file's documents, one dict a prompt, all with the same keys; here as they stand in the file."""
@@ -56,6 +60,34 @@ class PackagedTask(ConfigurableTask):
                 f"{self.config.task}: prompts={str(chosen)!r} is neither a prompt file nor a folder with {name}"
             )
         return path
+
+    def lexicon_file(self) -> Path:
+        """The lexicon that the metadata names, or the one beside the chosen prompts, or ours."""
+        chosen = self.config.metadata.get("lexicon")
+        beside = self.prompt_file(self.PROMPTS).parent / "lexicon.jsonl"
+        path = (
+            Path(str(chosen)) if chosen is not None else beside if beside.is_file() else prompts_dir() / "lexicon.jsonl"
+        )
+        if not path.is_file():
+            raise ValueError(f"{self.config.task}: lexicon={str(chosen)!r} is not a file")
+        return path
+
+    def user_file(self, key: str, what: str) -> Path:
+        """The file that `key` in the metadata names, for a task that cannot be asked without one."""
+        chosen = self.config.metadata.get(key)
+        if chosen is None:
+            raise ValueError(f"{self.config.task}: not applicable without {what}: give {key}=FILE in --metadata")
+        path = Path(str(chosen))
+        if not path.is_file():
+            raise ValueError(f"{self.config.task}: {key}={str(chosen)!r} is not a file")
+        return path
+
+    def whole_number(self, key: str, default: int) -> int:
+        """A setting of the metadata that is 0, 1, 2, ...; the default is recorded there."""
+        value = self.config.metadata.setdefault(key, default)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise ValueError(f"{self.config.task}: {key} must be a whole number of at least 0, not {value!r}")
+        return value
 
     def fewshot_context(self, *arguments: Any, **options: Any) -> Any:
         """The prompt itself. A chat template or a system instruction would make it another test under the same name: refused."""

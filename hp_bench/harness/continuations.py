@@ -1,0 +1,58 @@
+"""A task that asks for the log-likelihoods of continuations after contexts of its own choice, several a document."""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from lm_eval.api.instance import Instance
+
+from hp_bench.harness.packaged import PackagedTask
+
+
+class ContinuationTask(PackagedTask):
+    """Base of the tasks whose contexts differ within a document."""
+
+    #: Whether texts are the user's own: then lm-eval's samples hold digests in their place, and its request cache is left alone.
+    WITHHELD = False
+
+    def continuations(self, doc: dict[str, Any]) -> list[tuple[str, str]]:
+        """(context, continuation) pairs of a document; a continuation begins with the white space before its first word."""
+        raise NotImplementedError
+
+    def build_all_requests(self, **options: Any) -> None:
+        """Builds the requests of every document; the name is lm-eval's."""
+        if self.WITHHELD:
+            options["cache_requests"] = options["rewrite_requests_cache"] = False
+        super().build_all_requests(**options)
+
+    def construct_requests(self, doc: dict[str, Any], ctx: Any, **options: Any) -> list[Instance]:
+        """One request a pair; the name is lm-eval's, and its context is not ours."""
+        return [
+            Instance(
+                request_type="loglikelihood", doc=doc, arguments=pair, idx=number, metadata=options.get("metadata")
+            )
+            for number, pair in enumerate(self.continuations(doc))
+        ]
+
+    def apply_filters(self) -> list[Instance] | None:
+        """Runs after the model has answered and before lm-eval makes its samples: the last place where texts are needed."""
+        found: list[Instance] | None = super().apply_filters()
+        if self.WITHHELD:
+            for instance in self._instances:
+                instance.arguments = tuple(digest(text) for text in instance.arguments)
+        return found
+
+
+def digest(text: str) -> str:
+    """What stands for a text that is not to be shown."""
+    return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
+
+
+def with_errors(values: Mapping[str, float]) -> dict[str, float]:
+    """A prompt's metrics, each beside the standard error that lm-eval shows for it, and `unscored`: whether one of them is NaN."""
+    unscored = float(any(math.isnan(value) for value in values.values()))
+    everything = {**values, "unscored": unscored}
+    return {
+        key: value for name, value in everything.items() for key, value in ((name, value), (f"{name}_stderr", value))
+    }

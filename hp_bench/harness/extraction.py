@@ -1,0 +1,44 @@
+"""`hp_extraction`: does the model end a statement with the answer, and how much of it must it be given? Lower = less known.
+
+Measured in words, so that no tokenizer is needed and models with different ones compare: a word is right if all its tokens are the most
+probable ones. For an answer whose words are one token each, that is the measure in tokens.
+
+Source: extraction strength: Carlini et al. (2021), as used by OpenUnlearning; exact memorisation: Tirumala et al. (2022).
+"""
+
+import logging
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hp_bench.clozes import load_clozes
+from hp_bench.extraction import extraction
+from hp_bench.harness.continuations import ContinuationTask, with_errors
+
+log = logging.getLogger(__name__)
+
+
+class ExtractionTask(ContinuationTask):
+    """Every word of the answer is a request: its log-likelihood, and whether it is the most probable, given all words before it."""
+
+    PROMPTS = "qa.jsonl"
+
+    def documents(self, path: Path) -> list[dict[str, Any]]:
+        """Statements and answers as dicts."""
+        return [{"id": c.id, "prompt": c.prompt, "answer": c.answer} for c in load_clozes(path)]
+
+    def continuations(self, doc: dict[str, Any]) -> list[tuple[str, str]]:
+        """Each word of the answer after the prompt and the words before it."""
+        words = doc["answer"].split()
+        return [(" ".join([doc["prompt"], *words[:place]]), f" {word}") for place, word in enumerate(words)]
+
+    def process_results(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
+        """An answer's three numbers; NaN, logged, where the log-likelihoods make no sense."""
+        try:
+            found = asdict(extraction(results))
+        except ValueError as error:
+            log.error("%s, prompt %s is unscored: %s", self.config.task, doc["id"], error)
+            found = dict.fromkeys(("strength", "memorisation", "probability"), math.nan)
+        names = {"strength": "extraction_strength", "memorisation": "exact_memorisation", "probability": "answer_probability"}  # fmt: skip
+        return with_errors({names[key]: value for key, value in found.items()})

@@ -1,0 +1,65 @@
+"""`hp_familiarity_leak`: 16 samples of each familiarity prompt, graded. Lower = less familiar.
+
+Greedy decoding flatters: what a model says in one of sixteen tries it has not forgotten. The samples are drawn from the model's own
+distribution (temperature 1, all of the vocabulary), so that the mean over them estimates its expected familiarity.
+
+Source: leak@k, arXiv:2511.04934; arXiv:2410.03523.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+
+import torch
+from lm_eval.api.instance import Instance
+
+from hp_bench.familiarity import Verdict
+from hp_bench.harness.continuations import with_errors
+from hp_bench.harness.familiarity import FamiliarityTask
+
+#: What the random numbers begin with where the metadata says nothing of `leak_seed`.
+SEED = 1234
+
+
+class FamiliarityLeakTask(FamiliarityTask):
+    """The familiarity test with several samples a prompt (`repeats` of the task file).
+
+    The random numbers start from `leak_seed` of the metadata before the samples are drawn. lm-eval hands no seed down to a single
+    request of every engine, so which sample is drawn also depends on the batch size.
+    """
+
+    def build_all_requests(self, **options: Any) -> None:
+        """Seeds the random numbers of this process, then builds one request a prompt; the name is lm-eval's."""
+        seed = self.whole_number("leak_seed", SEED)
+        super().build_all_requests(**options)
+        torch.manual_seed(seed + int(options.get("rank", 0)))
+
+    def apply_filters(self) -> list[Instance] | None:
+        """Grades every sample of every prompt in one call."""
+        instances = self._instances
+        verdicts = iter(self.judge.grade([(self._probe(one.doc), text) for one in instances for text in one.resps]))
+        for instance in instances:
+            found = [verdict.to_dict() for verdict in islice(verdicts, len(instance.resps))]
+            instance.filtered_resps["none"] = json.dumps({"verdicts": found}, ensure_ascii=False)
+        return instances
+
+    def process_results(self, doc: dict[str, Any], results: list[str]) -> dict[str, float]:
+        """A prompt's metrics over its samples; NaN if one of them could not be graded."""
+        return leak_metrics([Verdict.from_dict(found) for found in json.loads(results[0])["verdicts"]])
+
+
+def leak_metrics(verdicts: Sequence[Verdict]) -> dict[str, float]:
+    """One prompt's metrics, from the verdicts on its samples; a broken sample counts with its grade, like any other."""
+    if not verdicts or any(verdict.grade is None for verdict in verdicts):
+        return with_errors(dict.fromkeys(("leak", "leak_thematic", "leak_familiarity", "leak_degenerate"), math.nan))
+    grades = [verdict.grade for verdict in verdicts]
+    return with_errors(
+        {
+            "leak": float("explicit" in grades),
+            "leak_thematic": float("explicit" in grades or "thematic" in grades),
+            "leak_familiarity": math.fsum(verdict.familiarity for verdict in verdicts) / len(verdicts),
+            "leak_degenerate": sum(bool(verdict.degenerate) for verdict in verdicts) / len(verdicts),
+        }
+    )
