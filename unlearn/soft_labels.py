@@ -4,9 +4,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import Trainer
 
-IGNORED = -100
+from unlearn.chunked_loss import IGNORED, ChunkedLossTrainer
 
 
 def soft_cross_entropy(logits: Tensor, top_ids: Tensor, top_logits: Tensor, *, temperature: float = 1.0) -> Tensor:
@@ -30,7 +29,7 @@ def soft_cross_entropy(logits: Tensor, top_ids: Tensor, top_logits: Tensor, *, t
     return torch.logsumexp(logits, dim=-1) - (target * chosen).sum(dim=-1)
 
 
-class SoftLabelTrainer(Trainer):
+class SoftLabelTrainer(ChunkedLossTrainer):
     """Trainer whose loss is `soft_cross_entropy`, averaged over the labelled tokens of the whole optimiser step.
 
     Args:
@@ -42,10 +41,13 @@ class SoftLabelTrainer(Trainer):
         self._temperature = temperature
         self.model_accepts_loss_kwargs = True  # so that Trainer counts the tokens of the step for us
 
-    def compute_loss(
-        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None, **_: Any
+    def _target(self, inputs: dict[str, Any], labelled: Tensor) -> tuple[Tensor, Tensor]:
+        top_ids, top_logits = (inputs[name][:, 1:][labelled] for name in ("top_ids", "top_logits"))
+        return top_ids, torch.softmax(top_logits.float() / self._temperature, dim=-1)
+
+    def _whole_loss(
+        self, model: Any, inputs: Any, return_outputs: bool, num_items_in_batch: Any, **options: Any
     ) -> Any:
-        """The loss of one forward pass, scaled as Trainer scales its own."""
         inputs = dict(inputs)
         labels, top_ids, top_logits = (inputs.pop(name) for name in ("labels", "top_ids", "top_logits"))
         outputs = model(**inputs, use_cache=False)

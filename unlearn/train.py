@@ -1,8 +1,9 @@
 """Both fine-tunes, by Hugging Face Trainer: accelerate, FSDP, DeepSpeed, PEFT, Liger and the trackers come with it.
 
-A fine-tune of ours is a plain `transformers.Trainer` on a plain dataset; what is added is that checkpoints appear whole under their
-final names, that an interrupted run goes on from the last one, and that weights are trained in float32: at the paper's learning
-rate of 1e-6 an update is smaller than the spacing of bfloat16 numbers and would be lost.
+A fine-tune of ours is a plain `transformers.Trainer` on a plain dataset; what is added is that the loss is taken in chunks where that
+is possible (unlearn/chunked_loss.py), that checkpoints appear whole under their final names, that an interrupted run goes on from the
+last one, and that weights are trained in float32: at the paper's learning rate of 1e-6 an update is smaller than the spacing of
+bfloat16 numbers and would be lost.
 """
 
 import json
@@ -25,6 +26,7 @@ from transformers import (
 )
 
 from unlearn.callbacks import STATE, Export, ReallySharded, StepsBar
+from unlearn.chunked_loss import ChunkedLossTrainer
 from unlearn.corpus import Block
 from unlearn.recipe import Training
 from unlearn.soft_labels import SoftLabelCollator, SoftLabelTrainer
@@ -98,7 +100,7 @@ def fine_tune(
     if temperature is not None:
         trainer = SoftLabelTrainer(temperature=temperature, data_collator=SoftLabelCollator(collator), **options)
     else:
-        trainer = Trainer(data_collator=collator, **options)
+        trainer = ChunkedLossTrainer(data_collator=collator, **options)
     trainer.remove_callback(PrinterCallback)
     if arguments.fsdp:
         trainer.add_callback(ReallySharded(trainer))
