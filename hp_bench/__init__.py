@@ -25,6 +25,7 @@ _PUBLIC = {
     "score": "hp_bench.scoring",
     "curve": "hp_bench.curves",
     "Curve": "hp_bench.curves",
+    "stress_test": "hp_bench.stress",
     "FamiliarityCallback": "hp_bench.callback",
 }
 

@@ -16,6 +16,7 @@ from hp_bench.commands.judge import judge
 from hp_bench.commands.probes import probes
 from hp_bench.commands.report import report
 from hp_bench.commands.score import score
+from hp_bench.commands.stress import stress
 from hp_bench.commands.tasks import tasks
 from hp_bench.exits import guarded
 
@@ -45,7 +46,7 @@ def _options(
     logging.getLogger("hp_bench").setLevel(logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO)
 
 
-for command in (score, curve, compare, demo, judge, probes, report, tasks):
+for command in (score, curve, compare, stress, demo, judge, probes, report, tasks):
     app.command()(command)
 
 

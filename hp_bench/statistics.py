@@ -186,7 +186,7 @@ def sign_flip(a: ArrayLike, b: ArrayLike, *, seed: int = 0) -> float:
     """Two-sided p-value that two paired means are equal: permutation of the pairs' signs (exact for few pairs, else 9,999 draws)."""
     x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     moved = x != y
-    if not moved.any():
+    if moved.sum() < 2:  # either sign of a single pair is as extreme as the other
         return 1.0
     found = stats.permutation_test(
         (x[moved], y[moved]),

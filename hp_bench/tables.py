@@ -6,7 +6,8 @@ from rich.table import Table
 
 from hp_bench.compare import Compared
 from hp_bench.metrics import METRICS
-from hp_bench.scorecard import Measurement, Scorecard
+from hp_bench.recovery import Recovery
+from hp_bench.scorecard import Difference, Measurement, Scorecard
 from hp_bench.scoring import describe
 
 
@@ -90,11 +91,48 @@ def differences_table(found: Sequence[Compared], reference: str) -> Table:
         new = key != previous
         table.add_row(
             d.task if d.task != previous[0] else "", d.metric if new else "", _better(d.metric) if new else "", one.name,
-            f"{d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}]", "< .001" if one.p_adjusted < 0.001 else f"{one.p_adjusted:.3f}", str(d.n),
+            describe_difference(d), "< .001" if one.p_adjusted < 0.001 else f"{one.p_adjusted:.3f}", str(d.n),
             str(d.unpaired),
         )  # fmt: skip
         previous = key
     return table
+
+
+def recoveries_table(found: Sequence[Recovery], control: str) -> Table:
+    """One row a number and stress: the model before and after, its change, the control's, and the one beyond the other.
+
+    Args:
+        found: from `hp_bench.recovery.recoveries`.
+        control: its name, for the heading; "" without one.
+    """
+    caption = (
+        "95 % intervals in brackets; changes are paired, prompt by prompt; p after Holm over the stresses, per number"
+    )
+    table = Table(caption=caption, caption_justify="left")
+    for column in ("task", "number", "better", "stress"):
+        table.add_column(column)
+    for column in ("as it is", "stressed", "change", *(("control's", "beyond it") if control else ()), "p", "pairs"):
+        table.add_column(column, justify="right")
+    previous = ("", "")
+    for one in found:
+        key, d = (one.task, one.metric), one.told
+        if key[0] != previous[0] and previous[0]:
+            table.add_section()
+        new = key != previous
+        changes = [one.model, *([one.control, one.beyond] if control else [])]
+        table.add_row(
+            one.task if one.task != previous[0] else "", one.metric if new else "", _better(one.metric) if new else "",
+            one.stress + (" (broken)" if one.broken else ""), f"{one.plain:.3f}", f"{one.stressed:.3f}",
+            *("" if change is None else describe_difference(change) for change in changes),
+            "< .001" if one.p_adjusted < 0.001 else f"{one.p_adjusted:.3f}", str(d.n),
+        )  # fmt: skip
+        previous = key
+    return table
+
+
+def describe_difference(difference: Difference) -> str:
+    """A paired difference and its interval."""
+    return f"{difference.value:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
 
 
 def failures(cards: Sequence[Scorecard]) -> list[str]:

@@ -1,0 +1,105 @@
+"""`hp-bench stress`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hp_bench.commands.engine_options import (
+    Base,
+    BatchSize,
+    EngineArguments,
+    EngineName,
+    Metadata,
+    Tasks,
+    Tokenizer,
+    engine_settings,
+    pairs,
+    task_names,
+)
+from hp_bench.commands.options import Device, Dtype, Json, Seed
+
+if TYPE_CHECKING:
+    from hp_bench.stress import StressResult
+
+
+def stress(
+    model: Annotated[str, typer.Argument(help="Folder, hub id, id@revision, or unmerged PEFT adapter.")],
+    control: Annotated[str, typer.Option(help="A model that never knew, such as the twin.")] = "",
+    quantize: Annotated[
+        list[int] | None,
+        typer.Option(help="Bits to round weights to, 2 to 8; repeatable. Default: 8 and 4, unless --relearn is given."),
+    ] = None,
+    relearn: Annotated[int, typer.Option(help="Optimiser steps of fine-tuning on --text; 0: none.", min=0)] = 0,
+    text: Annotated[
+        Path | None, typer.Option(help="To relearn from: .txt or .jsonl, or a folder; it must give no answer away.")
+    ] = None,
+    learning_rate: Annotated[float, typer.Option(help="Of relearning; constant.")] = 2e-5,
+    batch: Annotated[int, typer.Option(help="Of relearning: blocks a step.")] = 8,
+    block: Annotated[int, typer.Option(help="Of relearning: tokens; 0: 512, or the model's context if shorter.")] = 0,
+    allow_answers: Annotated[
+        bool, typer.Option("--allow-answers", help="Relearn from a text that gives answers away; the result says so.")
+    ] = False,
+    tasks: Tasks = "hp_panel",
+    engine: EngineName = "hf",
+    out: Annotated[
+        Path, typer.Option(help="Folder for scorecards and stress.json; what it holds already is not scored again.")
+    ] = Path("stress"),
+    metadata: Metadata = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    batch_size: BatchSize = 0,
+    tokenizer: Tokenizer = "",
+    base: Base = "",
+    engine_arg: EngineArguments = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Does it come back? The panel after rounding the weights and after a few steps on harmless text, beside a model that never knew."""
+    from hp_bench.relearning import Relearning
+    from hp_bench.stress import DEFAULT_BITS, stress_test
+
+    settings = engine_settings(engine, device, dtype, batch_size, tokenizer, base, engine_arg)
+    result = stress_test(
+        model,
+        control=control or None,
+        bits=quantize or (() if relearn else DEFAULT_BITS),
+        relearning=Relearning(relearn, learning_rate, batch, block, seed) if relearn else None,
+        text=text,
+        tasks=task_names(tasks),
+        metadata=pairs(metadata, "--metadata"),
+        out=out,
+        settings=settings,
+        allow_answers=allow_answers,
+    )
+    _show(result, as_json)
+    typer.echo(f"scorecards, samples and stress.json are in {out}", err=True)
+    from hp_bench.commands.score import finish
+
+    finish(list(result.failures))
+
+
+def _show(result: "StressResult", as_json: bool) -> None:
+    if as_json:
+        import json
+        from dataclasses import asdict
+
+        typer.echo(json.dumps(asdict(result), indent=1, ensure_ascii=False))
+    else:
+        from rich.console import Console
+
+        from hp_bench.tables import recoveries_table
+
+        console = Console()
+        console.print(recoveries_table(result.recoveries, result.control))
+        for sentence in result.verdicts():
+            console.print(sentence, highlight=False)
+    for sentence in dict.fromkeys(one.broken for one in result.recoveries if one.broken):
+        typer.echo(sentence, err=True)
+    if result.given:
+        typer.echo(
+            f"the text to relearn from gives answers away, the first {result.given}: relearning is no evidence",
+            err=True,
+        )
+    if not result.control:
+        typer.echo("without --control nothing tells what came back from what the stress does to any model", err=True)
