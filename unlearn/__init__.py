@@ -18,15 +18,19 @@ _PUBLIC = {
     "Document": "unlearn.corpus",
     "Endpoint": "unlearn.endpoint",
     "LabelSettings": "unlearn.label_settings",
+    "METHODS": "unlearn.methods",
+    "Method": "unlearn.methods",
     "Recipe": "unlearn.recipe",
+    "Retain": "unlearn.recipe",
     "Training": "unlearn.recipe",
     "contrast_anchors": "unlearn.anchor_contrast",
     "fine_tune": "unlearn.train",
     "generic_logits": "unlearn.generic",
     "language_model_anchors": "unlearn.anchor_language_model",
+    "load_unlearned": "unlearn.live",
     "make_labels": "unlearn.label_dataset",
     "recipes_dir": "unlearn.resources",
-    "run": "unlearn.methods.whp",
+    "run": "unlearn.methods",
 }
 
 __all__ = sorted(_PUBLIC)

@@ -139,6 +139,7 @@ def align(
     forbidden: ForbiddenIds,
     *,
     context: int | None = None,
+    reading: int = 0,
 ) -> tuple[list[Aligned], LabelReport]:
     """Translates blocks and finds the positions to label.
 
@@ -149,11 +150,15 @@ def align(
         settings: rules and seed.
         forbidden: rule 2's ids.
         context: the baseline's context, in tokens; None for no limit.
+        reading: which of several translations, from 0.
 
     Raises:
         ValueError: a translated block does not fit the context; the message names it.
     """
-    translations = [translate(b.text, anchors, seed=settings.seed, document=b.document, block=b.number) for b in batch]
+    translations = [
+        translate(b.text, anchors, seed=settings.seed, document=b.document, block=b.number, reading=reading)
+        for b in batch
+    ]
     encodings = encode(tokenizer, [t.text for t in translations])
     report, aligned = LabelReport(blocks=len(batch)), []
     for block, translated, encoding in zip(batch, translations, encodings, strict=True):

@@ -58,7 +58,8 @@ def run(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """The whole method: reinforce, label, finetune. Goes on where an interrupted run stopped."""
+    """A whole method; `whp`, the default: reinforce, label, finetune. Goes on where an interrupted run stopped."""
+    from unlearn.methods import run as run_method
     from unlearn.plan import plan
     from unlearn.recipe import Recipe
 
@@ -70,8 +71,6 @@ def run(
         _show(asdict(planned), as_json)
         return
     _quiet_libraries()
-    from unlearn.methods.whp import run as run_method
-
     checkpoints = run_method(loaded, callbacks=[_load(name)() for name in callback or []])
     if _first_rank():
         _show(_result(checkpoints), as_json)

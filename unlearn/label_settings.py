@@ -23,6 +23,8 @@ class LabelSettings:
         batch_blocks: blocks a forward pass; part of the settings because float sums depend on it.
         top_k: soft labels: how many of the largest generic logits to keep per position; 0 for none.
         seed: of the translations' draw.
+        translations: readings of each block, in each of which every entity has another translation; their generic distributions are
+            averaged.
     """
 
     alphas: tuple[float, ...] = (5.0,)
@@ -34,6 +36,7 @@ class LabelSettings:
     batch_blocks: int = 8
     top_k: int = 0
     seed: int = 0
+    translations: int = 1
 
     def __post_init__(self) -> None:
         if not self.alphas or any(not alpha >= 0 for alpha in self.alphas):
@@ -42,9 +45,10 @@ class LabelSettings:
             raise ValueError(
                 f"alphas={list(self.alphas)}: two of them would share the column {alpha_column(self.alphas[0])!r}"
             )
-        if self.block_tokens < 2 or self.batch_blocks < 1 or self.top_k < 0:
+        if self.block_tokens < 2 or self.batch_blocks < 1 or self.top_k < 0 or self.translations < 1:
             raise ValueError(
-                f"block_tokens={self.block_tokens} (>= 2), batch_blocks={self.batch_blocks} (>= 1), top_k={self.top_k} (>= 0)"
+                f"block_tokens={self.block_tokens} (>= 2), batch_blocks={self.batch_blocks} (>= 1), top_k={self.top_k} (>= 0), "
+                f"translations={self.translations} (>= 1)"
             )
 
 

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from unlearn.align import Aligned, ForbiddenIds, LabelReport, align
+from unlearn.align import Aligned, ForbiddenIds, LabelReport
 from unlearn.anchors import AnchorDictionary
 from unlearn.corpus import Block, Document, blocks
-from unlearn.generic import Gauge, forbid, gauged, rise
+from unlearn.generic import Gauge, MeanDistribution, forbid, gauged, rise
 from unlearn.label_settings import LabelSettings, alpha_column
 from unlearn.position_logits import PositionLogits
+from unlearn.readings import read
 
 IGNORED = -100
 #: How many kept positions of each batch are labelled in both gauges, for the report.
@@ -69,18 +70,25 @@ class Labeller:
         Raises:
             ValueError: a translated block outgrows the context, or a model returns NaN; the message names the block.
         """
-        aligned, report = align(
+        readings, report = read(
             batch, self._tokenizer, self._anchors, self.settings, self._forbidden, context=self._context
         )
+        aligned = readings[0]
         rows = [_row(item.block, self.settings, self._top_k) for item in aligned]
         if sum(len(item.source_positions) for item in aligned):
-            self._label(aligned, rows, report)
+            self._label(readings, rows, report)
         return [_plain(row) for row in rows], report
 
-    def _label(self, aligned: Sequence[Aligned], rows: Sequence[dict[str, NDArray]], report: LabelReport) -> None:
-        hidden_b = self._hidden(
-            self._baseline, [a.translated_encoding.ids for a in aligned], [a.translated_positions for a in aligned]
-        )
+    def _label(
+        self, readings: Sequence[Sequence[Aligned]], rows: Sequence[dict[str, NDArray]], report: LabelReport
+    ) -> None:
+        hidden_b = [
+            self._hidden(
+                self._baseline, [a.translated_encoding.ids for a in reading], [a.translated_positions for a in reading]
+            )
+            for reading in readings
+        ]
+        aligned = readings[0]
         hidden_r = None
         if self._reinforced is not None:
             hidden_r = self._hidden(
@@ -88,15 +96,14 @@ class Labeller:
             )
         owner = np.concatenate([np.full(len(a.source_positions), n) for n, a in enumerate(aligned)])
         target = np.concatenate([a.source_positions for a in aligned]) + 1
-        pair_rows, pair_ids = _forbidden_pairs(aligned)
-        chunk = self._chunk(hidden_b)
+        pairs = [_forbidden_pairs(reading) for reading in readings]
+        chunk = self._chunk(hidden_b[0])
         for begin in range(0, len(owner), chunk):
             part = slice(begin, min(begin + chunk, len(owner)))
-            low, high = np.searchsorted(pair_rows, [part.start, part.stop])
-            pairs = (torch.from_numpy(pair_rows[low:high] - part.start), torch.from_numpy(pair_ids[low:high]))
             found = self._combine(
-                hidden_b[part], None if hidden_r is None else hidden_r[part], pairs, report, check_gauge=begin == 0
-            )
+                [hidden[part] for hidden in hidden_b], None if hidden_r is None else hidden_r[part],
+                [_within(*both, part) for both in pairs], report, check_gauge=begin == 0,
+            )  # fmt: skip
             bad = np.flatnonzero(found.pop("bad").numpy())
             if bad.size:
                 block = aligned[owner[part][bad[0]]].block
@@ -124,43 +131,52 @@ class Labeller:
 
     def _chunk(self, hidden: Tensor) -> int:
         vocabulary = self._baseline.logits(hidden[:1]).shape[-1]
-        return max(1, self._row_bytes // (4 * vocabulary * (2 + len(self.settings.alphas[1:]))))
+        more = len(self.settings.alphas) if self.settings.translations > 1 else len(self.settings.alphas) - 1
+        return max(1, self._row_bytes // (4 * vocabulary * (2 + more)))
 
     @torch.inference_mode()
     def _combine(
         self,
-        hidden_b: Tensor,
+        hidden_b: Sequence[Tensor],
         hidden_r: Tensor | None,
-        pairs: tuple[Tensor, Tensor],
+        pairs: Sequence[tuple[Tensor, Tensor]],
         report: LabelReport,
         *,
         check_gauge: bool,
     ) -> dict[str, Tensor]:
         """Labels of a chunk of kept positions; the only place where logits over the vocabulary exist."""
         settings = self.settings
-        raw_b = self._baseline.logits(hidden_b)
-        raw_r = raw_b if hidden_r is None else self._reinforced.logits(hidden_r)  # type: ignore[union-attr]
-        if raw_r.shape[-1] != raw_b.shape[-1]:
-            raise ValueError(
-                f"the models' vocabularies do not match: baseline {raw_b.shape[-1]} tokens, reinforced {raw_r.shape[-1]}"
-            )
-        raw_r = raw_r.to(raw_b.device)
-        pairs = (pairs[0].to(raw_b.device), pairs[1].to(raw_b.device))
-        before = raw_b.argmax(dim=-1)
-        b = gauged(raw_b, settings.logits)
-        b = forbid(b.clone() if b is raw_b else b, *pairs)
-        r = gauged(raw_r, settings.logits) if hidden_r is not None else b
-        rises = rise(b, r, offset=settings.offset)
+        raw_r = None if hidden_r is None else self._reinforced.logits(hidden_r)  # type: ignore[union-attr]
+        before = None
+        means = [MeanDistribution(len(hidden_b)) for _ in settings.alphas]
+        for hidden, (rows, ids) in zip(hidden_b, pairs, strict=True):
+            raw_b = self._baseline.logits(hidden)
+            if raw_r is not None and raw_r.shape[-1] != raw_b.shape[-1]:
+                raise ValueError(
+                    f"the models' vocabularies do not match: baseline {raw_b.shape[-1]} tokens, reinforced {raw_r.shape[-1]}"
+                )
+            raw_r = None if raw_r is None else raw_r.to(raw_b.device)
+            rows, ids = rows.to(raw_b.device), ids.to(raw_b.device)
+            first = before is None
+            before = raw_b.argmax(dim=-1) if before is None else before
+            b = gauged(raw_b, settings.logits)
+            b = forbid(b.clone() if b is raw_b else b, rows, ids)
+            r = gauged(raw_r, settings.logits) if raw_r is not None else b
+            rises = rise(b, r, offset=settings.offset)
+            for alpha, mean in zip(settings.alphas, means, strict=True):
+                mean.add(torch.add(b, rises, alpha=-alpha))
+            if first and check_gauge and raw_r is not None:
+                label = torch.add(b, rises, alpha=-settings.alphas[0]).argmax(dim=-1)
+                self._try_other_gauge(raw_b, raw_r, (rows, ids), label, report)
+        assert before is not None
         found: dict[str, Tensor] = {}
-        for number, alpha in enumerate(settings.alphas):
-            v = torch.add(b, rises, alpha=-alpha)
+        for number, (alpha, mean) in enumerate(zip(settings.alphas, means, strict=True)):
+            v = mean.logits()
             largest, label = v.max(dim=-1)
             found["labels" if number == 0 else alpha_column(alpha)] = label
             if number == 0:
                 found["bad"] = largest.isnan()
                 report.changed += int((label != before).sum())
-                if hidden_r is not None and check_gauge:
-                    self._try_other_gauge(raw_b, raw_r, pairs, label, report)
                 if self._top_k:
                     top = v.topk(self._top_k, dim=-1)
                     found["top_ids"], found["top_logits"] = top.indices, top.values.float()
@@ -195,6 +211,12 @@ def _forbidden_pairs(aligned: Sequence[Aligned]) -> tuple[NDArray[np.int64], NDA
     flat_rows, flat_ids = np.concatenate(rows), np.concatenate(ids)
     order = np.argsort(flat_rows, kind="stable")
     return flat_rows[order], flat_ids[order]
+
+
+def _within(rows: NDArray[np.int64], ids: NDArray[np.int64], part: slice) -> tuple[Tensor, Tensor]:
+    """The (row, id) pairs of a chunk, its rows counted from its beginning."""
+    low, high = np.searchsorted(rows, [part.start, part.stop])
+    return torch.from_numpy(rows[low:high] - part.start), torch.from_numpy(ids[low:high])
 
 
 def _row(block: Block, settings: LabelSettings, top_k: int) -> dict[str, Any]:

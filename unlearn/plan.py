@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from unlearn.methods import method_of
+from unlearn.pairs import retain_count
 from unlearn.recipe import Recipe, Training
 from unlearn.stages import Target
 from unlearn.train import optimiser_steps
@@ -58,11 +60,14 @@ def plan(recipe: Recipe) -> Plan:
     parameters, dtype = _model(recipe.model)
     stored = _BYTES.get(dtype if recipe.dtype == "auto" else recipe.dtype, 4)
     devices = int(os.environ.get("WORLD_SIZE", "1"))
-    reinforce = optimiser_steps(target.blocks, recipe.reinforce, devices) if recipe.labels.use_reinforced else 0
-    finetune = optimiser_steps(target.blocks, recipe.finetune, devices)
+    reinforce = optimiser_steps(target.blocks, recipe.reinforce, devices) if recipe.reinforces else 0
+    method = method_of(recipe.method)
+    beside = retain_count(target.blocks, recipe.retain.share) if recipe.retain and method.labels else 0
+    finetune = optimiser_steps(target.blocks + beside, recipe.finetune, devices) if method.finetune else 0
     every = recipe.finetune.save_every
-    checkpoints = -(-finetune // every) if every else 1
+    checkpoints = (-(-finetune // every) if every else 1) if finetune else len(getattr(recipe.options, "scalings", []))
     columns = 1 + len(recipe.labels.alphas) + (2 * recipe.labels.top_k if recipe.labels.soft else 0)
+    columns = columns if method.labels else 0
     weights = (checkpoints + (1 if reinforce else 0)) * _trained_bytes(parameters, recipe.finetune)
     return Plan(
         documents=sum(1 for _ in target.corpus), blocks=target.blocks, tokens=target.tokens, anchors=target.anchors.report(),
@@ -70,13 +75,13 @@ def plan(recipe: Recipe) -> Plan:
         training_gib=_round(_training_bytes(parameters, stored, recipe.finetune)),
         labelling_gib=_round((2 if reinforce else 1) * parameters * stored),
         disk_gib=_round(weights + target.tokens * 4 * columns),
-        warnings=tuple(_warnings(recipe, target, finetune)),
+        warnings=tuple(_warnings(recipe, target, finetune if method.finetune else None)),
     )  # fmt: skip
 
 
-def _warnings(recipe: Recipe, target: Target, finetune: int) -> list[str]:
+def _warnings(recipe: Recipe, target: Target, finetune: int | None) -> list[str]:
     found = []
-    if finetune < FEWEST_STEPS:
+    if finetune is not None and finetune < FEWEST_STEPS:
         blocks_a_step = recipe.finetune.batch_size * recipe.finetune.accumulation
         found.append(
             f"the fine-tune takes {finetune} optimiser steps, fewer than {FEWEST_STEPS}: {target.blocks} blocks at {blocks_a_step} a step "

@@ -5,120 +5,25 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator, model_validator
 
-from unlearn.generic import Gauge, Offset
-from unlearn.label_settings import Forbid, LabelSettings
-from unlearn.translate import Repeats
+from unlearn.methods import method_of
+from unlearn.recipe_sections import Labels, Lora, Retain, Section, Training
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+__all__ = ["Labels", "Lora", "Recipe", "Retain", "Section", "Training", "override"]
 
 
-class Lora(_Section):
-    """Low-rank adapters in place of full fine-tuning (PEFT's names).
-
-    Attributes:
-        r: rank.
-        alpha: scaling numerator.
-        dropout: on the adapters' input, 0 to 1.
-        target_modules: which linear layers; "all-linear" for all but the head.
-    """
-
-    r: int = Field(16, ge=1)
-    alpha: float = 32.0
-    dropout: float = Field(0.0, ge=0, lt=1)
-    target_modules: str | list[str] = "all-linear"
-
-
-class Training(_Section):
-    """One fine-tune, by Hugging Face Trainer.
-
-    Attributes:
-        epochs: passes over the blocks.
-        max_steps: optimiser steps; ends the run earlier or later than `epochs`; 0: epochs decide.
-        learning_rate: peak.
-        schedule: `linear` decay to 0, `constant`, `cosine`, ... (transformers' names).
-        warmup_steps: optimiser steps.
-        batch_size: blocks on each device in a forward pass.
-        accumulation: forward passes a device takes for one optimiser step.
-        adam_betas: AdamW's.
-        weight_decay: AdamW's.
-        max_grad_norm: gradients are clipped to this norm.
-        save_every: optimiser steps between checkpoints; 0: only the last.
-        holdout: share of blocks kept out of training, on which the loss is reported, 0 to 1.
-        lora: adapters; none: all weights are trained.
-        bf16: mixed precision.
-        gradient_checkpointing: less memory, a third more time.
-        extra: further `transformers.TrainingArguments`, as they are (fsdp, report_to, optim, ...).
-    """
-
-    epochs: float = Field(2.0, gt=0)
-    max_steps: int = Field(0, ge=0)
-    learning_rate: float = Field(1e-6, gt=0)
-    schedule: str = "linear"
-    warmup_steps: int = Field(0, ge=0)
-    batch_size: int = Field(8, ge=1)
-    accumulation: int = Field(16, ge=1)
-    adam_betas: tuple[float, float] = (0.9, 0.98)
-    weight_decay: float = Field(0.0, ge=0)
-    max_grad_norm: float = Field(1.0, gt=0)
-    save_every: int = Field(20, ge=0)
-    holdout: float = Field(0.0, ge=0, lt=1)
-    lora: Lora | None = None
-    bf16: bool = False
-    gradient_checkpointing: bool = False
-    extra: dict[str, Any] = Field(default_factory=dict)
-
-
-class Labels(_Section):
-    """How generic labels are made; see `unlearn.label_settings.LabelSettings`.
-
-    Attributes:
-        alphas: strengths of the offset; the fine-tune takes the first unless it names another.
-        offset: relu or linear.
-        logits: raw or log_softmax.
-        repeats: rule 1.
-        forbid: rule 2.
-        block_tokens: of source blocks.
-        batch_blocks: a forward pass.
-        soft: train on the whole generic distribution (its `top_k` largest logits) instead of its argmax.
-        top_k: how many generic logits are stored per position where `soft`.
-        temperature: of the soft target; 1 is the generic distribution itself.
-        use_anchors: false: the ablation without translation.
-        use_reinforced: false: the ablation without reinforcement.
-    """
-
-    alphas: list[float] = Field(default_factory=lambda: [5.0], min_length=1)
-    offset: Offset = "relu"
-    logits: Gauge = "raw"
-    repeats: Repeats = "entity"
-    forbid: Forbid = "frequent-excepted"
-    block_tokens: int = Field(512, ge=2)
-    batch_blocks: int = Field(8, ge=1)
-    soft: bool = False
-    top_k: int = Field(64, ge=1)
-    temperature: float = Field(1.0, gt=0)
-    use_anchors: bool = True
-    use_reinforced: bool = True
-
-    def settings(self, seed: int) -> LabelSettings:
-        """The part that decides labels."""
-        return LabelSettings(
-            alphas=tuple(self.alphas), offset=self.offset, logits=self.logits, repeats=self.repeats, forbid=self.forbid,
-            block_tokens=self.block_tokens, batch_blocks=self.batch_blocks, top_k=self.top_k if self.soft else 0, seed=seed,
-        )  # fmt: skip
-
-
-class Recipe(_Section):
-    """A run of the whole method.
+class Recipe(Section):
+    """A run of a whole method.
 
     Attributes:
         model: the baseline: folder or hub id.
         corpus: the unlearn target: file, folder, JSON lines, dataset folder or hub id.
-        anchors: the dictionary.
+        anchors: the dictionary; only for the methods that translate.
         out: run directory.
+        method: a key of `unlearn.methods.METHODS`, or `package.module:object` of a `Method`.
+        options: the method's own, such as `options.beta`; docs/methods.md has them all.
+        retain: text of the rest, for the methods that read some.
         seed: of everything.
         device: auto, cpu, cuda, mps, split (a large model's layers over several GPUs while labelling).
         dtype: of the weights: auto, float32, bfloat16, ...
@@ -131,8 +36,11 @@ class Recipe(_Section):
 
     model: str
     corpus: str
-    anchors: str
+    anchors: str = ""
     out: str
+    method: str = "whp"
+    options: SerializeAsAny[Section] = Field(default_factory=Section, validate_default=True)
+    retain: Retain | None = None
     seed: int = 0
     device: Literal["auto", "cpu", "cuda", "mps", "split"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16", "float64"] = "auto"
@@ -146,6 +54,46 @@ class Recipe(_Section):
     @classmethod
     def _text(cls, value: Any) -> Any:
         return str(value) if isinstance(value, Path) else value
+
+    @field_validator("method")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        method_of(value)
+        return value
+
+    @field_validator("options", mode="plain")
+    @classmethod
+    def _read_options(cls, value: Any, info: ValidationInfo) -> Section:
+        section = method_of(info.data["method"]).options() if "method" in info.data else Section
+        given = value.model_dump() if isinstance(value, Section) else value if value is not None else {}
+        try:
+            return section.model_validate(given)
+        except ValidationError as error:
+            raise ValueError(f"{_first_error(error, section, 'options.')} (method {info.data['method']})") from None
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Recipe":
+        method = method_of(self.method)
+        if self.translates and "anchors" not in self.model_fields_set:
+            raise ValueError("key 'anchors' is missing")
+        if method.retain == "must" and self.retain is None:
+            raise ValueError(f"method {self.method} needs text of the rest: retain.corpus is missing")
+        if method.retain == "never" and self.retain is not None:
+            raise ValueError(
+                f"method {self.method} reads no text of the rest: leave out retain ({self.retain.corpus!r})"
+            )
+        return self
+
+    @property
+    def translates(self) -> bool:
+        """Whether the run reads the anchor dictionary."""
+        return method_of(self.method).anchors and self.labels.use_anchors
+
+    @property
+    def reinforces(self) -> bool:
+        """Whether the run trains a reinforced model."""
+        method = method_of(self.method)
+        return method.reinforced and (self.labels.use_reinforced or not method.labels)
 
     @classmethod
     def load(cls, path: Path | str, overrides: Sequence[str] = ()) -> "Recipe":
@@ -204,14 +152,16 @@ def _value(text: str) -> Any:
         return yaml.safe_load(text)
 
 
-def _first_error(error: ValidationError, recipe: type[BaseModel]) -> str:
+def _first_error(error: ValidationError, recipe: type[BaseModel], prefix: str = "") -> str:
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
+    key = prefix + ".".join(str(part) for part in first["loc"])
+    if first["type"] == "value_error":
+        return str(first["ctx"]["error"])
     if first["type"] == "extra_forbidden":
         section: Any = recipe
         for part in first["loc"][:-1]:
             section = _section(section.model_fields[str(part)].annotation)
-        return f"unknown key {key!r}; allowed there: {', '.join(section.model_fields)}"
+        return f"unknown key {key!r}; allowed there: {', '.join(section.model_fields) or 'none'}"
     if first["type"] == "missing":
         return f"key {key!r} is missing"
     return f"{key}={first['input']!r}: {first['msg']}"

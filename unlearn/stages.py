@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datasets import load_from_disk
+from datasets import Dataset, concatenate_datasets, load_from_disk
 from transformers import PreTrainedTokenizerBase
 
 from unlearn.align import LabelReport
@@ -51,11 +51,11 @@ class Target:
         """
         tokenizer = load_tokenizer(recipe.model)
         corpus = Corpus(recipe.corpus, split=recipe.split, column=recipe.text_column)
-        anchors = AnchorDictionary.load(recipe.anchors) if recipe.labels.use_anchors else AnchorDictionary(())
+        anchors = AnchorDictionary.load(recipe.anchors) if recipe.translates else AnchorDictionary(())
         counts, number = token_counts(corpus, tokenizer, recipe.labels.block_tokens)
         if number == 0:
             raise ValueError(f"corpus {recipe.corpus!r} holds no text")
-        if recipe.labels.use_anchors and not any(anchors.find(document.text) for document in corpus):
+        if recipe.translates and not any(anchors.find(document.text) for document in corpus):
             raise ValueError(
                 f"corpus {recipe.corpus!r} holds none of the {len(anchors.anchors)} anchors of {recipe.anchors!r}"
             )
@@ -94,7 +94,7 @@ def reinforce(recipe: Recipe, target: Target, rundir: RunDirectory, *, name: str
         )
         dataset = reinforcement_dataset(stream, folder / "blocks.arrow")
         trained = fine_tune(
-            _trainable(recipe, recipe.reinforce), target.tokenizer, dataset, recipe.reinforce, work=folder / "work",
+            trainable(recipe, recipe.reinforce), target.tokenizer, dataset, recipe.reinforce, work=folder / "work",
             checkpoints=checkpoints, seed=recipe.seed, device=recipe.device, description="reinforcing",
         )  # fmt: skip
         if processes().is_main_process:
@@ -124,7 +124,7 @@ def label(
     inputs = {
         "baseline": model_fingerprint(recipe.model), "reinforced": model_fingerprint(reinforced) if reinforced else "",
         "corpus": target.fingerprint, "anchors": _lines(target.anchors).count("\n"), "anchors_sha256": _digest(_lines(target.anchors)),
-        "labels": recipe.labels.model_dump(mode="json"), "dtype": recipe.dtype, "seed": recipe.seed,
+        "labels": recipe.labels.fingerprint(), "dtype": recipe.dtype, "seed": recipe.seed,
     }  # fmt: skip
 
     def make(folder: Path) -> None:
@@ -145,6 +145,7 @@ def finetune(
     labels: Path,
     *,
     column: str = "labels",
+    rest: tuple[Dataset, dict[str, Any]] | None = None,
     callbacks: Sequence[Any] = (),
 ) -> Path:
     """The baseline fine-tuned on the generic labels.
@@ -155,6 +156,7 @@ def finetune(
         rundir: where to.
         labels: from `label`.
         column: label column; a further alpha's is `labels_alpha_2.5`.
+        rest: from `rest_labels`: further rows, of the rest.
         callbacks: `transformers.TrainerCallback`s.
 
     Returns:
@@ -166,14 +168,16 @@ def finetune(
         "baseline": model_fingerprint(recipe.model), "column": column,
         "labels": json.loads(made_from.read_text()) if made_from.exists() else _digest((labels / "state.json").read_text()),
         "training": recipe.finetune.model_dump(mode="json"), "temperature": recipe.labels.temperature if soft else None,
-        "seed": recipe.seed,
+        "seed": recipe.seed, **({"retain": rest[1]} if rest else {}),
     }  # fmt: skip
     checkpoints = rundir.claim("checkpoints", inputs)
 
     def make(folder: Path) -> None:
         dataset = label_columns(load_from_disk(str(labels)), column, soft=soft)
+        if rest:
+            dataset = concatenate_datasets([dataset, rest[0]])
         trained = fine_tune(
-            _trainable(recipe, recipe.finetune), tokenizer, dataset, recipe.finetune, work=folder / "work",
+            trainable(recipe, recipe.finetune), tokenizer, dataset, recipe.finetune, work=folder / "work",
             checkpoints=checkpoints, seed=recipe.seed, device=recipe.device, callbacks=callbacks,
             temperature=recipe.labels.temperature if soft else None, description="fine-tuning",
         )  # fmt: skip
@@ -193,8 +197,8 @@ def read_report(labels: Path) -> LabelReport:
     return LabelReport(**{**content, "lost": Counter(content["lost"])})
 
 
-def _trainable(recipe: Recipe, training: Training) -> Any:
-    """The baseline, in float32 where all its weights are trained; on the CPU, from where Trainer places it."""
+def trainable(recipe: Recipe, training: Training) -> Any:
+    """The baseline to be trained, in float32 where all its weights are trained; on the CPU, from where Trainer places it."""
     dtype = recipe.dtype if training.lora is not None else ("float64" if recipe.dtype == "float64" else "float32")
     return load_model(recipe.model, device="cpu", dtype=dtype)
 

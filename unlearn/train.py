@@ -8,7 +8,7 @@ bfloat16 numbers and would be lost.
 
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,7 @@ def fine_tune(
     device: str = "auto",
     temperature: float | None = None,
     callbacks: Sequence[TrainerCallback] = (),
+    build: Callable[[Any, dict[str, Any]], Trainer] | None = None,
     description: str = "training",
 ) -> Trained:
     """Fine-tunes a model on a dataset with `input_ids` and `labels`.
@@ -74,6 +75,8 @@ def fine_tune(
         device: cpu forces the CPU.
         temperature: trains on soft labels at this temperature; None: on `labels`.
         callbacks: further `TrainerCallback`s.
+        build: makes another Trainer, from the collator that pads `input_ids` and `labels` and the Trainer's options; for a dataset of
+            other columns.
         description: of the progress bar.
 
     Raises:
@@ -90,14 +93,18 @@ def fine_tune(
         dataset, held_out = split["train"], split["test"]
     tokenizer = _padding(tokenizer)
     soft = temperature is not None
-    arguments = _arguments(training, work, seed=seed, device=device, evaluate=held_out is not None, soft=soft)
+    arguments = _arguments(
+        training, work, seed=seed, device=device, evaluate=held_out is not None, soft=soft or build is not None
+    )
     collator: Any = DataCollatorForSeq2Seq(tokenizer, label_pad_token_id=-100)
     options: dict[str, Any] = {
         "model": model, "args": arguments, "train_dataset": dataset, "eval_dataset": held_out,
         "processing_class": tokenizer, "callbacks": [Export(checkpoints), StepsBar(description), *callbacks],
     }  # fmt: skip
     trainer: Trainer
-    if temperature is not None:
+    if build is not None:
+        trainer = build(collator, options)
+    elif temperature is not None:
         trainer = SoftLabelTrainer(temperature=temperature, data_collator=SoftLabelCollator(collator), **options)
     else:
         trainer = ChunkedLossTrainer(data_collator=collator, **options)

@@ -43,15 +43,26 @@ def draw(seed: int, document: str, block: int, entity: str, count: int) -> int:
     return int.from_bytes(digest[:8], "big") % count
 
 
-def translate(text: str, anchors: AnchorDictionary, *, seed: int, document: str, block: int) -> Translated:
-    """Replaces every anchor of a block; each entity by one of its translations throughout the block."""
+def translate(
+    text: str, anchors: AnchorDictionary, *, seed: int, document: str, block: int, reading: int = 0
+) -> Translated:
+    """Replaces every anchor of a block; each entity by one of its translations throughout the block.
+
+    Args:
+        text: of the block.
+        anchors: the dictionary.
+        seed: of the draw.
+        document: the block's.
+        block: its number.
+        reading: from 0; each takes the next translation after the last one's, and the first after the last.
+    """
     pieces: list[str] = []
     replacements: list[Replacement] = []
     position = length = 0
     for match in anchors.find(text):
         between = text[position : match.start]
         options = match.anchor.translations
-        translation = options[draw(seed, document, block, match.anchor.key, len(options))]
+        translation = options[(draw(seed, document, block, match.anchor.key, len(options)) + reading) % len(options)]
         start = length + len(between)
         replacements.append(Replacement(match, translation, start, start + len(translation)))
         pieces += (between, translation)

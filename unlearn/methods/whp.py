@@ -4,7 +4,7 @@
 2. Reinforce: the baseline, fine-tuned on the unlearn target, knows it better still.
 3. Label: at every token of the target, v = b - alpha * ReLU(r - b) of the baseline's logits b on the translated text and the reinforced
    model's logits r on the text itself; the generic label is v's argmax, or v's distribution (soft).
-4. Finetune: the baseline, on the target's own tokens, towards the generic labels.
+4. Finetune: the baseline, on the target's own tokens, towards the generic labels (and, where the recipe names some, on text of the rest).
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from typing import Any
 
 from unlearn import stages
 from unlearn.recipe import Recipe
+from unlearn.rest_labels import rest_labels
 
 
 def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
@@ -30,6 +31,7 @@ def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
     """
     target = stages.Target.open(recipe)
     rundir = stages.open_run(recipe)
-    reinforced = stages.reinforce(recipe, target, rundir) if recipe.labels.use_reinforced else None
+    reinforced = stages.reinforce(recipe, target, rundir) if recipe.reinforces else None
     labels = stages.label(recipe, target, rundir, reinforced)
-    return stages.finetune(recipe, target.tokenizer, rundir, labels, callbacks=callbacks)
+    rest = rest_labels(recipe, target, rundir)
+    return stages.finetune(recipe, target.tokenizer, rundir, labels, rest=rest, callbacks=callbacks)

@@ -1,0 +1,115 @@
+"""Methods that act at inference: what they leave on disk is a description, and a live model is made of it."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from transformers import GenerationMixin, PreTrainedModel, PreTrainedTokenizerBase
+
+from unlearn.models import load_model, load_tokenizer
+from unlearn.processes import processes
+from unlearn.rundir import RunDirectory, barrier, write_json
+
+#: What a checkpoint folder holds in place of weights.
+DESCRIPTION = "live.json"
+
+
+class LiveModel(PreTrainedModel, GenerationMixin):
+    """A causal language model made of others, in memory alone: `generate`, logits, and nothing to save.
+
+    Args:
+        baseline: the loaded causal language model that gives config, type and device.
+    """
+
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+
+    def __init__(self, baseline: Any) -> None:
+        super().__init__(baseline.config)
+        self.baseline = baseline
+        self.generation_config = baseline.generation_config
+        self.name_or_path = getattr(baseline, "name_or_path", "")
+
+    def get_output_embeddings(self) -> Any:
+        """The baseline's."""
+        return self.baseline.get_output_embeddings()
+
+    def get_input_embeddings(self) -> Any:
+        """The baseline's."""
+        return self.baseline.get_input_embeddings()
+
+    def generate(self, *arguments: Any, **options: Any) -> Any:
+        """As `transformers` generates, greedily or by sampling.
+
+        Raises:
+            ValueError: beams are asked for: they would reorder one of two caches.
+        """
+        beams = options.get("num_beams") or getattr(options.get("generation_config"), "num_beams", None) or 1
+        if beams > 1:
+            raise ValueError(f"num_beams={beams}: a {type(self).__name__} generates greedily or by sampling")
+        transformers_own: Any = super()
+        return transformers_own.generate(*arguments, **options)
+
+    def save_pretrained(self, *_: Any, **__: Any) -> None:
+        """Raises ValueError: there are no weights of its own."""
+        raise ValueError(f"a {type(self).__name__} has no weights of its own to save: keep its recipe")
+
+
+def write_description(
+    rundir: RunDirectory, inputs: Mapping[str, Any], description: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase
+) -> Path:
+    """Leaves `checkpoints/checkpoint-1`: a description and the tokenizer; returns `checkpoints/`.
+
+    Args:
+        rundir: of the run.
+        inputs: plain values that decide the model, `method` among them.
+        description: what `load_unlearned` reads; relative paths count from the checkpoint.
+        tokenizer: of the model.
+    """
+    checkpoints = rundir.claim("checkpoints", inputs)
+    folder = checkpoints / "checkpoint-1"
+    if processes().is_main_process and not folder.exists():
+        temporary = checkpoints / f".{folder.name}.tmp"
+        shutil.rmtree(temporary, ignore_errors=True)
+        write_json(temporary / DESCRIPTION, {"method": inputs["method"], **description})
+        tokenizer.save_pretrained(temporary)
+        temporary.replace(folder)
+    barrier()
+    return checkpoints
+
+
+def load_unlearned(checkpoint: Path | str, *, device: str = "auto", dtype: str = "auto") -> Any:
+    """The model of any method's checkpoint, in evaluation mode: from its weights, or live from its description.
+
+    Args:
+        checkpoint: `checkpoints/checkpoint-N` of a run.
+        device: cpu, cuda, mps or auto.
+        dtype: float32, bfloat16, ..., or auto.
+
+    Raises:
+        ValueError: it is not there, or cannot be read.
+    """
+    folder = Path(checkpoint)
+    path = folder / DESCRIPTION
+    if not path.is_file():
+        return load_model(folder, device=device, dtype=dtype)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r} is not JSON: {error}") from None
+    method = content.get("method")
+    baseline = load_model(content["baseline"], device=device, dtype=dtype)
+    if method == "ensemble":
+        from unlearn.methods.ensemble import Ensemble
+
+        reinforced = load_model(folder / content["reinforced"], device=device, dtype=dtype)
+        return Ensemble(baseline, reinforced, alpha=content["alpha"], offset=content["offset"])
+    if method == "prompt_only":
+        from unlearn.methods.prompt_only import Prompted
+
+        return Prompted(baseline, load_tokenizer(folder), content["prompt"])
+    raise ValueError(f"{str(path)!r}: no live model is known of method {method!r}")

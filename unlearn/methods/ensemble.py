@@ -1,0 +1,91 @@
+"""Two models at inference (MUSE's "WHP"): the paper's formula on the logits of every step, no anchors, no final model.
+
+    logits = b - alpha * ReLU(r - b)          b: the baseline's, r: the reinforced model's, both on the same text
+
+Nothing is trained but the reinforced model, and every token costs two models. A checkpoint is a description; `unlearn.load_unlearned`
+makes of it a live model, which generates with both key-value caches.
+
+Source: arXiv:2407.06460, section 3 ("WHP"), as its authors' code computes it (their text writes the difference of probabilities).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+from transformers import DynamicCache
+from transformers.modeling_outputs import CausalLMOutputWithPast
+
+from unlearn import stages
+from unlearn.generic import Offset, generic_logits
+from unlearn.live import LiveModel, write_description
+from unlearn.models import model_fingerprint, same_vocabulary
+from unlearn.recipe import Recipe, Section
+
+
+class Options(Section):
+    """The method's own.
+
+    Attributes:
+        alpha: strength of the offset; 1 is the default of MUSE's code.
+        offset: relu, or linear.
+    """
+
+    alpha: float = Field(1.0, ge=0)
+    offset: Offset = "relu"
+
+
+def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
+    """Runs a recipe; returns the folder of the checkpoints. Raises ValueError for a mistake in it."""
+    options = Options.model_validate(recipe.options.model_dump())
+    target = stages.Target.open(recipe)
+    rundir = stages.open_run(recipe)
+    reinforced = stages.reinforce(recipe, target, rundir)
+    inputs = {
+        "method": recipe.method, "options": options.model_dump(mode="json"), "baseline": model_fingerprint(recipe.model),
+        "reinforced": model_fingerprint(reinforced),
+    }  # fmt: skip
+    models = {"baseline": recipe.model, "reinforced": "../../reinforced"}
+    return write_description(rundir, inputs, {**models, **options.model_dump(mode="json")}, target.tokenizer)
+
+
+class Ensemble(LiveModel):
+    """A baseline and its reinforced model, as one causal language model.
+
+    Args:
+        baseline: a loaded causal language model.
+        reinforced: another, of the same vocabulary.
+        alpha: strength of the offset, >= 0; 0 is the baseline.
+        offset: relu or linear.
+
+    Raises:
+        ValueError: the vocabularies differ in size.
+    """
+
+    def __init__(self, baseline: Any, reinforced: Any, *, alpha: float = 1.0, offset: Offset = "relu") -> None:
+        same_vocabulary(baseline, reinforced)
+        super().__init__(baseline)
+        self.reinforced = reinforced
+        self._alpha, self._offset = alpha, offset
+        self.eval()
+
+    def forward(
+        self,
+        input_ids: Any = None,
+        attention_mask: Any = None,
+        position_ids: Any = None,
+        past_key_values: Any = None,
+        **_: Any,
+    ) -> CausalLMOutputWithPast:
+        """Logits (B, T, V), float32; the second model's cache travels on the first's."""
+        beside = None
+        if past_key_values is not None:
+            if not hasattr(past_key_values, "beside"):
+                past_key_values.beside = DynamicCache(config=self.reinforced.config)
+            beside = past_key_values.beside
+        given = {"input_ids": input_ids, "attention_mask": attention_mask, "position_ids": position_ids}
+        use_cache = past_key_values is not None
+        b = self.baseline(**given, past_key_values=past_key_values, use_cache=use_cache).logits
+        r = self.reinforced(**given, past_key_values=beside, use_cache=use_cache).logits
+        logits: Any = generic_logits(b, r, alpha=self._alpha, offset=self._offset)
+        return CausalLMOutputWithPast(logits=logits, past_key_values=past_key_values)

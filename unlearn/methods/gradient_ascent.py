@@ -1,0 +1,29 @@
+"""Gradient ascent: train on the target with the loss negated. The first idea that the paper names, and rejects.
+
+    L(theta) = mean over the target's tokens of log p_theta(token | what stands before it)
+
+It unlearns the language of the target rather than its facts: of "My name is Harry" it unlearns "My name is" as well. It has no lower
+bound: a model trained on it for long becomes noise.
+
+Source: arXiv:2310.02238, section 2 ("negating the loss function"); as a method of its own arXiv:2210.01504, equation (1).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from unlearn.pair_stage import finetune_on_pairs
+from unlearn.pair_trainer import LikelihoodLoss
+from unlearn.recipe import Recipe
+
+
+def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
+    """Runs a recipe; returns the folder of the checkpoints. Raises ValueError for a mistake in it."""
+    return finetune_on_pairs(recipe, lambda _: LikelihoodLoss(log_probability, per="token"), callbacks=callbacks)
+
+
+def log_probability(log_probability: Tensor, tokens: Tensor, reference: Tensor) -> Tensor:
+    """The loss of each block: its log-probability, in nats, (B,)."""
+    return log_probability

@@ -1,0 +1,34 @@
+"""Gradient difference: ascent on the target, descent on text of the rest.
+
+    L(theta) = - CE_theta(target) + weight * CE_theta(rest)          CE: mean over tokens, in nats
+
+Source: arXiv:2203.12817, section 4, as TOFU runs it: arXiv:2401.06121, section 3.2 ("Gradient Difference"), weight 1.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from unlearn.methods.gradient_ascent import log_probability
+from unlearn.pair_stage import finetune_on_pairs
+from unlearn.pair_trainer import LikelihoodLoss
+from unlearn.recipe import Recipe, Section
+
+
+class Options(Section):
+    """The method's own.
+
+    Attributes:
+        weight: of the rest's cross-entropy; TOFU's is 1.
+    """
+
+    weight: float = Field(1.0, gt=0)
+
+
+def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
+    """Runs a recipe; returns the folder of the checkpoints. Raises ValueError for a mistake in it."""
+    options = Options.model_validate(recipe.options.model_dump())
+    loss = LikelihoodLoss(log_probability, per="token", weight=options.weight)
+    return finetune_on_pairs(recipe, lambda _: loss, callbacks=callbacks)

@@ -1,0 +1,58 @@
+"""SimNPO: NPO without a reference model, its likelihoods measured per token.
+
+    L(theta) = - (2 / beta) * mean over the target's blocks y of log sigmoid(- (beta / |y|) log p_theta(y) - gamma)
+               [+ weight * CE_theta(rest), where there is text of the rest]
+
+NPO's weight on a block depends on how well the baseline knew it; this one's on how well the model knows it now. |y| is the block's number
+of predicted tokens.
+
+Source: arXiv:2410.07163, section 5, the SimNPO objective (from SimPO, arXiv:2405.14734, by its negative answer alone).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from unlearn.pair_stage import finetune_on_pairs
+from unlearn.pair_trainer import LikelihoodLoss
+from unlearn.recipe import Recipe, Section
+
+
+class Options(Section):
+    """The method's own.
+
+    Attributes:
+        beta: inverse temperature; the authors' command for TOFU's forget05 has 2.5, for forget10 4.5.
+        gamma: margin that the mean log-probability is pushed below; the authors' configuration has 0.
+        weight: of the rest's cross-entropy, where there is text of the rest; 1 (the authors weigh the target's term, by .1375, instead).
+    """
+
+    beta: float = Field(2.5, gt=0)
+    gamma: float = Field(0.0, ge=0)
+    weight: float = Field(1.0, gt=0)
+
+
+def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
+    """Runs a recipe; returns the folder of the checkpoints. Raises ValueError for a mistake in it."""
+    options = Options.model_validate(recipe.options.model_dump())
+    target = SimpleNegativePreference(options.beta, options.gamma)
+    loss = LikelihoodLoss(target, per="block", weight=options.weight if recipe.retain else 0)
+    return finetune_on_pairs(recipe, lambda _: loss, callbacks=callbacks)
+
+
+@dataclass(frozen=True)
+class SimpleNegativePreference:
+    """The loss of each block of the target."""
+
+    beta: float
+    gamma: float
+
+    def __call__(self, log_probability: Tensor, tokens: Tensor, reference: Tensor) -> Tensor:
+        """-(2 / beta) log sigmoid(-(beta / |y|) log p - gamma), from the blocks' log-probabilities and lengths, (B,)."""
+        mean = log_probability / tokens.clamp(min=1)
+        return -2 / self.beta * logsigmoid(-self.beta * mean - self.gamma)
