@@ -19,6 +19,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from unlearn.generic import at_least_float32
 from unlearn.pair_stage import finetune_on_pairs
 from unlearn.pair_trainer import Counts
 from unlearn.recipe import Recipe, Section
@@ -79,7 +80,7 @@ class Misdirection:
         rest, mask = batch["rest"], batch["attention_mask"]
         with self._captured() as states:
             outputs = model(input_ids=batch["input_ids"], attention_mask=mask, use_cache=False)
-        now = states[0].float()
+        now = at_least_float32(states[0])
         direction = self.direction.to(now)
         target = _distances(now[~rest], direction, mask[~rest]).sum() / counts.blocks
         if not bool(rest.any()):
@@ -97,7 +98,7 @@ class Misdirection:
                 self._model, weights, kwargs={"input_ids": input_ids, "attention_mask": mask, "use_cache": False}
             )
         self._model.train(training)
-        return states[0].float()
+        return at_least_float32(states[0])
 
     @contextmanager
     def _captured(self) -> Iterator[list[Tensor]]:
