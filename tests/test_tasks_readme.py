@@ -5,7 +5,11 @@ import re
 from hp_bench.commands.tasks import _lines
 from hp_bench.resources import tasks_dir
 
-SAME = {"hp_familiarity_chat": "the same five"}
+SAME = {
+    "hp_familiarity_chat": "the same five",
+    "hp_qa_author_films": "the same six as `hp_neighbours`",
+    **dict.fromkeys((f"hp_languages_{code}" for code in ("de", "es", "it", "pt")), "the same two in German, Spanish, Italian"),
+}
 
 
 def test_every_task_and_number_is_in_the_table_with_its_range_and_direction():
