@@ -50,13 +50,13 @@ class LiveModel(PreTrainedModel, GenerationMixin):
         """
         beams = options.get("num_beams") or getattr(options.get("generation_config"), "num_beams", None) or 1
         if beams > 1:
-            raise ValueError(f"num_beams={beams}: a {type(self).__name__} generates greedily or by sampling")
+            raise ValueError(f"num_beams={beams}: {type(self).__name__} generates greedily or by sampling")
         transformers_own: Any = super()
         return transformers_own.generate(*arguments, **options)
 
     def save_pretrained(self, *_: Any, **__: Any) -> None:
         """Raises ValueError: there are no weights of its own."""
-        raise ValueError(f"a {type(self).__name__} has no weights of its own to save: keep its recipe")
+        raise ValueError(f"{type(self).__name__} has no weights of its own to save: keep its recipe")
 
 
 def write_description(
