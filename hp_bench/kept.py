@@ -113,7 +113,7 @@ def _short(sample: Mapping[str, Any]) -> dict[str, Any]:
     verdict = sample["filtered_resps"][0] if isinstance(sample["filtered_resps"][0], str) else None
     return {
         "id": str(doc.get("id", sample["doc_id"])), "prompt": doc.get("prompt", sample["arguments"][0][0]),
-        "responses": [response[0] for response in sample["resps"]],
+        "responses": [answer for answers in sample["resps"] for answer in answers],
         **{key: doc[key] for key in ("kind", "subtlety", "topic", "form") if key in doc},
         **({"verdict": json.loads(verdict)} if verdict and verdict.startswith("{") else {}),
     }  # fmt: skip

@@ -95,6 +95,13 @@ class _Completions(LocalCompletionsAPI):
             None if text == _NO_TEXT else text for text in super().generate_until(requests, disable_tqdm=disable_tqdm)
         ]
 
+    def _create_payload(self, messages: Any, generate: bool = False, gen_kwargs: Any = None, **options: Any) -> Any:
+        """The request, without lm-eval's fixed seed where samples are asked for: with it, all samples of a prompt would be one."""
+        payload = super()._create_payload(messages, generate=generate, gen_kwargs=gen_kwargs, **options)
+        if generate and payload["temperature"] > 0:
+            del payload["seed"]
+        return payload
+
     @staticmethod
     def parse_generations(outputs: Any, **options: Any) -> list[str]:
         """Texts, by the order of the prompts."""

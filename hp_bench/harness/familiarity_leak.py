@@ -7,6 +7,7 @@ Source: leak@k, arXiv:2511.04934; arXiv:2410.03523.
 """
 
 import json
+import logging
 import math
 from collections.abc import Sequence
 from itertools import islice
@@ -19,6 +20,8 @@ from hp_bench.familiarity import Verdict
 from hp_bench.harness.continuations import with_errors
 from hp_bench.harness.familiarity import FamiliarityTask
 
+log = logging.getLogger(__name__)
+
 #: What the random numbers begin with where the metadata says nothing of `leak_seed`.
 SEED = 1234
 
@@ -26,8 +29,8 @@ SEED = 1234
 class FamiliarityLeakTask(FamiliarityTask):
     """The familiarity test with several samples a prompt (`repeats` of the task file).
 
-    The random numbers start from `leak_seed` of the metadata before the samples are drawn. lm-eval hands no seed down to a single
-    request of every engine, so which sample is drawn also depends on the batch size.
+    The random numbers of this process start from `leak_seed` of the metadata before the samples are drawn: two runs are byte-identical with
+    hf at one batch size, and with vLLM as long as its engine runs in this process. lm-eval has no seed for a single request that both take.
     """
 
     def build_all_requests(self, **options: Any) -> None:
@@ -39,6 +42,12 @@ class FamiliarityLeakTask(FamiliarityTask):
     def apply_filters(self) -> list[Instance] | None:
         """Grades every sample of every prompt in one call."""
         instances = self._instances
+        if all(len(set(one.resps)) == 1 < len(one.resps) for one in instances):
+            log.error(
+                "%s: the samples of every prompt are one and the same: either the model is certain of every word, or the engine sends one "
+                "seed with every request (lm-eval's local-completions does), and these are no samples",
+                self.config.task,
+            )
         verdicts = iter(self.judge.grade([(self._probe(one.doc), text) for one in instances for text in one.resps]))
         for instance in instances:
             found = [verdict.to_dict() for verdict in islice(verdicts, len(instance.resps))]

@@ -127,8 +127,10 @@ def read_samples(path: Path) -> list[Sample]:
             for number, row in enumerate(lines.iter(type=dict), 1):
                 try:
                     found.append(_sample(row))
-                except (KeyError, IndexError, TypeError):
-                    raise ValueError(f"{path}, line {number}: not a sample of a completion task") from None
+                except (KeyError, IndexError, TypeError, ValueError):
+                    raise ValueError(
+                        f"{path}, line {number}: not a sample of a completion task (one completion a prompt)"
+                    ) from None
     except OSError as error:
         raise ValueError(f"{str(path)!r} cannot be read: {error.strerror}") from None
     except jsonlines.InvalidLineError as error:
@@ -147,7 +149,7 @@ def stand_in(id: str, prompt: str, references: Sequence[str] = ()) -> Probe:
 
 def _sample(row: Mapping[str, Any]) -> Sample:
     doc = row.get("doc", row)
-    completion = row["resps"][0][0] if "doc" in row else row["responses"][0]
+    (completion,) = row["resps"][0] if "doc" in row else row["responses"]
     if not (completion is None or isinstance(completion, str)) or not isinstance(doc["prompt"], str):
         raise TypeError
     slices = {key: doc[key] for key in _SLICES if key in doc}
