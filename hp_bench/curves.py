@@ -219,13 +219,15 @@ def score_checkpoints(
             asked in the same way, is not asked again.
 
     Returns:
-        One for each checkpoint. One that could not be loaded has a scorecard without numbers, whose `failures` say why.
+        One for each checkpoint; its samples only where `out` is None, so that memory does not grow with the checkpoints. One that could
+        not be loaded has a scorecard without numbers, whose `failures` say why.
     """
     found: list[Scored] = []
     with progress_bars() as bars:
         row = bars.add_task("scoring models", total=len(checkpoints))
         for checkpoint in checkpoints:
-            found.append(score_one(engine, loaded, checkpoint, out=out))
+            scored = score_one(engine, loaded, checkpoint, out=out)
+            found.append(scored if out is None else replace(scored, samples={}))
             bars.advance(row)
         bars.remove_task(row)
     return found

@@ -1,5 +1,6 @@
 """`hp-bench curve`."""
 
+import gc
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,7 @@ def curve(
     if start:
         require_exists(start)
     loaded = load_tasks(task_names(tasks), pairs(metadata, "--metadata"))
+    gc.freeze()  # what the libraries brought along stays: to look through it after every model takes as long as a swap
     place = out or (
         Path("curves") if len(methods) > 1 or len(methods[0].models) > 1 else _run_folder(methods[0].models[0])
     )

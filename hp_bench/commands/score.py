@@ -1,5 +1,6 @@
 """`hp-bench score`."""
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,6 +59,7 @@ def score(
     settings = engine_settings(engine, device, dtype, batch_size, tokenizer, base, engine_arg)
     points = _points(models, baseline)
     loaded = load_tasks(task_names(tasks), pairs(metadata, "--metadata"))
+    gc.freeze()  # what the libraries brought along stays: to look through it after every model takes as long as a swap
     with Loader(settings, [point.path for point in points], one_kind=False) as loader:
         cards = [scored.card for scored in score_checkpoints(loader, loaded, points, out=out)]
     differences = compare(cards[0], cards[1:]) if baseline else []

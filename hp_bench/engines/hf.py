@@ -13,6 +13,7 @@ from lm_eval.models.huggingface import HFLM
 
 from hp_bench.engines import NeedsAnotherEngine
 from hp_bench.engines.compatible import load_tokenizer, require_open_end, same_architecture, same_tokenizer
+from hp_bench.engines.growing import growing_cache
 from hp_bench.engines.loading import attach, detach, load_model, resolve_device
 from hp_bench.engines.source import Source, locate
 from hp_bench.engines.weights import require_finite
@@ -154,11 +155,20 @@ def _host(model: Any, tokenizer: Any, batch_size: int) -> Any:
     logger.setLevel(logging.ERROR)
     model.tie_weights = lambda *_, **__: None
     try:
-        lm = HFLM(pretrained=model, tokenizer=copy.deepcopy(tokenizer), batch_size=batch_size)
+        lm = _Host(pretrained=model, tokenizer=copy.deepcopy(tokenizer), batch_size=batch_size)
     finally:
         del model.tie_weights
         logger.setLevel(level)
     return lm
+
+
+class _Host(HFLM):
+    def _model_generate(self, context: torch.Tensor, max_length: int, stop: list[str], **options: Any) -> torch.Tensor:
+        cache = growing_cache(self.model, max_length)
+        if cache is not None:
+            options["past_key_values"] = cache
+        generated: torch.Tensor = super()._model_generate(context, max_length, stop, **options)
+        return generated
 
 
 def _free() -> None:

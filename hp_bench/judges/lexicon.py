@@ -66,6 +66,7 @@ class LexiconJudge:
         self.name = f"lexicon-v{VERSION}-{_fingerprint(lexicon)}"
         self._spellings = Spellings(lexicon.terms)
         self._details = Details(lexicon.terms)
+        self._prompts: dict[Probe, _Prompt] = {}
         self._has_own = any(term.scope == "idiosyncratic" for term in lexicon.terms)
         self._known = {word for term in lexicon.terms for form in term.forms for word in words(form)} | set(vocabulary)
 
@@ -83,7 +84,9 @@ class LexiconJudge:
 
     def _evidence(self, probe: Probe, completion: str) -> list[Revealed]:
         """Passages that show familiarity, in reading order, none inside another of the same grade or better."""
-        prompt = _Prompt(probe, self.lexicon, self._spellings)
+        prompt = self._prompts.get(probe)
+        if prompt is None:  # the same for every model of a curve
+            prompt = self._prompts[probe] = _Prompt(probe, self.lexicon, self._spellings)
         seen = self.lexicon.find_overlapping(completion) + self._spellings.find(completion)
         settled = _settled(completion, [o for o in seen if not prompt.holds(o.term)], prompt)
         elsewhere = set() if prompt.names_target else _namesakes(f"{probe.prompt} {completion}")
