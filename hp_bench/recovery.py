@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hp_bench.compare import broken, require_comparable
-from hp_bench.metrics import METRICS
+from hp_bench.metrics import METRICS, known
 from hp_bench.scorecard import Difference, Scorecard, difference
 from hp_bench.statistics import Interval, difference_interval, holm, sign_flip
 
@@ -73,8 +73,8 @@ def recoveries(
     others = [controls[0], *controls[1].values()] if controls else []
     require_comparable([plain, *stressed.values(), *others])
     found: list[Recovery] = []
-    for task, metrics in plain.values.items():
-        for metric in metrics:
+    for task, metrics in sorted(plain.values.items()):
+        for metric in known(metrics):
             family = [
                 one
                 for name, card in stressed.items()
@@ -92,8 +92,6 @@ def _control(
 
 
 def _with_p(one: Recovery, p: float) -> Recovery:
-    from dataclasses import replace
-
     return replace(one, p_adjusted=p)
 
 

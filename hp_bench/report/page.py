@@ -11,8 +11,13 @@ from markupsafe import Markup
 
 from hp_bench import __version__, paper
 from hp_bench.figures import DARK, LIGHT, Theme, draw_curve, draw_plane, svg_text
+from hp_bench.metrics import METRICS
 from hp_bench.report import sections
+from hp_bench.report.left import Left, whats_left
+from hp_bench.report.left_figure import draw_left
 from hp_bench.report.story import Method, Story
+from hp_bench.scoring import describe
+from hp_bench.tables import describe_difference
 
 __all__ = ["Method", "Story", "write_report"]
 
@@ -41,11 +46,17 @@ def render(story: Story) -> str:
         loader=jinja2.PackageLoader("hp_bench.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )  # fmt: skip
+    left = whats_left(story)
     return environment.get_template("page.html.j2").render(
         story=story, headline=sections.headline(story), table=sections.table(story),
         curve={name: _curve(story, theme) for name, theme in _THEMES.items()},
         narrow_curve={name: _curve(story, theme, columns=1) for name, theme in _THEMES.items()},
         plane={name: _plane(story, theme) for name, theme in _THEMES.items()},
+        left=left, left_figure={name: _left(left, theme) for name, theme in _THEMES.items()},
+        narrow_left={name: _left(left, theme, narrow=True) for name, theme in _THEMES.items()}, change=describe_difference,
+        describe=describe,
+        labels={name: metric.label for name, metric in METRICS.items()},
+        higher=[name for name, metric in METRICS.items() if metric.higher_is_better],
         methods=[
             {"name": method.curve.name, "exchanges": sections.exchanges(story, method), "slices": sections.slices(method)}
             for method in story.methods
@@ -60,6 +71,11 @@ _THEMES = {"light": LIGHT, "dark": DARK}
 def _plane(story: Story, theme: Theme) -> Markup:
     planes = sections.planes(story)
     return svg_text(draw_plane(planes.methods, planes.twins, theme=theme)) if planes.methods else Markup("")
+
+
+def _left(left: Left, theme: Theme, *, narrow: bool = False) -> Markup:
+    figure = draw_left(left, theme=theme, narrow=narrow)
+    return svg_text(figure) if figure is not None else Markup("")
 
 
 def _curve(story: Story, theme: Theme, *, columns: int = 2) -> Markup:

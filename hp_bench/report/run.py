@@ -11,12 +11,16 @@ from hp_bench.curves import Curve
 from hp_bench.distances import Distance
 from hp_bench.figures import draw_curve, draw_plane, save_figure
 from hp_bench.report import sections
+from hp_bench.report.left import panel_part
 from hp_bench.report.page import write_report
 from hp_bench.report.story import Method, Samples, Story
 from hp_bench.scorecard import Scorecard
+from hp_bench.stress import RESULT, StressResult
 
 #: What tells which scorecards make a curve; without it, names and steps do.
 STORY = "story.json"
+#: Folders of a run for the panel's scorecards, named as the run's own, and for stress tests, one or more below it.
+PANEL, STRESS = "panel", "stress"
 
 
 def read_story(run: Path | str) -> Story:
@@ -24,6 +28,9 @@ def read_story(run: Path | str) -> Story:
 
     `story.json` names methods, twins and title. Without it, scorecards with a step are curves, one for each folder they lie in below
     `scorecards/`, all of them beginning at the scorecard of step 0; those called `twin...` are twins, any other is a model on no curve.
+
+    The panel's scorecards are in `panel/scorecards`, under the names of the run's own; without that folder, the run's own are looked
+    through for tasks of the panel. Results of stress tests are those called stress.json anywhere below `stress`.
 
     Raises:
         ValueError: the folder holds no scorecard, or one that cannot be read.
@@ -49,10 +56,19 @@ def read_story(run: Path | str) -> Story:
         baseline=cards.get(told.get("baseline") or ""),
         twins=[cards[name] for name in told["twins"]],
         twin_samples={name: samples[name] for name in told["twins"]},
+        panel=_panel(run, list(cards.values())),
+        stress=[StressResult.load(path) for path in sorted((run / STRESS).rglob(RESULT))],
         distances=[Distance(**distance) for distance in told.get("distances", [])],
         run=told.get("run", {}),
         notes=told.get("notes", []),
     )
+
+
+def _panel(run: Path, own: Sequence[Scorecard]) -> list[Scorecard]:
+    files = [path for path in sorted((run / PANEL / "scorecards").rglob("*.json")) if not path.name.startswith(".")]
+    if files:
+        return [Scorecard.load(path) for path in files]
+    return [part for card in own if (part := panel_part(card)) is not None]
 
 
 def _guess(run: Path, cards: Mapping[str, Scorecard]) -> dict[str, Any]:

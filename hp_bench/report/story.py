@@ -7,6 +7,7 @@ from typing import Any
 from hp_bench.curves import Curve
 from hp_bench.distances import Distance
 from hp_bench.scorecard import Scorecard
+from hp_bench.stress import StressResult
 
 Samples = Sequence[Mapping[str, Any]]
 
@@ -40,6 +41,8 @@ class Story:
         twins: scorecards of models that never read the target.
         twin_samples: as in `Method.samples`.
         distances: to the twins.
+        panel: scorecards of the panel, named as those of the models above.
+        stress: results of stress tests.
         run: what was run, for the last section: plain values.
         notes: sentences the reader must know.
     """
@@ -51,5 +54,7 @@ class Story:
     twins: Sequence[Scorecard] = ()
     twin_samples: Mapping[str, Mapping[str, Samples]] = field(default_factory=dict)
     distances: Sequence[Distance] = ()
+    panel: Sequence[Scorecard] = ()
+    stress: Sequence[StressResult] = ()
     run: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
