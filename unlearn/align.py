@@ -1,7 +1,7 @@
 """Blocks -> translated blocks with the positions to label and rule 2's forbidden ids; and the count of what happened."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -111,20 +111,27 @@ class ForbiddenIds:
     def __call__(self, translation: str) -> tuple[tuple[int, ...], int]:
         """The forbidden ids of a translation, and how many frequent ones were excepted."""
         if translation not in self._known:
-            found = self._tokenizer(
-                [f"a {translation}", f"a\n{translation}"],
-                add_special_tokens=False,
-                return_offsets_mapping=True,
-                verbose=False,
-            )
-            first = {
-                _covering(ids, offsets, 2)
-                for ids, offsets in zip(found["input_ids"], found["offset_mapping"], strict=True)
-            } - {None}
-            ids = {token for token in first if token is not None}
+            self.learn([translation])
+        return self._known[translation]
+
+    def learn(self, translations: Iterable[str]) -> None:
+        """Looks up several translations at once, which is faster."""
+        new = [t for t in dict.fromkeys(translations) if t not in self._known]
+        if not new:
+            return
+        found = self._tokenizer(
+            [before + translation for translation in new for before in ("a ", "a\n")],
+            add_special_tokens=False,
+            return_offsets_mapping=True,
+            verbose=False,
+        )
+        first = [
+            _covering(ids, offsets, 2) for ids, offsets in zip(found["input_ids"], found["offset_mapping"], strict=True)
+        ]
+        for number, translation in enumerate(new):
+            ids = {token for token in first[2 * number : 2 * number + 2] if token is not None}
             allowed = ids & self._frequent if self._rule == "frequent-excepted" else set()
             self._known[translation] = (tuple(sorted(ids - allowed)), len(allowed))
-        return self._known[translation]
 
 
 def _covering(ids: Sequence[int], offsets: Sequence[tuple[int, int]], character: int) -> int | None:
@@ -160,6 +167,7 @@ def align(
         for b in batch
     ]
     encodings = encode(tokenizer, [t.text for t in translations])
+    forbidden.learn(r.translation for t in translations for r in t.replacements)
     report, aligned = LabelReport(blocks=len(batch)), []
     for block, translated, encoding in zip(batch, translations, encodings, strict=True):
         if context is not None and len(encoding.ids) > context:
@@ -193,15 +201,17 @@ def _count(
     report.kept += len(kept)
     report.repeated += int((left_out & (mapping >= 0)).sum())
     ends = block.encoding.ends
-    for replacement in translated.replacements:
-        anchor_end = replacement.match.end
-        if anchor_end >= len(block.text):
-            continue
-        report.anchors += 1
-        at = int(np.searchsorted(ends, anchor_end, side="right")) - 1
-        if at >= 0 and ends[at] == anchor_end and mapping[at] >= 0:
-            report.anchors_kept += 1
-        elif at < 0 or ends[at] != anchor_end:
-            report.lost["a source token joins the anchor's last letters to what follows"] += 1
-        else:
-            report.lost["a translated token joins the translation's last letters to what follows"] += 1
+    anchor_ends = np.array(
+        [r.match.end for r in translated.replacements if r.match.end < len(block.text)], dtype=np.int64
+    )
+    at = np.searchsorted(ends, anchor_ends, side="right") - 1
+    whole = (at >= 0) & (ends[at] == anchor_ends)
+    mapped = whole & (mapping[at] >= 0)
+    report.anchors += len(at)
+    report.anchors_kept += int(mapped.sum())
+    for cause, count in (
+        ("a source token joins the anchor's last letters to what follows", int((~whole).sum())),
+        ("a translated token joins the translation's last letters to what follows", int((whole & ~mapped).sum())),
+    ):
+        if count:
+            report.lost[cause] += count

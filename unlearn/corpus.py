@@ -245,9 +245,13 @@ def _cut(
 def _encoded(
     text: str, pending: list[tuple[int, int]], tokenizer: PreTrainedTokenizerBase, block_tokens: int
 ) -> Iterator[tuple[Encoding, tuple[int, int]]]:
-    """Fresh encodings; a span that does not fit after all is cut again."""
+    """Fresh encodings; a span that does not fit after all is cut again.
+
+    What is cut off moves the start of the next span, which then does not fit either: from there on one span at a time.
+    """
+    together = 8
     while pending:
-        batch = [pending.pop() for _ in range(min(64, len(pending)))]
+        batch = [pending.pop() for _ in range(min(together, len(pending)))]
         encodings = encode(tokenizer, [text[start:end] for start, end in batch])
         for index, (encoding, (start, end)) in enumerate(zip(encodings, batch, strict=True)):
             if len(encoding.ids) <= block_tokens:
@@ -261,6 +265,7 @@ def _encoded(
             if len(rest) > 1:  # what is left over is no block of its own: it goes before the next one
                 rest[:2] = [(rest[0][0], rest[1][1])]
             pending[:] = [*reversed(rest), (start, _strip_space(text, start, cut))]
+            together = 1
             break
 
 

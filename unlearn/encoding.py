@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,24 +36,24 @@ def require_offsets(tokenizer: PreTrainedTokenizerBase) -> None:
 
 def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[Encoding]:
     """Encodes texts afresh, each for itself."""
+    if not texts:
+        return []
     found = tokenizer(
         list(texts),
-        return_offsets_mapping=True,
-        return_special_tokens_mask=True,
         return_attention_mask=False,
         return_token_type_ids=False,
         verbose=False,
     )
+    encodings = found.encodings
+    assert encodings is not None  # fast tokenizers alone come here
     return [
-        _encoding(len(text), ids, offsets, special)
-        for text, ids, offsets, special in zip(
-            texts, found["input_ids"], found["offset_mapping"], found["special_tokens_mask"], strict=True
-        )
+        _encoding(len(text), one.ids, one.offsets, one.special_tokens_mask)
+        for text, one in zip(texts, encodings, strict=True)
     ]
 
 
 def _encoding(length: int, ids: list[int], offsets: list[tuple[int, int]], special: list[int]) -> Encoding:
-    spans = np.asarray(offsets, dtype=np.int64).reshape(-1, 2)
+    spans = np.fromiter(chain.from_iterable(offsets), dtype=np.int64, count=2 * len(offsets)).reshape(-1, 2)
     mask = np.asarray(special, dtype=bool)
     starts, ends = spans[:, 0].copy(), spans[:, 1].copy()
     real = np.flatnonzero(~mask)

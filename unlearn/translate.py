@@ -130,14 +130,18 @@ def _translated_prefix(ends: NDArray[np.int64], replacements: Sequence[Replaceme
 def _straddles(source: str, encoding: Encoding, replacements: Sequence[Replacement]) -> NDArray[np.bool_]:
     """Tokens that an anchor's edge cuts, white space at their own ends set aside."""
     straddling = np.zeros(len(encoding.ids), dtype=bool)
-    for replacement in replacements:
-        for edge in (replacement.match.start, replacement.match.end):
-            token = int(np.searchsorted(encoding.ends, edge, side="right"))  # first token that ends behind the edge
-            while token < len(encoding.ids) and encoding.starts[token] < edge:
-                start, end = int(encoding.starts[token]), int(encoding.ends[token])
-                if not encoding.special[token] and source[start:edge].strip() and source[edge:end].strip():
-                    straddling[token] = True
-                token += 1
+    edges = [edge for r in replacements for edge in (r.match.start, r.match.end)]
+    first = np.searchsorted(encoding.ends, edges, side="right").tolist()  # first token that ends behind each edge
+    starts, ends = encoding.starts.tolist(), encoding.ends.tolist()
+    for edge, token in zip(edges, first, strict=True):
+        while token < len(starts) and starts[token] < edge:
+            if (
+                not encoding.special[token]
+                and source[starts[token] : edge].strip()
+                and source[edge : ends[token]].strip()
+            ):
+                straddling[token] = True
+            token += 1
     return straddling
 
 
