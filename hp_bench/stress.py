@@ -197,6 +197,9 @@ def _require_possible(
 
 
 def _given(text: Path, loaded: Mapping[str, Any], metadata: Mapping[str, Any], allowed: bool) -> str:
+    asked = metadata.get("text")
+    if asked is not None and Path(str(asked)).resolve() == text.resolve() and not allowed:
+        raise ValueError(f"the text to relearn from, {str(text)!r}, is the one that the tasks ask for")
     found = first_given(text, answers_of(loaded), lexicon_of(metadata))
     if found is None:
         return ""

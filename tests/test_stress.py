@@ -308,6 +308,13 @@ def test_relearning_from_a_text_with_answers_is_refused_or_said(place, tmp_path)
     assert "the first Port Ansel" in run(place, *words, "--allow-answers").stderr
 
 
+def test_the_text_that_a_task_asks_for_is_no_text_to_relearn_from(place, tmp_path):
+    text = place / "harmless.txt"
+    done = run(place, "--relearn", 1, "--text", text, "--metadata", f"text={text}", "--out", tmp_path / "out", code=2)
+    with pytest.raises(ValueError, match="harmless.txt', is the one that the tasks ask for"):
+        raise done.exception
+
+
 @pytest.mark.parametrize(
     "words, message",
     [
