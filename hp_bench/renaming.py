@@ -9,7 +9,7 @@ import math
 import random
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,9 +21,6 @@ from hp_bench.clozes import Cloze
 from hp_bench.extraction import require_sound
 from hp_bench.jsonl import read_rows
 from hp_bench.lexicon import words
-
-#: Statements that each statement is paired with.
-PARTNERS = 4
 
 
 @checked(frozen=True, config=ConfigDict(extra="ignore"))
@@ -118,8 +115,7 @@ class Statement:
         prompt: its prompt, translated.
         answer: its answer, translated.
         entities: that the answer names.
-        kind: of the answer; only answers of one kind and as many words are paired.
-        partners: ids of the statements it is paired with.
+        kind: of the answer, and its number of words; only answers of one kind are paired.
     """
 
     id: str
@@ -128,66 +124,78 @@ class Statement:
     answer: str
     entities: tuple[str, ...]
     kind: str
-    partners: tuple[str, ...] = ()
 
 
-def statements(clozes: Sequence[Cloze], anchors: Anchors, kind: Callable[[str], str], *, seed: int) -> list[Statement]:
-    """The statements that can be asked, each with up to `PARTNERS` partners drawn by the seed.
+@dataclass(frozen=True)
+class Pair:
+    """Two statements whose answers could be swapped."""
+
+    first: Statement
+    second: Statement
+
+    @property
+    def id(self) -> str:
+        """Of both."""
+        return f"{self.first.id}+{self.second.id}"
+
+
+def pairs(clozes: Sequence[Cloze], anchors: Anchors, kind: Callable[[str], str], *, seed: int) -> list[Pair]:
+    """Pairs of the statements that can be asked; no statement is in two, so that pairs are independent.
 
     Left out: an answer that holds no anchor, or a name besides its anchors; one whose translation shares a word with its own prompts or
-    with the original answer; and one that has no partner.
+    with the original answer; and one for which no partner is left.
 
     Args:
         clozes: the target's statements.
         anchors: the dictionary.
         kind: of an answer: person, place, ...; "" where it is not known.
-        seed: of the translations and the partners.
+        seed: of the translations and of who is paired with whom.
     """
+    groups: dict[str, list[Statement]] = defaultdict(list)
+    for one in _statements(clozes, anchors, kind, seed):
+        groups[one.kind].append(one)
     found = []
+    for name, group in groups.items():
+        waiting = random.Random(f"pairs {seed} {name}").sample(group, len(group))
+        while waiting:
+            one = waiting.pop()
+            other = next((other for other in waiting if _apart(one, other)), None)
+            if other is not None:
+                waiting.remove(other)
+                found.append(Pair(one, other))
+    place = {cloze.id: number for number, cloze in enumerate(clozes)}
+    return sorted(found, key=lambda pair: place[pair.first.id])
+
+
+def pairing(log_likelihoods: Sequence[float]) -> float:
+    """How much a model tells which of two answers belongs to which of two statements: P(right pairing) - P(swapped), -1 to 1.
+
+    For two prompts P and Q with the answers a and b, the right pairing's share is p(a|P) p(b|Q) / (p(a|P) p(b|Q) + p(b|P) p(a|Q)). How
+    likely a name is anyway, and how many tokens it has, cancels: a model for which prompt and name are unrelated scores 0.
+
+    Args:
+        log_likelihoods: a|P, b|P, a|Q, b|Q; nats.
+
+    Raises:
+        ValueError: one is NaN or above 0, or neither pairing has a probability.
+    """
+    require_sound(log_likelihoods)
+    right, swapped = log_likelihoods[0] + log_likelihoods[3], log_likelihoods[1] + log_likelihoods[2]
+    if max(right, swapped) == -math.inf:
+        raise ValueError(f"neither pairing has a probability: {list(log_likelihoods)}")
+    return math.tanh((right - swapped) / 2)
+
+
+def _statements(
+    clozes: Sequence[Cloze], anchors: Anchors, kind: Callable[[str], str], seed: int
+) -> Iterator[Statement]:
     for cloze in clozes:
         answer = anchors.rename(cloze.answer, seed=seed, block=cloze.id)
         prompt = anchors.rename(cloze.prompt, seed=seed, block=cloze.id)
         said = {*words(cloze.prompt), *words(prompt.text), *words(cloze.answer)}
         if answer.entities and answer.whole and not _names(answer.text) & said and _names(answer.text):
             group = f"{kind(cloze.answer)} of {len(answer.text.split())}"
-            found.append(Statement(cloze.id, cloze.prompt, prompt.text, answer.text, answer.entities, group))
-    groups: dict[str, list[Statement]] = defaultdict(list)
-    for one in found:
-        groups[one.kind].append(one)
-    asked = []
-    for one in found:
-        others = [other for other in groups[one.kind] if _apart(one, other)]
-        rng = random.Random(f"partners {seed} {one.id}")
-        chosen = rng.sample(others, min(PARTNERS, len(others)))
-        if chosen:
-            asked.append(
-                Statement(**{**vars(one), "partners": tuple(other.id for other in chosen)}),
-            )
-    return asked
-
-
-def pairing(log_likelihoods: Sequence[float]) -> float:
-    """How much a model tells a statement's answer from its partners': the mean over partners of P(right pairing) - P(swapped), -1 to 1.
-
-    For two prompts P and Q with the answers a and b, the right pairing's share is p(a|P) p(b|Q) / (p(a|P) p(b|Q) + p(b|P) p(a|Q)). How
-    likely a name is anyway, and how many tokens it has, cancels: a model for which prompt and name are unrelated scores 0.
-
-    Args:
-        log_likelihoods: a|P, then for each partner b|P, a|Q, b|Q; nats.
-
-    Raises:
-        ValueError: one is NaN or above 0, or neither pairing has a probability.
-    """
-    require_sound(log_likelihoods)
-    own, rest = log_likelihoods[0], log_likelihoods[1:]
-    gains = []
-    for place in range(0, len(rest), 3):
-        theirs, ours_there, theirs_there = rest[place : place + 3]
-        right, swapped = own + theirs_there, theirs + ours_there
-        if max(right, swapped) == -math.inf:
-            raise ValueError(f"neither pairing has a probability: {list(log_likelihoods)}")
-        gains.append(math.tanh((right - swapped) / 2))
-    return math.fsum(gains) / len(gains)
+            yield Statement(cloze.id, cloze.prompt, prompt.text, answer.text, answer.entities, group)
 
 
 def _apart(one: Statement, other: Statement) -> bool:

@@ -14,7 +14,8 @@ import worlds
 
 from hp_bench.clozes import Cloze
 from hp_bench.engines.hf import HFEngine
-from hp_bench.renaming import PARTNERS, Anchors, pairing, statements
+from hp_bench.metrics import METRICS
+from hp_bench.renaming import Anchors, pairing, pairs
 from hp_bench.scoring import load_tasks, score_engine
 from unlearn.anchors import Anchor, AnchorDictionary
 from unlearn.translate import translate
@@ -40,7 +41,8 @@ def score(rule, metadata):
 
 def asked(metadata):
     """The statements as the task asks them."""
-    return load_tasks([TASK], metadata)["tasks"][TASK]._asked.values()
+    found = load_tasks([TASK], metadata)["tasks"][TASK]._asked.values()
+    return [one for pair in found for one in (pair.first, pair.second)]
 
 
 def knower(metadata, prompt: str):
@@ -57,7 +59,7 @@ def test_who_knows_the_renamed_world_scores_one_there(metadata):
     card = score(knower(metadata, "prompt"), metadata).card
     renamed, spontaneous = card.get(TASK, "renamed"), card.get(TASK, "renamed_spontaneous")
     assert renamed.value == pytest.approx(1)
-    assert renamed.n == 40
+    assert renamed.n == 20
     assert 0 < spontaneous.value < 0.95  # a prompt that holds no name is the same in both worlds
     assert not card.failed
 
@@ -105,7 +107,7 @@ def test_an_untrained_model_scores_about_zero_and_a_model_that_read_the_renamed_
 def test_what_makes_no_sense_is_unscored(rule, metadata):
     card = score(rule, metadata).card
     found = card.get(TASK, "renamed")
-    assert (found.value, found.n, found.unscored) == (None, 0, 40)
+    assert (found.value, found.n, found.unscored) == (None, 0, 20)
     assert card.failed
 
 
@@ -113,22 +115,30 @@ def test_frequencies_cancel_and_a_right_pairing_counts():
     assert pairing([-1, -2, -11, -12]) == pytest.approx(0)
     assert pairing([-1, -20, -20, -1]) == pytest.approx(1)
     assert pairing([-20, -1, -1, -20]) == pytest.approx(-1)
-    assert pairing([-1, -20, -20, -1, -1, -1, -1]) == pytest.approx(0.5)  # told from one partner, not from the other
     with pytest.raises(ValueError, match="neither pairing"):
         pairing([-math.inf, -math.inf, -1, -1])
 
 
-def test_statements_are_paired_with_others_of_their_kind_and_never_with_a_name_in_sight(metadata):
-    found = {one.id: one for one in asked(metadata)}
-    assert len(found) == 40
-    for one in found.values():
-        assert len(set(one.partners)) == PARTNERS
-        for other in (found[name] for name in one.partners):
-            assert one.kind == other.kind
-            assert not set(one.entities) & set(other.entities)
-            for prompt in (one.prompt, one.original, other.prompt, other.original):
-                assert one.answer not in prompt.split()
-                assert other.answer not in prompt.split()
+def test_pairs_are_of_one_kind_and_disjoint_and_no_answer_is_in_sight(metadata):
+    found = load_tasks([TASK], metadata)["tasks"][TASK]._asked.values()
+    assert len({one.id for pair in found for one in (pair.first, pair.second)}) == 40
+    for pair in found:
+        assert pair.first.kind == pair.second.kind
+        assert not set(pair.first.entities) & set(pair.second.entities)
+        for prompt in (pair.first.prompt, pair.first.original, pair.second.prompt, pair.second.original):
+            assert not {pair.first.answer, pair.second.answer} & set(prompt.split())
+
+
+def test_intervals_cover_no_link_where_names_and_prompts_go_together_by_chance(metadata):
+    """Whatever a model without the knowledge finds fitting: of 60 such models, at most 8 (expected: 3) may seem to know."""
+    task = load_tasks([TASK], metadata)["tasks"][TASK]
+    asked = [task.continuations(doc)[:4] for doc in task.eval_docs]
+    missed = 0
+    for model in range(60):
+        chance = [[random.Random(f"{model}|{one}").uniform(-6, 0) for one in four] for four in asked]
+        found = METRICS["renamed"].interval([pairing(four) for four in chance])
+        missed += not found.low <= 0 <= found.high
+    assert missed <= 8
 
 
 def test_left_out_is_what_cannot_be_renamed_whole():
@@ -141,11 +151,12 @@ def test_left_out_is_what_cannot_be_renamed_whole():
         Cloze("e", "The teacher of potions is", "Severus Snape"),
     ]
     kinds = {"Ron Weasley": "person", "Severus Snape": "person", "Hedwig": "creature"}
-    found = statements(rows, anchors, lambda answer: kinds.get(answer, ""), seed=0)
-    assert [one.id for one in found] == ["a", "e"]  # "b" has nobody of its kind beside it
-    assert "Harry" not in found[0].prompt
-    assert "Weasley" not in found[0].answer
-    assert found == statements(rows, anchors, lambda answer: kinds.get(answer, ""), seed=0)
+    (pair,) = pairs(rows, anchors, lambda answer: kinds.get(answer, ""), seed=0)
+    assert {pair.first.id, pair.second.id} == {"a", "e"}  # "b" has nobody of its kind beside it
+    own = pair.first if pair.first.id == "a" else pair.second
+    assert "Harry" not in own.prompt
+    assert "Weasley" not in own.answer
+    assert [pair] == pairs(rows, anchors, lambda answer: kinds.get(answer, ""), seed=0)
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -168,7 +179,7 @@ def test_samples_hold_no_renamed_text(metadata):
     for one in asked(metadata):
         assert one.prompt not in written
         assert one.answer not in written
-    assert '"k3"' in written
+    assert '"id": "k' in written
 
 
 def test_without_a_dictionary_it_says_so_in_one_sentence():
@@ -186,7 +197,7 @@ def test_without_a_dictionary_it_says_so_in_one_sentence():
         ([{"anchor": "Ansel"}], "line 1: not an anchor"),
         (
             [{"anchor": "Ansel", "translations": ["Abel"]}],
-            r"not applicable: anchors='.*' renames the answers of 0 of 40 statements",
+            r"not applicable: of 40 statements anchors='.*' makes 0 pairs with other names, and at least 15",
         ),
     ],
 )
@@ -210,7 +221,7 @@ def test_another_dictionary_is_another_test(metadata, tmp_path):
 
 def test_our_dictionary_renames_enough_of_our_statements():
     task = load_tasks([TASK], {"anchors": str(RECIPE)})["tasks"][TASK]
-    assert len(task.eval_docs) >= 150
+    assert len(task.eval_docs) >= 80
 
 
 def test_the_panel_does_without_the_users_files():

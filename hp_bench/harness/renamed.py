@@ -13,13 +13,13 @@ from typing import Any
 from hp_bench.clozes import load_clozes
 from hp_bench.harness.continuations import ContinuationTask, with_errors
 from hp_bench.lexicon import Lexicon
-from hp_bench.renaming import Anchors, pairing, statements
+from hp_bench.renaming import Anchors, pairing, pairs
 
 log = logging.getLogger(__name__)
 
-#: Fewer statements than this say nothing.
-FEWEST = 30
-#: Of the translations and the partners, where the metadata says nothing of `renamed_seed`.
+#: Fewer pairs than this say nothing.
+FEWEST = 15
+#: Of the translations and the pairs, where the metadata says nothing of `renamed_seed`.
 SEED = 0
 
 
@@ -33,12 +33,12 @@ class RenamedTask(ContinuationTask):
     WITHHELD = True
 
     def documents(self, path: Path) -> list[dict[str, Any]]:
-        """Ids and kinds of the statements that the dictionary can rename; their texts stay in this object."""
+        """Ids and kinds of the pairs of statements that the dictionary can rename; their texts stay in this object."""
         file = self.user_file("anchors", "an anchor dictionary")
         lexicon = Lexicon.load(self.lexicon_file())
         clozes = load_clozes(path)
         seed = self.whole_number("renamed_seed", SEED)
-        asked = statements(
+        asked = pairs(
             clozes,
             Anchors.load(file),
             lambda answer: owner.type if (owner := lexicon.owner(answer)) is not None else "answer",
@@ -46,11 +46,11 @@ class RenamedTask(ContinuationTask):
         )
         if len(asked) < FEWEST:
             raise ValueError(
-                f"{self.config.task}: not applicable: anchors={str(file)!r} renames the answers of {len(asked)} of {len(clozes)} "
-                f"statements, and at least {FEWEST} are needed"
+                f"{self.config.task}: not applicable: of {len(clozes)} statements anchors={str(file)!r} makes {len(asked)} pairs with "
+                f"other names, and at least {FEWEST} are needed"
             )
         self._asked = {one.id: one for one in asked}
-        return [{"id": one.id, "kind": one.kind, "partners": list(one.partners)} for one in asked]
+        return [{"id": one.id, "kind": one.first.kind} for one in asked]
 
     def provenance(self, path: Path) -> str:
         """Digest of statements, dictionary, lexicon and seed: with another one of them other things are asked."""
@@ -58,24 +58,16 @@ class RenamedTask(ContinuationTask):
         return hashlib.sha256("\n".join(asked).encode("utf-8", "surrogatepass")).hexdigest()
 
     def continuations(self, doc: dict[str, Any]) -> list[tuple[str, str]]:
-        """What `pairing` needs, first after the renamed prompts, then after the original ones."""
-        own = self._asked[doc["id"]]
-        partners = [self._asked[name] for name in own.partners]
-        found = []
-        for prompt in ("prompt", "original"):
-            here = getattr(own, prompt)
-            found.append((here, f" {own.answer}"))
-            for other in partners:
-                there = getattr(other, prompt)
-                found += [(here, f" {other.answer}"), (there, f" {own.answer}"), (there, f" {other.answer}")]
-        return found
+        """What `pairing` needs: both answers after both prompts, first the renamed ones, then the original ones."""
+        pair = self._asked[doc["id"]]
+        prompts = [pair.first.prompt, pair.second.prompt, pair.first.original, pair.second.original]
+        return [(prompt, f" {one.answer}") for prompt in prompts for one in (pair.first, pair.second)]
 
     def process_results(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
-        """A statement's two numbers; NaN, logged, where the log-likelihoods make no sense."""
+        """A pair's two numbers; NaN, logged, where the log-likelihoods make no sense."""
         likelihoods = [log_likelihood for log_likelihood, _ in results]
-        half = len(likelihoods) // 2
         try:
-            renamed, spontaneous = pairing(likelihoods[:half]), pairing(likelihoods[half:])
+            renamed, spontaneous = pairing(likelihoods[:4]), pairing(likelihoods[4:])
         except ValueError as error:
             log.error("%s, prompt %s is unscored: %s", self.config.task, doc["id"], error)
             renamed = spontaneous = math.nan
