@@ -80,7 +80,7 @@ class Spellings:
             return  # the neighbours of a misspelling are too far from what it stands for
         known.append(parts)
         longest = max(range(len(parts)), key=lambda i: len(parts[i]))
-        own = parts[0] in {token.word for token in _tokens(term.term)}
+        own = parts[0] in _words_of(term.term)
         if len(parts[longest]) >= (5 if len(parts) > 1 else _SHORTEST) and (own or len(parts) > 1):
             self._anchors[parts[longest]].append((term, form, parts, longest))
 
@@ -185,6 +185,12 @@ class Spellings:
             yield Occurrence(*self._exact[whole], tokens[-1].start, tokens[-1].end)
 
 
+@lru_cache(maxsize=1)
+def _words_of(term: str) -> frozenset[str]:
+    """Of a term, whose forms come one after the other."""
+    return frozenset(token.word for token in _tokens(term))
+
+
 def _tokens(text: str) -> list[_Token]:
     """Words of a text, folded, without apostrophes and accents, parted at CamelCase, digits, underscores and hyphens."""
     tokens: list[_Token] = []
@@ -203,7 +209,7 @@ def _tokens(text: str) -> list[_Token]:
         apostrophe = None
 
     for position, character in enumerate(text):
-        if unicodedata.category(character) in ("Mn", "Cf"):
+        if character > "\x7f" and unicodedata.category(character) in ("Mn", "Cf"):
             continue
         if folded[position] == "'" and word and folded[position + 1 : position + 2].isalpha():
             apostrophe = len(word)
