@@ -100,3 +100,29 @@ def test_fsdp_that_is_none_is_refused(place, tmp_path):
     done = finetune(place, 2, tmp_path / "labels", tmp_path / "out", "extra={fsdp: true}")
     assert done.returncode != 0
     assert "not sharded" in done.stderr
+
+
+def test_two_ranks_take_the_step_of_one_where_blocks_of_the_rest_stand_beside(place, tmp_path):
+    """One SGD step over all pairs, of which some have no block of the rest: the counts are added up over ranks."""
+    from safetensors.torch import load_file
+
+    (place / "few.txt").write_text("\n".join(tiny.TEXT[:4]))
+    after = []
+    for ranks in (1, 2):
+        recipe = tmp_path / f"{ranks}.yaml"
+        training = {"batch_size": 2, "accumulation": 4 // ranks, "max_steps": 1, "learning_rate": 0.1,
+                    "schedule": "constant", "save_every": 0, "max_grad_norm": 1e9, "extra": {"optim": "sgd"}}  # fmt: skip
+        content = {
+            "model": str(place / "base"), "corpus": str(place / "few.txt"), "out": str(tmp_path / str(ranks)), "device": "cpu",
+            "method": "npo", "retain": {"corpus": str(place / "few.txt"), "share": 0.5}, "labels": {"block_tokens": 20}, "finetune": training,
+        }  # fmt: skip
+        recipe.write_text(json.dumps(content))
+        done = launch(ranks, "run", recipe)
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert ranks_of(tmp_path / str(ranks)) == {ranks}
+        after.append(load_file(tmp_path / str(ranks) / "checkpoints/checkpoint-1/model.safetensors"))
+    before = load_file(place / "base" / "model.safetensors")
+    one, two = ({name: weights[name] - before[name] for name in before} for weights in after)
+    assert any(step.abs().max() > 0 for step in one.values())
+    for name, step in one.items():
+        assert (step - two[name]).abs().max() <= 1e-3 * step.abs().max() + 1e-7, name

@@ -54,7 +54,7 @@ def finetune_on_pairs(
         return PairTrainer(pair_loss=pair_loss(options["model"]), data_collator=PairCollator(collator), **options)
 
     def make(folder: Path) -> None:
-        pairs = folder / "pairs.arrow"
+        pairs = folder / "pairs" / "pairs.arrow"
         reference = (
             _Reference(recipe, target)
             if with_reference and processes().is_main_process and not pairs.exists()
@@ -71,8 +71,8 @@ def finetune_on_pairs(
             description=recipe.method.replace("_", " "),
         )  # fmt: skip
         if processes().is_main_process:
-            shutil.rmtree(folder / "work")
-            pairs.unlink()
+            for name in ("work", "pairs"):
+                shutil.rmtree(folder / name)
             write_json(folder / "history.json", list(trained.history))
 
     rundir.stage("finetune", inputs, make)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from datasets import Dataset
 from transformers import (
@@ -89,8 +90,7 @@ def fine_tune(
         model = _with_adapters(model, training)
     held_out = None
     if training.holdout and round(len(dataset) * training.holdout) >= 1:
-        split = dataset.train_test_split(test_size=round(len(dataset) * training.holdout), seed=seed)
-        dataset, held_out = split["train"], split["test"]
+        held_out, dataset = _split(dataset, round(len(dataset) * training.holdout), seed)
     tokenizer = _padding(tokenizer)
     soft = temperature is not None
     arguments = _arguments(
@@ -194,6 +194,12 @@ def _arguments(
         return TrainingArguments(**{**options, **training.extra})
     except (TypeError, ValueError) as error:
         raise ValueError(f"training.extra={training.extra}: {error}") from None
+
+
+def _split(dataset: Dataset, size: int, seed: int) -> tuple[Dataset, Dataset]:
+    """`size` rows and the others, as `Dataset.train_test_split` draws them, but with no cache file beside the dataset."""
+    order = np.random.default_rng(seed).permutation(len(dataset))
+    return dataset.select(order[:size], keep_in_memory=True), dataset.select(order[size:], keep_in_memory=True)
 
 
 def _have_liger() -> bool:
