@@ -1,5 +1,10 @@
 """Speed and growth, as ratios of two things measured in turn in one run: `make bench`. One module a row; nothing here is a test.
 
 * import_time: `import hp_bench` and `hp-bench --help` against `import lm_eval`;
+* labels: labelling against the textbook way and against the floor, tokens/s;
+* label_memory: its peak memory against the textbook way;
+* finetune: fine-tuning against plain transformers.Trainer, tokens/s and peak memory;
+* translate_align: translating and aligning against tokenising once;
+* anchor_growth, rank_growth: translating with 10 to 10,000 anchors; labelling by one process and by two;
 * label_growth: seconds and memory of labelling against 1, 10 and 100 times the text.
 """

@@ -10,7 +10,20 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-ROWS = ("import_time", "score", "curve", "curve_vllm", "checkpoint_growth", "label_growth")
+ROWS = (
+    "import_time",
+    "score",
+    "curve",
+    "curve_vllm",
+    "checkpoint_growth",
+    "label_growth",
+    "labels",
+    "label_memory",
+    "finetune",
+    "translate_align",
+    "anchor_growth",
+    "rank_growth",
+)
 
 
 def main() -> None:

@@ -1,0 +1,120 @@
+"""A baseline and a reinforced model of random weights, and blocks of made-up prose, for the rows of labelling."""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.prose import anchors, prose, tokenizer
+
+#: Threads of both sides.
+THREADS = int(os.environ.get("HP_BENCH_THREADS", "2"))
+
+
+def models(vocabulary: int, *, layers: int, hidden: int, dtype: str = "float32") -> list[Any]:
+    """Two Llamas; weights large enough that their logits differ clearly."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.set_num_threads(THREADS)
+    shape = LlamaConfig(
+        vocab_size=vocabulary, hidden_size=hidden, intermediate_size=4 * hidden, num_hidden_layers=layers,
+        num_attention_heads=hidden // 64, num_key_value_heads=hidden // 64, max_position_embeddings=1024, initializer_range=0.1,
+        pad_token_id=0, bos_token_id=1, eos_token_id=2,
+    )  # fmt: skip
+    made = []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        made.append(LlamaForCausalLM(shape).to(getattr(torch, dtype)).eval())
+    return made
+
+
+class Work:
+    """Blocks of 512 tokens to label, and both ways to label them.
+
+    Args:
+        blocks: how many.
+        vocabulary: of the tokenizer.
+    """
+
+    def __init__(self, blocks: int, vocabulary: int = 32_000) -> None:
+        from unlearn import AnchorDictionary, LabelSettings
+        from unlearn.corpus import Document, frequent_tokens, token_counts
+        from unlearn.labels import batches
+
+        self.tokenizer, self.settings = tokenizer(vocabulary), LabelSettings()
+        self.anchors = AnchorDictionary.build(anchors(1500))
+        text = prose(3_500 * blocks + 10_000)
+        made = batches([Document("prose", text)], self.tokenizer, self.settings)
+        self.batches = [next(made) for _ in range(blocks // self.settings.batch_blocks)]
+        self.texts = [block.text for batch in self.batches for block in batch]
+        self.tokens = sum(len(block.encoding.ids) for batch in self.batches for block in batch)
+        counts, _ = token_counts([Document("prose", text)], self.tokenizer, 512)
+        self.frequent = frequent_tokens(counts)
+
+    def ours(self, pair: list[Any]) -> Callable[[], list[list[int]]]:
+        """Labels by `unlearn.labels.Labeller`, what `make_labels` runs."""
+        from unlearn.labels import Labeller
+
+        labeller = Labeller(*pair, self.tokenizer, self.anchors, self.settings, frequent=self.frequent)
+        return lambda: [row["labels"] for batch in self.batches for row in labeller(batch)[0]]
+
+    def textbook(self, pair: list[Any]) -> Callable[[], list[list[int]]]:
+        """Labels by `benchmarks.textbook`."""
+        from benchmarks.textbook import textbook_labels
+
+        return lambda: textbook_labels(*pair, self.tokenizer, self.texts, self.anchors.anchors, self.frequent)
+
+    def floor(self, pair: list[Any]) -> Callable[[], None]:
+        """The two backbone forwards and the two head products on kept positions, nothing else; what to read is made beforehand."""
+        import numpy as np
+        import torch
+
+        from unlearn.align import ForbiddenIds, align
+
+        forbidden = ForbiddenIds(self.tokenizer, self.frequent, "frequent-excepted")
+        prepared = []
+        for batch in self.batches:
+            aligned, _ = align(batch, self.tokenizer, self.anchors, self.settings, forbidden)
+            for model, encodings, positions in (
+                (pair[0], [a.translated_encoding.ids for a in aligned], [a.translated_positions for a in aligned]),
+                (pair[1], [a.block.encoding.ids for a in aligned], [a.source_positions for a in aligned]),
+            ):
+                longest = max(map(len, encodings))
+                ids = torch.zeros(len(encodings), longest, dtype=torch.long)
+                mask = torch.zeros_like(ids)
+                for n, one in enumerate(encodings):
+                    ids[n, : len(one)], mask[n, : len(one)] = torch.from_numpy(one), 1
+                rows = torch.from_numpy(np.concatenate([p + n * longest for n, p in enumerate(positions)]))
+                prepared.append((model, ids, mask, rows))
+
+        @torch.inference_mode()
+        def run() -> None:
+            for model, ids, mask, rows in prepared:
+                hidden = model.model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+                for part in hidden.flatten(0, 1)[rows].split(128):
+                    model.lm_head(part)
+
+        return run
+
+
+def agreement(ours: list[list[int]], theirs: list[list[int]]) -> float:
+    """Share of positions, labelled by either, at which both hold the same label."""
+    pairs = [
+        (a, b) for x, y in zip(ours, theirs, strict=True) for a, b in zip(x, y, strict=True) if (a, b) != (-100, -100)
+    ]
+    return sum(a == b for a, b in pairs) / len(pairs)
+
+
+def memory(name: str) -> float:
+    """A line of /proc/self/status (Linux), MiB: VmRSS now, VmHWM at its highest."""
+    found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    if found is None:
+        raise RuntimeError(f"this system does not tell {name}")
+    return int(found.group(1)) / 1024
+
+
+def forget_peak() -> None:
+    """The high-water mark of memory begins anew (Linux)."""
+    Path("/proc/self/clear_refs").write_text("5")
