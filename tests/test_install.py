@@ -187,7 +187,14 @@ def test_the_sdist_holds_what_a_build_and_the_tests_need(sdist):
 
 
 def assert_found(found: dict, tasks: Path) -> None:
-    assert set(found["index"]) >= {"hp_bench", "hp_familiarity", "hp_token_probability", "hp_utility"}
+    assert set(found["index"]) >= {
+        "hp_bench",
+        "hp_familiarity",
+        "hp_token_probability",
+        "hp_utility",
+        "hp_panel",
+        "hp_qa",
+    }
     assert found["index"]["hp_familiarity"] == str(tasks / "hp_familiarity.yaml")
     assert "hp_bench" in found["entry_points"]
     assert found["warnings"] == []
