@@ -240,7 +240,8 @@ def _under(
     if earlier is not None:
         return earlier
     try:
-        loader.close()  # making a model takes memory of its own
+        if isinstance(stress, Relearning):
+            loader.close()  # training needs the device's memory
         about = make(
             locate(path, base=settings.base), stress, passages, folder, dtype=settings.dtype, device=settings.device,
             tokenizer=settings.tokenizer,
