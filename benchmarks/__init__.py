@@ -6,5 +6,8 @@
 * finetune: fine-tuning against plain transformers.Trainer, tokens/s and peak memory;
 * translate_align: translating and aligning against tokenising once;
 * anchor_growth, rank_growth: translating with 10 to 10,000 anchors; labelling by one process and by two;
+* score: one model, `hp-bench score` against plain `lm_eval`;
+* curve, curve_vllm: seven checkpoints, `hp-bench curve` against seven plain `lm_eval` commands, in transformers and in vLLM;
+* checkpoint_growth: seconds and memory of a curve of 1, 10 and 50 checkpoints;
 * label_growth: seconds and memory of labelling against 1, 10 and 100 times the text.
 """

@@ -1,10 +1,8 @@
-"""Start-up: `import hp_bench` and `hp-bench --help` against `import lm_eval`, median of fresh interpreters in turn."""
+"""Start-up: `import hp_bench` and `hp-bench --help` against `import lm_eval`, median of fresh interpreters in turn: goal 1/10."""
 
-import subprocess
-import sys
-import time
-from statistics import median
 from typing import Any
+
+from benchmarks.timed import Cost, middle, timed
 
 ROUNDS = 5
 COMMANDS = {
@@ -16,14 +14,16 @@ COMMANDS = {
 
 
 def run() -> list[dict[str, Any]]:
-    """One result a command: seconds, and its share of `import lm_eval`."""
-    seconds: dict[str, list[float]] = {name: [] for name in COMMANDS}
+    """One result a command, and its share of `import lm_eval`."""
+    costs: dict[str, list[Cost]] = {name: [] for name in COMMANDS}
     for _ in range(ROUNDS):
         for name, arguments in COMMANDS.items():
-            began = time.perf_counter()
-            subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
-            seconds[name].append(time.perf_counter() - began)
-    host = median(seconds["import lm_eval"])
+            costs[name].append(timed(arguments))
+    host = middle(costs["import lm_eval"])
     return [
-        {"command": name, "seconds": median(s), "of import lm_eval": median(s) / host} for name, s in seconds.items()
-    ]
+        {
+            "command": name, "seconds": cost.seconds, "of import lm_eval": cost.seconds / host.seconds,
+            "processor seconds": cost.processor, "of its processor time": cost.processor / host.processor,
+        }
+        for name, cost in ((name, middle(found)) for name, found in costs.items())
+    ]  # fmt: skip
