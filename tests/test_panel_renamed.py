@@ -11,11 +11,13 @@ import renamed_world
 import tiny
 import torch
 import worlds
+from lm_eval.tasks import TaskManager
 
 from hp_bench.clozes import Cloze
 from hp_bench.engines.hf import HFEngine
 from hp_bench.metrics import METRICS
 from hp_bench.renaming import Anchors, pairing, pairs
+from hp_bench.resources import tasks_dir
 from hp_bench.scoring import load_tasks, score_engine
 from unlearn.anchors import Anchor, AnchorDictionary
 from unlearn.translate import translate
@@ -225,6 +227,6 @@ def test_our_dictionary_renames_enough_of_our_statements():
 
 
 def test_the_panel_does_without_the_users_files():
-    found = set(load_tasks(["hp_panel"])["tasks"])
-    assert {"hp_extraction", "hp_familiarity_leak"} < found
-    assert not found & {TASK, "hp_verbatim"}
+    index = TaskManager(include_defaults=False, include_path=[tasks_dir()]).task_index
+    assert {"hp_extraction", "hp_familiarity_leak"} < index["hp_panel"].tags
+    assert index["hp_panel_files"].tags == {TASK, "hp_verbatim"}

@@ -214,10 +214,3 @@ def test_without_a_text_it_says_so_in_one_sentence(metadata, message):
 def test_a_seed_that_is_none_is_refused(text):
     with pytest.raises(ValueError, match="text_seed must be a whole number of at least 0, not -1"):
         load_tasks([TASK], {"text": text, "text_seed": -1})
-
-
-def test_both_tasks_that_need_files_are_one_tag(text, tmp_path):
-    import renamed_world
-
-    loaded = load_tasks(["hp_panel_files"], {"text": text, **renamed_world.write(tmp_path / "target")})
-    assert set(loaded["tasks"]) == {"hp_renamed", TASK}
