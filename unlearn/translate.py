@@ -175,12 +175,13 @@ def repeated(
 def first_uses(translated: Encoding, replacements: Sequence[Replacement]) -> dict[str, int]:
     """Rule 2: for each translation used, the position of the last token that overlaps its first use in the translated block."""
     uses: dict[str, int] = {}
-    for replacement in replacements:
-        if replacement.translation not in uses:
-            overlapping = (
-                (translated.starts < replacement.end) & (translated.ends > replacement.start) & ~translated.special
-            )
-            where = np.flatnonzero(overlapping)
-            if where.size:
-                uses[replacement.translation] = int(where[-1])
+    first = np.searchsorted(translated.ends, [r.start for r in replacements], side="right").tolist()
+    starts, special = translated.starts.tolist(), translated.special.tolist()
+    for replacement, token in zip(replacements, first, strict=True):
+        if replacement.translation in uses:
+            continue
+        while token < len(starts) and starts[token] < replacement.end:
+            if not special[token]:
+                uses[replacement.translation] = token
+            token += 1
     return uses
