@@ -27,7 +27,10 @@ def one_thread():
 
 @pytest.fixture
 def metadata(tmp_path) -> dict[str, str]:
-    return small_prompts.write(tmp_path / "prompts")
+    metadata = small_prompts.write(tmp_path / "prompts")
+    terms = [{"term": name, "type": "x", "scope": "idiosyncratic"} for _, (name,) in small_prompts.STORY]
+    (tmp_path / "prompts" / "lexicon.jsonl").write_text("".join(json.dumps(term) + "\n" for term in terms))
+    return metadata
 
 
 def score(engine, metadata):
