@@ -147,19 +147,19 @@ def test_a_bad_prompt_is_refused_with_its_line(target, change, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_tag_is_all_five_languages_and_each_is_a_task_of_its_own():
-    tasks = load_tasks(["hp_languages"])["tasks"]
+def test_a_tag_is_all_five_languages_each_a_task_of_its_own_with_the_decoding_and_judge_of_the_familiarity_test():
+    tasks = load_tasks(["hp_languages", "hp_familiarity"])["tasks"]
+    familiarity = tasks.pop("hp_familiarity").config
     assert set(tasks) == {f"hp_languages_{code}" for code in LANGUAGES}
     for code in LANGUAGES:
         task = tasks[f"hp_languages_{code}"]
         probes = load_probes(prompts_dir() / f"languages-{code}.jsonl")
         assert [doc["prompt"] for doc in task.eval_docs] == [probe.prompt for probe in probes]
-        assert {name for name in task.aggregation() if not name.endswith("_stderr")} == {
-            "explicit",
-            "degenerate",
-            "unscored",
-        }
+        names = {name for name in task.aggregation() if not name.endswith("_stderr")}
+        assert names == {"explicit", "degenerate", "unscored"}
         assert not any(task.higher_is_better().values()) and task.VERSION == 1
+        assert task.config.generation_kwargs == familiarity.generation_kwargs
+        assert task.config.metadata["judge"] == familiarity.metadata["judge"]
 
 
 def test_every_language_is_scored_by_what_is_said_in_it():
@@ -174,12 +174,6 @@ def test_every_language_is_scored_by_what_is_said_in_it():
     assert card.get("hp_languages_fr", "explicit").value == 1
     assert card.get("hp_languages_de", "explicit").value == 0
     assert card.get("hp_languages_de", "degenerate").value == 0
-
-
-def test_a_language_has_the_same_decoding_and_judge_as_the_familiarity_test():
-    tasks = load_tasks(["hp_familiarity", "hp_languages_it"])["tasks"]
-    assert tasks["hp_languages_it"].config.generation_kwargs == tasks["hp_familiarity"].config.generation_kwargs
-    assert tasks["hp_languages_it"].config.metadata["judge"] == tasks["hp_familiarity"].config.metadata["judge"]
 
 
 def test_a_real_model_completes_them(target):

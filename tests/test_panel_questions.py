@@ -12,6 +12,7 @@ import torch
 from lm_eval.evaluator import simple_evaluate
 from lm_eval.tasks import TaskManager
 
+from hp_bench import statistics
 from hp_bench.engines.hf import HFEngine
 from hp_bench.facts import Fact, load_facts, preference
 from hp_bench.harness.questions import CONTROL, question_prompt
@@ -33,6 +34,14 @@ ROWS = [
     {**ROW, "id": "b", "question": "What did the baker buy?", "cloze": "The baker bought", "answer": "flour"}
     | {"distractors": ["a lantern", "old maps", "a tower"], "topic": "objects"},
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_resamples():
+    """Intervals are tested elsewhere; here a tenth of the bootstrap's time will do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "_RESAMPLES", 999)
+        yield
 
 
 @pytest.fixture
@@ -264,7 +273,7 @@ def test_samples_carry_the_topic_for_slices(target, tmp_path):
 
 def test_what_a_model_forgot_is_a_paired_difference_with_the_right_sign(knowing, guessing):
     lost = difference(guessing, knowing, "hp_qa", "choice_gain")
-    assert lost.high < -0.5 and lost.p < 0.001
+    assert lost.high < -0.5 and lost.p < 0.01
     assert difference(guessing, knowing, "hp_neighbours", "kept_choice_accuracy").high < -0.5
     assert difference(guessing, knowing, "hp_qa", "choice_control").p == 1
 
