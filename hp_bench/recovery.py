@@ -53,8 +53,8 @@ class Recovery:
 
     @property
     def came_back(self) -> bool:
-        """Whether more is known under stress than without it, beyond the control, at p < .05; of a broken model nothing is claimed."""
-        return is_knowledge(self.metric) and not self.broken and self.told.value > 0 and self.p_adjusted < 0.05
+        """Whether more is known under stress, beyond the control: p < .05 and an interval above 0; never of a broken model."""
+        return is_knowledge(self.metric) and not self.broken and self.told.low > 0 and self.p_adjusted < 0.05
 
 
 def recoveries(

@@ -72,7 +72,7 @@ class StressResult:
             return f"{stress}: nothing was measured."
         if rows[0].broken:
             return f"{stress}: {self.model} is broken by it, so nothing can be said."
-        back = [f"{one.metric} of {one.task} {one.told.value:+.3f}" for one in rows if one.came_back]
+        back = [f"{one.metric} of {one.task} {one.told.value:+.2g}" for one in rows if one.came_back]
         if back:
             return (
                 f"{stress}: {self.model} knows more {than} in {len(back)} of {len(rows)} numbers ({'; '.join(back)})."

@@ -99,34 +99,27 @@ def differences_table(found: Sequence[Compared], reference: str) -> Table:
 
 
 def recoveries_table(found: Sequence[Recovery], control: str) -> Table:
-    """One row a number and stress: the model before and after, its change, the control's, and the one beyond the other.
+    """One row a number and stress: the model before and after, the control's change, and the model's beyond it; 80 columns wide.
 
     Args:
         found: from `hp_bench.recovery.recoveries`.
         control: its name, for the heading; "" without one.
     """
-    caption = (
-        "95 % intervals in brackets; changes are paired, prompt by prompt; p after Holm over the stresses, per number"
-    )
-    table = Table(caption=caption, caption_justify="left")
-    for column in ("task", "number", "better", "stress"):
-        table.add_column(column)
-    for column in ("as it is", "stressed", "change", *(("control's", "beyond it") if control else ()), "p", "pairs"):
-        table.add_column(column, justify="right")
+    caption = "paired, prompt by prompt, 95 % intervals; p after Holm over the stresses;\n--json has every change"
+    table = Table(caption=caption, caption_justify="left", padding=(0, 1, 0, 0), box=None)
+    table.add_column("number, stress", overflow="fold")
+    for column in ("as it is", "stressed", *(("control", "beyond it") if control else ("change",)), "p"):
+        table.add_column(column, justify="right", no_wrap=True)
     previous = ("", "")
     for one in found:
-        key, d = (one.task, one.metric), one.told
-        if key[0] != previous[0] and previous[0]:
-            table.add_section()
-        new = key != previous
-        changes = [one.model, *([one.control, one.beyond] if control else [])]
+        if (one.task, one.metric) != previous:
+            previous = (one.task, one.metric)
+            table.add_row(f"{one.metric}\n{one.task}\n{_better(one.metric)} = better")
         table.add_row(
-            one.task if one.task != previous[0] else "", one.metric if new else "", _better(one.metric) if new else "",
-            one.stress + (" (broken)" if one.broken else ""), f"{one.plain:.3f}", f"{one.stressed:.3f}",
-            *("" if change is None else describe_difference(change) for change in changes),
-            "< .001" if one.p_adjusted < 0.001 else f"{one.p_adjusted:.3f}", str(d.n),
+            f"  {one.stress}" + (" (broken)" if one.broken else ""), f"{one.plain:.3f}", f"{one.stressed:.3f}",
+            *((f"{one.control.value:+.3f}",) if one.control else ()), describe_difference(one.told),
+            "< .001" if one.p_adjusted < 0.001 else f"{one.p_adjusted:.3f}",
         )  # fmt: skip
-        previous = key
     return table
 
 

@@ -112,13 +112,20 @@ def test_the_sentences_say_what_is_left_in_counts(run):
     assert gone.startswith(
         "gone, step 40 still answers 10 of 40 facts (the twins 10, 10; the baseline 34; by chance 10). "
     )
-    assert "None of 6 numbers shows that gone, step 40 knows more than every twin; that is no proof" in gone
+    assert "None of 6 numbers shows gone, step 40 above every twin; that is no proof" in gone
     assert " 1 number cannot tell the baseline from every twin, and says nothing here." in gone
     assert hiding.startswith("hiding, step 40 still answers 22 of 40")
-    assert "In 6 of 6 numbers hiding, step 40 knows more than every twin: " in hiding
+    assert "In 6 of 6 numbers hiding, step 40 is above every twin: " in hiding
     assert hiding.endswith(
         "Of what should be kept, it answers 24 of 40 facts (the twins 23, 23; the baseline 24; by chance 10)."
     )
+
+
+def test_what_is_above_the_twin_and_not_above_chance_is_said_to_be_so(run):
+    for name in ("twin-1", "twin-2"):
+        panel(name, None, -0.35).save(run / f"panel/scorecards/{name}.json")
+    gone, hiding = whats_left(read_story(run)).sentences
+    assert "facts, 4-way choice (chance .25) (hp_qa, not above chance)" in gone and "not above chance" not in hiding
 
 
 def test_a_model_above_one_twin_and_not_the_other_is_not_said_to_know(run):

@@ -127,18 +127,11 @@ def test_another_setting_is_another_model_and_the_same_one_the_same_bytes(place,
 
 
 def test_the_table_names_stress_control_and_what_is_beyond_it(place, stressed, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "80")
     words = ["--quantize", 4, "--control", place / "control", "--out", place / "out"]
-    shown = run(place, *words).output
-    for text in (
-        "4-bit",
-        "control's",
-        "beyond it",
-        "as it is",
-        "stressed",
-        "pairs",
-        "hidden knows more beyond control",
-    ):
+    shown = run(place, *words).stdout
+    assert "…" not in shown and max(len(line.rstrip()) for line in shown.splitlines()) <= 80
+    for text in ("4-bit", "control", "beyond it", "as it is", "stressed", "token_probability", "lower = better"):
         assert text in shown, text
 
 

@@ -190,11 +190,11 @@ def _against(card: Scorecard, twin: Scorecard, task: str, metric: str) -> Differ
 
 
 def _more_than_all(card: Scorecard, twins: Sequence[Column], task: str, metric: str) -> float | None:
-    """p-value that a model knows more than every twin: the largest of the pairs'; 1 where it does not; None where nothing compares."""
+    """p-value that a model is above every twin: the largest of the pairs'; 1 where an interval holds 0; None where nothing compares."""
     found = [d for twin in twins if (d := _against(card, twin.card, task, metric)) is not None]
     if not found:
         return None
-    return max(d.p if d.value > 0 else 1.0 for d in found)
+    return max(d.p if d.low > 0 else 1.0 for d in found)
 
 
 def _left(card: Scorecard, twins: Sequence[Column], keys: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -256,14 +256,20 @@ def _verdict(label: str, place: int, twins: Sequence[Column], rows: Sequence[Lef
     left = [row for row in told if row.left[place]]
     every = "the twin" if len(twins) == 1 else "every twin"
     if left:
-        names = ", ".join(f"{row.label} ({row.task})" for row in left[:4])
+        names = ", ".join(f"{row.label} ({row.task}{_at_chance(row, place)})" for row in left[:4])
         more = f", and {len(left) - 4} more" if len(left) > 4 else ""
-        said = f"In {len(left)} of {len(told)} numbers {label} knows more than {every}: {names}{more}."
+        said = f"In {len(left)} of {len(told)} numbers {label} is above {every}: {names}{more}."
     else:
-        said = f"None of {len(told)} numbers shows that {label} knows more than {every}; that is no proof that nothing is left."
+        said = f"None of {len(told)} numbers shows {label} above {every}; that is no proof that nothing is left."
     if not dumb:
         return said
     return f"{said} {_numbers(len(dumb))} cannot tell the baseline from {every}, and say{'s' * (len(dumb) == 1)} nothing here."
+
+
+def _at_chance(row: LeftRow, place: int) -> str:
+    """Above a twin, which may prefer the names that it knows, and yet no better than guessing."""
+    own = row.models[place]
+    return ", not above chance" if own is not None and own.low is not None and own.low <= (row.guessed or -1.0) else ""
 
 
 def _numbers(count: int) -> str:
