@@ -22,7 +22,8 @@ from hp_bench import miniature, progress
 from hp_bench.curves import Checkpoint, checkpoints_in, score_checkpoints
 from hp_bench.distances import Distance, distances
 from hp_bench.engines.hf import HFEngine
-from hp_bench.report.run import STORY, write_figures, write_page
+from hp_bench.miniature.panel import panel_files, panel_tasks
+from hp_bench.report.run import PANEL, STORY, write_figures, write_page
 from hp_bench.scorecard import Scorecard
 from hp_bench.scoring import load_tasks
 from hp_bench.side_by_side import Relay, side_by_side
@@ -51,6 +52,7 @@ class Demo:
             need not understand them.
         distances: to the twins.
         seconds: stage -> wall seconds.
+        panel: scorecards of baseline, twins and last checkpoints on the panel; empty where it was not asked for.
     """
 
     out: Path
@@ -59,6 +61,7 @@ class Demo:
     prompts: list[Scorecard]
     distances: list[Distance]
     seconds: dict[str, float]
+    panel: list[Scorecard]
 
 
 def run_demo(
@@ -69,6 +72,7 @@ def run_demo(
     twins: int = 1,
     overrides: Sequence[str] = (),
     settings: miniature.Settings | None = None,
+    panel: bool = False,
 ) -> Demo:
     """Runs the demo, or what is missing of it; the same seed gives the same numbers.
 
@@ -79,6 +83,7 @@ def run_demo(
         twins: models trained on the rest alone; two or more give distances to the twins their zero.
         overrides: `key=value` of both recipes.
         settings: of the miniature; default: those that its figures were measured with.
+        panel: whether to ask the panel, too.
 
     Raises:
         ValueError: the folder holds a demo of other settings, or a name is unknown.
@@ -91,14 +96,16 @@ def run_demo(
     with _one_thread():
         with clock("miniature: text, baseline, twins"):
             world = miniature.prepare(out / "miniature", target=target, seed=seed, twins=twins, settings=settings)
-        return _tell(world, out, clock, seed, overrides)
+        return _tell(world, out, clock, seed, overrides, panel)
 
 
-def _tell(world: miniature.Miniature, out: Path, clock: "_Clock", seed: int, overrides: Sequence[str]) -> Demo:
+def _tell(
+    world: miniature.Miniature, out: Path, clock: "_Clock", seed: int, overrides: Sequence[str], panel: bool
+) -> Demo:
     with clock("unlearning: reinforce, label, fine-tune"):
         runs = _unlearn(world, out, seed, overrides)
     with clock("scoring through lm-eval"):
-        curves, twin_cards, prompts = _score(world, out, runs)
+        curves, twin_cards, prompts, asked = _score(world, out, runs, panel)
     with clock("distances to the twins"):
         last = {name: checkpoints_in(run)[-1].path for name, run in runs.items()}
         far = _distances(world, {"baseline": world.baseline, **last})
@@ -107,7 +114,7 @@ def _tell(world: miniature.Miniature, out: Path, clock: "_Clock", seed: int, ove
         write_figures(out)
         write_page(out)
     _log(out, clock.seconds)
-    return Demo(out, curves, twin_cards, prompts, far, clock.seconds)
+    return Demo(out, curves, twin_cards, prompts, far, clock.seconds, asked)
 
 
 def _unlearn(world: miniature.Miniature, out: Path, seed: int, overrides: Sequence[str]) -> dict[str, Path]:
@@ -128,9 +135,13 @@ def _run(recipe: Recipe, relay: Relay) -> Path:
 
 
 def _score(
-    world: miniature.Miniature, out: Path, runs: dict[str, Path]
-) -> tuple[dict[str, list[Scorecard]], list[Scorecard], list[Scorecard]]:
-    """Every model on the miniature's tasks, the first and the last on the 300 and the 30 prompts too; an engine a method, side by side."""
+    world: miniature.Miniature, out: Path, runs: dict[str, Path], panel: bool
+) -> tuple[dict[str, list[Scorecard]], list[Scorecard], list[Scorecard], list[Scorecard]]:
+    """Every model on the miniature's tasks, the first and the last on the 300 and the 30 prompts too, and on the panel if it is asked for;
+    an engine a method, side by side.
+    """
+    if panel:
+        panel_files(world)  # before two processes want them
     baseline = Checkpoint("baseline", str(world.baseline), 0)
     twins = [Checkpoint(path.name, str(path)) for path in world.twins]
     curves = {
@@ -140,29 +151,33 @@ def _score(
     beside = {HARD: [baseline], SOFT: twins}
     found = side_by_side(
         {
-            name: (_score_models, (world.folder, out, [*curve, *beside[name]], [curve[-1], *beside[name]]))
+            name: (_score_models, (world.folder, out, [*curve, *beside[name]], [curve[-1], *beside[name]], panel))
             for name, curve in curves.items()
         }
     )
-    cards = {card.name: card for scored, _ in found.values() for card in scored}
-    prompts = {card.name: card for _, asked in found.values() for card in asked}
+    cards, prompts, asked = ({c.name: c for sets in found.values() for c in sets[kind]} for kind in range(3))
     ends = [baseline, *twins, *(curve[-1] for curve in curves.values())]
     return (
         {name: [cards["baseline"], *(cards[point.name] for point in curve)] for name, curve in curves.items()},
         [cards[twin.name] for twin in twins],
         [prompts[model.name] for model in ends],
+        [asked[model.name] for model in ends if model.name in asked],
     )
 
 
 def _score_models(
-    folder: Path, out: Path, models: Sequence[Checkpoint], ends: Sequence[Checkpoint], relay: Relay
-) -> tuple[list[Scorecard], list[Scorecard]]:
+    folder: Path, out: Path, models: Sequence[Checkpoint], ends: Sequence[Checkpoint], panel: bool, relay: Relay
+) -> tuple[list[Scorecard], ...]:
     _quiet_bars()
     with _one_thread(), progress.shown_by(cast(Progress, relay)):
         engine = HFEngine(models[0].path)
-        scored = score_checkpoints(engine, miniature.miniature_tasks(miniature.load(folder)), models, out=out)
-        prompts = score_checkpoints(engine, load_tasks(["hp_bench"]), ends, out=out / "prompts")
-    return [one.card for one in scored], [one.card for one in prompts]
+        world = miniature.load(folder)
+        sets = [
+            score_checkpoints(engine, miniature.miniature_tasks(world), models, out=out),
+            score_checkpoints(engine, load_tasks(["hp_bench"]), ends, out=out / "prompts"),
+            score_checkpoints(engine, panel_tasks(world), ends, out=out / PANEL) if panel else [],
+        ]
+    return tuple([one.card for one in scored] for scored in sets)
 
 
 def _distances(world: miniature.Miniature, models: dict[str, Path | str]) -> list[Distance]:

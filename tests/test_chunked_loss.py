@@ -15,6 +15,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from unlearn import chunked_loss
 from unlearn.chunked_loss import ChunkedLossTrainer, chunked_cross_entropy
 from unlearn.soft_labels import SoftLabelTrainer, soft_cross_entropy
 
@@ -52,6 +53,12 @@ def test_a_frozen_head_gets_no_gradient_and_no_gradient_mode_takes_none():
         assert not chunked_cross_entropy(hidden, head, ids, target).requires_grad
     expected = nn.functional.cross_entropy(head(hidden), ids[:, 0], reduction="sum")
     assert chunked_cross_entropy(hidden, head, ids, target).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.fixture(autouse=True)
+def one_position_a_chunk(monkeypatch):
+    """Batches as small as a test's would otherwise keep Trainer's own loss."""
+    monkeypatch.setattr(chunked_loss, "_CHUNK_BYTES", 4 * 300)
 
 
 def batch() -> dict[str, torch.Tensor]:

@@ -8,7 +8,9 @@ from hp_bench.resources import tasks_dir
 SAME = {
     "hp_familiarity_chat": "the same five",
     "hp_qa_author_films": "the same six as `hp_neighbours`",
-    **dict.fromkeys((f"hp_languages_{code}" for code in ("de", "es", "it", "pt")), "the same two in German, Spanish, Italian"),
+    **dict.fromkeys(
+        (f"hp_languages_{code}" for code in ("de", "es", "it", "pt")), "the same two in German, Spanish, Italian"
+    ),
 }
 
 

@@ -87,7 +87,7 @@ class ChunkedLossTrainer(Trainer):
     ) -> Any:  # fmt: skip
         """The loss of one forward pass, scaled as Trainer scales its own."""
         parts = self._split()
-        if parts is None or return_outputs or not set(inputs) <= _KNOWN:
+        if parts is None or return_outputs or not set(inputs) <= _KNOWN or self._fits(inputs["labels"], parts[1]):
             return self._whole_loss(model, inputs, return_outputs, num_items_in_batch, **options)
         rest = {name: inputs[name] for name in ("input_ids", "attention_mask") if name in inputs}
         labelled = inputs["labels"][:, 1:] != IGNORED  # position t - 1 predicts the token at t
@@ -120,6 +120,11 @@ class ChunkedLossTrainer(Trainer):
         if not self._looked:
             self._parts, self._looked = (_backbone_and_head(self.model) if self._alone() else None), True
         return self._parts
+
+    @staticmethod
+    def _fits(labels: Tensor, head: nn.Linear) -> bool:
+        """Whether all logits of a batch are no more than one chunk: then there is nothing to save."""
+        return 4 * labels.numel() * head.weight.shape[0] <= _CHUNK_BYTES
 
     def _alone(self) -> bool:
         """Nothing stands between Trainer and the model: no other process, no sharding, no mixed precision, no other loss."""

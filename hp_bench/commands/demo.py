@@ -18,6 +18,9 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for models, scorecards, figures and report.")] = Path("runs/demo"),
     target: Annotated[str, typer.Option(help="harry-potter or detectives.")] = "harry-potter",
     twins: Annotated[int, typer.Option(help="Models trained on everything but the target.", min=1)] = 1,
+    panel: Annotated[
+        bool, typer.Option("--panel", help="Ask the panel too: what is left where familiarity is gone? Minutes more.")
+    ] = False,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -32,7 +35,7 @@ def demo(
     warnings.filterwarnings("ignore", module="torch")
     from hp_bench.demo import run_demo
 
-    made = run_demo(out, target=target, seed=seed, twins=twins, overrides=overrides or ())
+    made = run_demo(out, target=target, seed=seed, twins=twins, overrides=overrides or (), panel=panel)
     if as_json:
         typer.echo(json.dumps(_plain(made), indent=1))
     else:
@@ -50,6 +53,7 @@ def _plain(made: "Demo") -> dict[str, Any]:
         "curves": {name: to_json(*cards) for name, cards in made.curves.items()},
         "twins": to_json(*made.twins),
         "prompts": to_json(*made.prompts),
+        "panel": to_json(*made.panel),
         "differences": [asdict(row) for row in rows(made.out)],
         "distances": [asdict(distance) for distance in made.distances],
     }
@@ -96,6 +100,8 @@ def _show(made: "Demo") -> None:
             title="On the 300 and the 30 prompts, without a goal: a model this small need not understand them",
         )
     )
+    if made.panel:
+        console.print(scorecards_table(made.panel, title="The panel, in the miniature's language: what is left?"))
     console.print(_distances(made))
     stages = Table(title="Seconds", title_justify="left")
     for stage, seconds in {**made.seconds, "in all": round(sum(made.seconds.values()), 1)}.items():

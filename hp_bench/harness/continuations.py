@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,9 +17,9 @@ class ContinuationTask(PackagedTask):
     #: Whether texts are the user's own: then lm-eval's samples hold digests in their place, and its request cache is left alone.
     WITHHELD = False
 
+    @abstractmethod
     def continuations(self, doc: dict[str, Any]) -> list[tuple[str, str]]:
         """(context, continuation) pairs of a document; a continuation begins with the white space before its first word."""
-        raise NotImplementedError
 
     def build_all_requests(self, **options: Any) -> None:
         """Builds the requests of every document; the name is lm-eval's."""

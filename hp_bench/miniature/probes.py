@@ -51,7 +51,7 @@ def familiarity_probes(target: str, *, each: int = 5) -> list[Probe]:
             subtlety=1,
             topic=f"{q.topic}-{q.half}",
         )
-        for q in _questions(TARGETS[target], f"familiarity {target}", each)
+        for q in questions(TARGETS[target], f"familiarity {target}", each)
     ]
 
 
@@ -67,7 +67,7 @@ def token_probes(target: str, *, each: int = 2) -> list[TokenProbe]:
             specific=(q.answer,),
             generic=tuple(phrase.split()[0] for phrase in VAGUE[SLOTS[q.slot]]),
         )
-        for q in _questions(TARGETS[target], f"token probability {target}", each)
+        for q in questions(TARGETS[target], f"token probability {target}", each)
     ]
 
 
@@ -82,7 +82,8 @@ def lexicon(target: str) -> list[Term]:
     ]
 
 
-def _questions(world: World, purpose: str, each: int) -> Iterator[Question]:
+def questions(world: World, purpose: str, each: int) -> Iterator[Question]:
+    """`each` questions for every fact in every half; another purpose, other prompts."""
     rng = random.Random(purpose)
     for half, number in FRAMES.items():
         for index, topic in enumerate(TOPICS):

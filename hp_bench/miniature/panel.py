@@ -1,0 +1,153 @@
+"""The panel (`docs/panel.md`) in the miniature's language: the same lm-eval tasks, asked of prompt files made from its world.
+
+* qa.jsonl: the target's facts, in the frames in which it is told and in the others; distractors: the target's own names of the same
+  kind, then those of worlds that every model knows. The questions in words are not the miniature's language, the clozes are.
+* neighbours.jsonl: facts of the rest's famous worlds.
+* context.jsonl: a summary of the hero's other facts, then the question; and the same after the story has begun several times.
+* familiarity.jsonl: fewer prompts than the familiarity test has, since each is completed many times.
+* target.txt: the target's stories, for verbatim continuation.
+
+No model of the miniature reads another language, so the panel's languages are not applicable.
+"""
+
+import random
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import jsonlines
+
+from hp_bench.facts import Fact, gives_away
+from hp_bench.hints import ContextProbe
+from hp_bench.miniature.frames import TOPICS
+from hp_bench.miniature.library import Library
+from hp_bench.miniature.names import Person
+from hp_bench.miniature.probes import FRAMES, familiarity_probes, lexicon, questions, up_to
+from hp_bench.miniature.stories import frame, opening, text_of
+from hp_bench.miniature.targets import TARGETS
+from hp_bench.miniature.train import Miniature
+from hp_bench.miniature.world import SLOTS, World
+from hp_bench.scoring import load_tasks
+
+#: The panel's tasks that a miniature is asked.
+TASKS = ("hp_extraction", "hp_qa", "hp_neighbours", "hp_context", "hp_familiarity_leak", "hp_renamed", "hp_verbatim")
+
+_QUESTIONS, _CONTEXTS, _SAMPLED, _NEIGHBOURS = 5, 2, 1, 200
+
+
+def panel_tasks(miniature: Miniature, tasks: Sequence[str] = TASKS) -> dict[str, Any]:
+    """The panel's tasks on a miniature, in the shape that `hp_bench.scoring.score_engine` takes; writes their prompt files if need be."""
+    folder = panel_files(miniature)
+    metadata = {
+        "prompts": str(folder),
+        "lexicon": str(folder / "lexicon.jsonl"),
+        "vocabulary": str(miniature.prompts / "vocabulary.txt"),
+        "anchors": str(miniature.anchors),
+        "text": str(folder / "target.txt"),
+    }
+    return load_tasks(tasks, metadata)
+
+
+def panel_files(miniature: Miniature) -> Path:
+    """The folder of the panel's prompt files, beside the miniature's models; made at the first call, the same bytes every time."""
+    folder = miniature.folder / "panel"
+    if folder.exists():
+        return folder
+    library, target, seed = Library.write(miniature.plan), miniature.plan.target, miniature.plan.seed
+    temporary = folder.with_name("panel.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    files: dict[str, list[Any]] = {
+        "qa.jsonl": list(target_facts(target, library, seed)),
+        "neighbours.jsonl": list(famous_facts(library, seed)),
+        "context.jsonl": list(context_probes(target, seed)),
+        "familiarity.jsonl": familiarity_probes(target, each=_SAMPLED),
+        "lexicon.jsonl": lexicon(target),
+    }
+    for name, rows in files.items():
+        with jsonlines.open(temporary / name, "w") as lines:
+            lines.write_all(asdict(row) for row in rows)
+    (temporary / "target.txt").write_text("\n\n".join(library.target) + "\n", encoding="utf-8")
+    temporary.rename(folder)
+    return folder
+
+
+def target_facts(target: str, library: Library, seed: int) -> Iterator[Fact]:
+    """The target's facts, 200 items: ten of each."""
+    world = TARGETS[target]
+    rng = random.Random(f"panel facts {target} {seed}")
+    for q in questions(world, f"panel {target}", _QUESTIONS):
+        yield _fact(
+            f"{q.half}-{q.slot}-{q.number}", q.prompt, world, q.slot, [world], library, rng, f"{q.topic}-{q.half}"
+        )
+
+
+def famous_facts(library: Library, seed: int) -> Iterator[Fact]:
+    """Facts of the worlds of which the rest tells most, 200 items; no model should lose them."""
+    rng = random.Random(f"panel neighbours {seed}")
+    asked: set[tuple[str, str]] = set()
+    while len(asked) < _NEIGHBOURS:
+        world, topic = rng.choice(library.famous), rng.choice(TOPICS)
+        told = frame(topic, rng.randrange(2), world, rng)
+        slot = rng.choice([piece.field for piece in told if piece.fact])
+        prompt = text_of([*opening(world, rng), *up_to(slot, told)]).rstrip()
+        if (prompt, slot) not in asked and not gives_away(prompt, str(world.facts[slot])):
+            yield _fact(f"famous-{len(asked)}", prompt, world, slot, [], library, rng, topic.name)
+            asked.add((prompt, slot))
+
+
+def context_probes(target: str, seed: int) -> Iterator[ContextProbe]:
+    """What the target's hero is asked after a summary of other facts, and after its story has begun several times: 160 prompts."""
+    world = TARGETS[target]
+    rng = random.Random(f"panel context {target} {seed}")
+    for q in questions(world, f"panel context {target}", _CONTEXTS):
+        others = [topic for topic in TOPICS if topic.name != q.topic]
+        while True:
+            told = [
+                frame(topic, FRAMES["seen"], world, rng) for topic in sorted(rng.sample(others, 3), key=TOPICS.index)
+            ]
+            summary = text_of([*opening(world, rng), *(piece for pieces in told for piece in pieces)])
+            again = " ".join(text_of(opening(world, rng)) for _ in range(4))
+            if not gives_away(f"{summary} {again} {q.prompt}", q.answer):
+                break
+        for form, before in (("summary", summary), ("persuasion", again)):
+            yield ContextProbe(
+                id=f"{form}-{q.half}-{q.slot}-{q.number}", form=form, prompt=f"{before} {q.prompt}",  # type: ignore[arg-type]
+                references=(q.answer,), topic=f"{q.topic}-{q.half}",
+            )  # fmt: skip
+
+
+def _fact(
+    name: str,
+    prompt: str,
+    world: World,
+    slot: str,
+    own: Sequence[World],
+    library: Library,
+    rng: random.Random,
+    topic: str,
+) -> Fact:
+    """A fact with three distractors of its kind: other names of `own` worlds as far as there are any, then the same fact of others."""
+    answer = str(world.facts[slot])
+    near = [str(other.facts[s]) for other in own for s in SLOTS if s != slot and _alike(other, s, world, slot)]
+    far, farther = (
+        [str(other.facts[slot]) for other in worlds if _alike(other, slot, world, slot)]
+        for worlds in (library.famous, library.others)
+    )
+    chosen: list[str] = []
+    for pool in (near, far, farther):
+        candidates = sorted({c for c in pool if c not in chosen and not gives_away(c, answer)})
+        chosen += rng.sample(candidates, min(3 - len(chosen), len(candidates)))
+    return Fact(
+        id=name, question=f"{prompt} what?", cloze=prompt, answer=answer, distractors=tuple(chosen), topic=topic
+    )  # fmt: skip
+
+
+def _alike(other: World, slot: str, world: World, asked: str) -> bool:
+    """Whether a name could stand in a fact's place: of one kind, and, of people, of one gender."""
+    here, there = world.facts[asked], other.facts[slot]
+    if isinstance(here, Person) and isinstance(there, Person):
+        return here.gender == there.gender
+    return SLOTS[slot] == SLOTS[asked] and (SLOTS[slot] != "street" or slot == asked)
