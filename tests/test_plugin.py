@@ -104,7 +104,7 @@ def small_host(defaults, monkeypatch):
 def test_the_real_task_manager_finds_our_tasks(small_host):
     manager = TaskManager()
     assert {"hp_familiarity", "hp_token_probability", "hp_utility", "hp_bench"} <= set(manager.all_tasks)
-    assert manager.all_tags == ["hp_bench"]
+    assert manager.all_tags == ["hp_bench", "hp_languages", "hp_panel", "hp_panel_files"]
     assert TaskManager(include_defaults=False).all_tasks == []
 
 
