@@ -70,7 +70,7 @@ def pupils(each: int, permuted: int) -> list[Pupil]:
     ]
 
 
-def examine(folder: Path, out: Path, pupil: Pupil) -> str:
+def examine(folder: Path, out: Path, panel: Sequence[str], pupil: Pupil) -> str:
     """Teaches a pupil and scores it, on one thread; returns its name."""
     import torch
 
@@ -83,8 +83,8 @@ def examine(folder: Path, out: Path, pupil: Pupil) -> str:
     world = miniature.load(folder)
     if not (out / "scorecards" / f"{pupil.name}.json").exists():
         model = teach(world, pupil, out / "models" / pupil.name)
-        own, panel = miniature.miniature_tasks(world), panel_tasks(world)
-        tasks = {**panel["tasks"], **{name: own["tasks"][name] for name in _OWN}}
+        own, asked = miniature.miniature_tasks(world), panel_tasks(world, panel)
+        tasks = {**asked["tasks"], **{name: own["tasks"][name] for name in _OWN}}
         score_checkpoints(HFEngine(str(model)), {**own, "tasks": tasks}, [Checkpoint(pupil.name, str(model))], out=out)
     return pupil.name
 
@@ -120,15 +120,17 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=7, help="pupils of every share of the facts")
     parser.add_argument("--permuted", type=int, default=20, help="pupils taught the names with the facts exchanged")
     parser.add_argument("--workers", type=int, default=2, help="processes, of one thread each")
+    parser.add_argument("--tasks", help="of the panel, comma-separated; default: all that a miniature is asked")
     given = parser.parse_args()
     from hp_bench import miniature
-    from hp_bench.miniature.panel import panel_files
+    from hp_bench.miniature.panel import TASKS, panel_files
 
     panel_files(miniature.load(given.miniature))  # before several processes want them
     (given.out / "models").mkdir(parents=True, exist_ok=True)
     everyone = pupils(given.each, given.permuted)
+    asked = given.tasks.split(",") if given.tasks else TASKS
     with ProcessPoolExecutor(given.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for number, name in enumerate(pool.map(partial(examine, given.miniature, given.out), everyone), 1):
+        for number, name in enumerate(pool.map(partial(examine, given.miniature, given.out, asked), everyone), 1):
             sys.stderr.write(f"{number} of {len(everyone)}: {name}\n")
     rows = table([Scorecard.load(given.out / "scorecards" / f"{pupil.name}.json") for pupil in everyone])
     (given.out / "validation.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
