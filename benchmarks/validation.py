@@ -55,8 +55,10 @@ def area(knowing: Sequence[float], ignorant: Sequence[float]) -> Area:
         spread = 1 + many * (1 - bound) / (2 - bound) + many * bound / (1 + bound)
         return abs(value - bound) - z * math.sqrt(bound * (1 - bound) * spread / (m * n))
 
-    low = optimize.brentq(beyond, 1e-9, value) if beyond(1e-9) > 0 else 0.0
-    high = optimize.brentq(beyond, value, 1 - 1e-9) if beyond(1 - 1e-9) > 0 else 1.0
+    tiny = 1e-9  # at 0 and 1 the variance is 0, too
+    inside = min(max(value, tiny), 1 - tiny)
+    low = optimize.brentq(beyond, tiny, inside) if beyond(tiny) > 0 else 0.0
+    high = optimize.brentq(beyond, inside, 1 - tiny) if beyond(1 - tiny) > 0 else 1.0
     return Area(value, low, high)
 
 
