@@ -107,6 +107,16 @@ METRICS: dict[str, Metric] = {
 }
 
 
+#: Numbers that also rise in a model that has read the target's names and none of its facts: they scored models taught a tenth of the
+#: facts no higher than models taught the same names with the facts exchanged (docs/panel.md, "Which numbers measure knowledge").
+NAMES_ALONE = frozenset(
+    {
+        "familiarity", "explicit", "thematic", "token_probability_share", "extraction_strength", "exact_memorisation", "choice_accuracy",
+        "choice_gain", "cloze_accuracy", "cloze_share", "reference_hit", "verbatim_probability", "word_probability",
+    }
+)  # fmt: skip
+
+
 def known(found: Mapping[str, _V]) -> dict[str, _V]:
     """The entries of a mapping whose key is a metric of ours, in our order."""
     return {name: found[name] for name in METRICS if name in found}

@@ -10,7 +10,7 @@ import pytest
 from test_report import card as own
 
 from hp_bench.figures import DARK, LIGHT
-from hp_bench.report.left import panel_part, whats_left
+from hp_bench.report.left import LeftRow, _only_names, panel_part, whats_left
 from hp_bench.report.left_figure import draw_left
 from hp_bench.report.page import render
 from hp_bench.report.run import read_story, write_page
@@ -230,3 +230,14 @@ def test_stress_tests_are_a_table_and_sentences(run):
     (run / "stress/hiding/stress.json").write_text(json.dumps({"format": 0}))
     with pytest.raises(ValueError, match="is not the result of a stress test"):
         read_story(run)
+
+
+def test_numbers_that_rise_with_the_names_alone_are_no_proof_of_a_fact():
+    names, fact = _row("cloze_accuracy"), _row("answer_probability")
+    assert _only_names([fact]) == ""
+    assert _only_names([fact, names]) == " 1 of these also rises with the names alone."
+    assert "do not show that a fact is left" in _only_names([names, names])
+
+
+def _row(metric: str) -> LeftRow:
+    return LeftRow("hp_qa", metric, None, (None,), (), (True,), True)

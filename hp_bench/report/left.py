@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from hp_bench.compare import broken, incomparable
 from hp_bench.facts import CHANCE
-from hp_bench.metrics import METRICS, known
+from hp_bench.metrics import METRICS, NAMES_ALONE, known
 from hp_bench.recovery import is_knowledge
 from hp_bench.report.story import Story
 from hp_bench.scorecard import Difference, Measurement, Scorecard, difference
@@ -103,6 +103,11 @@ class LeftRow:
     def knowledge(self) -> bool:
         """Whether it rises with what is known of the unlearn target."""
         return is_knowledge(self.metric)
+
+    @property
+    def names(self) -> bool:
+        """Whether it also rises with the target's names alone."""
+        return self.metric in NAMES_ALONE
 
     @property
     def cells(self) -> list[str]:
@@ -258,12 +263,24 @@ def _verdict(label: str, place: int, twins: Sequence[Column], rows: Sequence[Lef
     if left:
         names = ", ".join(f"{row.label} ({row.task}{_at_chance(row, place)})" for row in left[:4])
         more = f", and {len(left) - 4} more" if len(left) > 4 else ""
-        said = f"In {len(left)} of {len(told)} numbers {label} is above {every}: {names}{more}."
+        said = f"In {len(left)} of {len(told)} numbers {label} is above {every}: {names}{more}.{_only_names(left)}"
     else:
         said = f"None of {len(told)} numbers shows {label} above {every}; that is no proof that nothing is left."
     if not dumb:
         return said
     return f"{said} {_numbers(len(dumb))} cannot tell the baseline from {every}, and say{'s' * (len(dumb) == 1)} nothing here."
+
+
+def _only_names(left: Sequence[LeftRow]) -> str:
+    """What the numbers found above the twins prove."""
+    weak = sum(row.names for row in left)
+    if not weak:
+        return ""
+    if weak < len(left):
+        return f" {weak} of these also rise{'s' * (weak == 1)} with the names alone."
+    return (
+        " All of these also rise in a model that has read the names and no fact: they do not show that a fact is left."
+    )
 
 
 def _at_chance(row: LeftRow, place: int) -> str:
