@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +58,18 @@ def read_story(run: Path | str) -> Story:
         twins=[cards[name] for name in told["twins"]],
         twin_samples={name: samples[name] for name in told["twins"]},
         panel=_panel(run, list(cards.values())),
-        stress=[StressResult.load(path) for path in sorted((run / STRESS).rglob(RESULT))],
+        stress=[_stress(path, run / STRESS) for path in sorted((run / STRESS).rglob(RESULT))],
         distances=[Distance(**distance) for distance in told.get("distances", [])],
         run=told.get("run", {}),
         notes=told.get("notes", []),
     )
+
+
+def _stress(path: Path, place: Path) -> StressResult:
+    """A stress test, its model named by the folder it lies in, too: two methods' last checkpoints have one name."""
+    result = StressResult.load(path)
+    folder = path.parent.relative_to(place)
+    return result if folder == Path() else replace(result, model=(folder / result.model).as_posix())
 
 
 def _panel(run: Path, own: Sequence[Scorecard]) -> list[Scorecard]:
