@@ -127,7 +127,12 @@ def main() -> None:
     from hp_bench import miniature
     from hp_bench.miniature.panel import TASKS, panel_files
 
-    panel_files(miniature.load(given.miniature))  # before several processes want them
+    try:
+        panel_files(miniature.load(given.miniature))  # before several processes want them
+    except ValueError as error:
+        parser.error(str(error))
+    if min(given.each, given.permuted, given.workers) < 1:
+        parser.error("--each, --permuted and --workers must be at least 1")
     (given.out / "models").mkdir(parents=True, exist_ok=True)
     everyone = pupils(given.each, given.permuted)
     asked = given.tasks.split(",") if given.tasks else TASKS
