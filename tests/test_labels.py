@@ -160,9 +160,9 @@ def test_share_of_kept_anchor_ends_is_counted_as_the_oracle_counts(family):
 
 def test_this_file_would_notice(family, monkeypatch):
     """The comparison fails when rule 2 is switched off: it is not vacuous."""
-    import unlearn.labels
+    from unlearn.rule_two import RuleTwo
 
-    monkeypatch.setattr(unlearn.labels, "_forbidden_pairs", lambda aligned: (torch.zeros(0).long().numpy(),) * 2)
+    monkeypatch.setattr(RuleTwo, "apply", lambda self, baseline: baseline)
     rows = [{"anchor": n, "translations": ["Ann", "the harbour"]} for n in ("Nora", "Quill", "Port Ansel", "Brandt")]
     with pytest.raises(AssertionError):
         compare(family, ADVERSARIAL * 2, rows, LabelSettings(alphas=(0.0,), top_k=400), 4)

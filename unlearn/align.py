@@ -1,7 +1,7 @@
 """Blocks -> translated blocks with the positions to label and rule 2's forbidden ids; and the count of what happened."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,8 +12,9 @@ from transformers import PreTrainedTokenizerBase
 from unlearn.anchors import AnchorDictionary
 from unlearn.corpus import Block
 from unlearn.encoding import Encoding, encode
+from unlearn.inside import Branches, find_branches
 from unlearn.label_settings import Forbid, LabelSettings
-from unlearn.translate import Translated, first_uses, map_positions, repeated, translate
+from unlearn.translate import Replacement, Translated, first_uses, map_positions, repeated, straddles, translate
 
 
 @dataclass
@@ -23,7 +24,7 @@ class LabelReport:
     Attributes:
         blocks: labelled.
         positions: that predict a token of their block.
-        kept: of those, mapped to a position of the translated block and not left out by rule 1.
+        kept: of those, mapped to a position of the translated block, or read behind one, and not left out by rule 1.
         repeated: left out by rule 1.
         anchors: occurrences, those that end a block left out.
         anchors_kept: of those, whose end is mapped.
@@ -83,8 +84,11 @@ class Aligned:
         translated: text and replacements.
         translated_encoding: fresh encoding of the translated text.
         source_positions: kept positions i of the source, (N,).
-        translated_positions: their counterparts j, (N,).
+        translated_positions: their counterparts j, (N,); inside an anchor: the translated block's length plus the branch token's index.
+        prefix_positions: the last positions of the translated block that their counterparts have seen, (N,); the same but inside anchors.
         forbidden: (from position j on, token ids) of each translation used, by position.
+        renamed: (from position j on, pairs of token ids that change places) of each translation used, by position, instead.
+        branches: what is read beside the translated block.
     """
 
     block: Block
@@ -92,35 +96,74 @@ class Aligned:
     translated_encoding: Encoding
     source_positions: NDArray[np.int64]
     translated_positions: NDArray[np.int64]
+    prefix_positions: NDArray[np.int64]
     forbidden: tuple[tuple[int, tuple[int, ...]], ...]
+    renamed: tuple[tuple[int, tuple[tuple[int, int], ...]], ...]
+    branches: Branches
 
 
 class ForbiddenIds:
-    """First tokens of translations, which rule 2 forbids once a translation has been used.
+    """First tokens of translations, which rule 2 forbids, or renames, once a translation has been used.
 
     Args:
         tokenizer: of both models.
         frequent: ids that stay allowed, because they begin much else (" the").
-        rule: `frequent-excepted`, or `paper`: none stays allowed.
+        rule: `frequent-excepted`, or `paper`: none stays allowed; or `rename`.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, frequent: frozenset[int], rule: Forbid) -> None:
         self._tokenizer, self._frequent, self._rule = tokenizer, frequent, rule
-        self._known: dict[str, tuple[tuple[int, ...], int]] = {}
+        self._firsts: dict[str, tuple[int | None, int | None]] = {}
 
     def __call__(self, translation: str) -> tuple[tuple[int, ...], int]:
         """The forbidden ids of a translation, and how many frequent ones were excepted."""
-        if translation not in self._known:
-            self.learn([translation])
-        return self._known[translation]
+        ids = {token for token in self._first(translation) if token is not None}
+        allowed = ids & self._frequent if self._rule == "frequent-excepted" else set()
+        return tuple(sorted(ids - allowed)), len(allowed)
 
-    def learn(self, translations: Iterable[str]) -> None:
-        """Looks up several translations at once, which is faster."""
-        new = [t for t in dict.fromkeys(translations) if t not in self._known]
+    def renames(
+        self, translations: Iterable[str], anchors: Mapping[str, str]
+    ) -> tuple[list[tuple[tuple[int, int], ...]], int]:
+        """The pairs of ids that change places from each translation's first use on, and how many pairs were excepted.
+
+        A translation's first token goes with its anchor's, both after a space and after a newline. A pair of equal ids is none; one with a
+        frequent id is excepted, and so is one with an id of an earlier pair.
+
+        Args:
+            translations: in the order of their first uses.
+            anchors: translation -> the anchor that it stood for first.
+        """
+        taken: set[int] = set()
+        done: set[tuple[int, int]] = set()
+        found: list[tuple[tuple[int, int], ...]] = []
+        excepted = 0
+        for translation in translations:
+            pairs = dict.fromkeys(zip(self._first(translation), self._first(anchors[translation]), strict=True))
+            kept: list[tuple[int, int]] = []
+            for theirs, ours in pairs:
+                if theirs is None or ours is None or theirs == ours or (theirs, ours) in done:
+                    continue
+                if {theirs, ours} & (self._frequent | taken):
+                    excepted += 1
+                    continue
+                done.add((theirs, ours))
+                taken |= {theirs, ours}
+                kept.append((theirs, ours))
+            found.append(tuple(kept))
+        return found, excepted
+
+    def _first(self, name: str) -> tuple[int | None, int | None]:
+        if name not in self._firsts:
+            self.learn([name])
+        return self._firsts[name]
+
+    def learn(self, names: Iterable[str]) -> None:
+        """Looks up several at once, which is faster."""
+        new = [t for t in dict.fromkeys(names) if t not in self._firsts]
         if not new:
             return
         found = self._tokenizer(
-            [before + translation for translation in new for before in ("a ", "a\n")],
+            [before + name for name in new for before in ("a ", "a\n")],
             add_special_tokens=False,
             return_offsets_mapping=True,
             verbose=False,
@@ -128,10 +171,8 @@ class ForbiddenIds:
         first = [
             _covering(ids, offsets, 2) for ids, offsets in zip(found["input_ids"], found["offset_mapping"], strict=True)
         ]
-        for number, translation in enumerate(new):
-            ids = {token for token in first[2 * number : 2 * number + 2] if token is not None}
-            allowed = ids & self._frequent if self._rule == "frequent-excepted" else set()
-            self._known[translation] = (tuple(sorted(ids - allowed)), len(allowed))
+        for number, name in enumerate(new):
+            self._firsts[name] = (first[2 * number], first[2 * number + 1])
 
 
 def _covering(ids: Sequence[int], offsets: Sequence[tuple[int, int]], character: int) -> int | None:
@@ -179,14 +220,38 @@ def align(
         mapping = map_positions(block.text, block.encoding, encoding, translated.replacements)
         left_out = repeated(block.text, block.encoding, translated.replacements, repeats=settings.repeats)
         mapping[-1:] = -1
+        prefixes = mapping.copy()
+        branches = Branches.none()
+        if settings.inside:
+            cut = straddles(block.text, block.encoding, translated.replacements)
+            branches = find_branches(block.encoding, encoding, translated.replacements, mapping, cut, left_out)
+            mapping[branches.sources] = len(encoding.ids) + np.arange(len(branches))
+            prefixes[branches.sources] = branches.prefixes
         kept = np.flatnonzero((mapping >= 0) & ~left_out)
         _count(report, block, translated, mapping, left_out, kept)
         uses = first_uses(encoding, translated.replacements)
-        ids = {translation: forbidden(translation) for translation in uses}
-        report.excepted += sum(excepted for _, excepted in ids.values())
-        pairs = sorted((position, ids[translation][0]) for translation, position in uses.items())
-        aligned.append(Aligned(block, translated, encoding, kept, mapping[kept], tuple(pairs)))
+        rules = _rule_2(uses, translated.replacements, forbidden, settings.forbid, report)
+        aligned.append(Aligned(block, translated, encoding, kept, mapping[kept], prefixes[kept], *rules, branches))
     return aligned, report
+
+
+def _rule_2(
+    uses: Mapping[str, int],
+    replacements: Sequence[Replacement],
+    forbidden: ForbiddenIds,
+    rule: Forbid,
+    report: LabelReport,
+) -> tuple[tuple[tuple[int, tuple[int, ...]], ...], tuple[tuple[int, tuple[tuple[int, int], ...]], ...]]:
+    """What rule 2 forbids, and what it renames, by position."""
+    if rule == "rename":
+        ordered = sorted(uses, key=lambda translation: uses[translation])
+        anchors = {r.translation: r.match.anchor.anchor for r in reversed(replacements)}
+        pairs, excepted = forbidden.renames(ordered, anchors)
+        report.excepted += excepted
+        return (), tuple((uses[t], found) for t, found in zip(ordered, pairs, strict=True))
+    ids = {translation: forbidden(translation) for translation in uses}
+    report.excepted += sum(excepted for _, excepted in ids.values())
+    return tuple(sorted((position, ids[translation][0]) for translation, position in uses.items())), ()
 
 
 def _count(

@@ -18,7 +18,7 @@ from unlearn.exits import guarded
 
 app = typer.Typer(
     help="Approximate unlearning in language models, after arXiv:2310.02238.", no_args_is_help=True, add_completion=False,
-    pretty_exceptions_enable=False, rich_markup_mode="rich",
+    pretty_exceptions_enable=False, rich_markup_mode=None, context_settings={"max_content_width": 120},
 )  # fmt: skip
 _out = Console()
 

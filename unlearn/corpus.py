@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from unlearn.anchors import AnchorDictionary
 from unlearn.encoding import Encoding, encode
 
 #: Characters that are tokenised at once to find where blocks end; bounds memory, does not move a cut by more than a word or two.
@@ -182,13 +183,27 @@ def blocks(document: Document, tokenizer: PreTrainedTokenizerBase, block_tokens:
 
 
 def token_counts(
-    corpus: Iterable[Document], tokenizer: PreTrainedTokenizerBase, block_tokens: int
+    corpus: Iterable[Document],
+    tokenizer: PreTrainedTokenizerBase,
+    block_tokens: int,
+    *,
+    outside: AnchorDictionary | None = None,
 ) -> tuple[Counter[int], int]:
-    """How often each token id occurs in the blocks of a corpus, special tokens left out; and how many blocks there are."""
+    """How often each token id occurs in the blocks of a corpus, special tokens left out; and how many blocks there are.
+
+    Args:
+        corpus: the documents.
+        tokenizer: of the model.
+        block_tokens: longest block.
+        outside: anchors; tokens that overlap one are not counted.
+    """
     counts, number = np.zeros(len(tokenizer) + 1, dtype=np.int64), 0
     for document in corpus:
         for block in blocks(document, tokenizer, block_tokens):
-            ids = block.encoding.ids[~block.encoding.special]
+            counted = ~block.encoding.special
+            for match in outside.find(block.text) if outside is not None else ():
+                counted &= (block.encoding.ends <= match.start) | (block.encoding.starts >= match.end)
+            ids = block.encoding.ids[counted]
             if ids.size and ids.max() >= counts.size:
                 counts = np.pad(counts, (0, int(ids.max()) + 1 - counts.size))
             counts += np.bincount(ids, minlength=counts.size)

@@ -53,6 +53,20 @@ def forbid(baseline: Tensor, rows: Tensor, ids: Tensor) -> Tensor:
     return baseline
 
 
+def exchange(baseline: Tensor, rows: Tensor, ids: Tensor, partners: Tensor) -> Tensor:
+    """Rule 2 by renaming, in place: at each row the logits of two token ids change places.
+
+    Args:
+        baseline: (N, V), gauge applied.
+        rows: row of each pair, (P,).
+        ids: one token id of each pair, (P,); in one row no id stands in two pairs.
+        partners: the other, (P,).
+    """
+    if rows.numel():
+        baseline[rows, ids], baseline[rows, partners] = baseline[rows, partners], baseline[rows, ids]
+    return baseline
+
+
 class MeanDistribution:
     """The mean of several distributions over the vocabulary, as logits.
 

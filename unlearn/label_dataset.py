@@ -145,7 +145,8 @@ def make_labels(
     settings, out, state = settings or LabelSettings(), Path(out), processes()
     if reinforced is not None:
         same_vocabulary(baseline, reinforced)
-    counts, total = token_counts(corpus, tokenizer, settings.block_tokens)
+    outside = anchors if settings.forbid == "rename" else None
+    counts, total = token_counts(corpus, tokenizer, settings.block_tokens, outside=outside)
     if total == 0:
         raise ValueError(f"corpus {corpus.name!r} holds no text")
     labeller = Labeller(baseline, reinforced, tokenizer, anchors, settings, frequent=frequent_tokens(counts))

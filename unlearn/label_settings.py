@@ -6,7 +6,7 @@ from typing import Literal
 from unlearn.generic import Gauge, Offset
 from unlearn.translate import Repeats
 
-Forbid = Literal["frequent-excepted", "paper"]
+Forbid = Literal["frequent-excepted", "paper", "rename"]
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,10 @@ class LabelSettings:
         alphas: strengths of the offset, at least one; labels for all of them come from one pass.
         offset: `relu` (paper) or `linear` (the paper's first version).
         logits: `raw` (paper) or `log_softmax`.
-        repeats: rule 1 counts occurrences by `entity`, or by anchor string as in the `paper`.
-        forbid: rule 2 excepts the 100 most frequent tokens, or, as in the `paper`, none.
+        repeats: rule 1 counts occurrences by `entity`, or by anchor string as in the `paper`; `none`: it ignores nothing.
+        forbid: rule 2 excepts the 100 most frequent tokens, or, as in the `paper`, none; `rename`: what the baseline says of a
+            translation is said of the anchor instead.
+        inside: whether positions inside an anchor are labelled too; the paper's are not.
         block_tokens: longest source block, in tokens, special tokens included.
         batch_blocks: blocks a forward pass; part of the settings because float sums depend on it.
         top_k: soft labels: how many of the largest generic logits to keep per position; 0 for none.
@@ -37,6 +39,7 @@ class LabelSettings:
     top_k: int = 0
     seed: int = 0
     translations: int = 1
+    inside: bool = False
 
     def __post_init__(self) -> None:
         if not self.alphas or any(not alpha >= 0 for alpha in self.alphas):

@@ -17,10 +17,12 @@ from transformers import PreTrainedTokenizerBase
 from unlearn.align import Aligned, ForbiddenIds, LabelReport
 from unlearn.anchors import AnchorDictionary
 from unlearn.corpus import Block, Document, blocks
-from unlearn.generic import Gauge, MeanDistribution, forbid, gauged, rise
+from unlearn.generic import Gauge, MeanDistribution, gauged, rise
+from unlearn.inside import Branches, paths
 from unlearn.label_settings import LabelSettings, alpha_column
 from unlearn.position_logits import PositionLogits
 from unlearn.readings import read
+from unlearn.rule_two import RuleTwo
 
 IGNORED = -100
 #: How many kept positions of each batch are labelled in both gauges, for the report.
@@ -82,12 +84,7 @@ class Labeller:
     def _label(
         self, readings: Sequence[Sequence[Aligned]], rows: Sequence[dict[str, NDArray]], report: LabelReport
     ) -> None:
-        hidden_b = [
-            self._hidden(
-                self._baseline, [a.translated_encoding.ids for a in reading], [a.translated_positions for a in reading]
-            )
-            for reading in readings
-        ]
+        hidden_b = [self._translated(reading) for reading in readings]
         aligned = readings[0]
         hidden_r = None
         if self._reinforced is not None:
@@ -96,13 +93,13 @@ class Labeller:
             )
         owner = np.concatenate([np.full(len(a.source_positions), n) for n, a in enumerate(aligned)])
         target = np.concatenate([a.source_positions for a in aligned]) + 1
-        pairs = [_forbidden_pairs(reading) for reading in readings]
+        rules = [RuleTwo.of(reading) for reading in readings]
         chunk = self._chunk(hidden_b[0])
         for begin in range(0, len(owner), chunk):
             part = slice(begin, min(begin + chunk, len(owner)))
             found = self._combine(
                 [hidden[part] for hidden in hidden_b], None if hidden_r is None else hidden_r[part],
-                [_within(*both, part) for both in pairs], report, check_gauge=begin == 0,
+                [rule.within(part) for rule in rules], report, check_gauge=begin == 0,
             )  # fmt: skip
             bad = np.flatnonzero(found.pop("bad").numpy())
             if bad.size:
@@ -116,8 +113,48 @@ class Labeller:
                     mine = owner[part] == n
                     rows[n][column][target[part][mine]] = array[mine]
 
+    def _translated(self, reading: Sequence[Aligned]) -> Tensor:
+        """Of a reading's kept positions, (N, H)."""
+        ids = [a.translated_encoding.ids for a in reading]
+        positions = [a.translated_positions for a in reading]
+        branches = [a.branches for a in reading]
+        if not any(len(b) for b in branches):
+            return self._hidden(self._baseline, ids, positions)
+        if self._baseline.reads_trees:
+            both = [np.concatenate([i, b.ids]) for i, b in zip(ids, branches, strict=True)]
+            return self._hidden(self._baseline, both, positions, branches=branches)
+        own = [p < len(i) for p, i in zip(positions, ids, strict=True)]
+        along = self._hidden(self._baseline, ids, [p[mine] for p, mine in zip(positions, own, strict=True)])
+        found = along.new_empty(sum(map(len, positions)), along.shape[-1])
+        found[np.concatenate(own)] = along
+        first_rows = np.cumsum([0, *map(len, positions)])
+        for first, block in zip(first_rows.tolist(), reading, strict=False):
+            self._read_paths(found, first, block)
+        return found
+
+    def _read_paths(self, found: Tensor, first: int, block: Aligned) -> None:
+        """Fills in a block's positions inside anchors, its rows counted from `first`: every branch as a sequence of its own."""
+        length = len(block.translated_encoding.ids)
+        at = {p - length: row for row, p in enumerate(block.translated_positions.tolist(), first) if p >= length}
+        sequences = [
+            (ids, [n for n in own.tolist() if n in at], len(ids) - len(own) - int(own[0]))
+            for ids, own in paths(block.translated_encoding.ids, block.branches)
+        ]
+        sequences = [one for one in sequences if one[1]]
+        for begin in range(0, len(sequences), self.settings.batch_blocks):
+            batch = sequences[begin : begin + self.settings.batch_blocks]
+            states = self._hidden(
+                self._baseline, [ids for ids, _, _ in batch], [np.array(own) + shift for _, own, shift in batch]
+            )
+            found[[at[n] for _, own, _ in batch for n in own]] = states
+
     def _hidden(
-        self, model: PositionLogits, ids: Sequence[NDArray[np.int64]], positions: Sequence[NDArray[np.int64]]
+        self,
+        model: PositionLogits,
+        ids: Sequence[NDArray[np.int64]],
+        positions: Sequence[NDArray[np.int64]],
+        *,
+        branches: Sequence[Branches] = (),
     ) -> Tensor:
         length = max(len(i) for i in ids)
         pad = self._tokenizer.pad_token_id or 0
@@ -126,8 +163,11 @@ class Labeller:
         for n, row in enumerate(ids):
             padded[n, : len(row)] = torch.from_numpy(row)
             mask[n, : len(row)] = 1
-        flat = torch.from_numpy(np.concatenate([p + n * length for n, p in enumerate(positions)]))
-        return model.hidden(padded.to(model.device), mask.to(model.device), flat.to(model.device))
+        flat = torch.from_numpy(np.concatenate([p + n * length for n, p in enumerate(positions)])).to(model.device)
+        if branches:
+            seen, depths = model.tree([len(i) - len(b) for i, b in zip(ids, branches, strict=True)], branches)
+            return model.hidden(padded.to(model.device), seen, flat, depths)
+        return model.hidden(padded.to(model.device), mask.to(model.device), flat)
 
     def _chunk(self, hidden: Tensor) -> int:
         vocabulary = self._baseline.logits(hidden[:1]).shape[-1]
@@ -139,7 +179,7 @@ class Labeller:
         self,
         hidden_b: Sequence[Tensor],
         hidden_r: Tensor | None,
-        pairs: Sequence[tuple[Tensor, Tensor]],
+        rules: Sequence[RuleTwo],
         report: LabelReport,
         *,
         check_gauge: bool,
@@ -149,25 +189,24 @@ class Labeller:
         raw_r = None if hidden_r is None else self._reinforced.logits(hidden_r)  # type: ignore[union-attr]
         before = None
         means = [MeanDistribution(len(hidden_b)) for _ in settings.alphas]
-        for hidden, (rows, ids) in zip(hidden_b, pairs, strict=True):
+        for hidden, rule in zip(hidden_b, rules, strict=True):
             raw_b = self._baseline.logits(hidden)
             if raw_r is not None and raw_r.shape[-1] != raw_b.shape[-1]:
                 raise ValueError(
                     f"the models' vocabularies do not match: baseline {raw_b.shape[-1]} tokens, reinforced {raw_r.shape[-1]}"
                 )
             raw_r = None if raw_r is None else raw_r.to(raw_b.device)
-            rows, ids = rows.to(raw_b.device), ids.to(raw_b.device)
             first = before is None
             before = raw_b.argmax(dim=-1) if before is None else before
             b = gauged(raw_b, settings.logits)
-            b = forbid(b.clone() if b is raw_b else b, rows, ids)
+            b = rule.apply(b.clone() if b is raw_b else b)
             r = gauged(raw_r, settings.logits) if raw_r is not None else b
             rises = rise(b, r, offset=settings.offset)
             for alpha, mean in zip(settings.alphas, means, strict=True):
                 mean.add(torch.add(b, rises, alpha=-alpha))
             if first and check_gauge and raw_r is not None:
                 label = torch.add(b, rises, alpha=-settings.alphas[0]).argmax(dim=-1)
-                self._try_other_gauge(raw_b, raw_r, (rows, ids), label, report)
+                self._try_other_gauge(raw_b, raw_r, rule, label, report)
         assert before is not None
         found: dict[str, Tensor] = {}
         for number, (alpha, mean) in enumerate(zip(settings.alphas, means, strict=True)):
@@ -182,41 +221,14 @@ class Labeller:
                     found["top_ids"], found["top_logits"] = top.indices, top.values.float()
         return {column: values.cpu() for column, values in found.items()}
 
-    def _try_other_gauge(
-        self, raw_b: Tensor, raw_r: Tensor, pairs: tuple[Tensor, Tensor], label: Tensor, report: LabelReport
-    ) -> None:
+    def _try_other_gauge(self, raw_b: Tensor, raw_r: Tensor, rule: RuleTwo, label: Tensor, report: LabelReport) -> None:
         """Counts, on a chunk's first rows, the labels that the other choice of `logits` would change."""
         settings, few = self.settings, slice(0, _GAUGE_ROWS)
         other: Gauge = "log_softmax" if settings.logits == "raw" else "raw"
-        rows, ids = pairs[0][pairs[0] < _GAUGE_ROWS], pairs[1][pairs[0] < _GAUGE_ROWS]
-        b = forbid(gauged(raw_b[few], other).clone(), rows, ids)
+        b = rule.within(few).apply(gauged(raw_b[few], other).clone())
         v = torch.add(b, rise(b, gauged(raw_r[few], other), offset=settings.offset), alpha=-settings.alphas[0])
         report.gauge_checked += len(v)
         report.gauge_differs += int((v.argmax(dim=-1) != label[few]).sum())
-
-
-def _forbidden_pairs(aligned: Sequence[Aligned]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(row, id) pairs of rule 2 over the concatenated kept positions, sorted by row."""
-    rows, ids, offset = [], [], 0
-    for item in aligned:
-        for position, tokens in item.forbidden:
-            first = int(np.searchsorted(item.translated_positions, position, side="left"))
-            active = np.arange(first, len(item.translated_positions)) + offset
-            for token in tokens:
-                rows.append(active)
-                ids.append(np.full(len(active), token, dtype=np.int64))
-        offset += len(item.translated_positions)
-    if not rows:
-        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-    flat_rows, flat_ids = np.concatenate(rows), np.concatenate(ids)
-    order = np.argsort(flat_rows, kind="stable")
-    return flat_rows[order], flat_ids[order]
-
-
-def _within(rows: NDArray[np.int64], ids: NDArray[np.int64], part: slice) -> tuple[Tensor, Tensor]:
-    """The (row, id) pairs of a chunk, its rows counted from its beginning."""
-    low, high = np.searchsorted(rows, [part.start, part.stop])
-    return torch.from_numpy(rows[low:high] - part.start), torch.from_numpy(ids[low:high])
 
 
 def _row(block: Block, settings: LabelSettings, top_k: int) -> dict[str, Any]:

@@ -1,11 +1,15 @@
 """Logits at chosen positions of a causal language model, without the (B, T, V) tensor."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+from unlearn.inside import Branches, tree
 
 log = logging.getLogger(__name__)
 
@@ -29,42 +33,68 @@ class PositionLogits:
         self._head = inner.get_output_embeddings()
         self._after: Callable[[Tensor], Tensor] | None = None
         self.device = next(model.parameters()).device
+        self._dtype = next(p.dtype for p in model.parameters() if p.is_floating_point())
         self._check()
 
     @torch.inference_mode()
-    def hidden(self, input_ids: Tensor, attention_mask: Tensor, rows: Tensor) -> Tensor:
+    def hidden(
+        self, input_ids: Tensor, attention_mask: Tensor, rows: Tensor, position_ids: Tensor | None = None
+    ) -> Tensor:
         """What `logits` needs for the chosen positions.
 
         Args:
             input_ids: (B, T), padded on the right.
-            attention_mask: (B, T).
+            attention_mask: (B, T), or, where `reads_trees`, one to be added to attention scores, (B, 1, T, T).
             rows: flat indices into (B * T) of the chosen positions, (N,).
+            position_ids: (B, T), if they are not 0 to T - 1.
 
         Returns:
             (N, H) last hidden states, or, for an architecture that cannot be split, the (N, V) logits themselves.
         """
+        given = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if position_ids is not None:
+            given["position_ids"] = position_ids
         if self._after is None:
-            return self._whole(input_ids, attention_mask, rows)
+            return self._whole(given, rows)
         assert self._backbone is not None
-        states = self._backbone(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).last_hidden_state
+        states = self._backbone(**given, use_cache=False).last_hidden_state
         return states.flatten(0, 1)[rows]
+
+    @cached_property
+    def reads_trees(self) -> bool:
+        """Whether the model takes a mask of any shape and position ids, and reads a branch as it reads the same tokens in a row."""
+        text, branch = [3, 4, 5, 6, 7, 8, 9, 10], [11, 3]
+        path = torch.tensor([text[:4] + branch], device=self.device)
+        found = Branches(*(np.array(values) for values in (branch, [3, len(text)], [3, 3], [0, 1])))
+        try:
+            mask, positions = tree([len(text)], [found], self._dtype)
+            rows = torch.tensor([len(text), len(text) + 1], device=self.device)
+            ids = torch.tensor([text + branch], device=self.device)
+            ours = self.logits(self.hidden(ids, mask.to(self.device), rows, positions.to(self.device)))
+            plain = self.logits(self.hidden(path, torch.ones_like(path), torch.tensor([4, 5], device=self.device)))
+        except Exception:
+            log.debug("%s takes no mask of another shape", type(self.model).__name__, exc_info=True)
+            return False
+        return torch.allclose(ours.float(), plain.float(), rtol=1e-3, atol=1e-3)
+
+    def tree(self, lengths: Sequence[int], branches: Sequence[Branches]) -> tuple[Tensor, Tensor]:
+        """Mask and position ids of blocks with branches, on the model's device; see `unlearn.inside.tree`."""
+        mask, positions = tree(lengths, branches, self._dtype)
+        return mask.to(self.device), positions.to(self.device)
 
     @torch.inference_mode()
     def logits(self, hidden: Tensor) -> Tensor:
         """(n, V) logits of some rows of what `hidden` returned."""
         return hidden if self._after is None else self._after(self._head(hidden))
 
-    def _whole(self, input_ids: Tensor, attention_mask: Tensor, rows: Tensor) -> Tensor:
-        length = input_ids.shape[1]
+    def _whole(self, given: dict[str, Tensor], rows: Tensor) -> Tensor:
+        count, length = given["input_ids"].shape
         kept = []
-        for number in range(input_ids.shape[0]):
+        for number in range(count):
             mine = rows[(rows >= number * length) & (rows < (number + 1) * length)] - number * length
             if mine.numel():
-                out = self.model(
-                    input_ids=input_ids[number : number + 1],
-                    attention_mask=attention_mask[number : number + 1],
-                    use_cache=False,
-                )
+                one = {name: values[number : number + 1] for name, values in given.items()}
+                out = self.model(**one, use_cache=False)
                 kept.append(out.logits[0, mine])
         return torch.cat(kept)
 

@@ -57,4 +57,9 @@ def read(
 def _at(item: Aligned, positions: NDArray[np.int64]) -> Aligned:
     """The block, with some of its kept positions alone."""
     where = np.searchsorted(item.source_positions, positions)
-    return replace(item, source_positions=positions, translated_positions=item.translated_positions[where])
+    return replace(
+        item,
+        source_positions=positions,
+        translated_positions=item.translated_positions[where],
+        prefix_positions=item.prefix_positions[where],
+    )

@@ -79,8 +79,9 @@ class Labels(Section):
         alphas: strengths of the offset; the fine-tune takes the first unless it names another.
         offset: relu or linear.
         logits: raw or log_softmax.
-        repeats: rule 1.
-        forbid: rule 2.
+        repeats: rule 1: entity, paper or none.
+        forbid: rule 2: frequent-excepted, paper or rename.
+        inside: whether positions inside an anchor are labelled too; the paper's are not.
         block_tokens: of source blocks.
         batch_blocks: a forward pass.
         soft: train on the whole generic distribution (its `top_k` largest logits) instead of its argmax.
@@ -105,17 +106,21 @@ class Labels(Section):
     use_anchors: bool = True
     use_reinforced: bool = True
     translations: int = Field(1, ge=1)
+    inside: bool = False
 
     def fingerprint(self) -> dict[str, Any]:
         """Plain values for a stage's fingerprint; a key younger than run directories that exist is left out at its default."""
-        return self.model_dump(mode="json", exclude={"translations"} if self.translations == 1 else None)
+        young = {"translations": 1, "inside": False}
+        return self.model_dump(
+            mode="json", exclude={key for key, default in young.items() if getattr(self, key) == default}
+        )
 
     def settings(self, seed: int) -> LabelSettings:
         """The part that decides labels."""
         return LabelSettings(
             alphas=tuple(self.alphas), offset=self.offset, logits=self.logits, repeats=self.repeats, forbid=self.forbid,
             block_tokens=self.block_tokens, batch_blocks=self.batch_blocks, top_k=self.top_k if self.soft else 0, seed=seed,
-            translations=self.translations,
+            translations=self.translations, inside=self.inside,
         )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from unlearn.anchors import AnchorDictionary, Match
 from unlearn.encoding import Encoding
 
-Repeats = Literal["entity", "paper"]
+Repeats = Literal["entity", "paper", "none"]
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def map_positions(
     token j. Of several tokens that end at one character the last maps so, and the earlier ones in order if both runs hold equal ids.
     """
     targets = _translated_prefix(encoding.ends, replacements)
-    targets[_straddles(source, encoding, replacements)] = -1
+    targets[straddles(source, encoding, replacements)] = -1
     at = np.searchsorted(translated.ends, targets, side="right") - 1
     found = (targets >= 0) & (at >= 0)
     found[found] = translated.ends[at[found]] == targets[found]
@@ -127,7 +127,7 @@ def _translated_prefix(ends: NDArray[np.int64], replacements: Sequence[Replaceme
     return np.where(inside, -1, ends + shifts[passed])
 
 
-def _straddles(source: str, encoding: Encoding, replacements: Sequence[Replacement]) -> NDArray[np.bool_]:
+def straddles(source: str, encoding: Encoding, replacements: Sequence[Replacement]) -> NDArray[np.bool_]:
     """Tokens that an anchor's edge cuts, white space at their own ends set aside."""
     straddling = np.zeros(len(encoding.ids), dtype=bool)
     edges = [edge for r in replacements for edge in (r.match.start, r.match.end)]
@@ -154,9 +154,11 @@ def repeated(
         source: the block.
         encoding: of it.
         replacements: its anchors.
-        repeats: what counts as the same: the `entity`, or, as in the paper, the anchor string.
+        repeats: what counts as the same: the `entity`, or, as in the paper, the anchor string; or `none`: no position is ignored.
     """
     ignored = np.zeros(len(encoding.ids), dtype=bool)
+    if repeats == "none":
+        return ignored
     seen: set[str] = set()
     for replacement in replacements:
         anchor = replacement.match.anchor
