@@ -14,6 +14,7 @@ from hp_bench.commands.compare import compare
 from hp_bench.commands.curve import curve
 from hp_bench.commands.demo import demo
 from hp_bench.commands.judge import judge
+from hp_bench.commands.leaderboard import leaderboard
 from hp_bench.commands.probes import probes
 from hp_bench.commands.report import report
 from hp_bench.commands.score import score
@@ -26,7 +27,7 @@ _OBJECTS = 100_000
 
 app = typer.Typer(
     help="Has this language model really forgotten? After arXiv:2310.02238.", no_args_is_help=True, add_completion=False,
-    pretty_exceptions_enable=False, rich_markup_mode="rich",
+    pretty_exceptions_enable=False, rich_markup_mode=None, context_settings={"max_content_width": 120},
 )  # fmt: skip
 
 
@@ -50,7 +51,7 @@ def _options(
     logging.getLogger("hp_bench").setLevel(logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO)
 
 
-for command in (score, curve, compare, stress, demo, judge, probes, report, tasks):
+for command in (score, curve, compare, stress, demo, leaderboard, judge, probes, report, tasks):
     app.command()(command)
 
 
