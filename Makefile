@@ -5,12 +5,20 @@ VENV := .venv
 VLLM := .venv-vllm
 BIN := $(VENV)/bin
 RUN := runs/demo
+BOARD := runs/leaderboard
 
-.PHONY: demo test test-vllm test-slow lint bench release-check clean
+.PHONY: demo leaderboard leaderboard-quick test test-vllm test-slow lint bench release-check clean
 
 # The main job: a model knows, it is made to forget, it is measured at every step. Offline, on a CPU, in minutes.
 demo: $(VENV)/.installed
 	$(BIN)/hp-bench demo --out $(RUN)
+
+# Every method on the miniature, seeds 1 to 3, under the same instruments; goes on where it was stopped. `make leaderboard QUICK=1`: seed 1.
+leaderboard: $(VENV)/.installed
+	$(BIN)/hp-bench leaderboard --out $(BOARD) $(if $(QUICK),--quick)
+
+leaderboard-quick: $(VENV)/.installed
+	$(BIN)/hp-bench leaderboard --out $(BOARD) --quick
 
 # Core tests: under five minutes, no vLLM, no browser.
 test: $(VENV)/.installed

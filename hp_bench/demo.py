@@ -11,10 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-import jsonlines
-import torch
 from rich.progress import Progress
 
 import unlearn
@@ -26,7 +24,7 @@ from hp_bench.miniature.panel import panel_files, panel_tasks
 from hp_bench.report.run import PANEL, STORY, write_figures, write_page
 from hp_bench.scorecard import Scorecard
 from hp_bench.scoring import load_tasks
-from hp_bench.side_by_side import Relay, side_by_side
+from hp_bench.side_by_side import Relay, one_thread, quiet_bars, side_by_side
 from unlearn.methods import whp
 from unlearn.progress import shown_by
 from unlearn.recipe import Recipe
@@ -36,8 +34,6 @@ log = logging.getLogger(__name__)
 #: Methods of the demo: the paper's hard labels, and the whole generic distribution.
 HARD, SOFT = "whp", "whp-soft"
 RECIPES = {HARD: "miniature.yaml", SOFT: "miniature-soft.yaml"}
-#: Texts of each kind on which distances to the twins are measured.
-_TEXTS = 100
 
 
 @dataclass(frozen=True)
@@ -92,8 +88,8 @@ def run_demo(
     for file in RECIPES.values():  # a wrong key is said now, not after minutes of training
         Recipe.load(unlearn.recipes_dir() / file, overrides)
     clock = _Clock()
-    _quiet_bars()
-    with _one_thread():
+    quiet_bars()
+    with one_thread():
         with clock("miniature: text, baseline, twins"):
             world = miniature.prepare(out / "miniature", target=target, seed=seed, twins=twins, settings=settings)
         return _tell(world, out, clock, seed, overrides, panel)
@@ -129,8 +125,8 @@ def _unlearn(world: miniature.Miniature, out: Path, seed: int, overrides: Sequen
 
 def _run(recipe: Recipe, relay: Relay) -> Path:
     """One recipe, in a process of its own."""
-    _quiet_bars()
-    with _one_thread(), shown_by(cast(Progress, relay)):
+    quiet_bars()
+    with one_thread(), shown_by(cast(Progress, relay)):
         return whp.run(recipe)
 
 
@@ -168,8 +164,8 @@ def _score(
 def _score_models(
     folder: Path, out: Path, models: Sequence[Checkpoint], ends: Sequence[Checkpoint], panel: bool, relay: Relay
 ) -> tuple[list[Scorecard], ...]:
-    _quiet_bars()
-    with _one_thread(), progress.shown_by(cast(Progress, relay)):
+    quiet_bars()
+    with one_thread(), progress.shown_by(cast(Progress, relay)):
         engine = HFEngine(models[0].path)
         world = miniature.load(folder)
         sets = [
@@ -181,14 +177,7 @@ def _score_models(
 
 
 def _distances(world: miniature.Miniature, models: dict[str, Path | str]) -> list[Distance]:
-    texts = {"target": world.corpus, "rest": world.prompts / "rest.jsonl"}
-    chosen = {kind: [row["text"] for row in _rows(path)[:_TEXTS]] for kind, path in texts.items()}
-    return distances({name: str(path) for name, path in models.items()}, world.twins, chosen)
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    with jsonlines.open(path) as lines:
-        return list(lines)
+    return distances({name: str(path) for name, path in models.items()}, world.twins, world.distance_texts())
 
 
 def write_story(
@@ -213,27 +202,6 @@ def write_story(
     path = out / STORY
     path.with_suffix(".part").write_text(json.dumps(story, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     path.with_suffix(".part").replace(path)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Matrices this small gain nothing from a second thread, and so no number depends on how many there are."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _quiet_bars() -> None:
-    """The libraries' bars would fight with ours."""
-    import datasets
-    import transformers
-
-    datasets.utils.logging.disable_progress_bar()
-    transformers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.set_verbosity_error()
 
 
 class _Clock:

@@ -3,8 +3,9 @@
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from queue import Empty
 from typing import Any
 
@@ -83,6 +84,29 @@ def side_by_side(calls: Mapping[str, tuple[Callable[..., Any], tuple[Any, ...]]]
             finally:
                 for row in rows.values():
                     bars.remove_task(row)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Matrices as small as the miniature's gain nothing from a second thread, and so no number depends on how many there are."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def quiet_bars() -> None:
+    """Switches the libraries' bars off: they would fight with ours."""
+    import datasets
+    import transformers
+
+    datasets.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
 
 
 def _draw(queue: Any, bars: Any, rows: dict[Any, TaskID]) -> None:

@@ -60,6 +60,16 @@ class Miniature:
         """Folder of the prompt files, named as the tasks of `hp_bench.miniature.tasks` want them."""
         return self.folder / "text" / "prompts"
 
+    @property
+    def rest(self) -> Path:
+        """Text of the rest that the models have read: JSON lines with a `text`, one story each."""
+        return self.folder / "text" / "rest.jsonl"
+
+    def distance_texts(self, count: int = 100) -> dict[str, list[str]]:
+        """Texts on which distances to the twins are measured: the first of the target, and the first of the rest that no model has read."""
+        files = {"target": self.corpus, "rest": self.prompts / "rest.jsonl"}
+        return {kind: [row["text"] for row in _rows(path)[:count]] for kind, path in files.items()}
+
 
 def prepare(
     folder: Path | str,
@@ -155,6 +165,11 @@ def _write_text(folder: Path, plan: Plan) -> None:
     (prompts / "vocabulary.txt").write_text("\n".join(library.words) + "\n", encoding="utf-8")
     (temporary / "plan.json").write_text(json.dumps(plan.to_dict(), indent=1) + "\n", encoding="utf-8")
     temporary.rename(folder / "text")
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    with jsonlines.open(path) as lines:
+        return list(lines)
 
 
 def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

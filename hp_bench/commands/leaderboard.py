@@ -1,0 +1,56 @@
+"""`hp-bench leaderboard`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hp_bench.commands.options import Json
+
+
+def leaderboard(
+    out: Annotated[
+        Path, typer.Option(help="Folder for models, numbers and table; what it holds already is kept.")
+    ] = Path("runs/leaderboard"),
+    seeds: Annotated[list[int] | None, typer.Option(help="Of the miniatures; repeatable. Default: 1, 2 and 3.")] = None,
+    rows: Annotated[list[str] | None, typer.Option(help="Name of a row; repeatable. Default: all.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="The rows. Default: recipes/leaderboard.yaml of this package.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Seed 1 alone.")] = False,
+    choose: Annotated[
+        bool, typer.Option("--choose", help="Instead: try every row's settings on seed 0, and say which is chosen.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Every method on the miniature, under the same instruments: how near is each to a model that never knew?"""
+    import json
+    import os
+    import warnings
+
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    warnings.filterwarnings("ignore", module="torch")
+    from hp_bench import leaderboard as board
+    from hp_bench.leaderboard_rows import Rows
+    from unlearn import recipes_dir
+
+    if quick and seeds:
+        raise ValueError("--quick is seed 1 alone: leave out --seeds")
+    loaded = Rows.load(file or recipes_dir() / "leaderboard.yaml")
+    if choose:
+        choices = board.choose(out, rows=loaded, names=rows or ())
+        typer.echo(
+            json.dumps(choices.to_dict(), indent=1) if as_json else f"{choices.table()}\n{choices.to_yaml()}", nl=False
+        )
+        return
+    made = board.run_leaderboard(out, rows=loaded, names=rows or (), seeds=(1,) if quick else seeds or board.SEEDS)
+    typer.echo(
+        json.dumps(made.to_dict(), indent=1) if as_json else (out / "leaderboard.md").read_text(encoding="utf-8")
+    )
+    for entry in made.entries:
+        if entry.failure:
+            typer.echo(f"row {entry.name} failed: {entry.failure}", err=True)
+    if made.failed:
+        raise typer.Exit(1)

@@ -1,0 +1,150 @@
+"""Where the leaderboard keeps what is finished, seed by seed, and how it knows that it still holds."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from hp_bench.curves import checkpoints_in
+from hp_bench.leaderboard_choice import Candidate
+from hp_bench.leaderboard_measure import RowScore, write_json
+from hp_bench.miniature import Miniature
+from hp_bench.provenance import fingerprint
+
+_LOG = "log.jsonl"
+
+
+@dataclass(frozen=True)
+class Place:
+    """One seed's part of a leaderboard's folder.
+
+    Attributes:
+        out: folder of the whole leaderboard.
+        seed: of miniature and runs.
+    """
+
+    out: Path
+    seed: int
+
+    @property
+    def folder(self) -> Path:
+        """The seed's own."""
+        return self.out / f"seed-{self.seed}"
+
+    @property
+    def miniature(self) -> Path:
+        """Text and models."""
+        return self.folder / "miniature"
+
+    def run(self, name: str) -> Path:
+        """A row's run directory."""
+        return self.folder / "runs" / name
+
+    def trial(self, name: str) -> Path:
+        """The run directory in which a row's settings are tried."""
+        return self.folder / "choice" / name / "run"
+
+    def known(self, name: str, identity: str) -> RowScore | None:
+        """What is kept of a row, if it was made from the same and did not fail."""
+        score = RowScore.load(self._row(name))
+        return score if score and score.fingerprint == identity and not score.failure else None
+
+    def keep(self, score: RowScore) -> None:
+        """Keeps what was measured of a row."""
+        score.save(self._row(score.name))
+
+    def candidates(self, name: str, number: int, identity: str) -> list[Candidate] | None:
+        """What is kept of a setting that was tried, if it was made from the same."""
+        try:
+            content = json.loads(self._setting(name, number).read_text(encoding="utf-8"))
+            found = [Candidate(**one) for one in content["candidates"]]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return found if content.get("fingerprint") == identity else None
+
+    def keep_candidates(self, name: str, number: int, identity: str, found: Sequence[Candidate]) -> None:
+        """Keeps what was measured of a setting."""
+        content = {"fingerprint": identity, "candidates": [asdict(one) for one in found]}
+        write_json(self._setting(name, number), content)
+
+    def log(self, **entry: Any) -> None:
+        """Dates and durations go to `log.jsonl` alone: everything else is the same bytes every time."""
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        with (self.out / _LOG).open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"at": at, "seed": self.seed, **entry}) + "\n")
+
+    def _row(self, name: str) -> Path:
+        return self.folder / "rows" / f"{name}.json"
+
+    def _setting(self, name: str, number: int) -> Path:
+        return self.folder / "choice" / name / f"{number}.json"
+
+
+def logged(out: Path, names: Collection[str], seeds: Collection[int]) -> tuple[str, dict[str, float | None]]:
+    """The date of the last measurement of these rows, and each row's tokens of the target a second, mean over seeds."""
+    path = out / _LOG
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    mine = [line for line in lines if line.get("row") in names and line["seed"] in seeds]
+    last = {(line["row"], line["seed"]): line.get("tokens_per_second") for line in mine}
+    speeds: dict[str, float | None] = {}
+    for name in names:
+        found = [speed for (row, _), speed in last.items() if row == name and speed]
+        speeds[name] = float(np.mean(found)) if found else None
+    return max((line["at"][:10] for line in mine), default=""), speeds
+
+
+def clear_run(run: Path, recipe: str) -> None:
+    """Removes what another recipe left in a run directory; where only the fine-tune is another, reinforced model and labels stay.
+
+    Args:
+        run: the directory.
+        recipe: resolved, as YAML, of the run to come.
+    """
+    path = run / "recipe.yaml"
+    before = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
+    now = yaml.safe_load(recipe)
+    if before is None or before == now:
+        return
+    if {**before, "finetune": None} != {**now, "finetune": None}:
+        shutil.rmtree(run)
+        return
+    for name in ("checkpoints", "finetune", "finetune.tmp"):
+        shutil.rmtree(run / name, ignore_errors=True)
+
+
+def checkpoint_at(checkpoints: Path, step: int) -> Path:
+    """The folder of a run's checkpoint; raises ValueError if it has none of that step."""
+    found = {one.step: Path(one.path) for one in checkpoints_in(checkpoints)}
+    if step not in found:
+        raise ValueError(f"the run has no checkpoint-{step}; it has {', '.join(map(str, found))}")
+    return found[step]
+
+
+def stage_seconds(run: Path, stage: str) -> float:
+    """How long a stage of a run took, by the run's log."""
+    lines = [json.loads(line) for line in (run / _LOG).read_text(encoding="utf-8").splitlines()]
+    return [float(line["seconds"]) for line in lines if line["stage"] == stage][-1]
+
+
+def sentence(error: Exception) -> str:
+    """What went wrong, in one line; the kind of error where it is not a ValueError."""
+    said = " ".join(str(error).split())[:300]
+    return said if isinstance(error, ValueError) and said else f"{type(error).__name__}: {said}".removesuffix(": ")
+
+
+def identity_of(world: Miniature, content: Mapping[str, Any]) -> str:
+    """Short digest of everything that decides a number: a miniature, its models, and what is done with them."""
+    models = [fingerprint(str(path)) for path in (world.baseline, *world.twins)]
+    return digest({"miniature": world.plan.to_dict(), "models": models, **content})
+
+
+def digest(content: Mapping[str, Any]) -> str:
+    """Short digest of plain values."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,264 @@
+"""The leaderboard: rows over seeds, who is nearest to the twins and whether that is a tie, as JSON and as a page of Markdown."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from hp_bench.leaderboard_measure import RowScore
+from hp_bench.statistics import mean_interval
+
+#: Number -> heading and digits, in the table's order.
+COLUMNS: Mapping[str, tuple[str, int]] = {
+    "familiarity": ("familiarity (0 to 5)", 2),
+    "token_probability": ("token probability (0 to 1)", 3),
+    "utility_drop": ("utility drop (points)", 1),
+    "rest_change": ("loss on the rest (change, nats)", 3),
+    "kl_target": ("KL target (nats a token)", 3),
+    "kl_rest": ("KL rest (nats a token)", 3),
+    "ks_target": ("KS target (0 to 1)", 2),
+}
+#: Nats a token; for an interval's end where all texts agree.
+_LARGEST = 30.0
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A number over seeds."""
+
+    mean: float
+    smallest: float
+    largest: float
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row over seeds.
+
+    Attributes:
+        name: of the row.
+        label: words for the table.
+        setting: the one chosen: dotted recipe keys -> values, and `step`; empty for baseline and twins.
+        steps: optimiser steps to the checkpoint; None where nothing is fine-tuned.
+        scores: by seed.
+    """
+
+    name: str
+    label: str
+    setting: Mapping[str, Any]
+    steps: int | None
+    scores: tuple[RowScore, ...]
+
+    @property
+    def failure(self) -> str:
+        """Why it has no numbers: it failed with some seed; "" if it has."""
+        return "; ".join(f"seed {one.seed}: {one.failure}" for one in self.scores if one.failure)
+
+    @property
+    def broken(self) -> tuple[int, ...]:
+        """Seeds whose model counts as broken (degenerate)."""
+        return tuple(one.seed for one in self.scores if one.broken)
+
+    @property
+    def reference(self) -> bool:
+        """Whether it is baseline or twin, rather than a method."""
+        return not self.setting
+
+    def spread(self, number: str) -> Spread | None:
+        """Mean, smallest and largest over seeds; None where it failed."""
+        if self.failure:
+            return None
+        found = [one.numbers[number].value for one in self.scores]
+        return Spread(float(np.mean(found)), min(found), max(found))
+
+    @property
+    def distance(self) -> float:
+        """KL on target and rest together, mean over seeds: what rows are sorted by; infinite where it failed."""
+        kl = [self.spread(number) for number in ("kl_target", "kl_rest")]
+        return sum(one.mean if one else float("inf") for one in kl)
+
+
+@dataclass(frozen=True)
+class Lead:
+    """The nearest row against another, on one kind of text.
+
+    Attributes:
+        text: target or rest.
+        first: the row nearest to the twins there.
+        other: another.
+        difference: how much farther the other is: mean over texts and seeds of the paired difference of KL, nats a token.
+        low: lower end of its 95 % interval (bootstrap over the texts of all seeds).
+        high: upper end.
+        between_twins: KL of two twins there, mean over seeds.
+    """
+
+    text: str
+    first: str
+    other: str
+    difference: float
+    low: float
+    high: float
+    between_twins: float
+
+    @property
+    def tie(self) -> bool:
+        """Whether the lead is no larger than what two twins differ by, or may be none at all."""
+        return self.low <= 0 or self.difference <= self.between_twins
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """All rows, the nearest first.
+
+    Attributes:
+        entries: methods by distance, failed ones last, then baseline and twins.
+        seeds: of the runs.
+        between: kl_target, kl_rest, ks_target of two twins, mean over seeds.
+        leads: on target and rest, the nearest row against every other.
+    """
+
+    entries: tuple[Entry, ...]
+    seeds: tuple[int, ...]
+    between: Mapping[str, float]
+    leads: tuple[Lead, ...]
+
+    @classmethod
+    def of(cls, entries: Sequence[Entry]) -> "Leaderboard":
+        """Sorts rows and compares them; the entries all have the same seeds."""
+        ordered = sorted(entries, key=lambda one: (one.reference, one.distance, one.name))
+        sound = [score for one in entries for score in one.scores if score.between]
+        seeds = tuple(one.seed for one in entries[0].scores)
+        by_seed = [
+            next(s.between for s in sound if s.seed == seed) for seed in seeds if any(s.seed == seed for s in sound)
+        ]
+        keys = by_seed[0] if by_seed else ()
+        between = {key: float(np.mean([one[key] for one in by_seed])) for key in keys}
+        methods = [one for one in ordered if not one.reference and not one.failure]
+        return cls(
+            tuple(ordered),
+            seeds,
+            between,
+            tuple(lead for text in ("target", "rest") for lead in leads(methods, text, between)),
+        )
+
+    @property
+    def failed(self) -> bool:
+        """Whether any row failed."""
+        return any(one.failure for one in self.entries)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON; the same run, the same values."""
+        return {
+            "format": 1, "seeds": list(self.seeds), "between_twins": dict(self.between),
+            "leads": [{**asdict(one), "tie": one.tie} for one in self.leads],
+            "rows": [self._row(one) for one in self.entries],
+        }  # fmt: skip
+
+    @staticmethod
+    def _row(entry: Entry) -> dict[str, Any]:
+        numbers = () if entry.failure else tuple(entry.scores[0].numbers)
+        spreads = {number: spread for number in numbers if (spread := entry.spread(number)) is not None}
+        return {
+            "name": entry.name, "label": entry.label, "setting": dict(entry.setting), "steps": entry.steps,
+            "failure": entry.failure, "numbers": {number: asdict(spread) for number, spread in spreads.items()},
+            "seeds": [
+                {
+                    "seed": one.seed, "failure": one.failure, "broken": one.broken,
+                    "numbers": {number: asdict(value) for number, value in one.numbers.items()},
+                }
+                for one in entry.scores
+            ],
+        }  # fmt: skip
+
+
+def leads(methods: Sequence[Entry], text: str, between: Mapping[str, float]) -> list[Lead]:
+    """The nearest row on a kind of text against every other, text by text, over all seeds.
+
+    Args:
+        methods: rows that did not fail, measured on the same texts.
+        text: target or rest.
+        between: `kl_<text>` of two twins.
+    """
+    if not methods:
+        return []
+    kl = {one.name: np.concatenate([score.texts[text] for score in one.scores]) for one in methods}
+    first = min(methods, key=lambda one: float(kl[one.name].mean())).name
+    found = []
+    for name, values in kl.items():
+        if name != first:
+            apart = values - kl[first]
+            interval = mean_interval(apart, low=-_LARGEST, high=_LARGEST)
+            found.append(
+                Lead(
+                    text, first, name, float(apart.mean()), interval.low, interval.high, between.get(f"kl_{text}", 0.0)
+                )
+            )
+    return sorted(found, key=lambda one: one.difference)
+
+
+def to_markdown(board: Leaderboard, *, speeds: Mapping[str, float | None], date: str) -> str:
+    """The table, what it says of who is nearest, and the settings.
+
+    Args:
+        board: what to show.
+        speeds: row -> tokens of the target a second of the fine-tune; None where nothing is fine-tuned.
+        date: of the last measurement.
+    """
+    headings = ["row", *(heading for heading, _ in COLUMNS.values()), "steps", "tokens/s"]
+    lines = [f"| {' | '.join(headings)} |", f"|---|{'---:|' * (len(headings) - 1)}"]
+    for entry in board.entries:
+        broken = f" **broken** (seed {', '.join(map(str, entry.broken))})" if entry.broken and not entry.failure else ""
+        name = f"`{entry.name}` {entry.label}{broken}" if not entry.reference else f"*{entry.label}*"
+        speed = speeds.get(entry.name)
+        if entry.failure:
+            cells = [f"failed: {entry.failure}".replace("|", "/"), *[""] * (len(headings) - 2)]
+        else:
+            cells = [_cell(entry.spread(number), digits) for number, (_, digits) in COLUMNS.items()]
+            cells += [str(entry.steps) if entry.steps else "-", f"{speed:,.0f}" if speed else "-"]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", *_notes(board, date), "", *_settings(board)]) + "\n"
+
+
+def _cell(spread: Spread | None, digits: int) -> str:
+    if spread is None:
+        return ""
+    mean, smallest, largest = (f"{value + 0.0:.{digits}f}" for value in (spread.mean, spread.smallest, spread.largest))
+    return mean if spread.smallest == spread.largest else f"{mean} [{smallest}, {largest}]"
+
+
+def _notes(board: Leaderboard, date: str) -> list[str]:
+    seeds = ", ".join(map(str, board.seeds))
+    said = [
+        f"{date}; seed{'s' if len(board.seeds) > 1 else ''} {seeds}"
+        f"{'; mean [smallest, largest] over seeds' if len(board.seeds) > 1 else ''}. Lower is better in every column but tokens/s. "
+        "Sorted by KL target + KL rest.",
+        "KL: of a twin's next-word distribution from the model's, beyond what two twins differ by: 0 = as near as another twin. "
+        + (
+            f"Two twins differ by {board.between['kl_target']:.3f} on the target and {board.between['kl_rest']:.3f} on the rest, "
+            f"and by a KS statistic of {board.between['ks_target']:.2f} on the target (not subtracted)."
+            if board.between
+            else "There is no second twin here: nothing is subtracted."
+        ),
+        "tokens/s: tokens of the target's blocks that the fine-tune read, a second; text of the rest beside them is not counted.",
+    ]
+    return [*said, *(_nearest([one for one in board.leads if one.text == text], text) for text in ("target", "rest"))]
+
+
+def _nearest(found: Sequence[Lead], text: str) -> str:
+    if not found:
+        return f"Nearest on the {text}: fewer than two rows to compare."
+    ties = [one for one in found if one.tie]
+    beaten = len(found) - len(ties)
+    tied = ", ".join(f"`{one.other}` (+{one.difference:.3f} [{one.low:.3f}, {one.high:.3f}])" for one in ties)
+    ahead = f"ahead of {beaten} of {len(found)} others by more than two twins differ ({found[0].between_twins:.3f})"
+    return f"Nearest on the {text}: `{found[0].first}`, {ahead}{f'; a tie with {tied}' if ties else ''}."
+
+
+def _settings(board: Leaderboard) -> list[str]:
+    lines = ["| row | setting chosen on seed 0 |", "|---|---|"]
+    for entry in board.entries:
+        if entry.setting:
+            words = ", ".join(f"{key}={value}" for key, value in entry.setting.items())
+            lines.append(f"| `{entry.name}` | {words} |")
+    return lines
