@@ -223,7 +223,7 @@ def to_markdown(board: Leaderboard, *, speeds: Mapping[str, float | None], date:
 def _cell(spread: Spread | None, digits: int) -> str:
     if spread is None:
         return ""
-    mean, smallest, largest = (f"{value + 0.0:.{digits}f}" for value in (spread.mean, spread.smallest, spread.largest))
+    mean, smallest, largest = (f"{round(value, digits) + 0.0:.{digits}f}" for value in (spread.mean, spread.smallest, spread.largest))
     return mean if spread.smallest == spread.largest else f"{mean} [{smallest}, {largest}]"
 
 
