@@ -7,6 +7,7 @@ only itself sees. All branches of a block are read in one pass beside it, by a m
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -68,7 +69,7 @@ def find_branches(
     for replacement in replacements:
         first = int(np.searchsorted(ends, replacement.match.start, side="right"))
         last = int(np.searchsorted(ends, replacement.match.end, side="left"))
-        inside = np.arange(first, last)
+        inside = np.arange(first, min(last, len(ends) - 1))  # the last token of a block predicts nothing in it
         if not len(inside) or first == 0 or mapping[first - 1] < 0 or straddling[first:last].any():
             continue
         if left_out[inside].all():
@@ -112,8 +113,8 @@ def tree(lengths: Sequence[int], branches: Sequence[Branches], dtype: torch.dtyp
 def paths(ids: NDArray[np.int64], branches: Branches) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Each branch as a sequence of its own, for models that take no such mask: its tokens from the block's first on, and its indices."""
     found = []
-    begins = np.flatnonzero(branches.parents < len(ids))
-    for begin, end in zip(begins, [*begins[1:], len(branches)], strict=True):
+    begins = np.flatnonzero(branches.parents < len(ids)).tolist()
+    for begin, end in pairwise([*begins, len(branches)]):
         own = np.arange(begin, end)
         found.append((np.concatenate([ids[: branches.prefixes[begin] + 1], branches.ids[own]]), own))
     return found

@@ -17,12 +17,13 @@ from transformers import PreTrainedTokenizerBase
 
 from unlearn.align import LabelReport
 from unlearn.anchors import AnchorDictionary
-from unlearn.corpus import Block, Corpus, frequent_tokens, token_counts
+from unlearn.corpus import Block, Corpus
 from unlearn.label_settings import LabelSettings, alpha_column
 from unlearn.labels import Labeller, batches
 from unlearn.models import same_vocabulary
 from unlearn.processes import processes
 from unlearn.progress import progress_bars
+from unlearn.token_counts import frequent_tokens, token_counts
 
 #: Batches a shard: about 64 blocks, half a minute of a 7B model on one GPU. What a killed run loses at most.
 SHARD_BATCHES = 8

@@ -120,8 +120,8 @@ class Labeller:
         branches = [a.branches for a in reading]
         if not any(len(b) for b in branches):
             return self._hidden(self._baseline, ids, positions)
-        if self._baseline.reads_trees:
-            both = [np.concatenate([i, b.ids]) for i, b in zip(ids, branches, strict=True)]
+        both = [np.concatenate([i, b.ids]) for i, b in zip(ids, branches, strict=True)]
+        if self._baseline.reads_trees and self._baseline.sees_all(max(map(len, both))):
             return self._hidden(self._baseline, both, positions, branches=branches)
         own = [p < len(i) for p, i in zip(positions, ids, strict=True)]
         along = self._hidden(self._baseline, ids, [p[mine] for p, mine in zip(positions, own, strict=True)])

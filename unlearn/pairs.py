@@ -13,8 +13,9 @@ from datasets.arrow_writer import ArrowWriter
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from unlearn.corpus import Block, Corpus, blocks, token_counts
+from unlearn.corpus import Block, Corpus, blocks
 from unlearn.recipe import Retain
+from unlearn.token_counts import token_counts
 
 IGNORED = -100
 _AT_ONCE = 8

@@ -34,6 +34,7 @@ class PositionLogits:
         self._after: Callable[[Tensor], Tensor] | None = None
         self.device = next(model.parameters()).device
         self._dtype = next(p.dtype for p in model.parameters() if p.is_floating_point())
+        self._window = _window(getattr(model, "config", None))
         self._check()
 
     @torch.inference_mode()
@@ -77,6 +78,10 @@ class PositionLogits:
             return False
         return torch.allclose(ours.float(), plain.float(), rtol=1e-3, atol=1e-3)
 
+    def sees_all(self, length: int) -> bool:
+        """Whether every layer sees the whole of so many tokens; a mask of another shape would widen the window of one that does not."""
+        return self._window is None or length <= self._window
+
     def tree(self, lengths: Sequence[int], branches: Sequence[Branches]) -> tuple[Tensor, Tensor]:
         """Mask and position ids of blocks with branches, on the model's device; see `unlearn.inside.tree`."""
         mask, positions = tree(lengths, branches, self._dtype)
@@ -118,6 +123,13 @@ class PositionLogits:
             "%s does something unknown to its head's output: labels are made one sequence at a time, through the whole model",
             type(self.model).__name__,
         )
+
+
+def _window(config: object) -> int | None:
+    """How many tokens the layer with the shortest sight sees; None: all of them."""
+    text = getattr(config, "text_config", config)
+    names = ("sliding_window", "attention_chunk_size", "attention_window_size", "window_size")
+    return min((size for name in names if isinstance(size := getattr(text, name, None), int)), default=None)
 
 
 def _known_rules(config: object) -> list[Callable[[Tensor], Tensor]]:

@@ -13,12 +13,13 @@ from transformers import PreTrainedTokenizerBase
 
 from unlearn.align import LabelReport
 from unlearn.anchors import AnchorDictionary
-from unlearn.corpus import Corpus, blocks, token_counts
+from unlearn.corpus import Corpus, blocks
 from unlearn.label_dataset import make_labels
 from unlearn.models import load_model, load_tokenizer, model_fingerprint
 from unlearn.processes import processes
 from unlearn.recipe import Recipe, Training
 from unlearn.rundir import FINGERPRINT, RunDirectory, barrier, write_json
+from unlearn.token_counts import token_counts
 from unlearn.train import fine_tune, label_columns, reinforcement_dataset
 
 
