@@ -101,8 +101,9 @@ def llama(
     context: int = 512,
     hidden: int = 64,
     layers: int = 2,
+    tied: bool = False,
 ) -> LlamaForCausalLM:
-    """A randomly initialised Llama; head dimension 32, with weights large enough that its logits differ."""
+    """A randomly initialised Llama; head dimension 32, with weights large enough that its logits differ. Tied: output layer and embedding."""
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=vocab_size,
@@ -116,7 +117,7 @@ def llama(
         bos_token_id=1,
         eos_token_id=2,
         pad_token_id=2,
-        tie_word_embeddings=False,
+        tie_word_embeddings=tied,
     )
     return LlamaForCausalLM(config).to(dtype).eval()
 

@@ -1,7 +1,8 @@
 """vLLM as an engine: fast generation, weights swapped in place.
 
 Needs the extra `hp-bench[vllm]`. A swap is vLLM's own `reload_weights`, followed by `reset_prefix_cache`, without which answers come
-from the old weights' cache; adapters are LoRA requests. The first swap of either kind is checked against a fresh load by transformers.
+from the old weights' cache, and on a CPU by packing a tied output layer anew; adapters are LoRA requests. The first swap of either kind
+is checked against a fresh load by transformers.
 """
 
 import contextlib
@@ -118,18 +119,20 @@ class VLLMEngine:
         same_tokenizer(self._tokenizer, source)
         if not self._room.holds(_Room.of([source])):
             raise NeedsAnotherEngine(f"this engine was not started for adapters such as {source.name!r}")
-        if source.whole != self._source.whole:
+        if source.whole != self._source.whole or not self.model:
             if self._room.rank:
                 raise NeedsAnotherEngine(
                     f"this engine was started for adapters of {self._source.whole.name!r}, not of {source.whole.name!r}"
                 )
             _require_sound(source)
+            self.model = ""  # until it is known to hold the new weights it holds none that anyone may ask for
             self.lm.model.collective_rpc("reload_weights", kwargs={"weights_path": str(source.folder())})
+            self._pack_tied(source)
             self._forget()
-            self._source, self.model = source, source.name
             self._check("weights", source)
         elif source.base is not None:
             _require_sound(source)
+            self.model = ""
             self._put_on(source)
         else:
             self.lm.lora_request = None
@@ -144,6 +147,19 @@ class VLLMEngine:
             self.lm.model.llm_engine.engine_core.shutdown()
         del self.lm.model
         cleanup_dist_env_and_memory()
+
+    def _pack_tied(self, source: Source) -> None:
+        """On a CPU, has vLLM pack a tied output layer anew, of which `reload_weights` leaves the old packed copy."""
+        from vllm.platforms import current_platform
+
+        if not current_platform.is_cpu() or not getattr(self._config.get_text_config(), "tie_word_embeddings", True):
+            return
+        try:
+            self.lm.model.apply_model(_pack_output_layers)
+        except TypeError as error:  # its engine runs in another process, which takes no functions
+            raise NeedsAnotherEngine(
+                f"the tied output layer of {source.name!r} is not swapped in an engine of another process: {first_line(error)}"
+            ) from error
 
     def _put_on(self, source: Source) -> None:
         from vllm.lora.request import LoRARequest
@@ -232,6 +248,15 @@ class _Room:
         if not self.rank:
             return {}
         return {"enable_lora": True, "max_lora_rank": self.rank, "lora_target_modules": sorted(self.modules)}
+
+
+def _pack_output_layers(model: torch.nn.Module) -> None:
+    """Within vLLM: packs the weights of output layers that keep them unpacked too."""
+    from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead, UnquantizedEmbeddingMethod
+
+    for layer in model.modules():
+        if isinstance(layer, ParallelLMHead) and isinstance(layer.quant_method, UnquantizedEmbeddingMethod):
+            layer.quant_method.process_weights_after_loading(layer)
 
 
 def _too_high(rank: int, source: Source) -> int:
