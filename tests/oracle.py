@@ -35,7 +35,7 @@ class OracleBlock:
     mapping: dict[int, int]  # what `position_map` returns: before rule 1
     anchor_ends: tuple[int, int]  # kept, total
     positions: tuple[int, int]  # kept after rule 1, total
-    excepted: int  # pairs (translation of the block, id) that `frequent` took out of the forbidden ids
+    excepted: int  # pairs (translation of the block, id) that `frequent` took out of the forbidden ids; or pairs of ids
     translated: str = ""
     occurrences: list[Occurrence] = field(default_factory=list)
 
@@ -245,6 +245,39 @@ def anchor_end_shares(
     return kept, total
 
 
+# ---------------------------------------------------------------------------------------- Positions inside an anchor
+
+
+def inside_positions(
+    source: str, sequence: list[Token], occurrences: list[Occurrence], mapping: dict[int, int], ignored: set[int]
+) -> dict[int, tuple[int, int]]:
+    """Source position inside an anchor -> (i0, j0).
+
+    Let i0 be the last source position whose token ends at or before an anchor's first character, and i0+1 .. i1 those
+    whose tokens end strictly inside it. If there is an i0, it is mapped by prefix, to j0, none of the tokens i0+1 .. i1
+    straddles an edge, and rule 1 leaves at least one of these positions, then each of them is mapped too.
+    """
+    found: dict[int, tuple[int, int]] = {}
+    for start, stop, _, _, _, _ in occurrences:
+        i0 = None
+        inside = []
+        for i in range(len(sequence) - 1):  # the last token of a block predicts nothing in it
+            end = sequence[i].end
+            if end is not None and end <= start:
+                i0 = i
+            elif end is not None and end < stop:
+                inside.append(i)
+        if i0 is None or i0 not in mapping:
+            continue
+        if any(straddles(sequence[i], source, occurrences) for i in inside):
+            continue
+        if all(i in ignored for i in inside):
+            continue
+        for i in inside:
+            found[i] = (i0, mapping[i0])
+    return found
+
+
 # ------------------------------------------------------------------------------------------------ Inconsistencies
 
 
@@ -252,11 +285,13 @@ def ignored_by_rule_1(source: str, sequence: list[Token], occurrences: list[Occu
     """Ignored: every position whose NEXT token overlaps the second or a later occurrence of an entity in the block.
 
     Or the white space before it, even if that position also ends another anchor. First occurrences are trained.
-    (`repeats: entity`, or `paper`: occurrences counted per anchor string.)
+    (`repeats: entity`, or `paper`: occurrences counted per anchor string; `none`: nothing is ignored by it.)
     """
-    if repeats not in ("entity", "paper"):
-        raise ValueError(f"repeats {repeats!r}; allowed: entity, paper")
+    if repeats not in ("entity", "paper", "none"):
+        raise ValueError(f"repeats {repeats!r}; allowed: entity, paper, none")
     ignored: set[int] = set()
+    if repeats == "none":
+        return ignored
     seen: set[str] = set()
     for start, stop, _, _, anchor, _ in occurrences:
         name = entity_of(anchor) if repeats == "entity" else anchor["anchor"]
@@ -288,23 +323,77 @@ def forbidden_ids(
         raise ValueError(f"forbid {forbid!r}; allowed: frequent-excepted, paper")
     result: set[int] = set()
     for before in ("a ", "a\n"):
-        for token in tokens(before + translation, tokenizer, special_tokens=False):
-            if token.end is not None and token.start <= len(before) < token.end:
-                if forbid == "paper" or token.id not in frequent:
-                    result.add(token.id)
-                break  # of several byte tokens of that character the first
+        token_id = first_token(before, translation, tokenizer)
+        if token_id is not None and (forbid == "paper" or token_id not in frequent):
+            result.add(token_id)
     return result
 
 
-def frequent_tokens(blocks: list[str], tokenizer: Any, count: int = 100) -> set[int]:
+def first_token(before: str, name: str, tokenizer: Any) -> int | None:
+    """The token that covers the name's first character in the encoding, without special tokens, of `before + name`."""
+    for token in tokens(before + name, tokenizer, special_tokens=False):
+        if token.end is not None and token.start <= len(before) < token.end:
+            return token.id  # of several byte tokens of that character the first
+    return None
+
+
+def renames(
+    occurrences: list[Occurrence], first: dict[str, int], tokenizer: Any, frequent: set[int]
+) -> tuple[list[tuple[int, int, int]], int]:
+    """Pairs of ids that change places, each with the position from which on; and how many pairs were excepted.
+
+    From the position of the last token of the translation's first use on: the translation's first token and its
+    anchor's first token, found as forbidden ids are, one pair after a space and one after a newline, counted as one if
+    they are equal. Pairs are taken in the order of the translations' first uses, the pair after a space first; a
+    translation that stands for several anchors in the block goes with the one it stood for first. Two equal ids are no
+    pair, nor is a pair that was taken already. Excepted, and counted: a pair with an id among the 100 most frequent
+    tokens of the target outside its anchors, and a pair with an id of an earlier pair of the block.
+    """
+    taken: list[tuple[int, int, int]] = []
+    excepted = 0
+    seen: set[str] = set()
+    for _, _, _, _, anchor, translation in occurrences:
+        if translation in seen or translation not in first:
+            continue
+        seen.add(translation)
+        pairs: list[tuple[int, int]] = []
+        for before in ("a ", "a\n"):
+            theirs = first_token(before, translation, tokenizer)
+            ours = first_token(before, anchor["anchor"], tokenizer)
+            # Reading: a name that no token covers, as the tokenizer drops its letters, makes no pair
+            if theirs is not None and ours is not None and (theirs, ours) not in pairs:
+                pairs.append((theirs, ours))
+        for theirs, ours in pairs:
+            if theirs == ours:
+                continue
+            if any((theirs, ours) == (one, other) for _, one, other in taken):
+                continue
+            if theirs in frequent or ours in frequent:
+                excepted += 1
+                continue
+            if any(token_id in (one, other) for _, one, other in taken for token_id in (theirs, ours)):
+                excepted += 1
+                continue
+            taken.append((first[translation], theirs, ours))
+    return taken, excepted
+
+
+def frequent_tokens(
+    blocks: list[str], tokenizer: Any, count: int = 100, *, outside: list[dict] | None = None
+) -> set[int]:
     """The most frequent tokens of the target.
 
-    Counted over the fresh encodings of its blocks, special tokens left out, ties to the lowest id.
+    Counted over the fresh encodings of its blocks, special tokens left out, ties to the lowest id. `outside`: of the
+    target outside its anchors (tokens that overlap one are not counted).
     """
     times: dict[int, int] = {}
     for block in blocks:
+        matches = find_anchors(block, outside or [])
         for token in tokens(block, tokenizer):
-            if not token.special:
+            overlaps = token.end is not None and any(
+                token.start < stop and token.end > start for start, stop, _ in matches
+            )
+            if not token.special and not overlaps:
                 times[token.id] = times.get(token.id, 0) + 1
     ranked = sorted(times, key=lambda token_id: (-times[token_id], token_id))
     return set(ranked[:count])
@@ -358,6 +447,7 @@ def label_block(
     logits: str = "raw",
     forbid: str = "frequent-excepted",
     repeats: str = "entity",
+    inside: bool = False,
     frequent: set[int],
     top_k: int | None = None,
 ) -> OracleBlock:
@@ -370,7 +460,11 @@ def label_block(
 
     From the position of the last token of a translation's first use on (that position included), the forbidden ids of
     that translation take, in b, the mean of that position's V baseline logits (before any replacement, after the gauge
-    `logits`), and this b stands in both places.
+    `logits`), and this b stands in both places. With `forbid: rename` nothing is forbidden; instead the logits of two
+    ids change places in b.
+
+    With `inside` a position inside an anchor is read so: b = the baseline's logits behind the translated block's tokens
+    0 .. j0 followed by the source's tokens i0+1 .. i. For rule 2 such a position stands at j0.
 
     `labels[t]` is the target for the token AT t, the model shifts: the label of position i stands at `labels[i+1]`,
     `labels[0] = -100`, ignored = -100. `labels` is the first alpha. Soft labels: `top_ids[i+1]`, `top_logits[i+1]`.
@@ -392,11 +486,16 @@ def label_block(
     mapping = position_map(source, anchors, tokenizer, seed=seed, document=document, block=block)
     ignored = ignored_by_rule_1(source, ours, occurrences, repeats)
 
+    branches = inside_positions(source, ours, occurrences, mapping, ignored) if inside else {}
+
     first = first_uses(theirs, occurrences)
     forbidden: dict[str, set[int]] = {}
+    renamed: list[tuple[int, int, int]] = []
     excepted = 0
+    if forbid == "rename":
+        renamed, excepted = renames(occurrences, first, tokenizer, frequent)
     for _, _, _, _, _, translation in occurrences:
-        if translation not in forbidden:
+        if forbid != "rename" and translation not in forbidden:
             forbidden[translation] = forbidden_ids(translation, tokenizer, frequent, forbid=forbid)
             everything = forbidden_ids(translation, tokenizer, frequent, forbid="paper")
             # Reading of "the excepted are counted": once per block, translation and id
@@ -419,19 +518,28 @@ def label_block(
 
     kept = 0
     for i in range(length - 1):
-        if i not in mapping or i in ignored:
+        if (i not in mapping and i not in branches) or i in ignored:
             continue
         kept += 1
-        j = mapping[i]
-
-        b = all_b[j].to(dtype).clone()
+        if i in branches:
+            i0, j = branches[i]
+            path = [token.id for token in theirs[: j + 1]] + [token.id for token in ours[i0 + 1 : i + 1]]
+            b = logits_of(baseline, path)[-1].to(dtype).clone()
+        else:
+            j = mapping[i]
+            b = all_b[j].to(dtype).clone()
         if logits == "log_softmax":
             b = torch.log_softmax(b, dim=0)
         mean = b.mean().item()
-        for translation in first:
-            if j >= first[translation]:
+        for translation in forbidden:
+            if translation in first and j >= first[translation]:
                 for token_id in forbidden[translation]:
                     b[token_id] = mean
+        for position, theirs_id, ours_id in renamed:
+            if j >= position:
+                kept_back = b[theirs_id].item()
+                b[theirs_id] = b[ours_id].item()
+                b[ours_id] = kept_back
 
         if all_r is None:
             r = b.clone()

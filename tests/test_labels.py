@@ -6,14 +6,28 @@ import oracle
 import pytest
 import tiny
 import torch
-from worlds import ADVERSARIAL, dictionary, text
+from tokenizers import normalizers
+from transformers import (
+    BloomConfig,
+    BloomForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    MambaConfig,
+    MambaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+)
+from worlds import ADVERSARIAL, TRANSLATIONS, dictionary, text
+from worlds import NAMES as WORDS
 
-from unlearn.align import ForbiddenIds, align
+from unlearn.align import ForbiddenIds, LabelReport, align
 from unlearn.anchors import Anchor, AnchorDictionary
-from unlearn.corpus import Block, Document, blocks, frequent_tokens, token_counts
+from unlearn.corpus import Block, Document, blocks
 from unlearn.encoding import encode
 from unlearn.label_settings import LabelSettings, alpha_column
 from unlearn.labels import Labeller
+from unlearn.position_logits import PositionLogits
+from unlearn.token_counts import frequent_tokens, token_counts
 
 ALL_TEXT = ADVERSARIAL + tiny.TEXT
 
@@ -34,35 +48,57 @@ def block_of(tokenizer, source: str, number: int = 0, document: str = "doc") -> 
     return Block(document, number, 0, len(source), source, encode(tokenizer, [source])[0])
 
 
-def compare(family, sources, rows, settings: LabelSettings, batch: int, frequent=None):
+def labelled(family, sources, rows, settings: LabelSettings, batch: int, frequent=frozenset()):
     tokenizer, baseline, reinforced = family
-    frequent = frozenset() if frequent is None else frequent
     labeller = Labeller(
         baseline, reinforced, tokenizer, as_dictionary(rows), settings, frequent=frequent, row_bytes=50_000
     )
     made = [block_of(tokenizer, source, number) for number, source in enumerate(sources)]
-    found = []
+    found, report = [], LabelReport()
     for begin in range(0, len(made), batch):
-        found += labeller(made[begin : begin + batch])[0]
-    for number, (source, row) in enumerate(zip(sources, found, strict=True)):
-        truth = oracle.label_block(
-            source, rows, tokenizer, baseline, reinforced, seed=settings.seed, document="doc", block=number,
-            alphas=list(settings.alphas), offset=settings.offset, logits=settings.logits, forbid=settings.forbid,
-            repeats=settings.repeats, frequent=set(frequent), top_k=settings.top_k or None,
-        )  # fmt: skip
-        assert row["input_ids"] == truth.input_ids
+        more, counted = labeller(made[begin : begin + batch])
+        found += more
+        report.add(counted)
+    return found, report
+
+
+def truth(family, sources, rows, settings: LabelSettings, frequent=frozenset()) -> list[oracle.OracleBlock]:
+    return [
+        oracle.label_block(
+            source, rows, *family, seed=settings.seed, document="doc", block=number, alphas=list(settings.alphas),
+            offset=settings.offset, logits=settings.logits, forbid=settings.forbid, repeats=settings.repeats,
+            inside=settings.inside, frequent=set(frequent), top_k=settings.top_k or None,
+        )
+        for number, source in enumerate(sources)
+    ]  # fmt: skip
+
+
+def check(found, report, expected: list[oracle.OracleBlock], settings: LabelSettings):
+    for number, (row, block) in enumerate(zip(found, expected, strict=True)):
+        assert row["input_ids"] == block.input_ids
         for n, alpha in enumerate(settings.alphas):
             column = "labels" if n == 0 else alpha_column(alpha)
-            assert row[column] == truth.labels[alpha], (number, source, alpha)
+            assert row[column] == block.labels[alpha], (number, block.translated, alpha)
         if settings.top_k:
             for mine, theirs, ids, truth_ids in zip(
-                row["top_logits"], truth.top_logits, row["top_ids"], truth.top_ids, strict=True
+                row["top_logits"], block.top_logits, row["top_ids"], block.top_ids, strict=True
             ):
                 if theirs is None:
                     assert set(ids) == {-100}
                 else:
                     assert ids == truth_ids
                     assert mine == pytest.approx(theirs, rel=1e-5, abs=1e-6)
+    assert (report.kept, report.positions) == tuple(
+        map(sum, zip(*(block.positions for block in expected), strict=True))
+    )
+    assert report.excepted == sum(block.excepted for block in expected)
+    ends = [block.anchor_ends for block in expected]
+    assert (report.anchors_kept, report.anchors) == tuple(map(sum, zip(*ends, strict=True)))
+
+
+def compare(family, sources, rows, settings: LabelSettings, batch: int, frequent=frozenset()):
+    found, report = labelled(family, sources, rows, settings, batch, frequent)
+    check(found, report, truth(family, sources, rows, settings, frequent), settings)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -77,6 +113,101 @@ def test_labels_equal_the_oracle(family, seed, batch):
     )  # fmt: skip
     frequent = oracle.frequent_tokens(sources, family[0], 20)
     compare(family, sources, rows, settings, batch, frozenset(frequent))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_inside_anchors_and_renamed_equal_the_oracle(family, seed, monkeypatch):
+    """A block by itself and several padded; all branches in one pass, and each as a sequence of its own."""
+    assert PositionLogits(family[1]).reads_trees
+    rng = random.Random(100 + seed)
+    rows = dictionary(rng)
+    sources = rng.sample(ADVERSARIAL, 5) + [text(rng, 20)]
+    settings = LabelSettings(
+        alphas=(5.0, 0.5), offset=rng.choice(["relu", "linear"]), logits=rng.choice(["raw", "log_softmax"]),
+        repeats=["none", "none", "entity"][seed], forbid=["rename", rng.choice(["frequent-excepted", "paper"]), "rename"][seed],
+        inside=True, top_k=3, seed=seed, batch_blocks=3,
+    )  # fmt: skip
+    outside = rows if settings.forbid == "rename" else None
+    frequent = frozenset(oracle.frequent_tokens(sources, family[0], 8, outside=outside))
+    expected = truth(family, sources, rows, settings, frequent)
+    for batch, trees in ((1, True), (16, True), (16, False)):
+        monkeypatch.setattr(PositionLogits, "reads_trees", trees)
+        check(*labelled(family, sources, rows, settings, batch, frequent), expected, settings)
+
+
+NAMES = {"Nora": "Ann", "Quill": "Ann", "Port Ansel": "New York", "Captain Brandt": "a man", "Captain": "Sir", "magic lantern": "lamp",
+         "東京": "北京", "Élodie": "Zoë", "🦉": "🦊"}  # fmt: skip
+
+
+def test_every_adversarial_text_inside_and_renamed(family):
+    rows = [{"anchor": name, "translations": [other, "the harbour"]} for name, other in NAMES.items()]
+    frequent = frozenset(oracle.frequent_tokens(ADVERSARIAL, family[0], 5, outside=rows))
+    settings = LabelSettings(alphas=(3.0,), inside=True, forbid="rename", repeats="none")
+    expected = truth(family, ADVERSARIAL, rows, settings, frequent)
+    check(*labelled(family, ADVERSARIAL, rows, settings, 4, frequent), expected, settings)
+    assert sum(b.positions[0] for b in expected) > sum(len(b.mapping) for b in expected)  # some lie inside an anchor
+
+
+def architecture(name: str, size: int, seed: int):
+    """A tiny float64 model that takes masks of any shape (gpt2), none (bloom, mamba), or is blind for what lies far back (mistral)."""
+    torch.manual_seed(seed)
+    shared = {"vocab_size": size, "initializer_range": 0.15, "bos_token_id": 1, "eos_token_id": 2}
+    if name == "gpt2":
+        model = GPT2LMHeadModel(GPT2Config(n_positions=256, n_embd=32, n_layer=2, n_head=2, **shared))
+    elif name == "bloom":
+        model = BloomForCausalLM(BloomConfig(hidden_size=32, n_layer=2, n_head=2, **shared))
+    elif name == "mamba":
+        model = MambaForCausalLM(MambaConfig(hidden_size=32, state_size=4, num_hidden_layers=1, **shared))
+    else:
+        config = MistralConfig(
+            hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=1, num_key_value_heads=1,
+            sliding_window=12, **shared,
+        )  # fmt: skip
+        model = MistralForCausalLM(config)
+    return model.double().eval()
+
+
+@pytest.mark.parametrize(
+    ("name", "trees"), [("gpt2", True), ("bloom", False), ("mamba", False), ("mistral window 12", True)]
+)
+def test_other_architectures_read_inside_anchors(name, trees):
+    """What takes no such mask is read branch by branch, and so is what a mask would let see farther than it does."""
+    tokenizer = tiny.tokenizer("byte_bpe", ALL_TEXT * 2)
+    models = [architecture(name, len(tokenizer), seed) for seed in (1, 2)]
+    assert PositionLogits(models[0]).reads_trees is trees
+    rows = [{"anchor": name, "translations": [other]} for name, other in NAMES.items()]
+    settings = LabelSettings(alphas=(2.0,), inside=True, forbid="rename", repeats="none", top_k=2)
+    compare((tokenizer, *models), [ADVERSARIAL[0], ADVERSARIAL[2], ADVERSARIAL[10]], rows, settings, 3)
+
+
+def test_models_in_half_precision_take_the_mask():
+    for dtype in (torch.bfloat16, torch.float16):
+        assert PositionLogits(tiny.llama(40, dtype=dtype, layers=4)).reads_trees
+
+
+def test_an_anchor_whose_last_letter_is_no_token_ends_a_block():
+    """Then the block's last token ends inside it, and predicts nothing."""
+    tokenizer = tiny.tokenizer("byte_bpe")
+    tokenizer.backend_tokenizer.normalizer = normalizers.Replace("!", "")
+    models = [tiny.llama(len(tokenizer), seed=seed, dtype=torch.float64, hidden=32) for seed in (1, 2)]
+    rows = [{"anchor": "Nora Quill!", "translations": ["a man"]}]
+    sources = ["the old “Nora Quill!", "the old Nora Quill! said"]
+    compare((tokenizer, *models), sources, rows, LabelSettings(inside=True, forbid="rename", repeats="none"), 2)
+
+
+def test_renames_equal_the_oracle(family):
+    tokenizer, rng = family[0], random.Random(0)
+    some = frozenset(rng.sample(range(len(tokenizer)), len(tokenizer) // 8))
+    excepted = 0
+    for frequent in [frozenset()] * 5 + [some] * 5:
+        names = rng.sample(TRANSLATIONS + WORDS, 12)
+        stands_for = {name: rng.choice(WORDS) for name in names}
+        occurrences = [(0, 0, 0, 0, {"anchor": stands_for[name]}, name) for name in names]
+        expected = oracle.renames(occurrences, {name: n for n, name in enumerate(names)}, tokenizer, set(frequent))
+        pairs, count = ForbiddenIds(tokenizer, frequent, "rename").renames(names, stands_for)
+        assert ([(n, *pair) for n, found in enumerate(pairs) for pair in found], count) == expected
+        excepted += count
+    assert excepted
 
 
 def test_every_adversarial_text(family):
@@ -101,6 +232,11 @@ def test_frequent_tokens_equal_the_oracle(family):
     counts, _ = token_counts(documents, tokenizer, 64)
     texts = [b.text for d in documents for b in blocks(d, tokenizer, 64)]
     assert set(frequent_tokens(counts)) == oracle.frequent_tokens(texts, tokenizer)
+    rows = dictionary(random.Random(2))
+    outside, _ = token_counts(documents, tokenizer, 64, outside=as_dictionary(rows))
+    assert outside != counts
+    for count in (10, 40, 100):
+        assert set(frequent_tokens(outside, count)) == oracle.frequent_tokens(texts, tokenizer, count, outside=rows)
 
 
 @pytest.mark.parametrize("block_tokens", [4, 16, 64])
@@ -158,11 +294,12 @@ def test_share_of_kept_anchor_ends_is_counted_as_the_oracle_counts(family):
     assert (report.kept, report.positions) == truth.positions
 
 
-def test_this_file_would_notice(family, monkeypatch):
+@pytest.mark.parametrize("rule", ["frequent-excepted", "rename"])
+def test_this_file_would_notice(family, rule, monkeypatch):
     """The comparison fails when rule 2 is switched off: it is not vacuous."""
     from unlearn.rule_two import RuleTwo
 
     monkeypatch.setattr(RuleTwo, "apply", lambda self, baseline: baseline)
     rows = [{"anchor": n, "translations": ["Ann", "the harbour"]} for n in ("Nora", "Quill", "Port Ansel", "Brandt")]
     with pytest.raises(AssertionError):
-        compare(family, ADVERSARIAL * 2, rows, LabelSettings(alphas=(0.0,), top_k=400), 4)
+        compare(family, ADVERSARIAL[:3], rows, LabelSettings(alphas=(0.0,), top_k=400, forbid=rule), 4)

@@ -75,8 +75,8 @@ def averaged(
         found.append(
             oracle.label_block(
                 source, turned, tokenizer, baseline, reinforced, seed=settings.seed, document=document, block=number, alphas=[alpha],
-                offset=settings.offset, logits=settings.logits, forbid=settings.forbid, repeats=settings.repeats, frequent=frequent,
-                top_k=size,
+                offset=settings.offset, logits=settings.logits, forbid=settings.forbid, repeats=settings.repeats, inside=settings.inside,
+                frequent=frequent, top_k=size,
             )
         )  # fmt: skip
     means: list[list[float] | None] = []
@@ -95,9 +95,15 @@ def averaged(
 
 
 @pytest.mark.parametrize(
-    ("family", "readings", "reinforce"), [("byte_bpe", 3, True), ("unigram", 2, True), ("glue_bpe", 4, False)]
+    ("family", "readings", "reinforce", "inside"),
+    [
+        ("byte_bpe", 3, True, False),
+        ("unigram", 2, True, False),
+        ("glue_bpe", 4, False, False),
+        ("byte_bpe", 2, True, True),
+    ],
 )
-def test_several_translations_are_averaged_as_distributions(family, readings, reinforce):
+def test_several_translations_are_averaged_as_distributions(family, readings, reinforce, inside):
     tokenizer = tiny.tokenizer(family, ADVERSARIAL + tiny.TEXT)
     baseline, strong = (tiny.llama(len(tokenizer), seed=seed, dtype=torch.float64, hidden=32) for seed in (1, 2))
     strong = strong if reinforce else None
@@ -106,8 +112,9 @@ def test_several_translations_are_averaged_as_distributions(family, readings, re
     sources = [text(rng, 12), "An owl, and an owl again: Nora's owl."]
     frequent = oracle.frequent_tokens(sources, tokenizer, 10)
     settings = LabelSettings(
-        alphas=(2.0, 0.5), logits=rng.choice(["raw", "log_softmax"]), top_k=5, seed=3, translations=readings
-    )
+        alphas=(2.0, 0.5), logits=rng.choice(["raw", "log_softmax"]), top_k=5, seed=3, translations=readings,
+        **({"inside": True, "forbid": "rename", "repeats": "none"} if inside else {}),
+    )  # fmt: skip
     anchors = AnchorDictionary(tuple(Anchor(r["anchor"], tuple(r["translations"]), r.get("entity", "")) for r in rows))
     labeller = Labeller(baseline, strong, tokenizer, anchors, settings, frequent=frozenset(frequent), row_bytes=60_000)
     batch = [Block("doc", n, 0, len(s), s, encode(tokenizer, [s])[0]) for n, s in enumerate(sources)]
@@ -147,6 +154,10 @@ def test_one_translation_is_what_it_was_before(place):
     }  # fmt: skip
     with pytest.raises(ValueError, match="labels.translations: None then, 2 now"):
         labelled(recipe(place, "one", labels={**settings, "translations": 2}), "some")
+    with pytest.raises(ValueError, match="labels.inside: None then, True now"):
+        labelled(recipe(place, "one", labels={**settings, "inside": True}), "some")
+    with pytest.raises(ValueError, match="labels.forbid: 'frequent-excepted' then, 'rename' now"):
+        labelled(recipe(place, "one", labels={**settings, "forbid": "rename"}), "some")
 
 
 def test_name_swap_is_the_mean_over_names_without_reinforcement(place):

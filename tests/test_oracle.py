@@ -667,6 +667,141 @@ def test_rule_2_without_reinforcement_is_still_on():
     assert result.labels[0.0] == [-100, 5, 5, 0, 0, 0]
 
 
+# ------------------------------------------------------------------------------------------------ Rule 2 by renaming
+
+# 3 x, 4 Nora, 5 Ann, 6 y, 7 Quill, 8 Bob, 9 the, 10 mill; after a newline every name is the unknown 0, and equal ids are no pair
+RENAMED = words("x", " Nora", " Ann", " y", " Quill", " Bob", " the", " mill")
+
+
+def renamed(source, anchors, tokenizer=RENAMED, frequent=()):
+    translated, occurrences = oracle.translate(source, anchors, **WHERE)
+    first = oracle.first_uses(oracle.tokens(translated, tokenizer), occurrences)
+    return oracle.renames(occurrences, first, tokenizer, set(frequent))
+
+
+def test_renamed_from_the_last_token_of_the_first_use_on():
+    # translated 0 <s> 1 x 2 Ann 3 y 4 the 5 mill 6 Ann
+    anchors = [anchor("Nora", "Ann"), anchor("Quill", "the mill")]
+    assert renamed("x Nora y Quill Nora", anchors) == ([(2, 5, 4), (5, 9, 7)], 0)
+    assert renamed("x y", anchors) == ([], 0)
+
+
+def test_pairs_after_a_space_and_after_a_newline():
+    tok = words(" Nora", " Ann", "a\nNora", "a\nAnn")
+    assert renamed("x Nora y", [anchor("Nora", "Ann")], tok) == ([(2, 4, 3), (2, 6, 5)], 0)
+    assert renamed("x Nora y", [anchor("Nora", "Ann")], tok, {5}) == ([(2, 4, 3)], 1)
+    # letters: one pair in both places, taken or excepted once
+    tok = characters("abNx. \n")
+    assert renamed("x N", [anchor("N", "b")], tok) == ([(3, 4, 5)], 0)
+    assert renamed("x N", [anchor("N", "b")], tok, {4}) == ([], 1)
+    assert renamed("x Na", [anchor("Na", "Nb")], tok, {5}) == ([], 0)  # equal ids: no pair, so none is excepted
+
+
+def test_excepted_pairs():
+    anchors = [anchor("Nora", "Ann"), anchor("Quill", "Bob")]
+    assert renamed("x Nora y Quill", anchors, frequent={5}) == ([(4, 8, 7)], 1)
+    assert renamed("x Nora y Quill", anchors, frequent={7}) == ([(2, 5, 4)], 1)
+    assert renamed("x Nora y Quill", anchors, frequent={4, 5, 6, 8}) == ([], 2)
+    # an id of an earlier pair, on either side
+    anchors = [anchor("Nora", "the mill"), anchor("Quill", "the Bob")]
+    assert renamed("x Nora y Quill", anchors) == ([(3, 9, 4)], 1)
+    assert renamed("x Quill y Nora", anchors) == ([(3, 9, 7)], 1)
+    anchors = [anchor("Nora", "Ann"), anchor("Nora Quill", "Bob")]
+    assert renamed("x Nora y Nora Quill", anchors) == ([(2, 5, 4)], 1)
+    # an excepted pair keeps nobody out
+    assert renamed("x Nora y Nora Quill", anchors, frequent={5}) == ([(4, 8, 4)], 1)
+
+
+def test_a_pair_taken_already_is_not_counted():
+    anchors = [anchor("Nora", "Ann"), anchor("Nora Quill", "Ann Bob")]
+    assert renamed("x Nora y Nora Quill", anchors) == ([(2, 5, 4)], 0)
+
+
+def test_a_translation_goes_with_the_anchor_it_stood_for_first():
+    anchors = [anchor("Nora", "Ann"), anchor("Quill", "Ann")]
+    assert renamed("x Nora y Quill", anchors) == ([(2, 5, 4)], 0)
+    assert renamed("x Quill y Nora", anchors) == ([(2, 5, 7)], 0)
+
+
+def test_two_logits_change_places():
+    baseline = one_hot(len(RENAMED), lambda j: 5)
+    options = {"forbid": "rename", "repeats": "none", "alphas": [0.0, 1.0], "top_k": 2}
+    # source 0 <s> 1 x 2 Nora 3 y 4 Nora 5 y; positions 0 and 1 stand before the use
+    result = label("x Nora y Nora y", [anchor("Nora", "Ann")], RENAMED, baseline, **options)
+    assert result.labels[0.0] == [-100, 5, 5, 4, 4, 4]
+    assert result.top_logits[3] == [1.0, 0.0]
+    # this b stands in both places: r high at the anchor is no rise over it
+    strong = one_hot(len(RENAMED), lambda i: 4)
+    result = label("x Nora y Nora y", [anchor("Nora", "Ann")], RENAMED, baseline, strong, **options)
+    assert result.labels[1.0] == [-100, 5, 5, 4, 4, 4]
+    assert (result.positions, result.excepted) == ((5, 5), 0)
+    # rule 1 ignores position 3, which predicts the second occurrence
+    result = label(
+        "x Nora y Nora y", [anchor("Nora", "Ann")], RENAMED, baseline, strong, **{**options, "repeats": "entity"}
+    )
+    assert result.labels[0.0] == [-100, 5, 5, 4, -100, 4]
+
+
+def test_frequent_tokens_outside_anchors():
+    tok = words("x", " Nora", " the", " town", " old")  # 3 to 7
+    blocks = ["x the town the", "the old Nora town"]
+    outside = [anchor("the town"), anchor("Nora")]
+    assert oracle.frequent_tokens(blocks, tok, 2) == {5, 6}
+    # ' the' of "the town" is in an anchor, the last one is not; "the" at the start is the unknown 0, ' town' alone is no anchor
+    assert oracle.frequent_tokens(blocks, tok, outside=outside) == {0, 3, 5, 6, 7}
+    assert oracle.frequent_tokens(blocks, tok, 1, outside=outside) == {0}
+    assert 4 not in oracle.frequent_tokens(blocks, tok, outside=outside)
+
+
+# ---------------------------------------------------------------------------------------- Positions inside an anchor
+
+# 3 x, 4 Port, 5 Ansel, 6 Bay, 7 y, 8 a, 9 town, 10 Port at the start
+INSIDE = words("x", " Port", " Ansel", " Bay", " y", " a", " town", "Port")
+BAY = [anchor("Port Ansel Bay", "a town")]
+
+
+def test_inside_an_anchor_the_source_is_read_behind_the_translation():
+    baseline = one_hot(len(INSIDE), lambda j: 3 + j)
+    # source 0 <s> 1 x 2 Port 3 Ansel 4 Bay 5 y; translated 0 <s> 1 x 2 a 3 town 4 y
+    result = label("x Port Ansel Bay y", BAY, INSIDE, baseline, forbid="rename", inside=True)
+    assert baseline.seen == [[1, 3, 8, 9, 7], [1, 3, 4], [1, 3, 4, 5]]
+    # Port -> j 2, its place in what was read; Ansel -> 3; Bay -> 3, town's, where 8 and 4 change places, but not 6
+    assert result.labels[5.0] == [-100, 3, 4, 5, 6, 6]
+    assert (result.positions, result.mapping) == ((5, 5), {0: 0, 1: 1, 4: 3})
+    # without: positions 2 and 3 are ignored
+    result = label("x Port Ansel Bay y", BAY, INSIDE, baseline, forbid="rename")
+    assert result.labels[5.0] == [-100, 3, 4, -100, -100, 6]
+
+
+def test_inside_a_later_occurrence_rule_2_holds_from_the_first_use_on():
+    # source 0 <s> 1 x 2 Port 3 Ansel 4 Bay 5 y 6 Port 7 Ansel 8 Bay; translated 0 <s> 1 x 2 a 3 town 4 y 5 a 6 town
+    baseline = one_hot(len(INSIDE), lambda j: 8)
+    text = "x Port Ansel Bay y Port Ansel Bay"
+    result = label(text, BAY, INSIDE, baseline, forbid="rename", repeats="none", inside=True)
+    assert baseline.seen[1:] == [[1, 3, 4], [1, 3, 4, 5], [1, 3, 8, 9, 7, 4], [1, 3, 8, 9, 7, 4, 5]]
+    assert result.labels[5.0] == [-100, 8, 8, 8, 8, 4, 4, 4, 4]
+    # rule 1 leaves none of the later ones
+    result = label(text, BAY, INSIDE, baseline, forbid="rename", inside=True)
+    assert result.labels[5.0] == [-100, 8, 8, 8, 8, 4, -100, -100, -100]
+
+
+def test_what_is_not_read_inside_an_anchor():
+    model = one_hot(len(INSIDE), lambda j: 0)
+    # without a token before it there is no i0; <s> is one
+    text = "Port Ansel Bay y"
+    bare = words("x", " Port", " Ansel", " Bay", " y", " a", " town", "Port", bos=False)
+    assert label(text, BAY, bare, model, inside=True).positions == (1, 3)
+    assert label(text, BAY, INSIDE, model, inside=True).positions == (4, 4)
+    # a token that straddles the anchor's start
+    tok = glued("x", " “Port", " Ansel", " Bay", " y")
+    assert label("x “Port Ansel Bay y", BAY, tok, one_hot(len(tok), lambda j: 0), inside=True).positions == (3, 5)
+    # one that straddles its end ends outside it, and what is inside is read
+    tok = glued("x", " Port", " Ansel", " Bay,", " y")
+    assert label("x Port Ansel Bay, y", BAY, tok, one_hot(len(tok), lambda j: 0), inside=True).positions == (4, 5)
+    # the last token predicts nothing, wherever it ends
+    assert label("x Port Ansel Bay", BAY, INSIDE, model, inside=True).positions == (4, 4)
+
+
 # ----------------------------------------------------------------------------------------------------------- Shares
 
 
