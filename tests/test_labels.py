@@ -303,3 +303,18 @@ def test_this_file_would_notice(family, rule, monkeypatch):
     rows = [{"anchor": n, "translations": ["Ann", "the harbour"]} for n in ("Nora", "Quill", "Port Ansel", "Brandt")]
     with pytest.raises(AssertionError):
         compare(family, ADVERSARIAL[:3], rows, LabelSettings(alphas=(0.0,), top_k=400, forbid=rule), 4)
+
+
+def test_a_branch_that_outgrows_the_context_is_said(family):
+    """The anchor is longer than its translation, and stands at the end of a block that nearly fills the context."""
+    tokenizer = family[0]
+    source = "the lantern " + "of the lantern " * 6 + "Port Ansel in the harbour"
+    dictionary = as_dictionary([{"anchor": "Port Ansel in the harbour", "translations": ["Ann"]}])
+    block, rules = block_of(tokenizer, source), ForbiddenIds(tokenizer, frozenset(), "rename")
+    settings = LabelSettings(block_tokens=512, forbid="rename", repeats="none", inside=True)
+    (item,), _ = align([block], tokenizer, dictionary, settings, rules, context=512)
+    translated = len(item.translated_encoding.ids)
+    assert item.branches.longest > translated
+    align([block], tokenizer, dictionary, settings, rules, context=item.branches.longest)
+    with pytest.raises(ValueError, match=f"block 0 grows to {item.branches.longest} tokens"):
+        align([block], tokenizer, dictionary, settings, rules, context=translated)

@@ -211,12 +211,6 @@ def align(
     forbidden.learn(r.translation for t in translations for r in t.replacements)
     report, aligned = LabelReport(blocks=len(batch)), []
     for block, translated, encoding in zip(batch, translations, encodings, strict=True):
-        if context is not None and len(encoding.ids) > context:
-            raise ValueError(
-                f"document {block.document!r}, block {block.number} grows to {len(encoding.ids)} tokens by translation, more "
-                f"than the model's context of {context}: choose fewer block_tokens than {settings.block_tokens}, or shorter "
-                "translations"
-            )
         mapping = map_positions(block.text, block.encoding, encoding, translated.replacements)
         left_out = repeated(block.text, block.encoding, translated.replacements, repeats=settings.repeats)
         mapping[-1:] = -1
@@ -227,6 +221,13 @@ def align(
             branches = find_branches(block.encoding, encoding, translated.replacements, mapping, cut, left_out)
             mapping[branches.sources] = len(encoding.ids) + np.arange(len(branches))
             prefixes[branches.sources] = branches.prefixes
+        longest = max(len(encoding.ids), branches.longest)
+        if context is not None and longest > context:
+            raise ValueError(
+                f"document {block.document!r}, block {block.number} grows to {longest} tokens by translation, more "
+                f"than the model's context of {context}: choose fewer block_tokens than {settings.block_tokens}, or shorter "
+                "translations"
+            )
         kept = np.flatnonzero((mapping >= 0) & ~left_out)
         _count(report, block, translated, mapping, left_out, kept)
         uses = first_uses(encoding, translated.replacements)

@@ -37,6 +37,15 @@ class Branches:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def longest(self) -> int:
+        """Tokens that are read for the deepest of them, the translated block's before it included; 0 without a branch."""
+        depth, longest = 0, 0
+        for parent, prefix in zip(self.parents.tolist(), self.prefixes.tolist(), strict=True):
+            depth = 1 if parent == prefix else depth + 1
+            longest = max(longest, prefix + 1 + depth)
+        return longest
+
     @classmethod
     def none(cls) -> "Branches":
         """No branch."""
