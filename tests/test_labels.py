@@ -308,8 +308,8 @@ def test_this_file_would_notice(family, rule, monkeypatch):
 def test_a_branch_that_outgrows_the_context_is_said(family):
     """The anchor is longer than its translation, and stands at the end of a block that nearly fills the context."""
     tokenizer = family[0]
-    source = "the lantern " + "of the lantern " * 6 + "Port Ansel in the harbour"
-    dictionary = as_dictionary([{"anchor": "Port Ansel in the harbour", "translations": ["Ann"]}])
+    source = "the lantern " + "of the lantern " * 6 + "Ansel in the harbour"
+    dictionary = as_dictionary([{"anchor": "Ansel in the harbour", "translations": ["Ann"]}])
     block, rules = block_of(tokenizer, source), ForbiddenIds(tokenizer, frozenset(), "rename")
     settings = LabelSettings(block_tokens=512, forbid="rename", repeats="none", inside=True)
     (item,), _ = align([block], tokenizer, dictionary, settings, rules, context=512)
