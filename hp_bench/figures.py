@@ -92,7 +92,7 @@ def draw_curve(
     columns = min(columns, count)
     rows = -(-count // columns)
     height = 3.6 * rows + 0.5
-    figure = _figure(5.2 * columns, height, theme)
+    figure = new_figure(5.2 * columns, height, theme)
     axes = figure.subplots(rows, columns, squeeze=False).flatten()
     for axis, panel in zip(axes, panels, strict=False):
         _draw_panel(axis, panel, curves, twins, theme)
@@ -196,7 +196,7 @@ def draw_plane(
     curves: Mapping[str, Sequence[PlanePoint]], twins: Sequence[PlanePoint], *, theme: Theme = LIGHT
 ) -> Figure:
     """Utility against familiarity, each method's way through the plane from the baseline on; the best place is the twins'."""
-    figure = _figure(5.6, 4.2, theme)
+    figure = new_figure(5.6, 4.2, theme)
     axis = figure.subplots()
     for number, (name, points) in enumerate(curves.items()):
         colour, marker, line = SERIES[number % len(SERIES)]
@@ -257,7 +257,8 @@ def _dress(axis: Any, title: str, direction: str, theme: Theme) -> None:
         axis.spines[side].set_color(theme.ink)
 
 
-def _figure(width: float, height: float, theme: Theme) -> Figure:
+def new_figure(width: float, height: float, theme: Theme) -> Figure:
+    """An empty figure, inches; a dark theme's paper is its page's."""
     figure = Figure(figsize=(width, height), facecolor=theme.paper)
     figure.patch.set_alpha(1.0 if theme is LIGHT else 0.0)
     return figure

@@ -1,53 +1,40 @@
 """The leaderboard: every method of `recipes/leaderboard.yaml` on the miniature, under the same instruments, seed by seed.
 
-Miniature with two twins -> one reinforced model for all rows -> each row trained, its chosen checkpoint measured -> one table. What is
-finished is kept: the same command goes on where it was stopped.
+Miniature with two twins -> one reinforced model for all rows -> each row trained, its chosen checkpoint measured -> one table and the
+plane. What is finished is kept: the same command goes on where it was stopped.
 """
 
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from rich.progress import Progress
-
-import unlearn
 from hp_bench import miniature
 from hp_bench.curves import checkpoints_in
+from hp_bench.figures import save_figure
 from hp_bench.leaderboard_choice import Candidate, Choices
-from hp_bench.leaderboard_measure import Bench, RowScore, write_json, write_text
-from hp_bench.leaderboard_place import (
-    Place,
-    checkpoint_at,
-    clear_run,
-    digest,
-    identity_of,
-    logged,
-    sentence,
-    stage_seconds,
-)
-from hp_bench.leaderboard_reference import bench_of, drawn, measure_own, try_baseline
+from hp_bench.leaderboard_left import STRESS, Finding, ask_own, keep, kept, panel, stress, stress_twin
+from hp_bench.leaderboard_measure import PANEL, Bench, RowScore, write_json, write_text
+from hp_bench.leaderboard_place import Place, checkpoint_at, identity_of, logged, sentence
+from hp_bench.leaderboard_plane import draw_board
+from hp_bench.leaderboard_reference import bench_of, measure_own, try_baseline
 from hp_bench.leaderboard_rows import Row, Rows
+from hp_bench.leaderboard_runs import checked, drawn_too, identity_of_run, model_of, recipe_of, shared_by, trained
 from hp_bench.leaderboard_table import Entry, Leaderboard, to_markdown
-from hp_bench.miniature.settings import Plan
+from hp_bench.miniature.panel import panel_files
 from hp_bench.side_by_side import Relay, side_by_side
 from unlearn import stages
-from unlearn.methods import method_of
-from unlearn.progress import shown_by
+from unlearn.methods import Method, method_of
 from unlearn.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
 SEEDS = (1, 2, 3)
-_TARGET = "harry-potter"
 _TWINS = 2
 #: Settings are chosen on this seed; figures come from others.
 _CHOICE_SEED = 0
-#: What decides where a run is, not what it gives.
-_PLACES = ("model", "corpus", "anchors", "out", "retain")
 
 _Call = tuple[Callable[..., Any], tuple[Any, ...]]
 
@@ -59,8 +46,9 @@ def run_leaderboard(
     names: Sequence[str] = (),
     seeds: Sequence[int] = SEEDS,
     settings: miniature.Settings | None = None,
+    further: Sequence[str] = (),
 ) -> Leaderboard:
-    """Runs the leaderboard, or what is missing of it, and writes `leaderboard.json` and `leaderboard.md`.
+    """Runs the leaderboard, or what is missing of it, and writes `leaderboard.json`, `leaderboard.md` and `plane.png` and `.svg`.
 
     A row that fails is a row that says why; the others go on, and the same command tries it again.
 
@@ -70,13 +58,15 @@ def run_leaderboard(
         names: of rows; none: all.
         seeds: of the miniatures; each trains every row once.
         settings: of the miniatures.
+        further: PANEL, STRESS: what to ask of every row's model beside that.
 
     Raises:
         ValueError: a row or a key of one is unknown, or the folder holds other miniatures.
     """
     out, chosen, seeds = Path(out), rows.named(names), tuple(dict.fromkeys(seeds))
-    recipes = _check(chosen, out)
-    found = [_measure_seed(Place(out, seed), chosen, settings) for seed in seeds]
+    recipes = checked(chosen, out)
+    places = [Place(out, seed) for seed in seeds]
+    found = [_measure_seed(place, chosen, settings) for place in places]
     steps = {name: row.step if method_of(recipes[name].method).finetune else None for name, row in chosen.items()}
     entries = [
         Entry(name, row.label, row.chosen, steps[name], tuple(scores[name] for scores in found))
@@ -84,10 +74,15 @@ def run_leaderboard(
     ]
     for name in ("baseline", *(f"twin-{number}" for number in range(1, _TWINS + 1))):
         entries.append(Entry(name, name.replace("-", " "), {}, None, tuple(scores[name] for scores in found)))
-    board = Leaderboard.of(entries)
+    findings = [
+        one for place, scores in zip(places, found, strict=True) for one in _left_of(place, chosen, scores, further)
+    ]
+    board = Leaderboard.of(entries).with_findings(findings)
     write_json(out / "leaderboard.json", board.to_dict())
     date, speeds = logged(out, list(chosen), seeds)
     write_text(out / "leaderboard.md", to_markdown(board, speeds=speeds, date=date))
+    for name in ("plane.png", "plane.svg"):
+        save_figure(draw_board(board), out / name)
     return board
 
 
@@ -100,11 +95,11 @@ def choose(
         ValueError: as `run_leaderboard`.
     """
     wanted, place = rows.named(names), Place(Path(out), _CHOICE_SEED)
-    _check(wanted, place.out)
+    checked(wanted, place.out)
     miniature.prepare(place.miniature, seed=place.seed, settings=settings)
     world = miniature.load(place.miniature)
     identities = {
-        (name, number): _identity(world, _recipe(row, setting, world, place.trial(name), place.seed))
+        (name, number): identity_of_run(world, recipe_of(row, setting, world, place.trial(name), place.seed))
         for name, row in wanted.items()
         for number, setting in enumerate(row.tried)
     }
@@ -130,7 +125,7 @@ def _measure_seed(place: Place, rows: Mapping[str, Row], settings: miniature.Set
     world = miniature.load(place.miniature)
     own = ["baseline", *(twin.name for twin in world.twins)]
     identities = dict.fromkeys(own, identity_of(world, {})) | {
-        name: _identity(world, _recipe(row, row.setting, world, place.run(name), place.seed), row.step)
+        name: identity_of_run(world, recipe_of(row, row.setting, world, place.run(name), place.seed), row.step)
         for name, row in rows.items()
     }
     found = {name: known for name, identity in identities.items() if (known := place.known(name, identity))}
@@ -147,8 +142,8 @@ def _reinforce_once(
     """Makes the reinforced model that rows share, with other calls beside it; returns what these gave."""
     calls = dict(beside)
     for name, row in rows.items():
-        recipe = _recipe(row, row.setting, world, place.run(name), place.seed)
-        shared = _shared(place, recipe)
+        recipe = recipe_of(row, row.setting, world, place.run(name), place.seed)
+        shared = shared_by(place, recipe)
         if recipe.reinforces and not (shared / "reinforced").exists():
             calls.setdefault(shared.name, (_reinforce, (place, row)))
     found = side_by_side(calls) if calls else {}
@@ -157,10 +152,10 @@ def _reinforce_once(
 
 def _reinforce(place: Place, row: Row, relay: Relay) -> None:
     """The reinforced model of all rows that reinforce alike. If it fails, each of them will say so itself."""
-    with _drawn(relay):
+    with drawn_too(relay):
         world = miniature.load(place.miniature)
-        recipe = _recipe(row, row.setting, world, place.folder, place.seed)
-        recipe = _recipe(row, row.setting, world, _shared(place, recipe), place.seed)
+        recipe = recipe_of(row, row.setting, world, place.folder, place.seed)
+        recipe = recipe_of(row, row.setting, world, shared_by(place, recipe), place.seed)
         try:
             stages.reinforce(recipe, stages.Target.open(recipe), stages.open_run(recipe))
         except Exception:
@@ -169,14 +164,14 @@ def _reinforce(place: Place, row: Row, relay: Relay) -> None:
 
 def _measure_row(place: Place, name: str, row: Row, relay: Relay) -> RowScore:
     """One row: its run, and what is measured of the checkpoint chosen."""
-    with _drawn(relay):
+    with drawn_too(relay):
         bench, began = bench_of(place), time.monotonic()
-        recipe = _recipe(row, row.setting, bench.world, place.run(name), place.seed)
-        identity = _identity(bench.world, recipe, row.step)
+        recipe = recipe_of(row, row.setting, bench.world, place.run(name), place.seed)
+        identity = identity_of_run(bench.world, recipe, row.step)
         try:
-            checkpoints, speed = _train(recipe, _shared(place, recipe))
-            trained = time.monotonic()
-            model, tokenizer = _model(recipe, checkpoint_at(checkpoints, row.step))
+            checkpoints, speed = trained(recipe, shared_by(place, recipe))
+            ran = time.monotonic()
+            model, tokenizer = model_of(recipe, checkpoint_at(checkpoints, row.step))
             score = bench.measure(
                 name, model, seed=place.seed, fingerprint=identity, step=row.step, tokenizer=tokenizer
             )
@@ -184,104 +179,96 @@ def _measure_row(place: Place, name: str, row: Row, relay: Relay) -> RowScore:
             log.debug("row %s failed", name, exc_info=True)
             score = RowScore(name, place.seed, identity, failure=sentence(error))
         else:
-            seconds = {"run": round(trained - began, 1), "measure": round(time.monotonic() - trained, 1)}
+            seconds = {"run": round(ran - began, 1), "measure": round(time.monotonic() - ran, 1)}
             place.log(row=name, seconds=seconds, tokens_per_second=speed)
             shutil.rmtree(place.run(name) / "labels", ignore_errors=True)
         place.keep(score)
         return score
 
 
+def _left_of(
+    place: Place, rows: Mapping[str, Row], scores: Mapping[str, RowScore], further: Sequence[str]
+) -> list[Finding]:
+    """What panel and stress find in every row that did not fail; each model's chosen checkpoint is still in its run."""
+    if not further:
+        return []
+    world = miniature.load(place.miniature)
+    panel_files(world)  # before two processes want them
+    live = {name for name, row in rows.items() if _method(row, world, place).live}
+    wanted = [
+        (name, kind)
+        for name in rows
+        for kind in further
+        if not (scores[name].failure or (kind == STRESS and name in live))
+    ]
+    wanted += [("twin-2", STRESS)] if STRESS in further else []
+    found = {key: kept(place, key[1], key[0], scores[key[0]].fingerprint) for key in wanted}
+    if missing := [key for key, known in found.items() if known is None]:
+        side_by_side({name: (ask_own, (place, name)) for name in ("baseline", "twin-1", "twin-2")})
+        if ("twin-2", STRESS) in missing:
+            call = (stress_twin, (place, scores["twin-2"].fingerprint))
+            found[("twin-2", STRESS)] = side_by_side({"twin-2": call})["twin-2"]
+        kinds = {name: [kind for other, kind in missing if other == name] for name, _ in missing if name in rows}
+        calls: dict[str, _Call] = {name: (_find_left, (place, name, rows[name], kinds[name])) for name in kinds}
+        for name, findings in side_by_side(calls).items() if calls else ():
+            found |= {(name, one.kind): one for one in findings}
+    return [one for one in found.values() if one is not None]
+
+
+def _method(row: Row, world: miniature.Miniature, place: Place) -> Method:
+    return method_of(recipe_of(row, row.setting, world, place.folder, place.seed).method)
+
+
+def _find_left(place: Place, name: str, row: Row, kinds: Sequence[str], relay: Relay) -> list[Finding]:
+    """Panel or stress of one row, or both, in a process of its own."""
+    with drawn_too(relay):
+        bench, found = bench_of(place), []
+        recipe = recipe_of(row, row.setting, bench.world, place.run(name), place.seed)
+        identity = identity_of_run(bench.world, recipe, row.step)
+        for kind in kinds:
+            try:
+                checkpoint = checkpoint_at(Path(recipe.out), row.step)
+                model, tokenizer = model_of(recipe, checkpoint)
+                if kind == PANEL:
+                    one = panel(bench, place, name, model, identity, step=row.step, tokenizer=tokenizer)
+                else:
+                    one = stress(bench, place, name, checkpoint, identity)
+            except Exception as error:
+                log.debug("%s of row %s failed", kind, name, exc_info=True)
+                one = Finding(kind, name, place.seed, identity, failure=sentence(error))
+            found.append(keep(place, one))
+        return found
+
+
 def _try_row(place: Place, name: str, row: Row, relay: Relay) -> None:
     """Every setting of a row, one after the other in one run directory; only their numbers stay."""
-    with _drawn(relay):
+    with drawn_too(relay):
         bench = bench_of(place)
         for number, setting in enumerate(row.tried):
-            recipe = _recipe(row, setting, bench.world, place.trial(name), place.seed)
-            identity = _identity(bench.world, recipe)
+            recipe = recipe_of(row, setting, bench.world, place.trial(name), place.seed)
+            identity = identity_of_run(bench.world, recipe)
             if place.candidates(name, number, identity) is not None:
                 continue
             began = time.monotonic()
             try:
-                checkpoints, _ = _train(recipe, _shared(place, recipe))
+                checkpoints, _ = trained(recipe, shared_by(place, recipe))
                 points = checkpoints_in(checkpoints)
             except Exception as error:
                 log.debug("row %s, setting %d failed", name, number, exc_info=True)
                 place.keep_candidates(name, number, identity, [Candidate(name, setting, failure=sentence(error))])
                 continue
-            trained = time.monotonic()
+            ran = time.monotonic()
             found = [_candidate(bench, name, setting, recipe, point.step or 0, point.path) for point in points]
             place.keep_candidates(name, number, identity, found)
-            seconds = {"run": round(trained - began, 1), "measure": round(time.monotonic() - trained, 1)}
+            seconds = {"run": round(ran - began, 1), "measure": round(time.monotonic() - ran, 1)}
             place.log(tried=name, number=number, candidates=len(found), seconds=seconds)
         shutil.rmtree(place.trial(name), ignore_errors=True)
 
 
 def _candidate(bench: Bench, name: str, setting: Mapping[str, Any], recipe: Recipe, step: int, path: str) -> Candidate:
     try:
-        model, tokenizer = _model(recipe, Path(path))
+        model, tokenizer = model_of(recipe, Path(path))
         numbers = bench.familiarity_and_distances(name, model, tokenizer=tokenizer)
     except Exception as error:
         return Candidate(name, setting, step, failure=sentence(error))
     return Candidate(name, setting, step, *numbers)
-
-
-def _train(recipe: Recipe, shared: Path) -> tuple[Path, float | None]:
-    """Runs a recipe; returns its checkpoints, and tokens of the target a second of its fine-tune, if it was not interrupted."""
-    run = Path(recipe.out)
-    clear_run(run, recipe.to_yaml())
-    if recipe.reinforces and not (run / "reinforced").exists() and (shared / "reinforced").exists():
-        shutil.rmtree(run / "reinforced.copy", ignore_errors=True)
-        shutil.copytree(shared / "reinforced", run / "reinforced.copy")
-        (run / "reinforced.copy").replace(run / "reinforced")
-    whole = not (run / "finetune.tmp").exists()
-    checkpoints = unlearn.run(recipe)
-    if not (whole and method_of(recipe.method).finetune):
-        return checkpoints, None
-    target, training = stages.Target.open(recipe), recipe.finetune
-    tokens = training.max_steps * training.batch_size * training.accumulation * target.tokens / target.blocks
-    return checkpoints, round(tokens / max(stage_seconds(run, "finetune"), 0.1), 1)
-
-
-def _model(recipe: Recipe, checkpoint: Path) -> tuple[Any, Path | None]:
-    """A checkpoint as the instruments take it: its folder, or a live model and where its tokenizer is."""
-    if not method_of(recipe.method).live:
-        return checkpoint, None
-    return unlearn.load_unlearned(checkpoint, device="cpu", dtype="float32"), checkpoint
-
-
-def _recipe(row: Row, setting: Mapping[str, Any], world: miniature.Miniature, run: Path, seed: int) -> Recipe:
-    places = [f"model={world.baseline}", f"corpus={world.corpus}", f"anchors={world.anchors}", f"out={run}"]
-    overrides = [*places, f"seed={seed}", *row.overrides(setting, world.rest)]
-    return Recipe.load(unlearn.recipes_dir() / row.recipe, overrides)
-
-
-def _check(rows: Mapping[str, Row], out: Path) -> dict[str, Recipe]:
-    """Builds every recipe, so that a wrong key is said now and not after minutes of training; returns those of the settings chosen."""
-    world = miniature.Miniature(out, Plan(_TARGET, 0, miniature.Settings()), ())
-    for name, row in rows.items():
-        for setting in row.tried:
-            try:
-                _recipe(row, setting, world, out, 0)
-            except ValueError as error:
-                raise ValueError(f"row {name}, setting {setting}: {error}") from None
-    return {name: _recipe(row, row.setting, world, out, 0) for name, row in rows.items()}
-
-
-def _shared(place: Place, recipe: Recipe) -> Path:
-    """Where the reinforced model of all rows that reinforce alike is made."""
-    alike = {"training": recipe.reinforce.model_dump(mode="json"), "block_tokens": recipe.labels.block_tokens}
-    return place.folder / f"reinforced-{digest(alike)}"
-
-
-def _identity(world: miniature.Miniature, recipe: Recipe, step: int | None = None) -> str:
-    content = recipe.model_dump(mode="json")
-    kept = {key: value for key, value in content.items() if key not in _PLACES}
-    retain = {**content["retain"], "corpus": ""} if content["retain"] else None
-    return identity_of(world, {"recipe": kept, "retain": retain, "step": step})
-
-
-@contextmanager
-def _drawn(relay: Relay) -> Iterator[None]:
-    """As `drawn`, for what `unlearn` shows, too."""
-    with drawn(relay), shown_by(cast(Progress, relay)):
-        yield

@@ -1,6 +1,7 @@
 """The instruments of the leaderboard: one miniature's tasks, engine and twins, and what they say of a model."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -15,10 +16,13 @@ from hp_bench.compare import broken
 from hp_bench.curves import Checkpoint, keep, score_one
 from hp_bench.distances import TwinDistances
 from hp_bench.engines.hf import HFEngine
+from hp_bench.miniature.panel import panel_tasks
 from hp_bench.scorecard import Scorecard, difference
 from hp_bench.scoring import score_engine
 from hp_bench.tables import failures
 
+#: Folder of the panel's scorecards.
+PANEL = "panel"
 _FAMILIARITY = "hp_miniature_familiarity"
 _TASKS = {
     "familiarity": (_FAMILIARITY, "familiarity"),
@@ -138,8 +142,11 @@ class Bench:
             step: of its checkpoint.
             tokenizer: folder of a live model's.
             twin: index of the twin that the model is, if it is one.
+
+        Raises:
+            ValueError: a number is none (NaN).
         """
-        card = self._card(name, model, step, tokenizer)
+        card = self.baseline if name == "baseline" else self._card(name, model, step, tokenizer, self._tasks, self._out)
         if card.failed:
             return RowScore(name, seed, fingerprint, failure="; ".join(failures([card])) or "prompts were unscored")
         numbers = {
@@ -161,6 +168,7 @@ class Bench:
             texts[kind] = found.each
             if far.between_twins is not None and found.ks_between_twins is not None:
                 between[f"kl_{kind}"], between[f"ks_{kind}"] = far.between_twins, found.ks_between_twins
+        _require_finite({key: number.value for key, number in numbers.items()})
         return RowScore(name, seed, fingerprint, numbers, texts, between, broken=broken(card, self.baseline))
 
     def familiarity_and_distances(
@@ -172,12 +180,33 @@ class Bench:
             ValueError: the model gives no number.
         """
         tasks = {**self._tasks, "tasks": {_FAMILIARITY: self._tasks["tasks"][_FAMILIARITY]}}
-        card = self._card(name, model, None, tokenizer, tasks=tasks, kept=False)
+        if not isinstance(model, torch.nn.Module):
+            self._engine.swap(str(self.world.baseline))  # a folder of this name may have held another setting's weights
+        card = self._card(name, model, None, tokenizer, tasks, None)
         familiarity = None if card.failed else card.get(*_TASKS["familiarity"]).value
         if familiarity is None:
             raise ValueError("; ".join(failures([card])) or "prompts were unscored")
         raw = {found.distance.text: found.distance.raw for found in self.twins.of(name, model)}
+        _require_finite({f"kl_{kind}": value for kind, value in raw.items()})
         return familiarity, raw["target"], raw["rest"]
+
+    def panel(
+        self,
+        name: str,
+        model: Path | torch.nn.Module,
+        *,
+        step: int | None = None,
+        tokenizer: Path | None = None,
+    ) -> Scorecard:
+        """A model's scorecard of the panel (`docs/panel.md`); kept, and of a folder not asked again.
+
+        Args:
+            name: of the row.
+            model: folder, or a live model.
+            step: of its checkpoint.
+            tokenizer: folder of a live model's.
+        """
+        return self._card(name, model, step, tokenizer, self._panel, self._out / PANEL)
 
     def _card(
         self,
@@ -185,14 +214,10 @@ class Bench:
         model: Path | torch.nn.Module,
         step: int | None,
         tokenizer: Path | None,
-        *,
-        tasks: Mapping[str, Any] | None = None,
-        kept: bool = True,
+        tasks: Mapping[str, Any],
+        place: Path | None,
     ) -> Scorecard:
-        tasks, place = tasks or self._tasks, self._out if kept else None
         if not isinstance(model, torch.nn.Module):
-            if name == "baseline" and place is not None:
-                return self.baseline
             return score_one(self._engine, tasks, _checkpoint(name, model, step), out=place).card
         engine = HFEngine(model, tokenizer=AutoTokenizer.from_pretrained(tokenizer))
         scored = score_engine(engine, tasks, name=name, step=step)
@@ -201,9 +226,19 @@ class Bench:
         return scored.card
 
     @cached_property
+    def _panel(self) -> dict[str, Any]:
+        return panel_tasks(self.world)
+
+    @cached_property
     def _engine(self) -> HFEngine:
         return HFEngine(str(self.world.baseline), device="cpu")
 
 
 def _checkpoint(name: str, model: Path | str, step: int | None) -> Checkpoint:
     return Checkpoint(name, str(model), step)
+
+
+def _require_finite(numbers: Mapping[str, float]) -> None:
+    wrong = [key for key, value in numbers.items() if not math.isfinite(value)]
+    if wrong:
+        raise ValueError(f"the model gives {', '.join(wrong)} that are no numbers (NaN): its weights are unusable")

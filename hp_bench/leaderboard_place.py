@@ -90,7 +90,7 @@ class Place:
 def logged(out: Path, names: Collection[str], seeds: Collection[int]) -> tuple[str, dict[str, float | None]]:
     """The date of the last measurement of these rows, and each row's tokens of the target a second, mean over seeds."""
     path = out / _LOG
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    lines = _lines(path) if path.exists() else []
     mine = [line for line in lines if line.get("row") in names and line["seed"] in seeds]
     last = {(line["row"], line["seed"]): line.get("tokens_per_second") for line in mine}
     speeds: dict[str, float | None] = {}
@@ -127,10 +127,21 @@ def checkpoint_at(checkpoints: Path, step: int) -> Path:
     return found[step]
 
 
-def stage_seconds(run: Path, stage: str) -> float:
-    """How long a stage of a run took, by the run's log."""
-    lines = [json.loads(line) for line in (run / _LOG).read_text(encoding="utf-8").splitlines()]
-    return [float(line["seconds"]) for line in lines if line["stage"] == stage][-1]
+def stage_seconds(run: Path, stage: str) -> float | None:
+    """How long a stage of a run took, by the run's log; None where the log does not say, since the run was killed before."""
+    found = [float(line["seconds"]) for line in _lines(run / _LOG) if line.get("stage") == stage]
+    return found[-1] if found else None
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """A log's entries; a line that was cut short is none."""
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue
+    return found
 
 
 def sentence(error: Exception) -> str:

@@ -1,13 +1,14 @@
 """The leaderboard: rows over seeds, who is nearest to the twins and whether that is a tie, as JSON and as a page of Markdown."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from hp_bench.leaderboard_leads import Lead, leads
+from hp_bench.leaderboard_left import Finding, left_table
 from hp_bench.leaderboard_measure import RowScore
-from hp_bench.statistics import mean_interval
 
 #: Number -> heading and digits, in the table's order.
 COLUMNS: Mapping[str, tuple[str, int]] = {
@@ -19,8 +20,6 @@ COLUMNS: Mapping[str, tuple[str, int]] = {
     "kl_rest": ("KL rest (nats a token)", 3),
     "ks_target": ("KS target (0 to 1)", 2),
 }
-#: Nats a token; for an interval's end where all texts agree.
-_LARGEST = 30.0
 
 
 @dataclass(frozen=True)
@@ -80,34 +79,6 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Lead:
-    """The nearest row against another, on one kind of text.
-
-    Attributes:
-        text: target or rest.
-        first: the row nearest to the twins there.
-        other: another.
-        difference: how much farther the other is: mean over texts and seeds of the paired difference of KL, nats a token.
-        low: lower end of its 95 % interval (bootstrap over the texts of all seeds).
-        high: upper end.
-        between_twins: KL of two twins there, mean over seeds.
-    """
-
-    text: str
-    first: str
-    other: str
-    difference: float
-    low: float
-    high: float
-    between_twins: float
-
-    @property
-    def tie(self) -> bool:
-        """Whether the lead is no larger than what two twins differ by, or may be none at all."""
-        return self.low <= 0 or self.difference <= self.between_twins
-
-
-@dataclass(frozen=True)
 class Leaderboard:
     """All rows, the nearest first.
 
@@ -115,13 +86,15 @@ class Leaderboard:
         entries: methods by distance, failed ones last, then baseline and twins.
         seeds: of the runs.
         between: kl_target, kl_rest, ks_target of two twins, mean over seeds.
-        leads: on target and rest, the nearest row against every other.
+        leads: on target and rest, the nearest row against every other; broken rows are left out.
+        findings: of panel and stress, where these were asked for.
     """
 
     entries: tuple[Entry, ...]
     seeds: tuple[int, ...]
     between: Mapping[str, float]
     leads: tuple[Lead, ...]
+    findings: tuple[Finding, ...] = ()
 
     @classmethod
     def of(cls, entries: Sequence[Entry]) -> "Leaderboard":
@@ -134,18 +107,25 @@ class Leaderboard:
         ]
         keys = by_seed[0] if by_seed else ()
         between = {key: float(np.mean([one[key] for one in by_seed])) for key in keys}
-        methods = [one for one in ordered if not one.reference and not one.failure]
-        return cls(
-            tuple(ordered),
-            seeds,
-            between,
-            tuple(lead for text in ("target", "rest") for lead in leads(methods, text, between)),
-        )
+        methods = [one for one in ordered if not (one.reference or one.failure or one.broken)]
+        compared = {
+            text: leads(
+                {one.name: [score.texts[text] for score in one.scores] for one in methods},
+                text,
+                between.get(f"kl_{text}", 0.0),
+            )
+            for text in ("target", "rest")
+        }
+        return cls(tuple(ordered), seeds, between, (*compared["target"], *compared["rest"]))
+
+    def with_findings(self, findings: Sequence[Finding]) -> "Leaderboard":
+        """The same, with what panel and stress found."""
+        return replace(self, findings=tuple(findings))
 
     @property
     def failed(self) -> bool:
-        """Whether any row failed."""
-        return any(one.failure for one in self.entries)
+        """Whether any row failed, or panel or stress of one."""
+        return any(one.failure for one in self.entries) or any(one.failure for one in self.findings)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON; the same run, the same values."""
@@ -153,6 +133,7 @@ class Leaderboard:
             "format": 1, "seeds": list(self.seeds), "between_twins": dict(self.between),
             "leads": [{**asdict(one), "tie": one.tie} for one in self.leads],
             "rows": [self._row(one) for one in self.entries],
+            **({"left": [one.to_dict() for one in self.findings]} if self.findings else {}),
         }  # fmt: skip
 
     @staticmethod
@@ -170,31 +151,6 @@ class Leaderboard:
                 for one in entry.scores
             ],
         }  # fmt: skip
-
-
-def leads(methods: Sequence[Entry], text: str, between: Mapping[str, float]) -> list[Lead]:
-    """The nearest row on a kind of text against every other, text by text, over all seeds.
-
-    Args:
-        methods: rows that did not fail, measured on the same texts.
-        text: target or rest.
-        between: `kl_<text>` of two twins.
-    """
-    if not methods:
-        return []
-    kl = {one.name: np.concatenate([score.texts[text] for score in one.scores]) for one in methods}
-    first = min(methods, key=lambda one: float(kl[one.name].mean())).name
-    found = []
-    for name, values in kl.items():
-        if name != first:
-            apart = values - kl[first]
-            interval = mean_interval(apart, low=-_LARGEST, high=_LARGEST)
-            found.append(
-                Lead(
-                    text, first, name, float(apart.mean()), interval.low, interval.high, between.get(f"kl_{text}", 0.0)
-                )
-            )
-    return sorted(found, key=lambda one: one.difference)
 
 
 def to_markdown(board: Leaderboard, *, speeds: Mapping[str, float | None], date: str) -> str:
@@ -217,13 +173,17 @@ def to_markdown(board: Leaderboard, *, speeds: Mapping[str, float | None], date:
             cells = [_cell(entry.spread(number), digits) for number, (_, digits) in COLUMNS.items()]
             cells += [str(entry.steps) if entry.steps else "-", f"{speed:,.0f}" if speed else "-"]
         lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", *_notes(board, date), "", *_settings(board)]) + "\n"
+    left = left_table(board.findings, [one.name for one in board.entries], board.seeds)
+    parts = [lines, _notes(board, date), left, _settings(board)]
+    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
 
 def _cell(spread: Spread | None, digits: int) -> str:
     if spread is None:
         return ""
-    mean, smallest, largest = (f"{round(value, digits) + 0.0:.{digits}f}" for value in (spread.mean, spread.smallest, spread.largest))
+    mean, smallest, largest = (
+        f"{round(value, digits) + 0.0:.{digits}f}" for value in (spread.mean, spread.smallest, spread.largest)
+    )
     return mean if spread.smallest == spread.largest else f"{mean} [{smallest}, {largest}]"
 
 
@@ -242,7 +202,10 @@ def _notes(board: Leaderboard, date: str) -> list[str]:
         ),
         "tokens/s: tokens of the target's blocks that the fine-tune read, a second; text of the rest beside them is not counted.",
     ]
-    return [*said, *(_nearest([one for one in board.leads if one.text == text], text) for text in ("target", "rest"))]
+    said += [_nearest([one for one in board.leads if one.text == text], text) for text in ("target", "rest")]
+    if any(one.broken and not one.failure for one in board.entries):
+        said.append("Broken: too many degenerate completions (docs/footguns.md); such a row cannot be the nearest.")
+    return [f"- {line}" for line in said]
 
 
 def _nearest(found: Sequence[Lead], text: str) -> str:

@@ -1,16 +1,32 @@
-"""The leaderboard: its rows, the rule by which settings are chosen, ties, distances."""
+"""The leaderboard: its rows, the rule by which settings are chosen, ties, the plane, what is left."""
 
+import json
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 import yaml
 
 from hp_bench import leaderboard as board
+from hp_bench.figures import save_figure
 from hp_bench.leaderboard_choice import Candidate, Choices, best
-from hp_bench.leaderboard_measure import Number, RowScore
+from hp_bench.leaderboard_leads import leads
+from hp_bench.leaderboard_left import ABOVE, NOT_NAMES, Finding, keep, kept
+from hp_bench.leaderboard_measure import Number, RowScore, _require_finite
+from hp_bench.leaderboard_place import Place, clear_run, logged, stage_seconds
+from hp_bench.leaderboard_plane import draw_board
 from hp_bench.leaderboard_rows import Rows
+from hp_bench.leaderboard_runs import checked
 from hp_bench.leaderboard_table import Entry, Leaderboard, to_markdown
+from hp_bench.miniature import Settings
+from hp_bench.miniature.settings import Plan
+from unlearn.methods import METHODS
 from unlearn.resources import recipes_dir
 
 ROWS = recipes_dir() / "leaderboard.yaml"
+PLAN = Plan("harry-potter", 0, Settings())
 
 
 def content():
@@ -24,16 +40,20 @@ def written(path, changed):
 
 def test_every_row_and_every_setting_of_it_is_a_recipe(tmp_path):
     rows = Rows.load(ROWS)
-    recipes = board._check(rows.rows, tmp_path)
-    assert set(recipes) == set(rows.rows) and len(rows.rows) == 17
+    recipes = checked(rows.rows, tmp_path)
+    assert set(recipes) == set(rows.rows)
+    assert {recipe.method for recipe in recipes.values()} == set(METHODS)
     assert recipes["npo"].retain.corpus.endswith("text/rest.jsonl")
-    assert {recipe.finetune.max_steps for name, recipe in recipes.items() if recipe.method != "whp"} >= {120}
+    for name, recipe in recipes.items():
+        if METHODS[recipe.method].finetune:
+            step, training = rows.rows[name].step, recipe.finetune
+            assert step % training.save_every == 0 and step <= training.max_steps, name
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda c: c.update(budget=5), "row ensemble: 4 settings were tried, not the 5 of budget"),
+        (lambda c: c["rows"]["npo"]["tried"].pop(), r"row npo: \d settings were tried, not the \d of budget"),
         (lambda c: c["rows"]["whp"].update(chosen={"finetune.learning_rate": 1e-4}), "names no step"),
         (
             lambda c: c["rows"]["whp"].update(chosen={"finetune.learning_rate": 7.0, "step": 120}),
@@ -133,3 +153,172 @@ def test_a_failed_row_has_a_sentence_and_no_number():
     line = next(line for line in page.splitlines() if line.startswith("| `dead`"))
     assert "failed: seed 2: it died" in line and not any(c.isdigit() for c in line.partition("it died")[2])
     assert "1,234" in page and "2026-11-22" in page
+
+
+def test_a_lead_that_another_seed_may_take_back_is_a_tie():
+    """Texts alone would be sure of it; a bootstrap over seeds is not."""
+    near, far = [[0.1] * 50] * 3, [[0.6, 0.62] * 25, [0.6, 0.62] * 25, [0.06, 0.07] * 25]
+    (one,) = leads({"near": near, "far": far}, "target", 0.05)
+    assert one.first == "near" and one.difference > 0.05 and one.low < 0 and one.tie
+    (sure,) = leads({"near": near, "far": [*far[:2], far[0]]}, "target", 0.05)
+    assert sure.low == pytest.approx(0.51, abs=0.005) == sure.high and not sure.tie
+    (small,) = leads({"near": near, "far": [[0.14, 0.141] * 25] * 3}, "target", 0.05)
+    assert small.low > 0 and small.tie
+    (same,) = leads({"near": near, "far": near}, "target", 0.0)
+    assert same.low < 0 < same.high and same.tie
+    assert leads({"near": near}, "target", 0.05) == leads({}, "target", 0.05) == []
+
+
+def test_a_leads_interval_covers_what_other_seeds_bring():
+    """Of rows whose true lead is .1, half a seed's spread, nearly all intervals hold it; those over texts alone would not."""
+    rng, inside = np.random.default_rng(5), 0
+    for _ in range(40):
+        zero = [np.zeros(30)] * 6
+        other = [0.1 + rng.normal(0, 0.2) + rng.normal(0, 0.05, 30) for _ in range(6)]
+        (one,) = leads({"a": zero, "b": other}, "target", 0.0)
+        sign = 1 if one.first == "a" else -1
+        inside += one.low <= sign * 0.1 <= one.high
+    assert inside >= 32
+
+
+def test_a_broken_row_is_marked_and_is_never_the_nearest():
+    near = entry("near", (0.2, 0.21, 0.2), (0.2, 0.21, 0.2))
+    noise = entry("noise", (0.0, 0.01, 0.0), (0.0, 0.01, 0.0))
+    noise = replace(noise, scores=(replace(noise.scores[0], broken="noise is broken"), noise.scores[1]))
+    far = entry("far", (0.9, 0.8, 0.9), (0.9, 0.8, 0.9))
+    found = Leaderboard.of([noise, far, near])
+    assert {(one.first, one.other) for one in found.leads} == {("near", "far")}
+    page = to_markdown(found, speeds={}, date="2026-11-22")
+    assert "**broken** (seed 1)" in page and "cannot be the nearest" in page
+    assert found.to_dict()["rows"][0]["seeds"][0]["broken"] == "noise is broken"
+
+
+def test_a_number_that_is_none_is_a_failure_and_never_kept(tmp_path):
+    with pytest.raises(ValueError, match="kl_rest that are no numbers"):
+        _require_finite({"kl_target": 1.0, "kl_rest": math.nan})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        RowScore("x", 1, "", {"kl_rest": Number(math.nan)}).save(tmp_path / "row.json")
+    assert not (tmp_path / "row.json").exists()
+
+
+class Silent:
+    """A relay that draws nothing."""
+
+    def add_task(self, description, **options):
+        return 1
+
+    def advance(self, row, advance=1):
+        pass
+
+    update = remove_task = advance
+
+
+@pytest.mark.parametrize("where", ["trained", "measure"])
+def test_a_row_that_fails_says_why_and_is_tried_again(tmp_path, monkeypatch, where):
+    rows, place = Rows.load(ROWS), Place(tmp_path, 1)
+
+    def fail(*arguments, **options):
+        raise RuntimeError("the model gives\nno number")
+
+    bench = SimpleNamespace(world=board.miniature.Miniature(tmp_path, PLAN, ()), measure=fail)
+    monkeypatch.setattr(board, "bench_of", lambda place: bench)
+    monkeypatch.setattr(board, "identity_of_run", lambda *arguments: "same")
+    monkeypatch.setattr(board, "checkpoint_at", lambda *arguments: tmp_path)
+    monkeypatch.setattr(board, "trained", fail if where == "trained" else lambda *arguments: (tmp_path, None))
+    score = board._measure_row(place, "npo", rows.rows["npo"], Silent())
+    assert score.failure == "RuntimeError: the model gives no number" and not score.numbers
+    assert RowScore.load(tmp_path / "seed-1" / "rows" / "npo.json") == score
+    assert place.known("npo", "same") is None
+
+
+def test_a_row_is_kept_as_long_as_it_is_made_from_the_same(tmp_path):
+    place, made = Place(tmp_path, 1), replace(score("x", 1, (0.1, 0.2, 0.3)), fingerprint="a")
+    place.keep(made)
+    known = place.known("x", "a")
+    assert known.numbers == made.numbers and list(known.texts["target"]) == [0.1, 0.2, 0.3]
+    assert place.known("x", "b") is None and place.known("y", "a") is None
+    path = tmp_path / "seed-1" / "rows" / "x.json"
+    path.write_text(path.read_text(encoding="utf-8")[:50], encoding="utf-8")
+    assert place.known("x", "a") is None
+    found = Finding("panel", "x", 1, "a", 3, {ABOVE: ["acc of b"], NOT_NAMES: []})
+    keep(place, found)
+    assert kept(place, "panel", "x", "a").found == found.found and kept(place, "panel", "x", "b") is None
+    keep(place, replace(found, failure="it died"))
+    assert kept(place, "panel", "x", "a") is None
+
+
+def test_a_log_cut_short_by_a_kill_loses_its_last_line_alone(tmp_path):
+    lines = [{"at": "2026-11-22T01:00:00", "seed": 1, "row": "npo", "tokens_per_second": 100.0}]
+    lines += [{**lines[0], "seed": 2, "tokens_per_second": 200.0}, {**lines[0], "row": "other", "at": "2027"}]
+    text = "\n".join(map(json.dumps, lines)) + '\n{"at": "2028-01-01", "se'
+    (tmp_path / "log.jsonl").write_text(text, encoding="utf-8")
+    assert logged(tmp_path, ["npo", "rmu"], [1, 2]) == ("2026-11-22", {"npo": 150.0, "rmu": None})
+    (tmp_path / "log.jsonl").write_text('{"stage": "labels", "seconds": 2.0}\n', encoding="utf-8")
+    assert stage_seconds(tmp_path, "labels") == 2.0 and stage_seconds(tmp_path, "finetune") is None
+
+
+def test_what_another_recipe_left_in_a_run_is_removed_as_far_as_need_be(tmp_path):
+    run = tmp_path / "run"
+
+    def make(recipe):
+        for name in ("reinforced", "labels", "checkpoints", "finetune"):
+            (run / name).mkdir(parents=True, exist_ok=True)
+        (run / "recipe.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+
+    def left(recipe):
+        clear_run(run, yaml.safe_dump(recipe))
+        return {path.name for path in run.glob("*") if path.is_dir()}
+
+    recipe = {"labels": {"alphas": [1]}, "finetune": {"learning_rate": 1e-4}}
+    make(recipe)
+    assert left(recipe) == {"reinforced", "labels", "checkpoints", "finetune"}
+    assert left({**recipe, "finetune": {"learning_rate": 2e-4}}) == {"reinforced", "labels"}
+    make(recipe)
+    assert left({**recipe, "labels": {"alphas": [0]}}) == set()
+
+
+def findings():
+    for seed in (1, 2):
+        yield Finding("panel", "near", seed, "", 30 + seed, {ABOVE: ["a of b"] * seed, NOT_NAMES: []})
+        yield Finding(
+            "stress", "near", seed, "", 40, {"8-bit": [], "4-bit": ["a of b"]}, ("4-bit",) if seed == 2 else ()
+        )
+        yield Finding("panel", "live", seed, "", 30 + seed, {ABOVE: [], NOT_NAMES: []})
+        yield Finding("stress", "far", seed, "", failure="it | died")
+
+
+def test_what_is_left_and_what_comes_back_is_a_table_of_its_own():
+    entries = [entry(name, (0.1,) * 3, (0.1,) * 3) for name in ("near", "live", "far")]
+    plain = Leaderboard.of(entries)
+    assert (
+        not plain.failed
+        and "left" not in plain.to_dict()
+        and "above both" not in to_markdown(plain, speeds={}, date="")
+    )
+    found = plain.with_findings(tuple(findings()))
+    page = to_markdown(found, speeds={}, date="")
+    assert "| `near` | 1 / 2 | 0 / 0 | 0 / 0 | 1 / broken |" in page
+    assert "| `live` | 0 / 0 | 0 / 0 | - | - |" in page
+    assert "| `far` | - | - | failed / failed | failed / failed |" in page
+    assert "of 31 to 32 numbers" in page and "`far`, stress, seed 1, failed: it / died" in page
+    assert found.failed and len(found.to_dict()["left"]) == 8
+
+
+def test_the_plane_shows_every_row_that_did_not_fail_and_names_the_others(tmp_path):
+    entries = [entry(f"row{n}", (0.1 * n, 0.2 * n, 0.1), (0.1, 0.1 * n, 0.1)) for n in range(1, 20)]
+    entries.append(entry("dead", (0.1,) * 3, (0.1,) * 3, failure="it died"))
+    entries.append(replace(entry("twin-1", (0.05,) * 3, (0.01,) * 3), label="twin 1", setting={}))
+    found = Leaderboard.of(entries)
+    for name in ("plane.svg", "plane.png", "again.svg"):
+        save_figure(draw_board(found), tmp_path / name)
+    svg = (tmp_path / "plane.svg").read_text(encoding="utf-8")
+    for one in entries:
+        assert one.name in svg or one.label in svg
+    assert "dead  (failed, not drawn)" in svg and "seeds 1, 2" in svg
+    assert (tmp_path / "again.svg").read_text(encoding="utf-8") == svg
+    assert (tmp_path / "plane.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_plane_of_one_row_and_one_seed_is_drawn(tmp_path):
+    save_figure(draw_board(Leaderboard.of([entry("alone", (0.1,) * 3)])), tmp_path / "plane.svg")
+    assert "alone" in (tmp_path / "plane.svg").read_text(encoding="utf-8")

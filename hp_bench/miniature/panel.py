@@ -39,15 +39,19 @@ _QUESTIONS, _CONTEXTS, _SAMPLED, _NEIGHBOURS = 5, 2, 1, 200
 
 def panel_tasks(miniature: Miniature, tasks: Sequence[str] = TASKS) -> dict[str, Any]:
     """The panel's tasks on a miniature, in the shape that `hp_bench.scoring.score_engine` takes; writes their prompt files if need be."""
+    return load_tasks(tasks, panel_metadata(miniature))
+
+
+def panel_metadata(miniature: Miniature) -> dict[str, str]:
+    """Where the panel's tasks find a miniature's prompt files, as `hp_bench.scoring.load_tasks` takes it; writes these if need be."""
     folder = panel_files(miniature)
-    metadata = {
+    return {
         "prompts": str(folder),
         "lexicon": str(folder / "lexicon.jsonl"),
         "vocabulary": str(miniature.prompts / "vocabulary.txt"),
         "anchors": str(miniature.anchors),
         "text": str(folder / "target.txt"),
     }
-    return load_tasks(tasks, metadata)
 
 
 def panel_files(miniature: Miniature) -> Path:
