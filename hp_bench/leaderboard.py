@@ -169,7 +169,7 @@ def _measure_row(place: Place, name: str, row: Row, relay: Relay) -> RowScore:
         recipe = recipe_of(row, row.setting, bench.world, place.run(name), place.seed)
         identity = identity_of_run(bench.world, recipe, row.step)
         try:
-            checkpoints, speed = trained(recipe, shared_by(place, recipe))
+            checkpoints, speed = trained(recipe, shared_by(place, recipe), until=row.step)
             ran = time.monotonic()
             model, tokenizer = model_of(recipe, checkpoint_at(checkpoints, row.step))
             score = bench.measure(

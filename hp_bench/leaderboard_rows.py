@@ -20,6 +20,7 @@ class Row(BaseModel):
         label: words for the table.
         recipe: file in `recipes/` to start from.
         keys: dotted recipe keys -> values, that make it this row.
+        of: an ablation: the row that this one is without a part; it keeps that row's `chosen`, and has no `tried` of its own.
         tried: settings tried on seed 0, each dotted recipe keys -> values.
         chosen: one of them, and `step`: which checkpoint of its run.
     """
@@ -29,8 +30,9 @@ class Row(BaseModel):
     label: str
     recipe: str
     keys: dict[str, Any] = Field(default_factory=dict)
-    tried: list[dict[str, Any]]
-    chosen: dict[str, Any]
+    of: str = ""
+    tried: list[dict[str, Any]] = Field(default_factory=list)
+    chosen: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("recipe")
     @classmethod
@@ -41,6 +43,10 @@ class Row(BaseModel):
 
     @model_validator(mode="after")
     def _chosen_was_tried(self) -> "Row":
+        if self.of:
+            if self.tried or self.chosen:
+                raise ValueError(f"a row of {self.of} keeps its settings: leave out tried and chosen")
+            return self
         if not isinstance(self.chosen.get(_STEP), int):
             raise ValueError(f"chosen {self.chosen} names no step, such as step: 120")
         if self.setting not in self.tried:
@@ -86,7 +92,9 @@ class Rows(BaseModel):
     @model_validator(mode="after")
     def _one_budget(self) -> "Rows":
         for name, row in self.rows.items():
-            if len(row.tried) != self.budget:
+            if row.of and (row.of not in self.rows or self.rows[row.of].of):
+                raise ValueError(f"row {name}: of {row.of!r} names no row with settings of its own")
+            if not row.of and len(row.tried) != self.budget:
                 raise ValueError(f"row {name}: {len(row.tried)} settings were tried, not the {self.budget} of budget")
             if not name.replace("_", "").replace("-", "").isalnum():
                 raise ValueError(f"row {name!r}: a name has letters, digits, - and _ alone")
@@ -116,7 +124,7 @@ class Rows(BaseModel):
             raise ValueError(f"{path}: {where + ': ' if where else ''}{what}") from None
 
     def named(self, names: Sequence[str]) -> dict[str, Row]:
-        """The rows of these names, in the file's order; all of them where none is named.
+        """The rows of these names, in the file's order, ablations with their settings; all of them where none is named.
 
         Raises:
             ValueError: there is no row of a name.
@@ -124,4 +132,8 @@ class Rows(BaseModel):
         for name in names:
             if name not in self.rows:
                 raise ValueError(f"row {name!r} is unknown; there are {', '.join(self.rows)}")
-        return {name: row for name, row in self.rows.items() if not names or name in names}
+        return {
+            name: row.model_copy(update={"chosen": self.rows[row.of].chosen}) if row.of else row
+            for name, row in self.rows.items()
+            if not names or name in names
+        }

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from rich.progress import Progress
+from transformers import TrainerCallback
 
 import unlearn
 from hp_bench import miniature
@@ -62,29 +63,43 @@ def shared_by(place: Place, recipe: Recipe) -> Path:
     return place.folder / f"reinforced-{digest(alike)}"
 
 
-def trained(recipe: Recipe, shared: Path) -> tuple[Path, float | None]:
+class _Until(TrainerCallback):
+    """Ends a fine-tune at a step; the schedule stays that of the whole."""
+
+    def __init__(self, step: int) -> None:
+        self._step = step
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Ends it, its checkpoint written."""
+        control.should_training_stop |= state.global_step >= self._step
+
+
+def trained(recipe: Recipe, shared: Path, *, until: int = 0) -> tuple[Path, float | None]:
     """Runs a recipe, or what is missing of it.
 
     Args:
         recipe: of a row.
         shared: run directory with the reinforced model that it may take.
+        until: the checkpoint wanted; what would be trained behind it is left out. 0: none.
 
     Returns:
         The folder of its checkpoints, and tokens of the target a second of its fine-tune, where it has one that was not interrupted.
     """
     run = Path(recipe.out)
     clear_run(run, recipe.to_yaml())
+    if until and (run / "finetune").exists() and not (run / "checkpoints" / f"checkpoint-{until}").exists():
+        shutil.rmtree(run)  # it had ended at an earlier one
     if recipe.reinforces and not (run / "reinforced").exists() and (shared / "reinforced").exists():
         shutil.rmtree(run / "reinforced.copy", ignore_errors=True)
         shutil.copytree(shared / "reinforced", run / "reinforced.copy")
         (run / "reinforced.copy").replace(run / "reinforced")
     whole = not (run / "finetune.tmp").exists()
-    checkpoints = unlearn.run(recipe)
+    checkpoints = unlearn.run(recipe, callbacks=[_Until(until)] if until else [])
     seconds = stage_seconds(run, "finetune") if whole and method_of(recipe.method).finetune else None
     if seconds is None:
         return checkpoints, None
     target, training = stages.Target.open(recipe), recipe.finetune
-    tokens = training.max_steps * training.batch_size * training.accumulation * target.tokens / target.blocks
+    tokens = (until or training.max_steps) * training.batch_size * training.accumulation * target.tokens / target.blocks
     return checkpoints, round(tokens / max(seconds, 0.1), 1)
 
 

@@ -40,26 +40,29 @@ def written(path, changed):
 
 def test_every_row_and_every_setting_of_it_is_a_recipe(tmp_path):
     rows = Rows.load(ROWS)
-    recipes = checked(rows.rows, tmp_path)
+    named = rows.named([])
+    recipes = checked(named, tmp_path)
     assert set(recipes) == set(rows.rows)
     assert {recipe.method for recipe in recipes.values()} == set(METHODS)
     assert recipes["npo"].retain.corpus.endswith("text/rest.jsonl")
     for name, recipe in recipes.items():
         if METHODS[recipe.method].finetune:
-            step, training = rows.rows[name].step, recipe.finetune
+            step, training = named[name].step, recipe.finetune
             assert step % training.save_every == 0 and step <= training.max_steps, name
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda c: c["rows"]["npo"]["tried"].pop(), r"row npo: \d settings were tried, not the \d of budget"),
+        (lambda c: c["rows"]["npo"]["tried"].append({}), r"row npo: \d settings were tried, not the \d of budget"),
         (lambda c: c["rows"]["whp"].update(chosen={"finetune.learning_rate": 1e-4}), "names no step"),
         (
             lambda c: c["rows"]["whp"].update(chosen={"finetune.learning_rate": 7.0, "step": 120}),
             "none of the settings",
         ),
         (lambda c: c["rows"]["whp"].update(colour="red"), "colour"),
+        (lambda c: c["rows"]["whp_no_relu"].update(tried=[{}]), "leave out tried and chosen"),
+        (lambda c: c["rows"]["whp_no_relu"].update(of="whp_no_offset"), "names no row with settings of its own"),
     ],
 )
 def test_a_mistake_in_the_rows_is_said_in_a_sentence(tmp_path, change, said):
@@ -67,6 +70,11 @@ def test_a_mistake_in_the_rows_is_said_in_a_sentence(tmp_path, change, said):
     change(changed)
     with pytest.raises(ValueError, match=said):
         Rows.load(written(tmp_path / "rows.yaml", changed))
+
+
+def test_an_ablation_keeps_the_settings_of_its_row():
+    rows = Rows.load(ROWS)
+    assert rows.named(["whp_no_relu"])["whp_no_relu"].chosen == rows.rows["whp"].chosen
 
 
 def test_a_wrong_key_is_said_before_anything_is_trained(tmp_path):
@@ -224,7 +232,9 @@ def test_a_row_that_fails_says_why_and_is_tried_again(tmp_path, monkeypatch, whe
     monkeypatch.setattr(board, "bench_of", lambda place: bench)
     monkeypatch.setattr(board, "identity_of_run", lambda *arguments: "same")
     monkeypatch.setattr(board, "checkpoint_at", lambda *arguments: tmp_path)
-    monkeypatch.setattr(board, "trained", fail if where == "trained" else lambda *arguments: (tmp_path, None))
+    monkeypatch.setattr(
+        board, "trained", fail if where == "trained" else lambda *arguments, **options: (tmp_path, None)
+    )
     score = board._measure_row(place, "npo", rows.rows["npo"], Silent())
     assert score.failure == "RuntimeError: the model gives no number" and not score.numbers
     assert RowScore.load(tmp_path / "seed-1" / "rows" / "npo.json") == score
