@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 RUN := runs/demo
 BOARD := runs/leaderboard
 
-.PHONY: demo leaderboard leaderboard-quick test test-vllm test-slow lint bench release-check clean
+.PHONY: demo leaderboard leaderboard-quick leaderboard-full test test-vllm test-slow lint bench release-check clean
 
 # The main job: a model knows, it is made to forget, it is measured at every step. Offline, on a CPU, in minutes.
 demo: $(VENV)/.installed
@@ -19,6 +19,10 @@ leaderboard: $(VENV)/.installed
 
 leaderboard-quick: $(VENV)/.installed
 	$(BIN)/hp-bench leaderboard --out $(BOARD) --quick
+
+# And the panel, and what comes back under stress.
+leaderboard-full: $(VENV)/.installed
+	$(BIN)/hp-bench leaderboard --out $(BOARD) --panel --stress $(if $(QUICK),--quick)
 
 # Core tests: under five minutes, no vLLM, no browser.
 test: $(VENV)/.installed
