@@ -46,7 +46,7 @@ class Finding:
     fingerprint: str
     asked: int = 0
     found: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    broken: Sequence[str] = ()
+    broken: tuple[str, ...] = ()
     failure: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -57,8 +57,9 @@ class Finding:
 def kept(place: Place, kind: str, name: str, identity: str) -> Finding | None:
     """What is kept of a row, if it was made from the same and did not fail."""
     try:
-        found = Finding(**json.loads(_record(place, kind, name).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        content = json.loads(_record(place, kind, name).read_text(encoding="utf-8"))
+        found = Finding(**{**content, "broken": tuple(content["broken"])})
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     return found if found.fingerprint == identity and not found.failure else None
 
@@ -159,7 +160,7 @@ def stress(bench: Bench, place: Place, name: str, model: Path, identity: str) ->
         stress: [f"{one.metric} of {one.task}" for one in rows if one.stress == stress and one.came_back]
         for stress in result.stresses
     }
-    broken = [stress for stress in result.stresses if any(one.broken for one in rows if one.stress == stress)]
+    broken = tuple(stress for stress in result.stresses if any(one.broken for one in rows if one.stress == stress))
     asked = len({(one.task, one.metric) for one in rows})
     return Finding(STRESS, name, place.seed, identity, asked, found, broken)
 
