@@ -196,7 +196,7 @@ def write_story(
         "run": {"miniature": world.plan.to_dict()},
         "notes": [
             "The model is tiny and its world is made up: this shows that method and measures work, not how a large model fares.",
-            f"{HARD}: the paper's method, hard labels. {SOFT}: trained on the whole generic distribution, in the log_softmax gauge.",
+            f"{HARD}: the paper's method, hard labels. {SOFT}: the whole generic distribution, at every position, inside names too.",
         ],
     }
     path = out / STORY
