@@ -63,7 +63,7 @@ def run_leaderboard(
     Raises:
         ValueError: a row or a key of one is unknown, or the folder holds other miniatures.
     """
-    out, chosen, seeds = Path(out), rows.named(names), tuple(dict.fromkeys(seeds))
+    out, chosen, seeds = Path(out).resolve(), rows.named(names), tuple(dict.fromkeys(seeds))
     recipes = checked(chosen, out)
     places = [Place(out, seed) for seed in seeds]
     found = [_measure_seed(place, chosen, settings) for place in places]
@@ -94,7 +94,7 @@ def choose(
     Raises:
         ValueError: as `run_leaderboard`.
     """
-    wanted, place = rows.named(names), Place(Path(out), _CHOICE_SEED)
+    wanted, place = rows.named(names), Place(Path(out).resolve(), _CHOICE_SEED)
     checked(wanted, place.out)
     miniature.prepare(place.miniature, seed=place.seed, settings=settings)
     world = miniature.load(place.miniature)
