@@ -96,6 +96,9 @@ def choose(
     """
     wanted, place = rows.named(names), Place(Path(out).resolve(), _CHOICE_SEED)
     checked(wanted, place.out)
+    if not any(row.tried for row in wanted.values()):
+        kept_by = "; ".join(f"{name} keeps the settings of {row.of}" for name, row in wanted.items())
+        raise ValueError(f"there is nothing to choose: {kept_by}")
     miniature.prepare(place.miniature, seed=place.seed, settings=settings)
     world = miniature.load(place.miniature)
     identities = {

@@ -77,6 +77,12 @@ def test_an_ablation_keeps_the_settings_of_its_row():
     assert rows.named(["whp_no_relu"])["whp_no_relu"].chosen == rows.rows["whp"].chosen
 
 
+def test_nothing_is_trained_where_there_is_nothing_to_choose(tmp_path):
+    with pytest.raises(ValueError, match="nothing to choose: whp_no_relu keeps the settings of whp"):
+        board.choose(tmp_path / "out", rows=Rows.load(ROWS), names=["whp_no_relu"])
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_wrong_key_is_said_before_anything_is_trained(tmp_path):
     changed = content()
     changed["rows"]["npo"]["keys"]["options.gamma"] = 1

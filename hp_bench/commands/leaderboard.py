@@ -12,7 +12,9 @@ def leaderboard(
     out: Annotated[
         Path, typer.Option(help="Folder for models, numbers and table; what it holds already is kept.")
     ] = Path("runs/leaderboard"),
-    seeds: Annotated[list[int] | None, typer.Option(help="Of the miniatures; repeatable. Default: 1, 2 and 3.")] = None,
+    seeds: Annotated[
+        list[int] | None, typer.Option(help="Of the miniatures; repeatable. Default: 1, 2 and 3.", min=0)
+    ] = None,
     rows: Annotated[list[str] | None, typer.Option(help="Name of a row; repeatable. Default: all.")] = None,
     file: Annotated[
         Path | None, typer.Option(help="The rows. Default: recipes/leaderboard.yaml of this package.")
