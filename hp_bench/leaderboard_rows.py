@@ -133,7 +133,11 @@ class Rows(BaseModel):
             if name not in self.rows:
                 raise ValueError(f"row {name!r} is unknown; there are {', '.join(self.rows)}")
         return {
-            name: row.model_copy(update={"chosen": self.rows[row.of].chosen}) if row.of else row
+            name: row.model_copy(update={"chosen": self._chosen_of(row)}) if row.of else row
             for name, row in self.rows.items()
             if not names or name in names
         }
+
+    def _chosen_of(self, row: Row) -> dict[str, Any]:
+        """What an ablation takes over: nothing that it changes itself."""
+        return {key: value for key, value in self.rows[row.of].chosen.items() if key not in row.keys}

@@ -77,6 +77,15 @@ def test_an_ablation_keeps_the_settings_of_its_row():
     assert rows.named(["whp_no_relu"])["whp_no_relu"].chosen == rows.rows["whp"].chosen
 
 
+def test_an_ablation_takes_no_setting_over_that_it_changes_itself(tmp_path):
+    changed = content()
+    changed["rows"]["whp"]["tried"][0]["labels.alphas"] = [2.0]
+    changed["rows"]["whp"]["chosen"] = {**changed["rows"]["whp"]["tried"][0], "step": 40}
+    row = Rows.load(written(tmp_path / "rows.yaml", changed)).named(["whp_no_offset"])["whp_no_offset"]
+    assert "labels.alphas=[0]" in row.overrides(row.setting, "rest.jsonl")
+    assert "labels.alphas" not in row.chosen and row.step == 40
+
+
 def test_nothing_is_trained_where_there_is_nothing_to_choose(tmp_path):
     with pytest.raises(ValueError, match="nothing to choose: whp_no_relu keeps the settings of whp"):
         board.choose(tmp_path / "out", rows=Rows.load(ROWS), names=["whp_no_relu"])
