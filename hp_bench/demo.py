@@ -25,6 +25,7 @@ from hp_bench.report.run import PANEL, STORY, write_figures, write_page
 from hp_bench.scorecard import Scorecard
 from hp_bench.scoring import load_tasks
 from hp_bench.side_by_side import Relay, one_thread, quiet_bars, side_by_side
+from hp_bench.whole import write_json
 from unlearn.methods import whp
 from unlearn.progress import shown_by
 from unlearn.recipe import Recipe
@@ -199,9 +200,7 @@ def write_story(
             f"{HARD}: the paper's method, hard labels. {SOFT}: the whole generic distribution, at every position, inside names too.",
         ],
     }
-    path = out / STORY
-    path.with_suffix(".part").write_text(json.dumps(story, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    path.with_suffix(".part").replace(path)
+    write_json(out / STORY, story)
 
 
 class _Clock:

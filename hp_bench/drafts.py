@@ -5,7 +5,6 @@ too. Prompts name at least one other anchor where there is one, since nobody cou
 the anchors; forms that are ordinary words ("Will") are marked ambiguous.
 """
 
-import json
 import random
 import re
 from collections import Counter, defaultdict
@@ -21,6 +20,7 @@ from wordfreq import zipf_frequency
 from hp_bench.jsonl import read_rows
 from hp_bench.lexicon import Lexicon, Occurrence, Term, words
 from hp_bench.probes import Probe, TokenProbe
+from hp_bench.whole import write_lines
 
 _SENTENCE = re.compile(r"(?<=[.!?])[\"'\u201d\u2019]?\s+")
 _ENDS = (".", "!", "?", "")
@@ -72,9 +72,7 @@ class Drafts:
                 raise ValueError(f"{str(path)!r} is there already, perhaps edited: choose another folder or delete it")
         folder.mkdir(parents=True, exist_ok=True)
         for name, path in paths.items():
-            text = "".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows[name])
-            path.with_suffix(".part").write_text(text, encoding="utf-8")
-            path.with_suffix(".part").replace(path)
+            write_lines(path, map(asdict, rows[name]))
         return {path: len(rows[name]) for name, path in paths.items()}
 
 

@@ -14,6 +14,7 @@ from hp_bench import paper
 from hp_bench.curves import Curve
 from hp_bench.metrics import METRICS
 from hp_bench.scorecard import Measurement, Scorecard
+from hp_bench.whole import whole
 
 #: Okabe and Ito's palette, with a marker and a line for each.
 SERIES = (
@@ -267,13 +268,14 @@ def new_figure(width: float, height: float, theme: Theme) -> Figure:
 def save_figure(figure: Figure, path: Path | str) -> None:
     """Writes a figure by its ending (png, svg, pdf), the same bytes every time, under a temporary name first."""
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.part")
-    with matplotlib.rc_context({"svg.hashsalt": "hp-bench", "svg.fonttype": "none", "font.family": "sans-serif"}):
+    with (
+        whole(path) as temporary,
+        matplotlib.rc_context({"svg.hashsalt": "hp-bench", "svg.fonttype": "none", "font.family": "sans-serif"}),
+    ):
         metadata: Mapping[str, Any] = (
             {"Date": None} if path.suffix == ".svg" else {"Software": "hp-bench"} if path.suffix == ".png" else {}
         )
         figure.savefig(temporary, format=path.suffix[1:], dpi=160, metadata=dict(metadata))
-    temporary.replace(path)
 
 
 def svg_text(figure: Figure) -> Markup:

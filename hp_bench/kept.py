@@ -11,6 +11,7 @@ import jsonlines
 from hp_bench.provenance import fingerprint, is_chat, task_manifest
 from hp_bench.scorecard import Scorecard
 from hp_bench.scoring import Scored
+from hp_bench.whole import write_lines
 
 
 def keep(scored: Scored, out: Path) -> None:
@@ -101,10 +102,7 @@ def _partial(out: Path, name: str) -> Path:
 def _write_samples(scored: Scored, out: Path) -> None:
     for task, samples in scored.samples.items():
         path = out / "samples" / scored.card.name / f"{task}.jsonl"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with jsonlines.open(path.with_suffix(".part"), "w") as lines:
-            lines.write_all(_short(sample) for sample in samples)
-        path.with_suffix(".part").replace(path)
+        write_lines(path, (_short(sample) for sample in samples))
 
 
 def _short(sample: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from hp_bench.curves import checkpoints_in
 from hp_bench.figures import save_figure
 from hp_bench.leaderboard_choice import Candidate, Choices
 from hp_bench.leaderboard_left import STRESS, Finding, ask_own, keep, kept, panel, stress, stress_twin
-from hp_bench.leaderboard_measure import PANEL, Bench, RowScore, write_json, write_text
+from hp_bench.leaderboard_measure import PANEL, Bench, RowScore
 from hp_bench.leaderboard_place import Place, checkpoint_at, identity_of, logged, sentence
 from hp_bench.leaderboard_plane import draw_board
 from hp_bench.leaderboard_reference import bench_of, measure_own, try_baseline
@@ -25,6 +25,7 @@ from hp_bench.leaderboard_runs import checked, drawn_too, identity_of_run, model
 from hp_bench.leaderboard_table import Entry, Leaderboard, to_markdown
 from hp_bench.miniature.panel import panel_files
 from hp_bench.side_by_side import Relay, side_by_side
+from hp_bench.whole import write_json, write_text
 from unlearn import stages
 from unlearn.methods import Method, method_of
 from unlearn.recipe import Recipe

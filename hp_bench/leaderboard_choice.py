@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from hp_bench.leaderboard_measure import write_json
+from hp_bench.whole import write_json
 
 #: A candidate has forgotten if its familiarity is at most this share of the baseline's.
 FORGOTTEN = 0.1

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hp_bench.engines.loader import EngineSettings
-from hp_bench.leaderboard_measure import PANEL, Bench, write_json
+from hp_bench.leaderboard_measure import PANEL, Bench
 from hp_bench.leaderboard_place import Place, sentence
 from hp_bench.leaderboard_reference import bench_of, drawn
 from hp_bench.miniature.panel import TASKS, panel_metadata
@@ -19,6 +19,7 @@ from hp_bench.scorecard import Scorecard
 from hp_bench.side_by_side import Relay
 from hp_bench.stress import stress_test
 from hp_bench.tables import failures
+from hp_bench.whole import whole, write_json
 
 STRESS = "stress"
 #: Keys of a panel's `found`.
@@ -221,6 +222,5 @@ def _record(place: Place, kind: str, name: str) -> Path:
 def _take(source: Path, target: Path) -> None:
     """Copies what another row or the panel has scored already; `stress_test` checks that it is the same model, asked the same."""
     if source.exists() and not target.exists() and source != target:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target.with_name(f".{target.name}.part"))
-        target.with_name(f".{target.name}.part").replace(target)
+        with whole(target) as temporary:
+            shutil.copyfile(source, temporary)

@@ -20,6 +20,7 @@ from hp_bench.miniature.panel import panel_tasks
 from hp_bench.scorecard import Scorecard, difference
 from hp_bench.scoring import score_engine
 from hp_bench.tables import failures
+from hp_bench.whole import write_json
 
 #: Folder of the panel's scorecards.
 PANEL = "panel"
@@ -83,19 +84,6 @@ class RowScore:
             return cls(numbers=numbers, **content)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Writes JSON, whole or not at all; the same content, the same bytes."""
-    write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes text under a temporary name, then renames it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
 
 
 class Bench:

@@ -14,9 +14,10 @@ import yaml
 
 from hp_bench.curves import checkpoints_in
 from hp_bench.leaderboard_choice import Candidate
-from hp_bench.leaderboard_measure import RowScore, write_json
+from hp_bench.leaderboard_measure import RowScore
 from hp_bench.miniature import Miniature
 from hp_bench.provenance import fingerprint
+from hp_bench.whole import write_json
 
 _LOG = "log.jsonl"
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from hp_bench.metrics import METRICS
 from hp_bench.statistics import Interval, average_interval, difference_interval
+from hp_bench.whole import write_json
 
 FORMAT = 1
 
@@ -137,19 +138,8 @@ class Scorecard:
 
     def save(self, path: Path | str) -> Path:
         """Writes JSON, under a temporary name first: a file that exists is whole."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".tmp")
-        text = json.dumps(
-            {"format": FORMAT, **asdict(self)}, indent=1, ensure_ascii=False, allow_nan=False, sort_keys=True
-        )
-        try:
-            temporary.write_text(text + "\n", encoding="utf-8")
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        return path
+        write_json(path, {"format": FORMAT, **asdict(self)}, sort_keys=True)
+        return Path(path)
 
     @classmethod
     def load(cls, path: Path | str) -> "Scorecard":

@@ -28,6 +28,7 @@ from hp_bench.scorecard import Difference, Scorecard
 from hp_bench.scoring import failed, load_tasks, model_name
 from hp_bench.stressed import make
 from hp_bench.tables import failures
+from hp_bench.whole import write_json
 
 __all__ = ["DEFAULT_BITS", "PANEL", "StressResult", "stress_test"]
 
@@ -81,12 +82,8 @@ class StressResult:
 
     def save(self, path: Path | str) -> Path:
         """Writes JSON, under a temporary name first."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"format": _FORMAT, **asdict(self)}, indent=1, ensure_ascii=False, allow_nan=False)
-        path.with_suffix(".part").write_text(text + "\n", encoding="utf-8")
-        path.with_suffix(".part").replace(path)
-        return path
+        write_json(path, {"format": _FORMAT, **asdict(self)})
+        return Path(path)
 
     @classmethod
     def load(cls, path: Path | str) -> "StressResult":
@@ -251,7 +248,7 @@ def _under(
         scored = failed(loaded, " ".join(str(error).split()), name=name, model=path, engine=settings.engine_of(path))
         keep(scored, out)
         return scored.card
-    _write(record, {"asked": asked, "made": fingerprint(str(folder)), **about})
+    write_json(record, {"asked": asked, "made": fingerprint(str(folder)), **about})
     card = score_one(loader, loaded, Checkpoint(name, str(folder)), out=out).card
     shutil.rmtree(folder)
     return card
@@ -267,11 +264,6 @@ def _earlier(record: Path, asked: Mapping[str, Any], path: Path, loaded: Mapping
     same = asked["fingerprint"] and about.get("asked") == json.loads(json.dumps(asked))
     sound = not card.failures and set(card.manifest.tasks) == set(loaded["tasks"]) and not asks_otherwise(card, loaded)
     return card if same and sound and card.manifest.fingerprint == about.get("made") else None
-
-
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    path.with_suffix(".part").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    path.with_suffix(".part").replace(path)
 
 
 def _compared(cards: Mapping[str, Mapping[str, Scorecard]]) -> list[Recovery]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hp_bench.commands.options import Json, Seed
+from hp_bench.commands.quiet import quiet_libraries
 
 if TYPE_CHECKING:
     from hp_bench.demo import Demo
@@ -26,13 +27,8 @@ def demo(
 ) -> None:
     """The whole story, offline: a model knows, is made to forget, and is measured at every step."""
     import json
-    import os
-    import warnings
 
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    warnings.filterwarnings("ignore", module="torch")
+    quiet_libraries()
     from hp_bench.demo import run_demo
 
     made = run_demo(out, target=target, seed=seed, twins=twins, overrides=overrides or (), panel=panel)

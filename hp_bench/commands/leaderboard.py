@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from hp_bench.commands.options import Json
+from hp_bench.commands.quiet import quiet_libraries
 
 
 def leaderboard(
@@ -33,13 +34,8 @@ def leaderboard(
 ) -> None:
     """Every method on the miniature, under the same instruments: how near is each to a model that never knew?"""
     import json
-    import os
-    import warnings
 
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    warnings.filterwarnings("ignore", module="torch")
+    quiet_libraries()
     from hp_bench import leaderboard as board
     from hp_bench.leaderboard_rows import Rows
     from unlearn import recipes_dir

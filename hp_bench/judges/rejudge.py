@@ -14,6 +14,7 @@ from hp_bench.judges.cards import card_of, merged
 from hp_bench.judges.language_model import LanguageModelJudge
 from hp_bench.probes import Probe
 from hp_bench.scorecard import Measurement, Scorecard, measure
+from hp_bench.whole import write_lines
 
 #: No text holds it: the reference of a prompt whose references are unknown.
 _NO_REFERENCE = "\x00"
@@ -81,12 +82,14 @@ def save(judged: Sequence[Judged], folder: Path) -> None:
         )
     for one in judged:
         path = folder / "samples" / one.name / f"{one.task}.jsonl"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with jsonlines.open(path.with_suffix(".part"), "w") as lines:
-            for sample, verdict in zip(one.samples, one.verdicts, strict=True):
-                row = {"id": sample.id, "prompt": sample.prompt, "responses": [sample.completion], **sample.slices}
-                lines.write({**row, "verdict": verdict.to_dict()})
-        path.with_suffix(".part").replace(path)
+        write_lines(
+            path,
+            (
+                {"id": sample.id, "prompt": sample.prompt, "responses": [sample.completion], **sample.slices}
+                | {"verdict": verdict.to_dict()}
+                for sample, verdict in zip(one.samples, one.verdicts, strict=True)
+            ),
+        )
     for name in dict.fromkeys(one.name for one in judged):
         cards = [one.card for one in judged if one.name == name and one.card is not None]
         if cards:

@@ -18,6 +18,7 @@ from hp_bench.report.left_figure import draw_left
 from hp_bench.report.story import Method, Story
 from hp_bench.scoring import describe
 from hp_bench.tables import describe_difference
+from hp_bench.whole import write_text
 
 __all__ = ["Method", "Story", "write_report"]
 
@@ -32,12 +33,8 @@ def write_report(story: Story, path: Path | str) -> Path:
         story: what to tell.
         path: of the HTML file.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(render(story), encoding="utf-8")
-    temporary.replace(path)
-    return path
+    write_text(path, render(story))
+    return Path(path)
 
 
 def render(story: Story) -> str:

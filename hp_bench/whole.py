@@ -1,0 +1,48 @@
+"""Files that are whole or not there: written under a temporary name beside, then renamed."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jsonlines
+
+
+@contextmanager
+def whole(path: Path | str) -> Iterator[Path]:
+    """The temporary name to write under; it takes the file's place when the block ends, and goes where the block raises.
+
+    Folders above it are made. A process that is killed leaves the temporary file; the next writing takes its place.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        yield temporary
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Writes UTF-8 text, whole or not at all."""
+    with whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path | str, content: Any, *, sort_keys: bool = False) -> None:
+    """Writes JSON, whole or not at all; the same content, the same bytes.
+
+    Raises:
+        ValueError: a number is not finite: JSON has none such.
+    """
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False, sort_keys=sort_keys)
+    write_text(path, text + "\n")
+
+
+def write_lines(path: Path | str, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes JSON lines, whole or not at all."""
+    with whole(path) as temporary, jsonlines.open(temporary, "w") as lines:
+        lines.write_all(rows)
