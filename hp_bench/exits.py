@@ -5,8 +5,21 @@ import sys
 from collections.abc import Callable
 
 
+class ProcessKilled(RuntimeError):
+    """A process of ours was ended from outside.
+
+    Args:
+        what: it did.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} was killed, perhaps for want of memory; what was finished is kept, and the same command goes on"
+        )
+
+
 def guarded(command: Callable[[], object], name: str = "hp-bench") -> None:
-    """Runs a command line; ValueErrors are mistakes of the user, and a full disk is one too."""
+    """Runs a command line; ValueErrors are mistakes of the user, and a full disk is one too; a killed process is a run that failed."""
     try:
         command()
     except ValueError as error:
@@ -14,15 +27,17 @@ def guarded(command: Callable[[], object], name: str = "hp-bench") -> None:
     except KeyboardInterrupt:
         sys.stderr.write(f"{name}: interrupted; the same command goes on from here\n")
         raise SystemExit(130) from None
+    except ProcessKilled as error:
+        _leave(name, str(error), status=1)
     except Exception as error:
         if _disk_full(error):
             _leave(name, "the disk is full; what was finished is kept, and the same command goes on when there is room")
         raise
 
 
-def _leave(name: str, message: str) -> None:
+def _leave(name: str, message: str, *, status: int = 2) -> None:
     sys.stderr.write(f"{name}: {' '.join(message.split())}\n")
-    raise SystemExit(2)
+    raise SystemExit(status)
 
 
 def _disk_full(error: BaseException) -> bool:

@@ -5,12 +5,14 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from queue import Empty
 from typing import Any
 
 from rich.progress import TaskID
 
+from hp_bench.exits import ProcessKilled
 from hp_bench.progress import progress_bars
 
 #: Seconds between two looks at whether a call has ended.
@@ -61,6 +63,7 @@ def side_by_side(calls: Mapping[str, tuple[Callable[..., Any], tuple[Any, ...]]]
         calls: name -> (function of a module, its arguments); it is called with a `Relay` behind these.
 
     Raises:
+        ProcessKilled: one of the processes was ended from outside; the others are ended too.
         Exception: what the first call to fail raised; the others are ended.
     """
     context = multiprocessing.get_context("spawn")
@@ -77,9 +80,11 @@ def side_by_side(calls: Mapping[str, tuple[Callable[..., Any], tuple[Any, ...]]]
                         break
                     _draw(queue, bars, rows)
                 return {name: future.result() for name, future in futures.items()}
-            except BaseException:
+            except BaseException as error:
                 for process in (pool._processes or {}).values():
                     process.terminate()
+                if isinstance(error, BrokenProcessPool):
+                    raise ProcessKilled("a process") from None
                 raise
             finally:
                 for row in rows.values():

@@ -15,6 +15,7 @@ from typing import Any
 import jsonlines
 from rich.progress import Progress, TaskID
 
+from hp_bench.exits import ProcessKilled
 from hp_bench.miniature.library import Library
 from hp_bench.miniature.pretrain import BASELINE
 from hp_bench.miniature.probes import familiarity_probes, lexicon, token_probes
@@ -215,6 +216,8 @@ def _train_one(
                 progress.update(row, completed=json.loads(line)["step"])
             else:
                 said.append(line)
+    if process.returncode < 0:
+        raise ProcessKilled(f"pretraining {name}")
     if process.returncode:
         raise RuntimeError(f"pretraining {name} ended with status {process.returncode}:\n{''.join(said)}")
     out.rename(folder / name)

@@ -1,0 +1,51 @@
+"""A process of ours that is killed from outside: one sentence, exit code 1, no traceback."""
+
+import os
+import signal
+
+import pytest
+
+from hp_bench.exits import ProcessKilled, guarded
+from hp_bench.miniature import Settings, prepare, train
+from hp_bench.side_by_side import Relay, side_by_side
+
+TINY = Settings(
+    worlds=30, famous=6, target_stories=6, held_out=4, width=32, layers=1, inner=32, steps=3, rest_rows=2, target_rows=1, warmup=1
+)  # fmt: skip
+
+
+def killed(relay: Relay) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def answered(number: int, relay: Relay) -> int:
+    return number + 1
+
+
+def test_calls_side_by_side_give_what_they_returned():
+    assert side_by_side({"one": (answered, (1,)), "two": (answered, (2,))}) == {"one": 2, "two": 3}
+
+
+def test_a_call_that_is_killed_is_said_so():
+    with pytest.raises(ProcessKilled, match=r"killed, perhaps for want of memory; .* the same command goes on"):
+        side_by_side({"one": (answered, (1,)), "two": (killed, ())})
+
+
+def test_a_pretraining_that_is_killed_is_said_so_and_leaves_nothing_that_looks_finished(tmp_path, monkeypatch):
+    slain = tmp_path / "slain"
+    slain.write_text("#!/bin/sh\nkill -9 $$\n")
+    slain.chmod(0o755)
+    monkeypatch.setattr(train.sys, "executable", str(slain))
+    with pytest.raises(ProcessKilled, match="pretraining baseline was killed"):
+        prepare(tmp_path / "m", twins=1, settings=TINY)
+    assert not list((tmp_path / "m").glob("twin-*")) and not (tmp_path / "m" / "baseline").exists()
+
+
+def test_a_killed_process_is_a_run_that_failed(capsys):
+    def command() -> None:
+        raise ProcessKilled("pretraining twin-1")
+
+    with pytest.raises(SystemExit) as left:
+        guarded(command)
+    said = capsys.readouterr().err
+    assert left.value.code == 1 and said.count("\n") == 1 and said.startswith("hp-bench: pretraining twin-1 was killed")
