@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from hp_bench.compare import broken
 from hp_bench.curves import Curve, draw
 from hp_bench.engines.compatible import load_tokenizer, require_open_end
 from hp_bench.engines.hf import HFEngine
@@ -45,9 +46,12 @@ class FamiliarityCallback(TrainerCallback):
         out: folder for scorecards/, samples/ and the figures; default: the Trainer's output_dir; of `unlearn`, its run directory.
         batch_size: prompts at a time.
         at_start: whether to score the model before the first step, as step 0.
+        stop_at: ends the training, its checkpoint saved, as soon as the familiarity (0 to 5) of every completion task is at most this. Such
+            a familiarity was looked at to choose the model: report one of other prompts. None: train to the end.
 
     Raises:
-        ValueError: every or batch_size is below 1; when training begins, a task is unknown or there is no tokenizer.
+        ValueError: every or batch_size is below 1, or stop_at outside 0 to 5; when training begins, a task is unknown, none gives the
+            familiarity that stop_at needs, or there is no tokenizer.
     """
 
     def __init__(
@@ -59,15 +63,18 @@ class FamiliarityCallback(TrainerCallback):
         out: str | Path | None = None,
         batch_size: int = 64,
         at_start: bool = True,
+        stop_at: float | None = None,
     ) -> None:
         for name, value in (("every", every), ("batch_size", batch_size)):
             if value < 1:
                 raise ValueError(f"{name} must be 1 or more, not {value}")
+        if stop_at is not None and not 0 <= stop_at <= 5:
+            raise ValueError(f"stop_at is a familiarity, 0 to 5, not {stop_at}")
         self.every = every
         self.cards: list[Scorecard] = []
         self._tasks, self._metadata = list(tasks), dict(metadata or {})
         self._out = Path(out) if out is not None else None
-        self._batch_size, self._at_start = batch_size, at_start
+        self._batch_size, self._at_start, self._stop_at = batch_size, at_start, stop_at
         self._loaded: dict[str, Any] = {}
 
     def on_train_begin(
@@ -77,6 +84,12 @@ class FamiliarityCallback(TrainerCallback):
         with _untouched(given["model"]):
             self._loaded = load_tasks(self._tasks, self._metadata)
             require_open_end(_tokenizer(given, given["model"]), str(getattr(given["model"], "name_or_path", "")))
+        if self._stop_at is not None and not any(
+            "familiarity" in t.aggregation() for t in self._loaded["tasks"].values()
+        ):
+            raise ValueError(
+                f"stop_at needs a task with a familiarity, such as hp_familiarity, beside {', '.join(self._tasks)}"
+            )
         if not state.is_world_process_zero:
             _leave_judging_to_the_first(self._loaded)
         if state.global_step:  # goes on from a checkpoint: what was scored before is part of the curve
@@ -93,6 +106,10 @@ class FamiliarityCallback(TrainerCallback):
         """Scores, if it is time."""
         if state.global_step % self.every == 0:
             self._score(args, state, control, given)
+            if self._stop_at is not None and _told_to_all(self._forgotten(state.global_step)):
+                log.info("step %d: familiarity is at most %g; training ends", state.global_step, self._stop_at)
+                control.should_training_stop = True
+                control.should_save |= args.save_strategy != "no"
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any) -> None:
         """Scores the last step, and draws the curve."""
@@ -127,12 +144,33 @@ class FamiliarityCallback(TrainerCallback):
         Trainer.log(trainer, found)  # not a subclass's: TRL's would add its running means, and begin them anew
         control.should_log = due  # Trainer takes any log for the one that was due, and would leave its own out
 
+    def _forgotten(self, step: int) -> bool:
+        """Whether the score of this step is whole, no model that talks nonsense, and every familiarity in it as low as asked."""
+        last = self.cards[-1] if self.cards else None
+        if last is None or last.step != step or last.failed:
+            return False
+        first = self.cards[0] if self.cards[0].step == 0 else None
+        if sentence := broken(last, first):
+            log.warning("step %d: %s; training goes on", step, sentence)
+            return False
+        found = [one.value for one in last.measurements if one.metric == "familiarity"]
+        return bool(found) and all(value is not None and value <= (self._stop_at or 0.0) for value in found)
+
     def _folder(self, args: TrainingArguments) -> Path:
         if self._out is not None:
             return self._out
         work = Path(args.output_dir or ".").resolve()
         run = [place for place in (work, *work.parents[:2]) if (place / "checkpoints" / "fingerprint.json").is_file()]
         return run[0] if run else Path(args.output_dir or ".")
+
+
+def _told_to_all(forgotten: bool) -> bool:
+    """What the first process found: it alone has the judge's verdicts, and all must stop at the same step."""
+    from accelerate.utils import broadcast_object_list
+
+    told = [forgotten]
+    broadcast_object_list(told)
+    return told[0]
 
 
 def _calling_trainer() -> Trainer:

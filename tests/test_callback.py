@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from typer.testing import CliRunner
 
 from hp_bench import FamiliarityCallback, Scorecard, score
 from hp_bench.kept import load_cards
+from hp_bench.scorecard import Measurement
 
 TASKS = ("hp_familiarity", "hp_token_probability")
 FAST = ("hp_token_probability",)
@@ -186,11 +188,59 @@ def test_mixed_precision_is_named_in_the_scorecard(place, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options, message", [({"every": 0}, "every must be 1 or more"), ({"batch_size": 0}, "batch_size must be 1 or more")]
+    "options, message",
+    [
+        ({"every": 0}, "every must be 1 or more"),
+        ({"batch_size": 0}, "batch_size must be 1 or more"),
+        ({"stop_at": 6}, "stop_at is a familiarity, 0 to 5, not 6"),
+        ({"stop_at": -0.1}, "stop_at is a familiarity"),
+    ],
 )
 def test_a_users_mistake_is_one_sentence(options, message):
     with pytest.raises(ValueError, match=message):
         FamiliarityCallback(**options)
+
+
+def test_it_ends_the_training_where_the_model_is_as_unfamiliar_as_asked(place, tmp_path, no_figure, monkeypatch):
+    monkeypatch.setattr("hp_bench.callback.broken", lambda card, baseline: "")  # so small a model says nothing else
+    stopping = callback(place, tasks=TASKS, stop_at=5, at_start=False)
+    made = trainer(place, tmp_path / "run", stopping, save_strategy="steps", save_steps=100)
+    made.train()
+    assert made.state.global_step == 2 and [card.step for card in load_cards(tmp_path / "run")] == [2]
+    assert (tmp_path / "run/checkpoint-2/model.safetensors").is_file()
+
+
+def test_a_model_that_talks_nonsense_has_not_forgotten(place, tmp_path, caplog, no_figure, monkeypatch):
+    monkeypatch.setattr("hp_bench.callback.broken", lambda card, baseline: f"{card.name} is broken")
+    made = trainer(place, tmp_path / "run", callback(place, tasks=TASKS, stop_at=5, every=3, at_start=False))
+    made.train()
+    assert made.state.global_step == 6
+    assert "step 3: checkpoint-3 is broken; training goes on" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "value, unscored, stops", [(0.4, 0, True), (0.41, 0, False), (0.0, 0, True), (0.0, 50, False), (None, 100, False)]
+)
+def test_it_ends_at_or_below_the_familiarity_asked_and_never_on_a_score_that_failed(value, unscored, stops):
+    number = Measurement("hp_familiarity", "familiarity", value, value, value, n=100 - unscored, unscored=unscored)
+    stopping = FamiliarityCallback(stop_at=0.4)
+    assert not stopping._forgotten(20)
+    stopping.cards = [SimpleNamespace(step=20, measurements=[number], failed=unscored > 1, name="checkpoint-20")]
+    assert stopping._forgotten(20) is stops
+    assert not stopping._forgotten(40)  # that step could not be scored
+
+
+def test_ending_needs_a_task_of_completions(place, tmp_path):
+    made = trainer(place, tmp_path / "run", callback(place, stop_at=0.1))
+    with pytest.raises(ValueError, match="stop_at needs a task with a familiarity, such as hp_familiarity"):
+        made.train()
+
+
+@pytest.mark.slow
+def test_two_processes_end_at_the_same_step(place, tmp_path):
+    ends = "assert trainer.state.global_step == 2 and trainer.accelerator.num_processes == 2\n"
+    launch(SCRIPT.replace("every=2,", "every=2, stop_at=5,") + ends, place, tmp_path, ranks=2)
+    assert list(curve_of(tmp_path / "run")) == [0, 2]
 
 
 @pytest.mark.slow
