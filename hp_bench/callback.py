@@ -46,8 +46,10 @@ class FamiliarityCallback(TrainerCallback):
         out: folder for scorecards/, samples/ and the figures; default: the Trainer's output_dir; of `unlearn`, its run directory.
         batch_size: prompts at a time.
         at_start: whether to score the model before the first step, as step 0.
-        stop_at: ends the training, its checkpoint saved, as soon as the familiarity (0 to 5) of every completion task is at most this. Such
-            a familiarity was looked at to choose the model: report one of other prompts. None: train to the end.
+        stop_at: ends the training at the first score after step 0 in which the familiarity (0 to 5) of every completion task is at most
+            this; where the Trainer saves by steps or epochs, that step is saved. Such a familiarity was looked at to choose the model:
+            report one of other prompts. A run that goes on from the step at which it had ended takes one more step, as every Trainer
+            does, and ends unscored. None: train to the end.
 
     Raises:
         ValueError: every or batch_size is below 1, or stop_at outside 0 to 5; when training begins, a task is unknown, none gives the
@@ -76,6 +78,7 @@ class FamiliarityCallback(TrainerCallback):
         self._out = Path(out) if out is not None else None
         self._batch_size, self._at_start, self._stop_at = batch_size, at_start, stop_at
         self._loaded: dict[str, Any] = {}
+        self._ended = False
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any
@@ -99,21 +102,26 @@ class FamiliarityCallback(TrainerCallback):
                 if card.step is not None and card.step <= state.global_step
             ]
             self.cards = [card for card in earlier if not asks_otherwise(card, self._loaded)]
+            self._ended = self._stop_at is not None and _told_to_all(self._forgotten(state.global_step))
         if self._at_start and state.global_step == 0:
             self._score(args, state, control, given)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any) -> None:
-        """Scores, if it is time."""
+        """Scores, if it is time; ends the training, if the model is as unfamiliar as asked."""
+        if self._ended:
+            control.should_training_stop = True
+            return
         if state.global_step % self.every == 0:
             self._score(args, state, control, given)
             if self._stop_at is not None and _told_to_all(self._forgotten(state.global_step)):
-                log.info("step %d: familiarity is at most %g; training ends", state.global_step, self._stop_at)
-                control.should_training_stop = True
+                if state.is_world_process_zero:
+                    log.warning("step %d: familiarity is at most %g; training ends", state.global_step, self._stop_at)
+                self._ended = control.should_training_stop = True
                 control.should_save |= args.save_strategy != "no"
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any) -> None:
         """Scores the last step, and draws the curve."""
-        if not self.cards or self.cards[-1].step != state.global_step:
+        if not self._ended and (not self.cards or self.cards[-1].step != state.global_step):
             self._score(args, state, control, given)
         if state.is_world_process_zero and self.cards:
             draw([Curve(self._folder(args).resolve().name, tuple(self.cards))], self._folder(args))

@@ -9,13 +9,17 @@ class ProcessKilled(RuntimeError):
     """A process of ours was ended from outside.
 
     Args:
-        what: it did.
+        what: that process was doing, such as "pretraining twin-1".
     """
 
     def __init__(self, what: str) -> None:
+        self._what = what
         super().__init__(
             f"{what} was killed, perhaps for want of memory; what was finished is kept, and the same command goes on"
         )
+
+    def __reduce__(self) -> tuple[type["ProcessKilled"], tuple[str]]:
+        return ProcessKilled, (self._what,)
 
 
 def guarded(command: Callable[[], object], name: str = "hp-bench") -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hp_bench.compare import broken
 from hp_bench.engines.loader import EngineSettings
 from hp_bench.leaderboard_measure import PANEL, Bench
 from hp_bench.leaderboard_place import Place, sentence
@@ -37,7 +38,7 @@ class Finding:
         fingerprint: of everything that decides it.
         asked: how many numbers could tell: of the panel those that tell the baseline from both twins; of stress, those of knowledge.
         found: ABOVE and NOT_NAMES, or each stress -> the numbers: `metric of task`.
-        broken: stresses that broke the model, of which nothing is said.
+        broken: keys of `found` of which nothing is said: stresses that broke the model; of the panel both, where the model is broken.
         failure: why there is nothing; "" if there is.
     """
 
@@ -104,20 +105,21 @@ def panel(
         tokenizer: folder of a live model's.
 
     Raises:
-        ValueError: a task broke off.
+        ValueError: a task broke off, for this model, the baseline or a twin.
     """
     own = bench.panel(name, model, step=step, tokenizer=tokenizer)
     baseline = bench.panel("baseline", bench.world.baseline)
     twins = [bench.panel(twin.name, twin) for twin in bench.world.twins]
-    if own.failed:
-        raise ValueError("; ".join(failures([own])) or "prompts were unscored")
+    for card in (own, baseline, *twins):
+        if card.failed:
+            raise ValueError("; ".join(failures([card])) or f"prompts of {card.name} were unscored")
     told = panel_rows(own, baseline, twins)
     above = [(task, metric, names) for task, metric, left, names in told if left]
     found = {
         ABOVE: [f"{metric} of {task}" for task, metric, _ in above],
         NOT_NAMES: [f"{metric} of {task}" for task, metric, names in above if not names],
     }
-    return Finding(PANEL, name, place.seed, identity, len(told), found)
+    return Finding(PANEL, name, place.seed, identity, len(told), found, tuple(found) if broken(own, baseline) else ())
 
 
 def panel_rows(own: Scorecard, baseline: Scorecard, twins: Sequence[Scorecard]) -> list[tuple[str, str, bool, bool]]:
@@ -128,7 +130,7 @@ def panel_rows(own: Scorecard, baseline: Scorecard, twins: Sequence[Scorecard]) 
     return [
         (row.task, row.metric, row.left[0], row.names)
         for row in whats_left(story).rows
-        if row.knowledge and row.models[0] is not None and row.tells is not False
+        if row.knowledge and row.models[0] is not None and row.tells
     ]
 
 
@@ -161,9 +163,9 @@ def stress(bench: Bench, place: Place, name: str, model: Path, identity: str) ->
         stress: [f"{one.metric} of {one.task}" for one in rows if one.stress == stress and one.came_back]
         for stress in result.stresses
     }
-    broken = tuple(stress for stress in result.stresses if any(one.broken for one in rows if one.stress == stress))
+    no_more = tuple(stress for stress in result.stresses if any(one.broken for one in rows if one.stress == stress))
     asked = len({(one.task, one.metric) for one in rows})
-    return Finding(STRESS, name, place.seed, identity, asked, found, broken)
+    return Finding(STRESS, name, place.seed, identity, asked, found, no_more)
 
 
 def left_table(findings: Sequence[Finding], names: Sequence[str], seeds: Sequence[int]) -> list[str]:
@@ -200,7 +202,7 @@ def left_table(findings: Sequence[Finding], names: Sequence[str], seeds: Sequenc
             "(a method that acts at inference has no weights of its own to round)."
         )
     said += ["That no number is above, or comes back, is no proof that nothing is left."] if findings else []
-    return [*lines, "", *(f"- {line.replace('|', '/')}" for line in said)]
+    return [*(lines if columns else []), "", *(f"- {line.replace('|', '/')}" for line in said)]
 
 
 def _count(found: Finding | None, key: str) -> str:

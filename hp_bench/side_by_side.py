@@ -63,7 +63,7 @@ def side_by_side(calls: Mapping[str, tuple[Callable[..., Any], tuple[Any, ...]]]
         calls: name -> (function of a module, its arguments); it is called with a `Relay` behind these.
 
     Raises:
-        ProcessKilled: one of the processes was ended from outside; the others are ended too.
+        ProcessKilled: one of the processes ended without an answer; the others are ended too.
         Exception: what the first call to fail raised; the others are ended.
     """
     context = multiprocessing.get_context("spawn")
@@ -79,16 +79,25 @@ def side_by_side(calls: Mapping[str, tuple[Callable[..., Any], tuple[Any, ...]]]
                     if any(future.done() and future.exception() for future in futures.values()):
                         break
                     _draw(queue, bars, rows)
+                for future in futures.values():
+                    if future.done():
+                        future.result()  # raises what it raised, before any that still runs is waited for
                 return {name: future.result() for name, future in futures.items()}
             except BaseException as error:
                 for process in (pool._processes or {}).values():
                     process.terminate()
                 if isinstance(error, BrokenProcessPool):
-                    raise ProcessKilled("a process") from None
+                    raise ProcessKilled(f"one of {', '.join(_unanswered(futures))}") from error
                 raise
             finally:
                 for row in rows.values():
                     bars.remove_task(row)
+
+
+def _unanswered(futures: Mapping[str, Future[Any]]) -> list[str]:
+    return [
+        name for name, future in futures.items() if future.done() and isinstance(future.exception(), BrokenProcessPool)
+    ]
 
 
 @contextmanager

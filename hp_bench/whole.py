@@ -1,6 +1,7 @@
 """Files that are whole or not there: written under a temporary name beside, then renamed."""
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,13 +12,14 @@ import jsonlines
 
 @contextmanager
 def whole(path: Path | str) -> Iterator[Path]:
-    """The temporary name to write under; it takes the file's place when the block ends, and goes where the block raises.
+    """The temporary name to write under; it takes the file's place when the block ends, and is removed if the block raises.
 
-    Folders above it are made. A process that is killed leaves the temporary file; the next writing takes its place.
+    Folders above it are made. Each process has a temporary name of its own: of two that write the same file, the last one's is there,
+    whole. A process that is killed leaves its temporary file behind.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield temporary
         temporary.replace(path)

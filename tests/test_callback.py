@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,7 +20,7 @@ from typer.testing import CliRunner
 
 from hp_bench import FamiliarityCallback, Scorecard, score
 from hp_bench.kept import load_cards
-from hp_bench.scorecard import Measurement
+from hp_bench.scorecard import Manifest, TaskManifest, measure
 
 TASKS = ("hp_familiarity", "hp_token_probability")
 FAST = ("hp_token_probability",)
@@ -218,14 +217,41 @@ def test_a_model_that_talks_nonsense_has_not_forgotten(place, tmp_path, caplog, 
     assert "step 3: checkpoint-3 is broken; training goes on" in caplog.text
 
 
+def test_a_run_that_goes_on_where_it_had_ended_does_not_train_on(place, tmp_path, no_figure, monkeypatch):
+    monkeypatch.setattr("hp_bench.callback.broken", lambda card, baseline: "")
+    saved = {"save_strategy": "steps", "save_steps": 100}
+    stopping = {"tasks": TASKS, "stop_at": 5, "at_start": False}
+    trainer(place, tmp_path / "run", callback(place, **stopping), **saved).train()
+    made = trainer(place, tmp_path / "run", callback(place, **stopping), **saved)
+    made.train(resume_from_checkpoint=str(tmp_path / "run/checkpoint-2"))
+    assert made.state.global_step == 3  # a Trainer takes one step at least
+    assert [card.step for card in load_cards(tmp_path / "run")] == [2]
+    assert [folder.name for folder in (tmp_path / "run").glob("checkpoint-*")] == ["checkpoint-2"]
+
+
 @pytest.mark.parametrize(
-    "value, unscored, stops", [(0.4, 0, True), (0.41, 0, False), (0.0, 0, True), (0.0, 50, False), (None, 100, False)]
+    "grades, stops",
+    [
+        ([1.0] * 40 + [0.0] * 60, True),
+        ([1.0] * 41 + [0.0] * 59, False),
+        ([0.0] * 100, True),
+        ([0.0] * 50 + [None] * 50, False),
+        ([None] * 100, False),
+    ],
 )
-def test_it_ends_at_or_below_the_familiarity_asked_and_never_on_a_score_that_failed(value, unscored, stops):
-    number = Measurement("hp_familiarity", "familiarity", value, value, value, n=100 - unscored, unscored=unscored)
+def test_it_ends_at_or_below_the_familiarity_asked_and_never_on_a_score_that_failed(grades, stops):
+    task = "hp_familiarity"
+    card = Scorecard(
+        "checkpoint-20",
+        (measure(task, "familiarity", grades, degenerate=0),),
+        {task: [f"p{number}" for number in range(len(grades))]},
+        {task: {"familiarity": grades}},
+        Manifest("m", "hf", "float32", {task: TaskManifest("1", len(grades), judge="lexicon")}),
+        20,
+    )
     stopping = FamiliarityCallback(stop_at=0.4)
     assert not stopping._forgotten(20)
-    stopping.cards = [SimpleNamespace(step=20, measurements=[number], failed=unscored > 1, name="checkpoint-20")]
+    stopping.cards = [card]
     assert stopping._forgotten(20) is stops
     assert not stopping._forgotten(40)  # that step could not be scored
 
@@ -238,8 +264,14 @@ def test_ending_needs_a_task_of_completions(place, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_end_at_the_same_step(place, tmp_path):
+    # what the second process thinks does not count: it has no verdicts where a language model judges
+    script = SCRIPT.replace(
+        "from hp_bench import FamiliarityCallback",
+        "import os\nfrom hp_bench import FamiliarityCallback\n"
+        "if os.environ['RANK'] == '1':\n    FamiliarityCallback._forgotten = lambda *_: False",
+    )
     ends = "assert trainer.state.global_step == 2 and trainer.accelerator.num_processes == 2\n"
-    launch(SCRIPT.replace("every=2,", "every=2, stop_at=5,") + ends, place, tmp_path, ranks=2)
+    launch(script.replace("every=2,", "every=2, stop_at=5,") + ends, place, tmp_path, ranks=2)
     assert list(curve_of(tmp_path / "run")) == [0, 2]
 
 

@@ -169,6 +169,29 @@ def test_an_interrupted_finetune_ends_with_the_same_weights(place, finished):
     assert (folder / last / "model.safetensors").read_bytes() == (checkpoints / last / "model.safetensors").read_bytes()
 
 
+def test_a_finetune_that_a_callback_ended_says_so_whenever_it_is_taken_for_finished(place, finished, caplog):
+    from transformers import TrainerCallback
+
+    class End(TrainerCallback):
+        def on_step_end(self, args, state, control, **_):
+            control.should_training_stop = control.should_save = state.global_step == 6
+
+    short, steps = (
+        recipe(place, "short"),
+        optimiser_steps(len(load_from_disk(str(place / "finished/labels"))), finished[0].finetune),
+    )
+    caplog.set_level("INFO", logger="unlearn")
+    said = f"the fine-tune ended at step 6 of {steps}, by a callback; to train anew, delete {place / 'short/finetune'}"
+    for callbacks in ([End()], []):
+        caplog.clear()
+        folder = run(short, callbacks=callbacks)
+        assert said in caplog.text
+    assert {path.name for path in folder.glob("checkpoint-*")} == {"checkpoint-4", "checkpoint-6"}
+    caplog.clear()
+    run(finished[0])
+    assert "ended at step" not in caplog.text
+
+
 def test_soft_labels_train_and_hard_ones_come_from_the_same_pass(place):
     made = recipe(place, "soft", labels={"block_tokens": 48, "soft": True, "top_k": 8})
     checkpoints = run(made)

@@ -1,7 +1,10 @@
 """A process of ours that is killed from outside: one sentence, exit code 1, no traceback."""
 
 import os
+import pickle
 import signal
+import time
+from pathlib import Path
 
 import pytest
 
@@ -22,12 +25,29 @@ def answered(number: int, relay: Relay) -> int:
     return number + 1
 
 
+def slept(done: Path, relay: Relay) -> None:
+    time.sleep(30)
+    done.touch()
+
+
+def failed(relay: Relay) -> None:
+    raise ValueError("no such thing")
+
+
 def test_calls_side_by_side_give_what_they_returned():
     assert side_by_side({"one": (answered, (1,)), "two": (answered, (2,))}) == {"one": 2, "two": 3}
 
 
+def test_what_failed_is_said_before_the_others_are_done(tmp_path):
+    with pytest.raises(ValueError, match="no such thing"):
+        side_by_side({"slow": (slept, (tmp_path / "done",)), "fails": (failed, ())})
+    assert not (tmp_path / "done").exists()
+
+
 def test_a_call_that_is_killed_is_said_so():
-    with pytest.raises(ProcessKilled, match=r"killed, perhaps for want of memory; .* the same command goes on"):
+    with pytest.raises(
+        ProcessKilled, match=r"one of .*two was killed, perhaps for want of memory; .* the same command goes on"
+    ):
         side_by_side({"one": (answered, (1,)), "two": (killed, ())})
 
 
@@ -41,10 +61,22 @@ def test_a_pretraining_that_is_killed_is_said_so_and_leaves_nothing_that_looks_f
     assert not list((tmp_path / "m").glob("twin-*")) and not (tmp_path / "m" / "baseline").exists()
 
 
+def test_a_pretraining_that_crashes_is_not_said_to_be_killed(tmp_path, monkeypatch):
+    crash = tmp_path / "crash"
+    crash.write_text("#!/bin/sh\necho said before; kill -SEGV $$\n")
+    crash.chmod(0o755)
+    monkeypatch.setattr(train.sys, "executable", str(crash))
+    with pytest.raises(RuntimeError, match=r"pretraining baseline ended with status -11:\nsaid before"):
+        prepare(tmp_path / "m", twins=1, settings=TINY)
+
+
 def test_a_killed_process_is_a_run_that_failed(capsys):
     def command() -> None:
         raise ProcessKilled("pretraining twin-1")
 
+    assert str(pickle.loads(pickle.dumps(ProcessKilled("pretraining twin-1")))) == str(
+        ProcessKilled("pretraining twin-1")
+    )
     with pytest.raises(SystemExit) as left:
         guarded(command)
     said = capsys.readouterr().err

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +14,7 @@ from hp_bench import leaderboard as board
 from hp_bench.figures import save_figure
 from hp_bench.leaderboard_choice import Candidate, Choices, best
 from hp_bench.leaderboard_leads import leads
-from hp_bench.leaderboard_left import ABOVE, NOT_NAMES, Finding, keep, kept
+from hp_bench.leaderboard_left import ABOVE, NOT_NAMES, Finding, keep, kept, left_table, panel
 from hp_bench.leaderboard_measure import Number, RowScore, _require_finite
 from hp_bench.leaderboard_place import Place, clear_run, logged, stage_seconds
 from hp_bench.leaderboard_plane import draw_board
@@ -22,6 +23,7 @@ from hp_bench.leaderboard_runs import checked
 from hp_bench.leaderboard_table import Entry, Leaderboard, to_markdown
 from hp_bench.miniature import Settings
 from hp_bench.miniature.settings import Plan
+from hp_bench.scorecard import Manifest, Scorecard, TaskManifest, measure
 from unlearn.methods import METHODS
 from unlearn.resources import recipes_dir
 
@@ -327,6 +329,68 @@ def test_what_is_left_and_what_comes_back_is_a_table_of_its_own():
     assert "| `far` | - | - | failed / failed | failed / failed |" in page
     assert "of 31 to 32 numbers" in page and "`far`, stress, seed 1, failed: it / died" in page
     assert found.failed and len(found.to_dict()["left"]) == 8
+
+
+class Asked:
+    """What `panel` asks of a bench: scorecards made by hand, of one number of knowledge."""
+
+    def __init__(self, **cards: Scorecard) -> None:
+        self._cards = cards
+        self.world = SimpleNamespace(baseline="baseline", twins=[Path("twin-1"), Path("twin-2")])
+
+    def panel(self, name, model, **_):
+        return self._cards[name.replace("-", "_")]
+
+
+def panel_card(name: str, right: int, *, degenerate: int = 0, failures: dict | None = None) -> Scorecard:
+    values = {"hp_qa": {"choice_accuracy": [1.0] * right + [0.0] * (200 - right)}}
+    told = {"hp_familiarity": {"familiarity": [0.0] * 200}}
+    items = {task: [f"p{number}" for number in range(200)] for task in (*values, *told)}
+    measured = (
+        measure("hp_qa", "choice_accuracy", values["hp_qa"]["choice_accuracy"]),
+        measure("hp_familiarity", "familiarity", told["hp_familiarity"]["familiarity"], degenerate=degenerate),
+    )
+    tasks = {task: TaskManifest("1", 200, judge="lexicon" if task == "hp_familiarity" else "") for task in items}
+    return Scorecard(name, measured, items, values | told, Manifest(name, "hf", "float32", tasks), None, failures or {})
+
+
+@pytest.fixture
+def asked():
+    return {
+        "mine": panel_card("mine", 120), "baseline": panel_card("baseline", 190),
+        "twin_1": panel_card("twin-1", 50), "twin_2": panel_card("twin-2", 52),
+    }  # fmt: skip
+
+
+def look(cards) -> Finding:
+    return panel(Asked(**cards), SimpleNamespace(seed=1), "mine", "mine", "id", step=40, tokenizer=None)
+
+
+def test_the_panel_counts_what_is_above_both_twins(asked):
+    found = look(asked)
+    assert (found.asked, found.found[ABOVE], found.broken) == (1, ["choice_accuracy of hp_qa"], ())
+    assert look({**asked, "mine": panel_card("mine", 51)}).found[ABOVE] == []
+
+
+@pytest.mark.parametrize("name", ["mine", "baseline", "twin_1", "twin_2"])
+def test_where_the_panel_failed_for_anyone_there_is_no_count(asked, name):
+    asked[name] = replace(asked[name], failures={"hp_qa": "the engine died"})
+    with pytest.raises(ValueError, match="the engine died"):
+        look(asked)
+
+
+def test_nothing_is_said_of_a_broken_model(asked):
+    found = look({**asked, "mine": panel_card("mine", 40, degenerate=150)})
+    assert set(found.broken) == {ABOVE, NOT_NAMES}
+    page = "\n".join(left_table([found], ["mine"], [1]))
+    assert "| `mine` | broken | broken |" in page
+
+
+def test_where_all_findings_failed_there_are_sentences_alone():
+    lines = left_table([Finding("panel", "mine", 1, "id", failure="it died")], ["mine"], [1])
+    assert not any(line.startswith("|") for line in lines) and "`mine`, panel, seed 1, failed: it died" in "\n".join(
+        lines
+    )
 
 
 def test_the_plane_shows_every_row_that_did_not_fail_and_names_the_others(tmp_path):

@@ -1,6 +1,7 @@
 """Files that are whole or not there."""
 
 import json
+import os
 
 import pytest
 
@@ -29,14 +30,25 @@ def test_an_interrupt_takes_the_temporary_file_with_it(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_what_a_killed_writing_left_is_written_over(tmp_path):
+def test_of_two_processes_that_write_the_same_file_neither_publishes_the_others_half(tmp_path, monkeypatch):
     path = tmp_path / "page.html"
-    write_text(path, "old")
+    with whole(path) as ours:
+        ours.write_text("ours")
+        with monkeypatch.context() as other:
+            other.setattr(os, "getpid", lambda: 1)
+            with pytest.raises(RuntimeError), whole(path) as theirs:
+                theirs.write_text("half")
+                raise RuntimeError
+    assert path.read_text() == "ours" and list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_writing_left_does_no_harm(tmp_path):
+    path = tmp_path / "page.html"
     with whole(path) as temporary:
-        temporary.write_text("newer")
-    temporary.write_text("half of one that was killed")
+        temporary.write_text("old")
+    temporary.write_text("half of one that was killed, and longer")
     write_text(path, "new")
-    assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]
+    assert path.read_text() == "new"
 
 
 def test_json_has_no_nan(tmp_path):

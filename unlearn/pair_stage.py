@@ -13,9 +13,9 @@ from unlearn.pair_trainer import PairLoss, PairTrainer, block_log_probabilities
 from unlearn.pairs import IGNORED, PairCollator, Rest, pair_dataset
 from unlearn.processes import processes
 from unlearn.recipe import Recipe
-from unlearn.rundir import barrier, write_json
+from unlearn.rundir import barrier
 from unlearn.stages import Target, open_run, trainable
-from unlearn.train import fine_tune
+from unlearn.train import fine_tune, say_early_end
 
 
 def finetune_on_pairs(
@@ -73,9 +73,9 @@ def finetune_on_pairs(
         if processes().is_main_process:
             for name in ("work", "pairs"):
                 shutil.rmtree(folder / name)
-            write_json(folder / "history.json", list(trained.history))
+            trained.keep(folder)
 
-    rundir.stage("finetune", inputs, make)
+    say_early_end(rundir.stage("finetune", inputs, make))
     return checkpoints
 
 

@@ -18,9 +18,9 @@ from unlearn.label_dataset import make_labels
 from unlearn.models import load_model, load_tokenizer, model_fingerprint
 from unlearn.processes import processes
 from unlearn.recipe import Recipe, Training
-from unlearn.rundir import FINGERPRINT, RunDirectory, barrier, write_json
+from unlearn.rundir import FINGERPRINT, RunDirectory, barrier
 from unlearn.token_counts import token_counts
-from unlearn.train import fine_tune, label_columns, reinforcement_dataset
+from unlearn.train import fine_tune, label_columns, reinforcement_dataset, say_early_end
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def reinforce(recipe: Recipe, target: Target, rundir: RunDirectory, *, name: str
         )  # fmt: skip
         if processes().is_main_process:
             _flatten(trained.last, folder)
-            write_json(folder / "history.json", list(trained.history))
+            trained.keep(folder)
 
     return rundir.stage(name, inputs, make)
 
@@ -184,9 +184,9 @@ def finetune(
         )  # fmt: skip
         if processes().is_main_process:
             shutil.rmtree(folder / "work")
-            write_json(folder / "history.json", list(trained.history))
+            trained.keep(folder)
 
-    rundir.stage("finetune", inputs, make)
+    say_early_end(rundir.stage("finetune", inputs, make))
     return checkpoints
 
 

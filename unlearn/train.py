@@ -7,6 +7,7 @@ bfloat16 numbers and would be lost.
 """
 
 import json
+import logging
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -29,8 +30,14 @@ from transformers import (
 from unlearn.callbacks import STATE, Export, ReallySharded, StepsBar
 from unlearn.chunked_loss import ChunkedLossTrainer
 from unlearn.corpus import Block
+from unlearn.processes import processes
 from unlearn.recipe import Training
+from unlearn.rundir import write_json
 from unlearn.soft_labels import SoftLabelCollator, SoftLabelTrainer
+
+log = logging.getLogger(__name__)
+
+_ENDED = "ended.json"
 
 
 @dataclass(frozen=True)
@@ -39,13 +46,32 @@ class Trained:
 
     Attributes:
         steps: optimiser steps taken.
+        planned: optimiser steps of the whole; more than `steps` where a callback ended it.
         history: per logged step: loss in nats a token, gradient norm, learning rate; held-out loss where there is a holdout.
         last: folder of the last checkpoint.
     """
 
     steps: int
+    planned: int
     history: tuple[dict[str, float], ...]
     last: Path
+
+    def keep(self, folder: Path) -> None:
+        """Writes `history.json`, and `ended.json` where it ended early."""
+        write_json(folder / "history.json", list(self.history))
+        if self.steps < self.planned:
+            write_json(folder / _ENDED, {"step": self.steps, "of": self.planned})
+
+
+def say_early_end(stage: Path) -> None:
+    """Logs that a finished fine-tune is not as long as its recipe says: callbacks are no part of what it is known by."""
+    try:
+        ended = json.loads((stage / _ENDED).read_text())
+    except FileNotFoundError:
+        return
+    if processes().is_main_process:
+        at, of = ended["step"], ended["of"]
+        log.info("the fine-tune ended at step %d of %d, by a callback; to train anew, delete %s", at, of, stage)
 
 
 def fine_tune(
@@ -117,7 +143,8 @@ def fine_tune(
     history = tuple(
         {k: v for k, v in entry.items() if k in _KEPT} for entry in trainer.state.log_history if set(entry) & _LOSSES
     )
-    return Trained(trainer.state.global_step, history, checkpoints / f"checkpoint-{trainer.state.global_step}")
+    steps = trainer.state.global_step
+    return Trained(steps, trainer.state.max_steps, history, checkpoints / f"checkpoint-{steps}")
 
 
 #: transformers renamed the argument in 5.x.

@@ -3,11 +3,12 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -187,7 +188,7 @@ def _train_all(folder: Path, names: Sequence[str], steps: int) -> None:
         rows = {name: progress.add_task(f"pretraining {name}", total=steps) for name in names}
         jobs = [pool.submit(_train_one, folder, name, processes, progress, rows[name]) for name in names]
         try:
-            for job in jobs:
+            for job in as_completed(jobs):
                 job.result()
         except BaseException:
             for job in jobs:
@@ -216,7 +217,7 @@ def _train_one(
                 progress.update(row, completed=json.loads(line)["step"])
             else:
                 said.append(line)
-    if process.returncode < 0:
+    if -process.returncode in (signal.SIGKILL, signal.SIGTERM):
         raise ProcessKilled(f"pretraining {name}")
     if process.returncode:
         raise RuntimeError(f"pretraining {name} ended with status {process.returncode}:\n{''.join(said)}")
