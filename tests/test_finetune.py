@@ -174,7 +174,8 @@ def test_a_finetune_that_a_callback_ended_says_so_whenever_it_is_taken_for_finis
 
     class End(TrainerCallback):
         def on_step_end(self, args, state, control, **_):
-            control.should_training_stop = control.should_save = state.global_step == 6
+            if state.global_step == 6:
+                control.should_training_stop = control.should_save = True
 
     short, steps = (
         recipe(place, "short"),
