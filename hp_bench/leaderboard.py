@@ -107,7 +107,7 @@ def choose(
         for name, row in wanted.items()
         for number, setting in enumerate(row.tried)
     }
-    missing = [key for key, identity in identities.items() if place.candidates(*key, identity) is None]
+    missing = [key for key, identity in identities.items() if not place.tried(*key, identity)]
     calls: dict[str, _Call] = {
         name: (_try_row, (place, name, row)) for name, row in wanted.items() if name in dict(missing)
     }
@@ -251,7 +251,7 @@ def _try_row(place: Place, name: str, row: Row, relay: Relay) -> None:
         for number, setting in enumerate(row.tried):
             recipe = recipe_of(row, setting, bench.world, place.trial(name), place.seed)
             identity = identity_of_run(bench.world, recipe)
-            if place.candidates(name, number, identity) is not None:
+            if place.tried(name, number, identity):
                 continue
             began = time.monotonic()
             try:

@@ -70,6 +70,11 @@ class Place:
             return None
         return found if content.get("fingerprint") == identity else None
 
+    def tried(self, name: str, number: int, identity: str) -> bool:
+        """Whether a setting was tried on the same, and nothing of it failed."""
+        found = self.candidates(name, number, identity)
+        return found is not None and not any(one.failure for one in found)
+
     def keep_candidates(self, name: str, number: int, identity: str, found: Sequence[Candidate]) -> None:
         """Keeps what was measured of a setting."""
         content = {"fingerprint": identity, "candidates": [asdict(one) for one in found]}

@@ -115,6 +115,15 @@ def test_the_nearest_of_those_that_have_forgotten_is_chosen():
     assert best([Candidate("x", {}, failure="it died")], 5.0) is None
 
 
+def test_a_setting_that_failed_is_kept_and_tried_again(tmp_path):
+    place = Place(tmp_path, 0)
+    sound, dead = Candidate("npo", {"a": 1}, 40, 0.0, 0.5, 0.1), Candidate("npo", {"a": 1}, failure="it died")
+    place.keep_candidates("npo", 0, "id", [sound])
+    place.keep_candidates("npo", 1, "id", [sound, dead])
+    assert place.tried("npo", 0, "id") and not place.tried("npo", 0, "another") and not place.tried("npo", 2, "id")
+    assert not place.tried("npo", 1, "id") and place.candidates("npo", 1, "id") == [sound, dead]
+
+
 def test_candidates_tell_what_was_chosen_as_the_rows_file_has_it():
     choices = Choices(
         Candidate("baseline", {}, 0, 5.0, 1.0, 0.1),
