@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from hp_bench.leaderboard_choice import FORGOTTEN
 from hp_bench.leaderboard_leads import Lead, leads
 from hp_bench.leaderboard_left import Finding, left_table
 from hp_bench.leaderboard_measure import RowScore
@@ -71,6 +72,13 @@ class Entry:
         found = [one.numbers[number].value for one in self.scores]
         return Spread(float(np.mean(found)), min(found), max(found))
 
+    def forgot(self, baseline: "Entry | None") -> bool:
+        """Whether familiarity is at most a tenth of the baseline's on every seed; without a baseline, true."""
+        if baseline is None or baseline.failure or self.failure:
+            return True
+        each = zip(self.scores, baseline.scores, strict=True)
+        return all(a.numbers["familiarity"].value <= FORGOTTEN * b.numbers["familiarity"].value for a, b in each)
+
     @property
     def distance(self) -> float:
         """KL on target and rest together, mean over seeds: what rows are sorted by; infinite where it failed."""
@@ -86,7 +94,9 @@ class Leaderboard:
         entries: methods by distance, failed ones last, then baseline and twins.
         seeds: of the runs.
         between: kl_target, kl_rest, ks_target of two twins, mean over seeds.
-        leads: on target and rest, the nearest row against every other; broken rows are left out.
+        leads: on target and rest, the nearest row against every other; broken rows are left out, and those that have not forgotten: to do
+            nothing is nearest on the rest.
+        not_forgotten: rows left out of `leads` for that.
         findings: of panel and stress, where these were asked for.
     """
 
@@ -94,6 +104,7 @@ class Leaderboard:
     seeds: tuple[int, ...]
     between: Mapping[str, float]
     leads: tuple[Lead, ...]
+    not_forgotten: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
 
     @classmethod
@@ -107,7 +118,10 @@ class Leaderboard:
         ]
         keys = by_seed[0] if by_seed else ()
         between = {key: float(np.mean([one[key] for one in by_seed])) for key in keys}
-        methods = [one for one in ordered if not (one.reference or one.failure or one.broken)]
+        baseline = next((one for one in ordered if one.name == "baseline"), None)
+        sane = [one for one in ordered if not (one.reference or one.failure or one.broken)]
+        methods = [one for one in sane if one.forgot(baseline)]
+        not_forgotten = tuple(one.name for one in sane if one not in methods)
         compared = {
             text: leads(
                 {one.name: [score.texts[text] for score in one.scores] for one in methods},
@@ -116,7 +130,7 @@ class Leaderboard:
             )
             for text in ("target", "rest")
         }
-        return cls(tuple(ordered), seeds, between, (*compared["target"], *compared["rest"]))
+        return cls(tuple(ordered), seeds, between, (*compared["target"], *compared["rest"]), not_forgotten)
 
     def with_findings(self, findings: Sequence[Finding]) -> "Leaderboard":
         """The same, with what panel and stress found."""
@@ -131,7 +145,7 @@ class Leaderboard:
         """Plain values, for JSON; the same run, the same values."""
         return {
             "format": 1, "seeds": list(self.seeds), "between_twins": dict(self.between),
-            "leads": [{**asdict(one), "tie": one.tie} for one in self.leads],
+            "leads": [{**asdict(one), "tie": one.tie} for one in self.leads], "not_forgotten": list(self.not_forgotten),
             "rows": [self._row(one) for one in self.entries],
             **({"left": [one.to_dict() for one in self.findings]} if self.findings else {}),
         }  # fmt: skip
@@ -203,6 +217,12 @@ def _notes(board: Leaderboard, date: str) -> list[str]:
         "tokens/s: tokens of the target's blocks that the fine-tune read, a second; text of the rest beside them is not counted.",
     ]
     said += [_nearest([one for one in board.leads if one.text == text], text) for text in ("target", "rest")]
+    if board.not_forgotten:
+        names = ", ".join(f"`{name}`" for name in board.not_forgotten)
+        said.append(
+            f"Not compared, since on some seed more than a tenth of the baseline's familiarity is left: {names}. "
+            "To do nothing is nearest on the rest."
+        )
     if any(one.broken and not one.failure for one in board.entries):
         said.append("Broken: too many degenerate completions (docs/footguns.md); such a row cannot be the nearest.")
     return [f"- {line}" for line in said]

@@ -227,6 +227,25 @@ def test_a_broken_row_is_marked_and_is_never_the_nearest():
     assert found.to_dict()["rows"][0]["seeds"][0]["broken"] == "noise is broken"
 
 
+def test_a_row_that_has_not_forgotten_is_not_the_nearest_on_the_rest():
+    def known(one, *familiarities):
+        scores = (
+            replace(score, numbers={**score.numbers, "familiarity": Number(value)})
+            for score, value in zip(one.scores, familiarities, strict=True)
+        )
+        return replace(one, scores=tuple(scores))
+
+    idle = known(entry("idle", (0.9, 0.8, 0.9), (0.9, 0.8, 0.9)), 0.4, 0.41)
+    near = known(entry("near", (0.2, 0.21, 0.2), (0.2, 0.21, 0.2)), 0.4, 0.4)
+    far = known(entry("far", (0.7, 0.7, 0.7), (0.7, 0.7, 0.7)), 0.0, 0.0)
+    baseline = replace(known(entry("baseline", (1.0,) * 3, (1.0,) * 3), 4.0, 4.0), setting={})
+    found = Leaderboard.of([idle, far, near, baseline])
+    assert found.not_forgotten == ("idle",) == tuple(found.to_dict()["not_forgotten"])
+    assert {(one.first, one.other) for one in found.leads} == {("near", "far")}
+    assert "familiarity is left: `idle`. To do nothing" in to_markdown(found, speeds={}, date="")
+    assert Leaderboard.of([idle, far, near]).not_forgotten == ()
+
+
 def test_a_number_that_is_none_is_a_failure_and_never_kept(tmp_path):
     with pytest.raises(ValueError, match="kl_rest that are no numbers"):
         _require_finite({"kl_target": 1.0, "kl_rest": math.nan})
