@@ -1,37 +1,17 @@
 """A process of ours that is killed from outside: one sentence, exit code 1, no traceback."""
 
-import os
 import pickle
-import signal
-import time
-from pathlib import Path
 
 import pytest
+from calls import answered, failed, killed, slept
 
 from hp_bench.exits import ProcessKilled, guarded
 from hp_bench.miniature import Settings, prepare, train
-from hp_bench.side_by_side import Relay, side_by_side
+from hp_bench.side_by_side import side_by_side
 
 TINY = Settings(
     worlds=30, famous=6, target_stories=6, held_out=4, width=32, layers=1, inner=32, steps=3, rest_rows=2, target_rows=1, warmup=1
 )  # fmt: skip
-
-
-def killed(relay: Relay) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def answered(number: int, relay: Relay) -> int:
-    return number + 1
-
-
-def slept(done: Path, relay: Relay) -> None:
-    time.sleep(30)
-    done.touch()
-
-
-def failed(relay: Relay) -> None:
-    raise ValueError("no such thing")
 
 
 def test_calls_side_by_side_give_what_they_returned():

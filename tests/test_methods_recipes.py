@@ -210,7 +210,7 @@ def test_interrupted_and_run_again_gives_the_same_bytes(place, tmp_path, name):
     with pytest.raises(Stop):
         unlearn.run(broken, callbacks=[Interrupt()])
     assert (tmp_path / "broken/finetune.tmp/pairs/pairs.arrow").exists()
-    (tmp_path / "broken/finetune.tmp/pairs/pairs.tmp").write_bytes(b"half")
+    (tmp_path / "broken/finetune.tmp/pairs/.pairs.arrow.part").write_bytes(b"half")
     unlearn.run(broken)
     expected, found = content(tmp_path / "whole"), content(tmp_path / "broken")
     assert set(expected) == set(found)

@@ -6,6 +6,7 @@ import os
 import pytest
 
 from hp_bench.whole import whole, write_json, write_lines, write_text
+from unlearn.whole import whole_file, whole_folder
 
 
 def test_a_writing_that_breaks_off_leaves_the_file_of_before_and_nothing_else(tmp_path):
@@ -58,3 +59,24 @@ def test_json_has_no_nan(tmp_path):
     assert not path.exists()
     write_json(path, {"b": 1, "a": 2}, sort_keys=True)
     assert list(json.loads(path.read_text())) == ["a", "b"]
+
+
+def test_a_stage_of_unlearning_that_breaks_off_leaves_no_folder_and_no_file(tmp_path):
+    with pytest.raises(RuntimeError), whole_folder(tmp_path / "runs" / "checkpoint-4") as temporary:
+        (temporary / "config.json").write_text("half")
+        raise RuntimeError
+    with pytest.raises(RuntimeError), whole_file(tmp_path / "runs" / "shard.arrow") as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def test_a_folder_holds_nothing_of_the_killed_process_that_began_it(tmp_path):
+    with whole_folder(tmp_path / "checkpoint-4") as killed:
+        pass
+    (tmp_path / "checkpoint-4").replace(killed)
+    (killed / "model.safetensors").write_text("half")
+    with whole_folder(tmp_path / "checkpoint-4") as temporary:
+        (temporary / "config.json").write_text("{}")
+    assert [path.name for path in (tmp_path / "checkpoint-4").iterdir()] == ["config.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-4"]

@@ -6,9 +6,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import jsonlines
-
 from unlearn.anchors import Anchor, AnchorDictionary
+from unlearn.whole import write_lines
 
 
 @dataclass(frozen=True)
@@ -64,15 +63,12 @@ class AnchorDraft:
         return AnchorDictionary.build(Anchor(a.anchor, a.translations, a.entity) for a in self.anchors)
 
     def save(self, path: Path | str) -> None:
-        """Writes `anchors.jsonl` with count, type and contexts beside, under a temporary name first."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".tmp")
-        with jsonlines.open(temporary, "w") as lines:
-            for anchor in self.anchors:
-                row = {key: value for key, value in asdict(anchor).items() if key != "score" and value not in ("", ())}
-                lines.write(row)
-        temporary.replace(path)
+        """Writes `anchors.jsonl` with count, type and contexts beside, whole or not at all."""
+        rows = (asdict(anchor) for anchor in self.anchors)
+        write_lines(
+            path,
+            ({key: value for key, value in row.items() if key != "score" and value not in ("", ())} for row in rows),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON, scores included."""

@@ -12,6 +12,8 @@ from pathlib import Path
 import jsonlines
 from ahocorasick_rs import AhoCorasick
 
+from unlearn.whole import write_lines
+
 
 @dataclass(frozen=True)
 class Anchor:
@@ -112,12 +114,8 @@ class AnchorDictionary:
         return cls(tuple(kept), tuple(dropped))
 
     def save(self, path: Path | str) -> None:
-        """Writes `anchors.jsonl`, under a temporary name first."""
-        path = Path(path)
-        temporary = path.with_name(path.name + ".tmp")
-        with jsonlines.open(temporary, "w") as lines:
-            lines.write_all(self.rows())
-        temporary.replace(path)
+        """Writes `anchors.jsonl`, whole or not at all."""
+        write_lines(path, self.rows())
 
     def rows(self) -> list[dict[str, object]]:
         """What a line of `anchors.jsonl` holds, for each anchor."""

@@ -9,7 +9,7 @@ from typing import Any
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from unlearn.progress import progress_bars
-from unlearn.rundir import write_json
+from unlearn.whole import whole_folder, write_json
 
 #: What Trainer writes last into a checkpoint; one that can be read makes the checkpoint whole.
 STATE = "trainer_state.json"
@@ -37,16 +37,13 @@ class Export(TrainerCallback):
         target = self._checkpoints / source.name
         if target.exists():
             return
-        temporary = self._checkpoints / f".{source.name}.tmp"
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        for file in source.iterdir():
-            if file.is_file() and not file.name.startswith(
-                ("optimizer", "scheduler", "rng_state", "scaler", "training_args", "trainer_state")
-            ):
-                _link(file, temporary / file.name)
-        _restore_cache(temporary / "config.json")
-        temporary.replace(target)
+        with whole_folder(target) as temporary:
+            for file in source.iterdir():
+                if file.is_file() and not file.name.startswith(
+                    ("optimizer", "scheduler", "rng_state", "scaler", "training_args", "trainer_state")
+                ):
+                    _link(file, temporary / file.name)
+            _restore_cache(temporary / "config.json")
 
 
 def _link(source: Path, target: Path) -> None:

@@ -24,6 +24,7 @@ from unlearn.models import same_vocabulary
 from unlearn.processes import processes
 from unlearn.progress import progress_bars
 from unlearn.token_counts import frequent_tokens, token_counts
+from unlearn.whole import whole_file
 
 #: Batches a shard: about 64 blocks, half a minute of a 7B model on one GPU. What a killed run loses at most.
 SHARD_BATCHES = 8
@@ -163,16 +164,14 @@ def make_labels(
 
 
 def _write(path: Path, rows: list[dict[str, Any]], report: LabelReport, settings: LabelSettings) -> None:
-    """One shard; its report first, then the shard under a temporary name, so that a shard that exists is whole."""
+    """One shard; its report first, then the shard, so that a shard that exists has one."""
     from datasets.arrow_writer import ArrowWriter
 
     path.with_suffix(".json").write_text(json.dumps(report.to_dict()))
-    temporary = path.with_suffix(".tmp")
-    with ArrowWriter(path=str(temporary), features=features(settings)) as writer:
+    with whole_file(path) as temporary, ArrowWriter(path=str(temporary), features=features(settings)) as writer:
         for row in rows:
             writer.write(row)
         writer.finalize()
-    temporary.replace(path)
 
 
 def _grouped(items: Iterable[list[Block]], size: int) -> Iterator[list[list[Block]]]:

@@ -1,7 +1,6 @@
 """Methods that act at inference: what they leave on disk is a description, and a live model is made of it."""
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,8 @@ from transformers import GenerationMixin, PreTrainedModel, PreTrainedTokenizerBa
 
 from unlearn.models import load_model, load_tokenizer
 from unlearn.processes import processes
-from unlearn.rundir import RunDirectory, barrier, write_json
+from unlearn.rundir import RunDirectory, barrier
+from unlearn.whole import whole_folder, write_json
 
 #: What a checkpoint folder holds in place of weights.
 DESCRIPTION = "live.json"
@@ -73,11 +73,9 @@ def write_description(
     checkpoints = rundir.claim("checkpoints", inputs)
     folder = checkpoints / "checkpoint-1"
     if processes().is_main_process and not folder.exists():
-        temporary = checkpoints / f".{folder.name}.tmp"
-        shutil.rmtree(temporary, ignore_errors=True)
-        write_json(temporary / DESCRIPTION, {"method": inputs["method"], **description})
-        tokenizer.save_pretrained(temporary)
-        temporary.replace(folder)
+        with whole_folder(folder) as temporary:
+            write_json(temporary / DESCRIPTION, {"method": inputs["method"], **description})
+            tokenizer.save_pretrained(temporary)
     barrier()
     return checkpoints
 

@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from unlearn.corpus import Block, Corpus, blocks
 from unlearn.recipe import Retain
 from unlearn.token_counts import token_counts
+from unlearn.whole import whole_file
 
 IGNORED = -100
 _AT_ONCE = 8
@@ -96,10 +97,8 @@ def pair_dataset(
         beside = rest.chosen(wanted, tokenizer, block_tokens) if rest else iter(())
         column = Column(Value("int32"))
         features = Features({"input_ids": column, "rest_ids": column, "reference": Value("float64")})
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
         stream = _stream(target, tokenizer, block_tokens)
-        with ArrowWriter(path=str(temporary), features=features) as writer:
+        with whole_file(path) as temporary, ArrowWriter(path=str(temporary), features=features) as writer:
             row = 0
             while few := [block.encoding.ids.tolist() for block in islice(stream, _AT_ONCE)]:
                 known = reference(few) if reference else [0.0] * len(few)
@@ -109,7 +108,6 @@ def pair_dataset(
                     writer.write({"input_ids": ids, "rest_ids": rest_ids, "reference": value})
                     row += 1
             writer.finalize()
-        temporary.replace(path)
     return Dataset.from_file(str(path))
 
 

@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from unlearn.whole import write_json, write_text
+
 FINGERPRINT = "fingerprint.json"
 
 
@@ -115,19 +117,6 @@ def _changes(before: Any, now: Any, key: str = "") -> list[str]:
         keys = [*before, *(k for k in now if k not in before)]
         return [c for k in keys for c in _changes(before.get(k), now.get(k), f"{key}.{k}" if key else k)]
     return [] if before == now else [f"{key}: {before!r} then, {now!r} now"]
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Writes JSON, whole or not at all; same content, same bytes."""
-    write_text(path, json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes text under a temporary name, then renames it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
 
 
 def _ranks() -> int:

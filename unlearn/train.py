@@ -32,8 +32,8 @@ from unlearn.chunked_loss import ChunkedLossTrainer
 from unlearn.corpus import Block
 from unlearn.processes import processes
 from unlearn.recipe import Training
-from unlearn.rundir import write_json
 from unlearn.soft_labels import SoftLabelCollator, SoftLabelTrainer
+from unlearn.whole import write_json
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,6 @@ them reads as one over steps.
 Source: arXiv:2212.04089, section 2 (task vectors and their negation) and section 3 (forgetting by negation).
 """
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from unlearn.models import load_model, model_fingerprint
 from unlearn.processes import processes
 from unlearn.recipe import Recipe, Section
 from unlearn.rundir import barrier
+from unlearn.whole import whole_folder
 
 
 class Options(Section):
@@ -55,13 +55,11 @@ def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
     for scaling in options.scalings:
         folder = checkpoints / f"checkpoint-{round(scaling * 100)}"
         if processes().is_main_process and not folder.exists():
-            temporary = checkpoints / f".{folder.name}.tmp"
-            shutil.rmtree(temporary, ignore_errors=True)
             model = stages.trainable(recipe, recipe.finetune.model_copy(update={"lora": None}))
             subtract(model, _whole(recipe, reinforced), scaling)
-            model.save_pretrained(temporary)
-            target.tokenizer.save_pretrained(temporary)
-            temporary.replace(folder)
+            with whole_folder(folder) as temporary:
+                model.save_pretrained(temporary)
+                target.tokenizer.save_pretrained(temporary)
     barrier()
     return checkpoints
 
