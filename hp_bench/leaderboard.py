@@ -62,15 +62,16 @@ def run_leaderboard(
         further: PANEL, STRESS: what to ask of every row's model beside that.
 
     Raises:
-        ValueError: a row or a key of one is unknown, or the folder holds other miniatures.
+        ValueError: a row or a key of one is unknown or has no setting chosen, or the folder holds other miniatures.
     """
     out, chosen, seeds = Path(out).resolve(), rows.named(names), tuple(dict.fromkeys(seeds))
+    rows.require_chosen(chosen)
     recipes = checked(chosen, out)
     places = [Place(out, seed) for seed in seeds]
     found = [_measure_seed(place, chosen, settings) for place in places]
     steps = {name: row.step if method_of(recipes[name].method).finetune else None for name, row in chosen.items()}
     entries = [
-        Entry(name, row.label, row.chosen, steps[name], tuple(scores[name] for scores in found))
+        Entry(name, row.label, row.chosen, steps[name], tuple(scores[name] for scores in found), row.of)
         for name, row in chosen.items()
     ]
     for name in ("baseline", *(f"twin-{number}" for number in range(1, _TWINS + 1))):

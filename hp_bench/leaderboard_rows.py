@@ -22,7 +22,7 @@ class Row(BaseModel):
         keys: dotted recipe keys -> values, that make it this row.
         of: an ablation: the row that this one is without a part; it keeps that row's `chosen`, and has no `tried` of its own.
         tried: settings tried on seed 0, each dotted recipe keys -> values.
-        chosen: one of them, and `step`: which checkpoint of its run.
+        chosen: one of them, and `step`: which checkpoint of its run; empty before `hp-bench leaderboard --choose`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,6 +46,8 @@ class Row(BaseModel):
         if self.of:
             if self.tried or self.chosen:
                 raise ValueError(f"a row of {self.of} keeps its settings: leave out tried and chosen")
+            return self
+        if not self.chosen:
             return self
         if not isinstance(self.chosen.get(_STEP), int):
             raise ValueError(f"chosen {self.chosen} names no step, such as step: 120")
@@ -80,7 +82,7 @@ class Rows(BaseModel):
     """All rows.
 
     Attributes:
-        budget: settings tried, the same number for every row.
+        budget: settings tried, the same number for every row but ablations.
         rows: name -> row.
     """
 
@@ -137,6 +139,20 @@ class Rows(BaseModel):
             for name, row in self.rows.items()
             if not names or name in names
         }
+
+    @staticmethod
+    def require_chosen(rows: Mapping[str, Row]) -> None:
+        """Rows can be trained for the table once a setting is chosen.
+
+        Raises:
+            ValueError: a row has none.
+        """
+        for name, row in rows.items():
+            if not row.chosen:
+                raise ValueError(
+                    f"row {name}: no setting is chosen; `hp-bench leaderboard --choose --rows {row.of or name}` tries them on seed 0 "
+                    "and prints what belongs under `chosen`"
+                )
 
     def _chosen_of(self, row: Row) -> dict[str, Any]:
         """What an ablation takes over: nothing that it changes itself."""

@@ -13,7 +13,7 @@ import unlearn
 from hp_bench import miniature
 from hp_bench.leaderboard_place import Place, clear_run, digest, identity_of, stage_seconds
 from hp_bench.leaderboard_reference import drawn
-from hp_bench.leaderboard_rows import Row
+from hp_bench.leaderboard_rows import Row, Rows
 from hp_bench.miniature.settings import Plan
 from hp_bench.side_by_side import Relay
 from unlearn import stages
@@ -24,6 +24,11 @@ from unlearn.recipe import Recipe
 _TARGET = "harry-potter"
 #: What decides where a run is, not what it gives.
 _PLACES = ("model", "corpus", "anchors", "out", "retain")
+
+
+def rows_in(file: Path | None = None) -> Rows:
+    """The rows of a file; of `recipes/leaderboard.yaml` where none is named. Raises ValueError as `Rows.load`."""
+    return Rows.load(file or unlearn.recipes_dir() / "leaderboard.yaml")
 
 
 def checked(rows: Mapping[str, Row], out: Path) -> dict[str, Recipe]:

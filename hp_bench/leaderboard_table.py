@@ -42,6 +42,7 @@ class Entry:
         setting: the one chosen: dotted recipe keys -> values, and `step`; empty for baseline and twins.
         steps: optimiser steps to the checkpoint; None where nothing is fine-tuned.
         scores: by seed.
+        of: an ablation: the row whose setting it keeps, nothing of its own having been tried.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Entry:
     setting: Mapping[str, Any]
     steps: int | None
     scores: tuple[RowScore, ...]
+    of: str = ""
 
     @property
     def failure(self) -> str:
@@ -156,6 +158,7 @@ class Leaderboard:
         spreads = {number: spread for number in numbers if (spread := entry.spread(number)) is not None}
         return {
             "name": entry.name, "label": entry.label, "setting": dict(entry.setting), "steps": entry.steps,
+            **({"of": entry.of} if entry.of else {}),
             "failure": entry.failure, "numbers": {number: asdict(spread) for number, spread in spreads.items()},
             "seeds": [
                 {
@@ -243,5 +246,5 @@ def _settings(board: Leaderboard) -> list[str]:
     for entry in board.entries:
         if entry.setting:
             words = ", ".join(f"{key}={value}" for key, value in entry.setting.items())
-            lines.append(f"| `{entry.name}` | {words} |")
+            lines.append(f"| `{entry.name}` | {words}{f' (of `{entry.of}`)' if entry.of else ''} |")
     return lines

@@ -88,6 +88,18 @@ def test_an_ablation_takes_no_setting_over_that_it_changes_itself(tmp_path):
     assert "labels.alphas" not in row.chosen and row.step == 40
 
 
+@pytest.mark.parametrize("name", ["npo", "whp_no_relu"])
+def test_a_row_without_a_choice_can_be_tried_and_not_compared(tmp_path, name):
+    changed = content()
+    of = changed["rows"][name].get("of", name)
+    del changed["rows"][of]["chosen"]
+    rows = Rows.load(written(tmp_path / "rows.yaml", changed))
+    assert len(rows.named([of])[of].tried) == rows.budget
+    with pytest.raises(ValueError, match=f"row {name}: no setting is chosen; .* --choose --rows {of}"):
+        board.run_leaderboard(tmp_path / "out", rows=rows, names=[name])
+    assert not (tmp_path / "out").exists()
+
+
 def test_nothing_is_trained_where_there_is_nothing_to_choose(tmp_path):
     with pytest.raises(ValueError, match="nothing to choose: whp_no_relu keeps the settings of whp"):
         board.choose(tmp_path / "out", rows=Rows.load(ROWS), names=["whp_no_relu"])

@@ -37,10 +37,10 @@ def command(place, tmp_path, monkeypatch, capsys):
     return call
 
 
-def label(command, place, out, **options) -> tuple[int, str, str]:
+def label(command, place, out, *flags, **options) -> tuple[int, str, str]:
     given = {"baseline": place / "base", "reinforced": place / "base", "corpus": place / "target.txt", "anchors": place / "anchors.jsonl",
              "out": out, "device": "cpu", "block-tokens": 48, **options}  # fmt: skip
-    return command("label", *(part for key, value in given.items() for part in (f"--{key}", value)))
+    return command("label", *(part for key, value in given.items() for part in (f"--{key}", value)), *flags)
 
 
 def recipe(place: Path, path: Path, **changes) -> Path:
@@ -193,6 +193,23 @@ def test_recipe_mistakes(command, place, tmp_path):
     )
 
 
+def test_the_label_command_makes_the_labels_of_the_better_recipe_too(command, place, tmp_path):
+    from datasets import load_from_disk
+
+    (tmp_path / "towns.jsonl").write_text(
+        json.dumps({"anchor": "Port Ansel", "translations": ["The Harvest", "A Stars"]})
+    )
+    given = {"anchors": tmp_path / "towns.jsonl"}
+    label(command, place, tmp_path / "paper", **given)
+    rules = {"forbid": "rename", "repeats": "none", "translations": 2, **given}
+    assert label(command, place, tmp_path / "ours", "--inside", **rules)[0] == 0
+    rows = {name: list(load_from_disk(str(tmp_path / name))["labels"]) for name in ("paper", "ours")}
+    kept = {name: sum(label >= 0 for row in found for label in row) for name, found in rows.items()}
+    ids = load_from_disk(str(tmp_path / "ours"))["input_ids"]
+    # every position but a block's first has a label
+    assert kept["paper"] < kept["ours"] == sum(map(len, ids)) - len(ids)
+
+
 def test_dry_run_makes_nothing_and_warns_below_20_steps(command, place, tmp_path, caplog):
     code, out, err = command("run", recipe(place, tmp_path / "r.yaml"), "--dry-run", "--json")
     planned = json.loads(out)
@@ -201,6 +218,25 @@ def test_dry_run_makes_nothing_and_warns_below_20_steps(command, place, tmp_path
     assert any("fewer than 20" in warning for warning in planned["warnings"])
     assert {"blocks", "reinforce_steps", "training_gib", "labelling_gib", "disk_gib", "anchors"} <= set(planned)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_counts_the_reinforced_model_as_it_is_loaded_for_labels(place, tmp_path, monkeypatch):
+    """Full training saves float32, an adapter stands on the stored weights: 6 or 4 bytes a parameter beside a bfloat16 baseline."""
+    from unlearn import plan
+    from unlearn.recipe import Recipe
+
+    monkeypatch.setattr(plan, "_model", lambda name: (2**30, "bfloat16"))
+    path = recipe(place, tmp_path / "r.yaml")
+    adapter = ["reinforce.lora.r=8", "finetune.lora.r=8"]
+    expected = {
+        (): 6,
+        ("dtype=bfloat16",): 4,
+        ("dtype=float32",): 8,
+        tuple(adapter): 4,
+        ("labels.use_reinforced=false",): 2,
+    }
+    for changes, gib in expected.items():
+        assert plan.plan(Recipe.load(path, list(changes))).labelling_gib == gib, changes
 
 
 @pytest.mark.parametrize("after", [0, 1])

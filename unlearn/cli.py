@@ -124,8 +124,14 @@ def label(
     batch_blocks: Annotated[int, typer.Option(help="Blocks a forward pass.")] = 8,
     offset: Annotated[str, typer.Option(help="relu or linear.")] = "relu",
     logits: Annotated[str, typer.Option(help="raw or log_softmax.")] = "raw",
-    repeats: Annotated[str, typer.Option(help="Rule 1: entity or paper.")] = "entity",
-    forbid: Annotated[str, typer.Option(help="Rule 2: frequent-excepted or paper.")] = "frequent-excepted",
+    repeats: Annotated[str, typer.Option(help="Rule 1: entity, paper or none.")] = "entity",
+    forbid: Annotated[str, typer.Option(help="Rule 2: frequent-excepted, paper or rename.")] = "frequent-excepted",
+    inside: Annotated[
+        bool, typer.Option("--inside", help="Label positions inside an anchor too; the paper's are not.")
+    ] = False,
+    translations: Annotated[
+        int, typer.Option(help="Readings of each block, every entity translated otherwise in each, and averaged.")
+    ] = 1,
     soft: Annotated[bool, typer.Option(help="Store the largest generic logits too.")] = False,
     top_k: Annotated[int, typer.Option(help="How many of them.")] = 64,
     device: Device = "auto",
@@ -139,7 +145,8 @@ def label(
     _quiet_libraries()
     labels = {
         "alphas": alpha or [5.0], "block_tokens": block_tokens, "batch_blocks": batch_blocks, "offset": offset, "logits": logits,
-        "repeats": repeats, "forbid": forbid, "soft": soft, "top_k": top_k, "use_reinforced": reinforced is not None,
+        "repeats": repeats, "forbid": forbid, "inside": inside, "translations": translations, "soft": soft, "top_k": top_k,
+        "use_reinforced": reinforced is not None,
     }  # fmt: skip
     recipe = _recipe(baseline, corpus, out, device, dtype, seed, labels=labels, anchors=anchors)
     target = stages.Target.open(recipe)

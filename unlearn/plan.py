@@ -31,7 +31,8 @@ class Plan:
         checkpoints: that the fine-tune will leave.
         parameters: of the model.
         training_gib: memory for weights, gradients and AdamW's moments, on each process without sharding; activations come on top.
-        labelling_gib: memory for the two models, on each process; logits come on top (1 GiB on a GPU).
+        labelling_gib: memory for the two models, on each process, the reinforced one in float32 where all its weights were trained and
+            no type is asked for; logits come on top (1 GiB on a GPU).
         disk_gib: what the run directory will hold.
         warnings: what looks like a mistake.
     """
@@ -59,6 +60,7 @@ def plan(recipe: Recipe) -> Plan:
     target = Target.open(recipe)
     parameters, dtype = _model(recipe.model)
     stored = _BYTES.get(dtype if recipe.dtype == "auto" else recipe.dtype, 4)
+    beside_it = _BYTES["float32"] if recipe.dtype == "auto" and recipe.reinforce.lora is None else stored
     devices = int(os.environ.get("WORLD_SIZE", "1"))
     reinforce = optimiser_steps(target.blocks, recipe.reinforce, devices) if recipe.reinforces else 0
     method = method_of(recipe.method)
@@ -73,7 +75,7 @@ def plan(recipe: Recipe) -> Plan:
         documents=sum(1 for _ in target.corpus), blocks=target.blocks, tokens=target.tokens, anchors=target.anchors.report(),
         reinforce_steps=reinforce, finetune_steps=finetune, checkpoints=checkpoints, parameters=parameters,
         training_gib=_round(_training_bytes(parameters, stored, recipe.finetune)),
-        labelling_gib=_round((2 if reinforce else 1) * parameters * stored),
+        labelling_gib=_round(parameters * (stored + (beside_it if reinforce else 0))),
         disk_gib=_round(weights + target.tokens * 4 * columns),
         warnings=tuple(_warnings(recipe, target, finetune if method.finetune else None)),
     )  # fmt: skip

@@ -31,7 +31,8 @@ def curve(
     models: Annotated[
         list[str],
         typer.Argument(
-            help="Folders with checkpoint-<steps> folders, one a method; or the models of one method, their names ending in their steps."
+            help="Folders with checkpoint-<steps> folders, one a method; or the models of one method, their names ending in their steps "
+            "or written STEPS:MODEL."
         ),
     ],
     baseline: Annotated[

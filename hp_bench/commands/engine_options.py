@@ -16,7 +16,7 @@ BatchSize = Annotated[int, typer.Option("--batch-size", help="Prompts at a time;
 Tokenizer = Annotated[str, typer.Option("--tokenizer", help="Folder or hub id, where a model has none beside it.")]
 Base = Annotated[str, typer.Option("--base", help="The model under an adapter, if not the one that the adapter names.")]
 Metadata = Annotated[
-    list[str] | None, typer.Option("--metadata", help="key=value for the tasks, as of lm_eval: prompts=FILE, lexicon=FILE, judge=...")
+    list[str] | None, typer.Option("--metadata", help="key=value for the tasks, repeatable: prompts=FILE, lexicon=FILE, judge=...")
 ]  # fmt: skip
 EngineArguments = Annotated[
     list[str] | None, typer.Option("--engine-arg", help="key=value for the engine: tensor_parallel_size=8, num_concurrent=16.")

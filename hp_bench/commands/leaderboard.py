@@ -37,14 +37,13 @@ def leaderboard(
 
     quiet_libraries()
     from hp_bench import leaderboard as board
-    from hp_bench.leaderboard_rows import Rows
-    from unlearn import recipes_dir
+    from hp_bench.leaderboard_runs import rows_in
 
     if quick and seeds:
         raise ValueError("--quick is seed 1 alone: leave out --seeds")
     if choose and (quick or seeds or panel or stress):
         raise ValueError("--choose tries settings on seed 0: leave out --quick, --seeds, --panel and --stress")
-    loaded = Rows.load(file or recipes_dir() / "leaderboard.yaml")
+    loaded = rows_in(file)
     if choose:
         choices = board.choose(out, rows=loaded, names=rows or ())
         typer.echo(
