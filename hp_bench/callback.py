@@ -37,7 +37,8 @@ class FamiliarityCallback(TrainerCallback):
     eval mode of every module, tokenizer, weights.
 
     With several processes each of them scores the same prompts at the same time, since a sharded model (FSDP) answers only if all take
-    part; the first one writes. Scoring that fails is logged and does not stop the training.
+    part; the first one writes. Scoring that fails is logged and does not stop the training; nor does a folder that
+    cannot be read or written.
 
     Args:
         every: optimiser steps between two scores.
@@ -96,12 +97,13 @@ class FamiliarityCallback(TrainerCallback):
         if not state.is_world_process_zero:
             _leave_judging_to_the_first(self._loaded)
         if state.global_step:  # goes on from a checkpoint: what was scored before is part of the curve
-            earlier = [
-                card
-                for card in load_cards(self._folder(args))
-                if card.step is not None and card.step <= state.global_step
-            ]
-            self.cards = [card for card in earlier if not asks_otherwise(card, self._loaded)]
+            with _logged(f"the scorecards in {self._out or args.output_dir} could not be read"):
+                earlier = [
+                    card
+                    for card in load_cards(self._folder(args))
+                    if card.step is not None and card.step <= state.global_step
+                ]
+                self.cards = [card for card in earlier if not asks_otherwise(card, self._loaded)]
             self._ended = self._stop_at is not None and _told_to_all(self._forgotten(state.global_step))
         if self._at_start and state.global_step == 0:
             self._score(args, state, control, given)
@@ -124,7 +126,8 @@ class FamiliarityCallback(TrainerCallback):
         if not self._ended and (not self.cards or self.cards[-1].step != state.global_step):
             self._score(args, state, control, given)
         if state.is_world_process_zero and self.cards:
-            draw([Curve(self._folder(args).resolve().name, tuple(self.cards))], self._folder(args))
+            with _logged("the curve could not be drawn"):
+                draw([Curve(self._folder(args).resolve().name, tuple(self.cards))], self._folder(args))
 
     def _score(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, given: Mapping[str, Any]
@@ -146,7 +149,8 @@ class FamiliarityCallback(TrainerCallback):
         if state.is_world_process_zero:
             for sentence in failures([scored.card]):
                 log.error(sentence)
-            keep(_as_trained(scored, args), self._folder(args))
+            with _logged(f"the score of step {state.global_step} could not be kept"):
+                keep(_as_trained(scored, args), self._folder(args))
         due = control.should_log
         found = {f"{m.task}/{m.metric}": m.value for m in scored.card.measurements if m.value is not None}
         Trainer.log(trainer, found)  # not a subclass's: TRL's would add its running means, and begin them anew
@@ -206,6 +210,15 @@ def _as_trained(scored: Scored, args: TrainingArguments) -> Scored:
         return scored
     manifest = replace(scored.card.manifest, dtype=f"{scored.card.manifest.dtype}, {mixed} autocast")
     return replace(scored, card=replace(scored.card, manifest=manifest))
+
+
+@contextmanager
+def _logged(what: str) -> Iterator[None]:
+    """A full disk, a lost mount or a broken file is said and no more: training goes on, and the other processes wait for this one."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        log.error("%s: %s", what, " ".join(str(error).split()))
 
 
 class _Silent:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hp_bench.compare import require_comparable
-from hp_bench.kept import keep, keep_part, load_cards, load_samples, scored_earlier
+from hp_bench.kept import keep, keep_known, keep_part, load_cards, load_samples, scored_earlier
 from hp_bench.progress import progress_bars
 from hp_bench.scorecard import Measurement, Scorecard
 from hp_bench.scoring import DEFAULT_TASKS, Scored, failed, load_tasks, score_engine
@@ -215,8 +215,8 @@ def score_checkpoints(
         engine: a `hp_bench.engines.Engine`, or a `hp_bench.engines.loader.Loader`.
         loaded: tasks, from `hp_bench.scoring.load_tasks`.
         checkpoints: what to score.
-        out: folder for `scorecards/<name>.json` and `samples/<name>/<task>.jsonl`; a task that is there already, of the same weights and
-            asked in the same way, is not asked again.
+        out: folder for `scorecards/<name>.json` and `samples/<name>/<task>.jsonl`; a task that is there already, of the same weights in
+            the same type and engine, and asked in the same way, is not asked again.
 
     Returns:
         One for each checkpoint; its samples only where `out` is None, so that memory does not grow with the checkpoints. One that could
@@ -239,12 +239,9 @@ def score_one(engine: Any, loaded: Mapping[str, Any], checkpoint: Checkpoint, *,
 
     name, step = checkpoint.name, checkpoint.step
     base = engine.settings.base if isinstance(engine, Loader) else None
-    earlier = scored_earlier(name, checkpoint.path, loaded, out, base=base) if out is not None else None
-    if earlier is not None and set(earlier.manifest.tasks) == set(loaded["tasks"]):
-        kept = Scored(replace(earlier, step=step))
-        if out is not None and not (out / "scorecards" / f"{name}.json").exists():
-            keep(kept, out)
-        return kept
+    earlier = scored_earlier(name, checkpoint.path, loaded, out, engine, base=base) if out is not None else None
+    if out is not None and earlier is not None and set(earlier.manifest.tasks) == set(loaded["tasks"]):
+        return _kept(earlier, step, out)
     try:
         holding = engine(checkpoint.path) if isinstance(engine, Loader) else _swapped(engine, checkpoint.path)
     except (ValueError, RuntimeError, OSError) as error:
@@ -253,11 +250,21 @@ def score_one(engine: Any, loaded: Mapping[str, Any], checkpoint: Checkpoint, *,
         kind = engine.settings.engine_of(checkpoint.path) if isinstance(engine, Loader) else engine.name
         scored = failed(loaded, reason, name=name, model=checkpoint.path, engine=kind, step=step)
     else:
+        if out is not None and holding is not engine:  # only now is the type of its weights known for certain
+            earlier = scored_earlier(name, checkpoint.path, loaded, out, holding, base=base)
+            if earlier is not None and set(earlier.manifest.tasks) == set(loaded["tasks"]):
+                return _kept(earlier, step, out)
         part = None if out is None else lambda scored: keep_part(scored, out)
         scored = score_engine(holding, loaded, name=name, step=step, earlier=earlier, finished=part, base=base)
     if out is not None:
         keep(scored, out)
     return scored
+
+
+def _kept(card: Scorecard, step: int | None, out: Path) -> Scored:
+    card = replace(card, step=step)
+    keep_known(card, out)
+    return Scored(card)
 
 
 def _swapped(engine: Any, path: str) -> Any:

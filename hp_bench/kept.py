@@ -4,14 +4,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonlines
 
+from hp_bench.engines import ENGINES, engine_class
 from hp_bench.provenance import fingerprint, is_chat, task_manifest
 from hp_bench.scorecard import Scorecard
 from hp_bench.scoring import Scored
 from hp_bench.whole import write_lines
+
+if TYPE_CHECKING:
+    from hp_bench.engines.loader import EngineSettings
 
 
 def keep(scored: Scored, out: Path) -> None:
@@ -25,6 +29,18 @@ def keep_part(scored: Scored, out: Path) -> None:
     """Writes what is known after a task, beside the place of the finished scorecard."""
     _write_samples(scored, out)
     scored.card.save(_partial(out, scored.card.name))
+
+
+def keep_known(card: Scorecard, out: Path) -> None:
+    """Writes a scorecard of which everything was known, unless the finished one says the same."""
+    try:
+        finished = Scorecard.load(out / "scorecards" / f"{card.name}.json").manifest
+        same = replace(finished, tasks={}) == replace(card.manifest, tasks={})
+        same = same and card.manifest.tasks.items() <= finished.tasks.items()
+    except ValueError:  # there is none, or it is broken
+        same = False
+    if not same:
+        keep(Scored(card), out)
 
 
 def load_samples(out: Path, name: str, task: str) -> list[dict[str, Any]]:
@@ -45,12 +61,13 @@ def load_cards(out: Path) -> list[Scorecard]:
 
 
 def scored_earlier(
-    name: str, model: str, loaded: Mapping[str, Any], out: Path, *, base: str | None = None
+    name: str, model: str, loaded: Mapping[str, Any], out: Path, engine: Any, *, base: str | None = None
 ) -> Scorecard | None:
     """What an earlier run knows of the same weights and the same tasks: a finished scorecard, or a part of one; None if nothing.
 
     Tasks that broke off, or that ask otherwise today, are left out; so is everything of a model without a fingerprint (a live or a
-    served one).
+    served one), and what another kind of engine found, or weights of another type. Of a `hp_bench.engines.loader.Loader` both are what it
+    will open, as far as that is known; where the type is not, or turns out to be another, ask again with the engine it opened.
     """
     for path in (out / "scorecards" / f"{name}.json", _partial(out, name)):
         if not path.exists():
@@ -61,6 +78,8 @@ def scored_earlier(
             continue  # cut short by a full disk, or of an older format: scored again
         if not card.manifest.fingerprint or card.manifest.fingerprint != fingerprint(model, base):
             continue
+        if (card.manifest.engine, card.manifest.dtype) != _computes_with(engine, model):
+            continue
         sound = [
             task for task in card.manifest.tasks if _asks_the_same(card, task, loaded) and task not in card.failures
         ]
@@ -69,9 +88,50 @@ def scored_earlier(
     return None
 
 
+def require_same_model(name: str, model: str, out: Path, *, base: str | None = None) -> None:
+    """Raises ValueError if a folder holds a scorecard of this name, or a part of one, of another model: it would be replaced.
+
+    The model at the same place is the same, even trained anew; so are the same weights at another place.
+    """
+    for path in (out / "scorecards" / f"{name}.json", _partial(out, name)):
+        if not path.exists():
+            continue
+        try:
+            known = Scorecard.load(path).manifest
+        except ValueError:
+            continue
+        if Path(known.model).resolve() == Path(model).resolve():
+            continue
+        if not known.fingerprint or known.fingerprint != fingerprint(model, base):
+            raise ValueError(
+                f"{str(out)!r} holds a scorecard {name!r} of another model, {known.model!r}, which that of {model!r} would replace: choose "
+                "another folder (--out)"
+            )
+
+
+def engine_name(settings: "EngineSettings", model: str) -> str:
+    """What a model's scorecard will call its engine, whether it is asked for by a key of ENGINES or as package.module:class."""
+    asked = settings.engine_of(model)
+    if asked in ENGINES:
+        return asked
+    try:
+        return str(engine_class(asked).name)
+    except (ValueError, AttributeError):  # said when it is opened
+        return asked
+
+
 def asks_otherwise(card: Scorecard, loaded: Mapping[str, Any]) -> list[str]:
     """The tasks of a scorecard that are not among those loaded, or were asked in another way."""
     return [task for task in card.manifest.tasks if not _asks_the_same(card, task, loaded)]
+
+
+def _computes_with(engine: Any, model: str) -> tuple[str, str]:
+    """Name and type of weights of an engine, or of the one that a loader will open; "auto" where only the loaded model can tell."""
+    from hp_bench.engines.loader import Loader
+
+    if isinstance(engine, Loader):
+        return engine_name(engine.settings, model), engine.dtype_of(model)
+    return engine.name, engine.dtype
 
 
 def _asks_the_same(card: Scorecard, task: str, loaded: Mapping[str, Any]) -> bool:

@@ -89,6 +89,8 @@ def mean_interval(
 ) -> Interval:
     """Interval of the mean of values that lie in [low, high]: bias-corrected and accelerated bootstrap over the values.
 
+    Values beyond these bounds widen them, so that the interval always holds the mean.
+
     Where the bootstrap has nothing to go by (all values equal, or one value), the bound that needs no spread: with the stated
     confidence no more than `1 - ((1 - confidence) / 2) ** (1 / n)` of the population differs from what was seen, by at most the range.
 
@@ -97,7 +99,8 @@ def mean_interval(
     data = np.asarray(values, dtype=np.float64)
     if data.size == 0:
         raise ValueError("no values: the mean of nothing has no interval")
-    mean = float(data.mean())
+    mean = float(np.clip(data.mean(), data.min(), data.max()))  # a sum of equal values may be rounded past them
+    low, high = min(low, float(data.min())), max(high, float(data.max()))
     if data.size > 1 and np.ptp(data) > 0:
         found = stats.bootstrap(
             (data,),

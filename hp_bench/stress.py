@@ -17,7 +17,7 @@ from hp_bench.answers import answers_of, first_given, lexicon_of
 from hp_bench.curves import Checkpoint, keep, score_one
 from hp_bench.engines.loader import EngineSettings, Loader
 from hp_bench.engines.source import locate, require_exists, stored_dtype, widest
-from hp_bench.kept import asks_otherwise
+from hp_bench.kept import asks_otherwise, engine_name
 from hp_bench.passages import passages_of
 from hp_bench.progress import progress_bars
 from hp_bench.provenance import fingerprint
@@ -234,7 +234,7 @@ def _under(
     }  # fmt: skip
     record, folder = out / "models" / f"{name}.json", out / "models" / name
     earlier = _earlier(record, asked, out / "scorecards" / f"{name}.json", loaded)
-    if earlier is not None:
+    if earlier is not None and earlier.manifest.engine == engine_name(settings, path):
         return earlier
     try:
         if isinstance(stress, Relearning):

@@ -178,6 +178,27 @@ def test_scoring_that_fails_does_not_stop_the_training_and_is_no_score(place, tm
     assert "step 4 could not be scored" in caplog.text and "holds NaN" in caplog.text
 
 
+def test_a_folder_that_cannot_be_written_or_read_does_not_stop_the_training(place, tmp_path, caplog, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("hp_bench.callback.keep", full)
+    monkeypatch.setattr("hp_bench.callback.draw", full)
+    saved = {"save_strategy": "steps", "save_steps": 4, "max_steps": 4}
+    made = trainer(place, tmp_path / "run", callback(place), **saved)
+    made.train()
+    assert made.state.global_step == 4
+    assert [row["step"] for row in made.state.log_history if f"{FAST[0]}/token_probability" in row] == [0, 2, 4]
+    for what in ("the score of step 2 could not be kept", "the curve could not be drawn"):
+        assert f"{what}: [Errno 28] No space left on device" in caplog.text
+    (tmp_path / "run/scorecards").mkdir()
+    (tmp_path / "run/scorecards/checkpoint-2.json").write_text("{")
+    made = trainer(place, tmp_path / "run", callback(place))
+    made.train(resume_from_checkpoint=str(tmp_path / "run/checkpoint-4"))
+    assert made.state.global_step == 6
+    assert "could not be read: " in caplog.text and "checkpoint-2.json' is not a scorecard" in caplog.text
+
+
 @pytest.mark.slow
 def test_mixed_precision_is_named_in_the_scorecard(place, tmp_path):
     made = trainer(place, tmp_path / "run", callback(place, at_start=False), bf16=True, max_steps=2)

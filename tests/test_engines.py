@@ -11,13 +11,14 @@ import tiny
 import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
+from transformers import AutoConfig, AutoModelForCausalLM, Gemma3Config, GPT2Config, GPT2LMHeadModel
 
 from hp_bench.engines import DoesNotFit, NeedsAnotherEngine, engine_class
+from hp_bench.engines.compatible import same_architecture
 from hp_bench.engines.hf import HFEngine
 from hp_bench.engines.loader import EngineSettings, Loader
 from hp_bench.engines.loading import load_model
-from hp_bench.engines.source import locate, widest
+from hp_bench.engines.source import Source, locate, widest
 from hp_bench.scoring import fingerprint, load_tasks, score_engine
 
 STEPS = (10, 20)
@@ -167,6 +168,27 @@ def test_what_is_wrong_with_a_checkpoint_is_one_sentence_and_the_engine_goes_on(
 def test_the_same_sentence_comes_from_an_engine_that_is_opened_with_it(place, tmp_path, how):
     with pytest.raises(ValueError, match=WRONG[how][1] if how != "config" else "could be"):
         HFEngine(broken(place, tmp_path / "wrong", how), device="cpu", tokenizer=str(place / "base"))
+
+
+def nested(folder: Path, *, hidden: int = 64, dtype: str = "float32") -> Path:
+    """A config with a config within, as of a model that sees."""
+    text = {"hidden_size": hidden, "num_hidden_layers": 12, "dtype": dtype, "bos_token_id": len(dtype)}
+    Gemma3Config(text_config=text, dtype=dtype).save_pretrained(folder)
+    return folder
+
+
+def test_a_config_within_a_config_is_compared_setting_by_setting(tmp_path):
+    loaded = AutoConfig.from_pretrained(nested(tmp_path / "a"))
+    same = same_architecture(loaded, Source(str(nested(tmp_path / "b", dtype="bfloat16"))))
+    assert same.text_config.to_dict() != loaded.text_config.to_dict()
+    other = Source(str(nested(tmp_path / "c", hidden=96, dtype="bfloat16")))
+    with pytest.raises(DoesNotFit, match=r"\(text_config\.hidden_size: 64 against 96\)$") as found:
+        same_architecture(loaded, other)
+    assert len(str(found.value)) < 300
+    loaded.text_config.layer_types = ["full_attention"] * 1000
+    with pytest.raises(DoesNotFit, match=r"text_config\.layer_types: \[") as found:
+        same_architecture(loaded, other)
+    assert len(str(found.value)) < 1000
 
 
 @pytest.mark.slow

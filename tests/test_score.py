@@ -18,8 +18,9 @@ from hp_bench.cli import app
 from hp_bench.curves import Checkpoint, load_samples, score_checkpoints
 from hp_bench.engines.endpoint import EndpointEngine
 from hp_bench.engines.hf import HFEngine
+from hp_bench.engines.loader import EngineSettings, Loader
 from hp_bench.kept import load_cards
-from hp_bench.scoring import load_tasks, score_engine
+from hp_bench.scoring import fingerprint, load_tasks, score_engine
 
 TASKS = "hp_familiarity,hp_token_probability"
 
@@ -172,6 +173,69 @@ def test_what_was_scored_is_not_taken_for_other_weights_or_other_prompts(place, 
     shutil.copytree(place / "b/model", model, dirs_exist_ok=True)
     score_checkpoints(Counting(model, device="cpu"), load_tasks(["hp_token_probability"], changed), points, out=out)
     assert Counting.asked == 2
+
+
+class Other(Counting):
+    """Another engine."""
+
+    name = "other"
+
+
+def test_what_was_scored_is_not_taken_for_another_type_or_engine(place, tmp_path, monkeypatch):
+    model = str(place / "a/model")
+    loaded = load_tasks(["hp_token_probability"], {"prompts": str(place / "prompts")})
+
+    def asked(dtype: str, kind: str = "Counting", *, loads: bool) -> tuple[int, Scorecard]:
+        settings = EngineSettings(engine=f"{__name__}:{kind}", dtype=dtype, device="cpu")
+        with monkeypatch.context() as patch, Loader(settings, [model]) as loader:
+            patch.setattr(Counting, "asked", 0)
+            if not loads:
+                patch.setattr(HFEngine, "__init__", lambda *_, **__: pytest.fail("a model was loaded"))
+            (scored,) = score_checkpoints(loader, loaded, [Checkpoint("m", model)], out=tmp_path)
+            assert load_cards(tmp_path) == [scored.card]
+            return Counting.asked, scored.card
+
+    count, narrow = asked("bfloat16", loads=True)
+    assert (count, narrow.manifest.dtype) == (1, "bfloat16")
+    count, wide = asked("float32", loads=True)
+    assert (count, wide.manifest.dtype) == (1, "float32") and wide.values != narrow.values
+    assert asked("auto", loads=False) == asked("float32", loads=False) == (0, wide)
+    monkeypatch.setattr("hp_bench.engines.loader.stored_dtype", lambda _: "")  # only the loaded model can tell
+    assert asked("auto", loads=True) == (0, wide)
+    count, other = asked("float32", "Other", loads=True)
+    assert (count, other.manifest.engine, other.values) == (1, "other", wide.values)
+    assert asked("float32", "Other", loads=False) == (0, other)
+
+
+def test_a_part_that_was_scored_in_another_type_is_not_gone_on_with(place, tmp_path, monkeypatch):
+    loaded = load_tasks(TASKS.split(","), {"prompts": str(place / "prompts")})
+    points = [Checkpoint("a", str(place / "a/model"))]
+    narrow = Counting(place / "a/model", device="cpu", dtype="bfloat16")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Counting, "dies_in", "loglikelihood")
+        score_checkpoints(narrow, loaded, points, out=tmp_path)
+    monkeypatch.setattr(Counting, "asked", 0)
+    score_checkpoints(Counting(place / "a/model", device="cpu"), loaded, points, out=tmp_path)
+    assert Counting.asked == 2
+
+
+def test_another_models_scorecard_of_the_same_name_is_not_replaced(place, tmp_path):
+    a, b = (shutil.copytree(place / name / "model", tmp_path / name / "checkpoint-20") for name in "ab")
+    words = ["--tasks", "hp_token_probability", "--metadata", f"prompts={place / 'prompts'}", "--out", tmp_path / "out"]
+    run(a, *words)
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.json*")}
+    done = run(b, *words, code=2)
+    with pytest.raises(
+        ValueError, match="'checkpoint-20' of another model, '.*/a/checkpoint-20', .* '.*/b/checkpoint-20'"
+    ):
+        raise done.exception
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.json*")} == before
+    moved = a.rename(tmp_path / "checkpoint-20")
+    run(moved, *words)  # the same weights
+    shutil.copytree(b, shutil.copytree(moved, a), dirs_exist_ok=True)
+    run(a, *words)  # trained anew at the same place
+    (card,) = load_cards(tmp_path / "out")
+    assert card.manifest.model == str(a) and card.manifest.fingerprint == fingerprint(str(b))
 
 
 def test_a_model_that_fails_does_not_lose_the_others(place, tmp_path):

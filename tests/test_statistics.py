@@ -131,6 +131,16 @@ def test_a_mean_interval_stays_in_the_range_and_around_the_mean():
         assert interval.low < interval.high
 
 
+@pytest.mark.parametrize("values", [np.linspace(45, 55, 60), [50.1] * 3, [50.1], [-4.0, -3.0, -3.5], [-2.0] * 3])
+def test_values_beyond_the_bounds_widen_them(values):
+    """Else the interval would lie beside the mean, and a figure could not draw it."""
+    interval = mean_interval(values, high=30.0)
+    assert interval.low <= np.mean(values) <= interval.high and interval.low < interval.high
+    other = mean_interval(np.zeros(len(values)), high=30.0)
+    apart = difference_interval(values, np.linspace(0, 1, len(values)), interval, other, largest=30.0)
+    assert apart.low <= np.mean(values) - np.linspace(0, 1, len(values)).mean() <= apart.high
+
+
 def test_the_mean_of_nothing_is_refused():
     with pytest.raises(ValueError, match="no values"):
         mean_interval([])

@@ -16,6 +16,8 @@ from hp_bench import stress_test
 from hp_bench.answers import answers_of, first_given
 from hp_bench.cli import app
 from hp_bench.engines.hf import HFEngine
+from hp_bench.engines.loader import EngineSettings
+from hp_bench.kept import load_cards
 from hp_bench.lexicon import Lexicon, Term
 from hp_bench.recovery import is_knowledge, recoveries
 from hp_bench.relearning import Relearning, blocks_of, relearn
@@ -124,6 +126,33 @@ def test_another_setting_is_another_model_and_the_same_one_the_same_bytes(place,
         str(out).encode(), str(place / "out").encode()
     ) == kept
     assert path.endswith("models/model-4-bit")
+
+
+class Renamed(HFEngine):
+    """Another engine."""
+
+    name = "renamed"
+
+
+def test_what_was_scored_in_another_type_or_engine_is_scored_again(place, tmp_path):
+    """Else the type's own effect would count as recovery."""
+    given = {
+        "control": place / "control",
+        "tasks": [TASK],
+        "metadata": {"prompts": str(place / "prompts")},
+        "out": tmp_path,
+    }
+    learn = {"relearning": Relearning(1, block=10), "text": place / "harmless.txt"}
+
+    def ways() -> set[tuple[str, str]]:
+        return {(card.manifest.engine, card.manifest.dtype) for card in load_cards(tmp_path)}
+
+    stress_test(place / "hidden", bits=[8], settings=EngineSettings(dtype="bfloat16", device="cpu"), **given)
+    assert ways() == {("hf", "bfloat16")}
+    stress_test(place / "hidden", bits=[8], settings=EngineSettings(device="cpu"), **learn, **given)
+    assert ways() == {("hf", "float32")} and len(load_cards(tmp_path)) == 6
+    stress_test(place / "hidden", bits=[8], settings=EngineSettings(f"{__name__}:Renamed", "cpu"), **learn, **given)
+    assert ways() == {("renamed", "float32")}
 
 
 def test_the_table_names_stress_control_and_what_is_beyond_it(place, stressed, monkeypatch):

@@ -221,7 +221,7 @@ def test_dry_run_makes_nothing_and_warns_below_20_steps(command, place, tmp_path
 
 
 def test_a_dry_run_counts_the_reinforced_model_as_it_is_loaded_for_labels(place, tmp_path, monkeypatch):
-    """Full training saves float32, an adapter stands on the stored weights: 6 or 4 bytes a parameter beside a bfloat16 baseline."""
+    """Full training saves float32, and a bfloat16 baseline is widened beside it; an adapter stands on the stored weights."""
     from unlearn import plan
     from unlearn.recipe import Recipe
 
@@ -229,7 +229,7 @@ def test_a_dry_run_counts_the_reinforced_model_as_it_is_loaded_for_labels(place,
     path = recipe(place, tmp_path / "r.yaml")
     adapter = ["reinforce.lora.r=8", "finetune.lora.r=8"]
     expected = {
-        (): 6,
+        (): 8,
         ("dtype=bfloat16",): 4,
         ("dtype=float32",): 8,
         tuple(adapter): 4,

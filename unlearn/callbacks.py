@@ -13,6 +13,17 @@ from unlearn.whole import whole_folder, write_json
 
 #: What Trainer writes last into a checkpoint; one that can be read makes the checkpoint whole.
 STATE = "trainer_state.json"
+#: How files of weights begin, and those that only the training itself reads.
+_WEIGHTS = ("model", "pytorch_model", "adapter_model")
+_OURS_ALONE = (
+    "optimizer",
+    "scheduler",
+    "rng_state",
+    "scaler",
+    "training_args",
+    "trainer_state",
+    "pytorch_model_fsdp",
+)
 
 
 class Export(TrainerCallback):
@@ -37,12 +48,15 @@ class Export(TrainerCallback):
         target = self._checkpoints / source.name
         if target.exists():
             return
+        kept = [file for file in source.iterdir() if file.is_file() and not file.name.startswith(_OURS_ALONE)]
+        if not any(file.name.startswith(_WEIGHTS) and file.suffix in (".safetensors", ".bin") for file in kept):
+            raise ValueError(
+                f"{str(source)!r} holds no whole weights: the training is sharded, and saves its shards alone; "
+                "with DeepSpeed stage 3 set stage3_gather_16bit_weights_on_model_save"
+            )
         with whole_folder(target) as temporary:
-            for file in source.iterdir():
-                if file.is_file() and not file.name.startswith(
-                    ("optimizer", "scheduler", "rng_state", "scaler", "training_args", "trainer_state")
-                ):
-                    _link(file, temporary / file.name)
+            for file in kept:
+                _link(file, temporary / file.name)
             _restore_cache(temporary / "config.json")
 
 
@@ -77,6 +91,28 @@ class ReallySharded(TrainerCallback):
             raise ValueError(
                 f"FSDP was asked for, but Trainer wrapped the model as {kind}: it is not sharded (FSDP needs GPUs)"
             )
+
+
+def require_gathered(trainer: Trainer) -> bool:
+    """Whether FSDP is on, by Trainer's options or by accelerate's.
+
+    Raises:
+        ValueError: it would save shards, of which nobody can make a model without the same processes.
+    """
+    plugin = getattr(trainer.accelerator.state, "fsdp_plugin", None)
+    if plugin is not None and "FULL" not in str(plugin.state_dict_type):
+        kind = str(plugin.state_dict_type).rpartition(".")[2]
+        raise ValueError(f"FSDP is to save a {kind}, not whole models: set fsdp_state_dict_type: FULL_STATE_DICT")
+    return plugin is not None
+
+
+class SaveTheEnd(TrainerCallback):
+    """The last step is saved though a callback ended the training between two checkpoints. Comes after all others."""
+
+    def _save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        control.should_save |= control.should_training_stop
+
+    on_step_end = on_epoch_end = on_log = on_evaluate = _save
 
 
 class StepsBar(TrainerCallback):

@@ -85,7 +85,9 @@ class ChunkedLossTrainer(Trainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None, **options: Any
     ) -> Any:  # fmt: skip
-        """The loss of one forward pass, scaled as Trainer scales its own."""
+        """The loss of one forward pass, scaled as Trainer scales its own; that of a step without a label is 0."""
+        if num_items_in_batch is not None:
+            num_items_in_batch = torch.as_tensor(num_items_in_batch).clamp(min=1)
         parts = self._split()
         if parts is None or return_outputs or not set(inputs) <= _KNOWN or self._fits(inputs["labels"], parts[1]):
             return self._whole_loss(model, inputs, return_outputs, num_items_in_batch, **options)

@@ -141,6 +141,7 @@ def label(
 ) -> None:
     """Makes generic labels: a Hugging Face dataset that any Trainer can train on."""
     from unlearn import stages
+    from unlearn.label_dataset import read_report
 
     _quiet_libraries()
     labels = {
@@ -152,7 +153,7 @@ def label(
     target = stages.Target.open(recipe)
     made = stages.label(recipe, target, stages.open_directory(out.parent), reinforced, name=out.name)
     if _first_rank():
-        report = stages.read_report(made)
+        report = read_report(made)
         for warning in report.warnings():
             logging.getLogger("unlearn").warning(warning)
         _show({"labels": str(made), "anchors": target.anchors.report(), **report.to_dict()}, as_json)
@@ -231,7 +232,7 @@ def _show(content: dict[str, Any], as_json: bool) -> None:
         print(json.dumps(content, indent=1))  # noqa: T201
         return
     for key, value in content.items():
-        _out.print(f"{key}: {value}", highlight=False, soft_wrap=True)
+        _out.print(f"{key}: {value}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _first_rank() -> bool:

@@ -24,13 +24,23 @@ from unlearn.models import same_vocabulary
 from unlearn.processes import processes
 from unlearn.progress import progress_bars
 from unlearn.token_counts import frequent_tokens, token_counts
-from unlearn.whole import whole_file
+from unlearn.whole import whole_file, write_json
 
 #: Batches a shard: about 64 blocks, half a minute of a 7B model on one GPU. What a killed run loses at most.
 SHARD_BATCHES = 8
 
 #: Called after each batch with the number of blocks done by this rank.
 Progress = Callable[[int], None]
+
+
+#: In the dataset's folder: what was counted; shards not yet joined; shards that are.
+_REPORT, _SHARDS, _JOINED = "report.json", "shards", "joined"
+
+
+def read_report(folder: Path) -> LabelReport:
+    """What was counted while labels were made."""
+    counts = json.loads((folder / _REPORT).read_text())
+    return LabelReport(**{**counts, "lost": Counter(counts["lost"])})
 
 
 def features(settings: LabelSettings) -> Features:
@@ -110,8 +120,9 @@ def join_shards(folder: Path, out: Path, settings: LabelSettings, fingerprint: s
     state = out / "state.json"
     content = json.loads(state.read_text())
     state.write_text(json.dumps({**content, "_fingerprint": fingerprint[:16]}, indent=2, sort_keys=True))
-    (out / "report.json").write_text(json.dumps(report.to_dict(), indent=1, sort_keys=True) + "\n")
-    shutil.rmtree(folder)
+    write_json(out / _REPORT, report.to_dict())
+    joined = folder.rename(out / _JOINED)
+    shutil.rmtree(joined)
     return report
 
 
@@ -145,6 +156,12 @@ def make_labels(
         ValueError: the corpus is empty, vocabularies differ, a block outgrows the context, or a model returns NaN.
     """
     settings, out, state = settings or LabelSettings(), Path(out), processes()
+    if (out / _REPORT).exists() and not (
+        out / _SHARDS
+    ).exists():  # a run that was killed while it threw away its shards
+        if state.is_main_process:
+            shutil.rmtree(out / _JOINED, ignore_errors=True)
+        return read_report(out) if state.is_main_process else LabelReport()
     if reinforced is not None:
         same_vocabulary(baseline, reinforced)
     outside = anchors if settings.forbid == "rename" else None
@@ -155,12 +172,12 @@ def make_labels(
     with progress_bars(enabled=state.is_main_process) as bars:
         row = bars.add_task("labelling, blocks", total=-(-total // state.num_processes))
         write_shards(
-            batches(corpus, tokenizer, settings), labeller, settings, out / "shards", rank=state.process_index,
+            batches(corpus, tokenizer, settings), labeller, settings, out / _SHARDS, rank=state.process_index,
             ranks=state.num_processes, progress=lambda n: bars.advance(row, n),
         )  # fmt: skip
         bars.remove_task(row)
     state.wait_for_everyone()
-    return join_shards(out / "shards", out, settings, fingerprint) if state.is_main_process else LabelReport()
+    return join_shards(out / _SHARDS, out, settings, fingerprint) if state.is_main_process else LabelReport()
 
 
 def _write(path: Path, rows: list[dict[str, Any]], report: LabelReport, settings: LabelSettings) -> None:

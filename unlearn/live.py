@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import GenerationMixin, PreTrainedModel, PreTrainedTokenizerBase
 
-from unlearn.models import load_model, load_tokenizer
+from unlearn.models import load_model, load_models, load_tokenizer
 from unlearn.processes import processes
 from unlearn.rundir import RunDirectory, barrier
 from unlearn.whole import whole_folder, write_json
@@ -67,14 +67,16 @@ def write_description(
     Args:
         rundir: of the run.
         inputs: plain values that decide the model, `method` among them.
-        description: what `load_unlearned` reads; relative paths count from the checkpoint.
+        description: what `load_unlearned` reads: the `baseline`, folder or hub id; a relative `reinforced` counts from the checkpoint.
         tokenizer: of the model.
     """
     checkpoints = rundir.claim("checkpoints", inputs)
     folder = checkpoints / "checkpoint-1"
     if processes().is_main_process and not folder.exists():
         with whole_folder(folder) as temporary:
-            write_json(temporary / DESCRIPTION, {"method": inputs["method"], **description})
+            baseline = description["baseline"]
+            whole = {**description, "baseline": str(Path(baseline).resolve()) if Path(baseline).is_dir() else baseline}
+            write_json(temporary / DESCRIPTION, {"method": inputs["method"], **whole})
             tokenizer.save_pretrained(temporary)
     barrier()
     return checkpoints
@@ -100,14 +102,14 @@ def load_unlearned(checkpoint: Path | str, *, device: str = "auto", dtype: str =
     except ValueError as error:
         raise ValueError(f"{str(path)!r} is not JSON: {error}") from None
     method = content.get("method")
-    baseline = load_model(content["baseline"], device=device, dtype=dtype)
     if method == "ensemble":
         from unlearn.methods.ensemble import Ensemble
 
-        reinforced = load_model(folder / content["reinforced"], device=device, dtype=dtype)
-        return Ensemble(baseline, reinforced, alpha=content["alpha"], offset=content["offset"])
+        both = load_models(content["baseline"], folder / content["reinforced"], device=device, dtype=dtype)
+        return Ensemble(*both, alpha=content["alpha"], offset=content["offset"])
     if method == "prompt_only":
         from unlearn.methods.prompt_only import Prompted
 
+        baseline = load_model(content["baseline"], device=device, dtype=dtype)
         return Prompted(baseline, load_tokenizer(folder), content["prompt"])
     raise ValueError(f"{str(path)!r}: no live model is known of method {method!r}")

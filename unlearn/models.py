@@ -9,6 +9,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 
 from unlearn.encoding import require_offsets
 
+#: A weight file up to this size is read whole for its fingerprint; of a larger one, `_PIECE` bytes of every MiB.
+_WHOLE, _PIECE = 64 << 20, 16 << 10
+
 
 def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
     """A fast tokenizer.
@@ -48,6 +51,31 @@ def load_model(name: str | Path, *, device: str = "auto", dtype: str = "auto") -
     return (model if device == "split" else model.to(resolve_device(device))).eval()
 
 
+def load_models(
+    first: str | Path, second: str | Path | None, *, device: str = "auto", dtype: str = "auto"
+) -> tuple[Any, Any]:
+    """Two models whose logits are subtracted, or one and None, as `load_model`; with `auto` both in the wider of their types.
+
+    A baseline in bfloat16 beside a reinforced model in float32 would differ from it by its rounding, and alpha times that is in the
+    label. Widening is exact.
+    """
+    one = load_model(first, device=device, dtype=dtype)
+    other = load_model(second, device=device, dtype=dtype) if second is not None else None
+    if other is not None and one.dtype != other.dtype:
+        wide = torch.promote_types(one.dtype, other.dtype)
+        one, other = one.to(wide), other.to(wide)
+    return one, other
+
+
+def require_whole(name: str | Path) -> None:
+    """Raises ValueError if a model to be trained is the folder of an adapter: new weights would be trained on the model under it."""
+    if (Path(name) / "adapter_config.json").exists():
+        raise ValueError(
+            f"model {str(name)!r} is an adapter, and unlearning trains whole models or adapters of its own: merge it into its model "
+            "first (PEFT: merge_and_unload, save_pretrained)"
+        )
+
+
 def resolve_device(device: str) -> str:
     """`auto` -> this process' GPU, mps or cpu."""
     if device != "auto":
@@ -60,7 +88,10 @@ def resolve_device(device: str) -> str:
 
 
 def model_fingerprint(name: str | Path) -> str:
-    """Short digest of a model folder: config, and of each weight file its name, size, first and last MiB. A hub id stands for itself."""
+    """Short digest of a model folder: config, tokenizer, and of each weight file its name, size and content.
+
+    A large file is read at every MiB, so that a change of one layer shows. A hub id stands for itself.
+    """
     folder = Path(name)
     if not folder.is_dir():
         return str(name)
@@ -74,9 +105,9 @@ def model_fingerprint(name: str | Path) -> str:
             size = path.stat().st_size
             digest.update(f"{path.name} {size}".encode())
             with path.open("rb") as stream:
-                digest.update(stream.read(1 << 20))
-                stream.seek(max(0, size - (1 << 20)))
-                digest.update(stream.read())
+                for start in range(0, size, 1 << 20):
+                    stream.seek(start)
+                    digest.update(stream.read(1 << 20 if size <= _WHOLE else _PIECE))
     return digest.hexdigest()[:16]
 
 

@@ -1,6 +1,5 @@
 """The one stage of the methods that need no labels: the baseline, fine-tuned on blocks of the target and of the rest."""
 
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from unlearn.processes import processes
 from unlearn.recipe import Recipe
 from unlearn.rundir import barrier
 from unlearn.stages import Target, open_run, trainable
-from unlearn.train import fine_tune, say_early_end
+from unlearn.train import Trained, fine_tune, say_early_end, train_once
 
 
 def finetune_on_pairs(
@@ -53,7 +52,7 @@ def finetune_on_pairs(
     def build(collator: Any, options: dict[str, Any]) -> Trainer:
         return PairTrainer(pair_loss=pair_loss(options["model"]), data_collator=PairCollator(collator), **options)
 
-    def make(folder: Path) -> None:
+    def train(folder: Path) -> Trained:
         pairs = folder / "pairs" / "pairs.arrow"
         reference = (
             _Reference(recipe, target)
@@ -65,17 +64,13 @@ def finetune_on_pairs(
         del reference
         barrier()
         dataset = pair_dataset(target.corpus, rest, target.tokenizer, pairs, block_tokens=length)
-        trained = fine_tune(
+        return fine_tune(
             trainable(recipe, recipe.finetune), target.tokenizer, dataset, recipe.finetune, work=folder / "work",
             checkpoints=checkpoints, seed=recipe.seed, device=recipe.device, callbacks=callbacks, build=build,
             description=recipe.method.replace("_", " "),
         )  # fmt: skip
-        if processes().is_main_process:
-            for name in ("work", "pairs"):
-                shutil.rmtree(folder / name)
-            trained.keep(folder)
 
-    say_early_end(rundir.stage("finetune", inputs, make))
+    say_early_end(rundir.stage("finetune", inputs, train_once(train, scraps=("work", "pairs"))))
     return checkpoints
 
 

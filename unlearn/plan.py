@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearn.methods import method_of
+from unlearn.models import require_whole
 from unlearn.pairs import retain_count
 from unlearn.recipe import Recipe, Training
 from unlearn.stages import Target
@@ -31,8 +32,8 @@ class Plan:
         checkpoints: that the fine-tune will leave.
         parameters: of the model.
         training_gib: memory for weights, gradients and AdamW's moments, on each process without sharding; activations come on top.
-        labelling_gib: memory for the two models, on each process, the reinforced one in float32 where all its weights were trained and
-            no type is asked for; logits come on top (1 GiB on a GPU).
+        labelling_gib: memory for the two models, on each process, in float32 where all weights of the reinforced one were trained and no
+            type is asked for; logits come on top (1 GiB on a GPU).
         disk_gib: what the run directory will hold.
         warnings: what looks like a mistake.
     """
@@ -58,9 +59,13 @@ def plan(recipe: Recipe) -> Plan:
         ValueError: as running it would, for what can be seen without running it.
     """
     target = Target.open(recipe)
+    if recipe.reinforces or method_of(recipe.method).finetune:
+        require_whole(recipe.model)
     parameters, dtype = _model(recipe.model)
     stored = _BYTES.get(dtype if recipe.dtype == "auto" else recipe.dtype, 4)
-    beside_it = _BYTES["float32"] if recipe.dtype == "auto" and recipe.reinforce.lora is None else stored
+    labelling = stored * (2 if recipe.reinforces else 1)
+    if recipe.reinforces and recipe.reinforce.lora is None and recipe.dtype == "auto":
+        labelling = 2 * max(stored, _BYTES["float32"])  # see `load_models`
     devices = int(os.environ.get("WORLD_SIZE", "1"))
     reinforce = optimiser_steps(target.blocks, recipe.reinforce, devices) if recipe.reinforces else 0
     method = method_of(recipe.method)
@@ -75,7 +80,7 @@ def plan(recipe: Recipe) -> Plan:
         documents=sum(1 for _ in target.corpus), blocks=target.blocks, tokens=target.tokens, anchors=target.anchors.report(),
         reinforce_steps=reinforce, finetune_steps=finetune, checkpoints=checkpoints, parameters=parameters,
         training_gib=_round(_training_bytes(parameters, stored, recipe.finetune)),
-        labelling_gib=_round(parameters * (stored + (beside_it if reinforce else 0))),
+        labelling_gib=_round(parameters * labelling),
         disk_gib=_round(weights + target.tokens * 4 * columns),
         warnings=tuple(_warnings(recipe, target, finetune if method.finetune else None)),
     )  # fmt: skip

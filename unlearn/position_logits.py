@@ -59,7 +59,7 @@ class PositionLogits:
             return self._whole(given, rows)
         assert self._backbone is not None
         states = self._backbone(**given, use_cache=False).last_hidden_state
-        return states.flatten(0, 1)[rows]
+        return states.flatten(0, 1)[rows.to(states.device)]
 
     @cached_property
     def reads_trees(self) -> bool:
@@ -91,7 +91,7 @@ class PositionLogits:
     @torch.inference_mode()
     def logits(self, hidden: Tensor) -> Tensor:
         """(n, V) logits of some rows of what `hidden` returned."""
-        return hidden if self._after is None else self._after(self._head(hidden))
+        return (hidden if self._after is None else self._after(self._head(hidden))).to(self.device)
 
     def _whole(self, given: dict[str, Tensor], rows: Tensor) -> Tensor:
         count, length = given["input_ids"].shape
@@ -115,7 +115,7 @@ class PositionLogits:
         states = self._backbone(input_ids=ids, attention_mask=mask, use_cache=False)
         if getattr(states, "last_hidden_state", None) is None:
             return
-        raw = self._head(states.last_hidden_state[0])
+        raw = self._head(states.last_hidden_state[0]).to(truth.device)
         for after in _known_rules(getattr(self.model, "config", None)):
             if torch.allclose(after(raw).float(), truth, rtol=1e-3, atol=1e-3):
                 self._after = after

@@ -1,9 +1,14 @@
 """The processes that share a run: one, or as many as `accelerate launch` or `torchrun` started."""
 
 import os
+from datetime import timedelta
 
 import torch
 from accelerate import PartialState
+
+#: How long processes wait for one that works alone, such as the one that reads the target for NPO's reference.
+#: NCCL's own limit is 10 minutes.
+_LONGEST = timedelta(hours=12)
 
 
 def processes() -> PartialState:
@@ -13,4 +18,4 @@ def processes() -> PartialState:
         "true",
         "yes",
     )
-    return PartialState(cpu=on_cpu)
+    return PartialState(cpu=on_cpu, timeout=_LONGEST)

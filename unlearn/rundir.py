@@ -14,9 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from unlearn.whole import write_json, write_text
+from unlearn.whole import json_text, write_json, write_text
 
 FINGERPRINT = "fingerprint.json"
+RECORD = "run.json"
 
 
 class RunDirectory:
@@ -30,6 +31,7 @@ class RunDirectory:
     def __init__(self, path: Path | str, *, main: bool = True) -> None:
         self.path = Path(path)
         self._main = main
+        self._pending: dict[str, str] = {}
         if main:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
@@ -56,6 +58,7 @@ class RunDirectory:
             return final
         if self._main:
             self._same_inputs(temporary, inputs, name)
+            self._settle()
             write_json(temporary / FINGERPRINT, inputs)
         began = time.monotonic()
         barrier()
@@ -76,15 +79,16 @@ class RunDirectory:
         folder = self.path / name
         if self._main:
             self._same_inputs(folder, inputs, name)
+            self._settle()
             write_json(folder / FINGERPRINT, inputs)
         return folder
 
     def record(self, **entries: Any) -> None:
-        """Adds entries to `run.json`."""
+        """Adds entries to `run.json`, as `write`."""
         if self._main:
-            path = self.path / "run.json"
+            path = self.path / RECORD
             known = json.loads(path.read_text()) if path.exists() else {}
-            write_json(path, {**known, **entries})
+            self.write(RECORD, json_text({**known, **entries}))
 
     def log(self, **entry: Any) -> None:
         """Adds a dated line to `log.jsonl`."""
@@ -93,9 +97,22 @@ class RunDirectory:
                 stream.write(json.dumps({"at": datetime.now(UTC).isoformat(timespec="seconds"), **entry}) + "\n")
 
     def write(self, name: str, text: str) -> None:
-        """Writes a small file of the run, whole or not at all."""
-        if self._main:
-            write_text(self.path / name, text)
+        """A small file that says what the run is: written now if there is none, and replaced only once a stage has taken its inputs.
+
+        So a run that is refused, having been started with other inputs, leaves what the finished one says of itself as it was.
+        """
+        path = self.path / name
+        if self._main and not path.exists():
+            write_text(path, text)
+        elif self._main:
+            self._pending[name] = text
+
+    def _settle(self) -> None:
+        pending, self._pending = self._pending, {}
+        for name, text in pending.items():
+            path = self.path / name
+            if not path.exists() or path.read_text(encoding="utf-8") != text:
+                write_text(path, text)
 
     def _same_inputs(self, folder: Path, inputs: Mapping[str, Any], name: str) -> None:
         path = folder / FINGERPRINT

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +10,15 @@ from typing import Any
 from datasets import Dataset, concatenate_datasets, load_from_disk
 from transformers import PreTrainedTokenizerBase
 
-from unlearn.align import LabelReport
 from unlearn.anchors import AnchorDictionary
 from unlearn.corpus import Corpus, blocks
 from unlearn.label_dataset import make_labels
-from unlearn.models import load_model, load_tokenizer, model_fingerprint
+from unlearn.models import load_model, load_models, load_tokenizer, model_fingerprint, require_whole
 from unlearn.processes import processes
 from unlearn.recipe import Recipe, Training
-from unlearn.rundir import FINGERPRINT, RunDirectory, barrier
+from unlearn.rundir import FINGERPRINT, RECORD, RunDirectory, barrier
 from unlearn.token_counts import token_counts
-from unlearn.train import fine_tune, label_columns, reinforcement_dataset, say_early_end
+from unlearn.train import Trained, fine_tune, label_columns, reinforcement_dataset, say_early_end, train_once
 
 
 @dataclass(frozen=True)
@@ -68,13 +66,34 @@ def open_directory(path: Path | str) -> RunDirectory:
     return RunDirectory(path, main=processes().is_main_process)
 
 
-def open_run(recipe: Recipe) -> RunDirectory:
-    """The recipe's run directory, with the resolved recipe in it; step 0, the baseline, is referred to, not copied."""
+def open_run(recipe: Recipe, target: Target | None = None) -> RunDirectory:
+    """The recipe's run directory, with the resolved recipe in it; step 0, the baseline, is referred to, not copied.
+
+    Args:
+        recipe: what to do.
+        target: its text; its anchors are copied into the run where the method translates.
+
+    Raises:
+        ValueError: the directory cannot be made, or holds a `recipe.yaml` that no run has written.
+    """
     rundir = open_directory(recipe.out)
-    rundir.write("recipe.yaml", recipe.to_yaml())
+    _own(rundir, "recipe.yaml")
+    barrier()
     rundir.record(baseline=recipe.model, baseline_fingerprint=model_fingerprint(recipe.model))
+    rundir.write("recipe.yaml", recipe.to_yaml())
+    copy = rundir.path / "anchors.jsonl"
+    if target is not None and recipe.translates and copy.resolve() != Path(recipe.anchors).resolve():
+        rundir.write(copy.name, _lines(target.anchors))
     barrier()
     return rundir
+
+
+def _own(rundir: RunDirectory, name: str) -> None:
+    """What a run writes must not take the place of a file of the user's."""
+    if (rundir.path / name).exists() and not (rundir.path / RECORD).exists():
+        raise ValueError(
+            f"{str(rundir.path / name)!r} is not of a run, and a run writes a file of that name: choose another out, or move it away"
+        )
 
 
 def reinforce(recipe: Recipe, target: Target, rundir: RunDirectory, *, name: str = "reinforced") -> Path:
@@ -88,21 +107,21 @@ def reinforce(recipe: Recipe, target: Target, rundir: RunDirectory, *, name: str
         "training": recipe.reinforce.model_dump(mode="json"), "seed": recipe.seed,
     }  # fmt: skip
 
-    def make(folder: Path) -> None:
-        checkpoints = folder / "checkpoints"
+    def train(folder: Path) -> Trained:
         stream = (
             b for document in target.corpus for b in blocks(document, target.tokenizer, recipe.labels.block_tokens)
         )
         dataset = reinforcement_dataset(stream, folder / "blocks.arrow")
         trained = fine_tune(
             trainable(recipe, recipe.reinforce), target.tokenizer, dataset, recipe.reinforce, work=folder / "work",
-            checkpoints=checkpoints, seed=recipe.seed, device=recipe.device, description="reinforcing",
+            checkpoints=folder / "checkpoints", seed=recipe.seed, device=recipe.device, description="reinforcing",
         )  # fmt: skip
         if processes().is_main_process:
-            _flatten(trained.last, folder)
-            trained.keep(folder)
+            for file in trained.last.iterdir():  # the one checkpoint of a stage is the stage's own model
+                file.replace(folder / file.name)
+        return trained
 
-    return rundir.stage(name, inputs, make)
+    return rundir.stage(name, inputs, train_once(train, scraps=("checkpoints", "work", "blocks.arrow")))
 
 
 def label(
@@ -120,8 +139,6 @@ def label(
         `labels/`, a Hugging Face dataset.
     """
     settings = recipe.labels.settings(recipe.seed)
-    if name == "labels":
-        rundir.write("anchors.jsonl", _lines(target.anchors))
     inputs = {
         "baseline": model_fingerprint(recipe.model), "reinforced": model_fingerprint(reinforced) if reinforced else "",
         "corpus": target.fingerprint, "anchors": _lines(target.anchors).count("\n"), "anchors_sha256": _digest(_lines(target.anchors)),
@@ -130,10 +147,8 @@ def label(
 
     def make(folder: Path) -> None:
         make_labels(
-            load_model(recipe.model, device=recipe.device, dtype=recipe.dtype),
-            load_model(reinforced, device=recipe.device, dtype=recipe.dtype) if reinforced else None,
-            target.tokenizer, target.corpus, target.anchors, settings, out=folder,
-            fingerprint=_digest(json.dumps(inputs, sort_keys=True)),
+            *load_models(recipe.model, reinforced, device=recipe.device, dtype=recipe.dtype), target.tokenizer, target.corpus,
+            target.anchors, settings, out=folder, fingerprint=_digest(json.dumps(inputs, sort_keys=True)),
         )  # fmt: skip
 
     return rundir.stage(name, inputs, make)
@@ -173,44 +188,29 @@ def finetune(
     }  # fmt: skip
     checkpoints = rundir.claim("checkpoints", inputs)
 
-    def make(folder: Path) -> None:
+    def train(folder: Path) -> Trained:
         dataset = label_columns(load_from_disk(str(labels)), column, soft=soft)
         if rest:
             dataset = concatenate_datasets([dataset, rest[0]])
-        trained = fine_tune(
+        return fine_tune(
             trainable(recipe, recipe.finetune), tokenizer, dataset, recipe.finetune, work=folder / "work",
             checkpoints=checkpoints, seed=recipe.seed, device=recipe.device, callbacks=callbacks,
             temperature=recipe.labels.temperature if soft else None, description="fine-tuning",
         )  # fmt: skip
-        if processes().is_main_process:
-            shutil.rmtree(folder / "work")
-            trained.keep(folder)
 
-    say_early_end(rundir.stage("finetune", inputs, make))
+    say_early_end(rundir.stage("finetune", inputs, train_once(train, scraps=("work",))))
     return checkpoints
 
 
-def read_report(labels: Path) -> LabelReport:
-    """What was counted while labels were made."""
-    from collections import Counter
-
-    content = json.loads((labels / "report.json").read_text())
-    return LabelReport(**{**content, "lost": Counter(content["lost"])})
-
-
 def trainable(recipe: Recipe, training: Training) -> Any:
-    """The baseline to be trained, in float32 where all its weights are trained; on the CPU, from where Trainer places it."""
+    """The baseline to be trained, in float32 where all its weights are trained; on the CPU, from where Trainer places it.
+
+    Raises:
+        ValueError: it is not there, or is an adapter.
+    """
+    require_whole(recipe.model)
     dtype = recipe.dtype if training.lora is not None else ("float64" if recipe.dtype == "float64" else "float32")
     return load_model(recipe.model, device="cpu", dtype=dtype)
-
-
-def _flatten(checkpoint: Path, folder: Path) -> None:
-    """Moves the one checkpoint of a stage to where the stage's own model belongs, and drops the rest."""
-    for file in checkpoint.iterdir():
-        file.replace(folder / file.name)
-    for name in ("checkpoints", "work"):
-        shutil.rmtree(folder / name)
-    (folder / "blocks.arrow").unlink()
 
 
 def _lines(anchors: AnchorDictionary) -> str:

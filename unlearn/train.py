@@ -27,7 +27,7 @@ from transformers import (
     set_seed,
 )
 
-from unlearn.callbacks import STATE, Export, ReallySharded, StepsBar
+from unlearn.callbacks import STATE, Export, ReallySharded, SaveTheEnd, StepsBar, require_gathered
 from unlearn.chunked_loss import ChunkedLossTrainer
 from unlearn.corpus import Block
 from unlearn.processes import processes
@@ -37,7 +37,7 @@ from unlearn.whole import write_json
 
 log = logging.getLogger(__name__)
 
-_ENDED = "ended.json"
+_ENDED, _HISTORY = "ended.json", "history.json"
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,30 @@ class Trained:
     last: Path
 
     def keep(self, folder: Path) -> None:
-        """Writes `history.json`, and `ended.json` where it ended early."""
-        write_json(folder / "history.json", list(self.history))
+        """Writes `ended.json` where it ended early, and then `history.json`, by which it is known to be at its end."""
         if self.steps < self.planned:
             write_json(folder / _ENDED, {"step": self.steps, "of": self.planned})
+        write_json(folder / _HISTORY, list(self.history))
+
+
+def train_once(train: Callable[[Path], Trained], *, scraps: Sequence[str]) -> Callable[[Path], None]:
+    """A stage of a run that trains, and then throws away what only an interrupted training needs.
+
+    Args:
+        train: the training, in the stage's folder.
+        scraps: files and folders in there to throw away. A run that was killed while it did so does not train again.
+    """
+
+    def make(folder: Path) -> None:
+        if not (folder / _HISTORY).exists():
+            trained = train(folder)
+            if processes().is_main_process:
+                trained.keep(folder)
+        if processes().is_main_process:
+            for scrap in (folder / name for name in scraps):
+                shutil.rmtree(scrap) if scrap.is_dir() else scrap.unlink(missing_ok=True)
+
+    return make
 
 
 def say_early_end(stage: Path) -> None:
@@ -107,7 +127,7 @@ def fine_tune(
         description: of the progress bar.
 
     Raises:
-        ValueError: the dataset holds nothing to train on.
+        ValueError: the dataset holds nothing to train on, or sharded training would not gather the weights to save them.
     """
     if not len(dataset):
         raise ValueError("there is no block to train on")
@@ -125,7 +145,7 @@ def fine_tune(
     collator: Any = DataCollatorForSeq2Seq(tokenizer, label_pad_token_id=-100)
     options: dict[str, Any] = {
         "model": model, "args": arguments, "train_dataset": dataset, "eval_dataset": held_out,
-        "processing_class": tokenizer, "callbacks": [Export(checkpoints), StepsBar(description), *callbacks],
+        "processing_class": tokenizer, "callbacks": [Export(checkpoints), StepsBar(description), *callbacks, SaveTheEnd()],
     }  # fmt: skip
     trainer: Trainer
     if build is not None:
@@ -135,7 +155,7 @@ def fine_tune(
     else:
         trainer = ChunkedLossTrainer(data_collator=collator, **options)
     trainer.remove_callback(PrinterCallback)
-    if arguments.fsdp:
+    if require_gathered(trainer) or arguments.fsdp:
         trainer.add_callback(ReallySharded(trainer))
     resume = _last_whole(work) if trainer.is_world_process_zero() or work.exists() else None
     trainer.accelerator.wait_for_everyone()

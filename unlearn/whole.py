@@ -50,9 +50,14 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def json_text(content: Any) -> str:
+    """Same content, same text."""
+    return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
 def write_json(path: Path, content: Any) -> None:
     """Writes JSON, whole or not at all; same content, same bytes."""
-    write_text(path, json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    write_text(path, json_text(content))
 
 
 def write_lines(path: Path | str, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -52,12 +52,15 @@ def score(
     from hp_bench.compare import broken, compare
     from hp_bench.curves import score_checkpoints
     from hp_bench.engines.loader import Loader
+    from hp_bench.kept import require_same_model
     from hp_bench.scorecard import to_json
     from hp_bench.scoring import load_tasks
     from hp_bench.tables import differences_table, failures, measurements_table
 
     settings = engine_settings(engine, device, dtype, batch_size, tokenizer, base, engine_arg)
     points = _points(models, baseline)
+    for point in points:
+        require_same_model(point.name, point.path, out, base=settings.base)
     loaded = load_tasks(task_names(tasks), pairs(metadata, "--metadata"))
     gc.freeze()  # what the libraries brought along stays: to look through it after every model takes as long as a swap
     with Loader(settings, [point.path for point in points], one_kind=False) as loader:

@@ -1,5 +1,7 @@
 """May these weights replace those? Checked before a swap, with the difference named."""
 
+import reprlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,8 @@ from transformers import AutoConfig, AutoTokenizer
 from hp_bench.engines import DoesNotFit
 from hp_bench.engines.source import Source
 
-#: Settings of a model's config that do not touch what its weights compute. Trainer changes some of them in the checkpoints it saves.
+#: Settings of a model's config, or of a config within it, that do not touch what its weights compute. Trainer changes some of them in the
+#: checkpoints it saves.
 _HARMLESS = {
     "_name_or_path", "transformers_version", "dtype", "torch_dtype", "use_cache", "architectures", "pad_token_id", "bos_token_id",
     "eos_token_id", "output_attentions", "output_hidden_states", "return_dict", "id2label", "label2id", "problem_type",
@@ -39,12 +42,25 @@ def same_architecture(loaded: Any, source: Source) -> Any:
         other = AutoConfig.from_pretrained(source.path, **source.options)
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(f"no config could be read from {source.name!r}: {first_line(error)}") from None
-    ours, theirs = loaded.to_dict(), other.to_dict()
-    different = [key for key in sorted({*ours, *theirs} - _HARMLESS) if ours.get(key) != theirs.get(key)]
+    ours, theirs = dict(_leaves(loaded.to_dict())), dict(_leaves(other.to_dict()))
+    different = [key for key in sorted({*ours, *theirs}) if ours.get(key) != theirs.get(key)]
     if different:
-        what = "; ".join(f"{key}: {ours.get(key)!r} against {theirs.get(key)!r}" for key in different[:4])
+        what = "; ".join(
+            f"{key}: {reprlib.repr(ours.get(key))} against {reprlib.repr(theirs.get(key))}" for key in different[:4]
+        )
         raise DoesNotFit(f"{source.name!r} is of another architecture than the model loaded ({what})")
     return other
+
+
+def _leaves(config: Mapping[Any, Any], within: str = "") -> Iterator[tuple[str, Any]]:
+    """The settings that matter, one by one, those of a config within by a dotted name."""
+    for key, value in config.items():
+        if key in _HARMLESS:
+            continue
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{within}{key}.")
+        else:
+            yield f"{within}{key}", value
 
 
 def same_tokenizer(loaded: Any, source: Source) -> None:

@@ -65,6 +65,7 @@ class Loader:
         self.expected = list(expected)
         self._one_kind = one_kind
         self._engine: Engine | None = None
+        self._stored: dict[str, str] = {}
 
     def __call__(self, model: str | Path) -> Engine:
         """An engine that holds the model.
@@ -105,23 +106,26 @@ class Loader:
     def _open(self, model: str | Path) -> Engine:
         if self.settings.engine_of(model) == "endpoint":
             return self.settings.open(model)
-        return self.settings.open(model, dtype=self._dtype(model), **self._further(model))
+        return self.settings.open(model, dtype=self.dtype_of(model), **self._further(model))
 
     def _swap(self, engine: Engine, model: str | Path) -> None:
-        if not self._one_kind and self._dtype(model) not in ("auto", engine.dtype):
+        if not self._one_kind and self.dtype_of(model) not in ("auto", engine.dtype):
             raise NeedsAnotherEngine(f"{str(model)!r} is stored in another type than {engine.dtype}")
         engine.swap(model)
 
-    def _dtype(self, model: str | Path) -> str:
+    def dtype_of(self, model: str | Path) -> str:
+        """The type that a model will be opened in; `auto` where its config names none."""
         if self.settings.dtype != "auto":
             return self.settings.dtype
         models = dict.fromkeys([str(model), *map(str, self.expected)]) if self._one_kind else [str(model)]
         found = []
         for one in models:
             try:
-                found.append(stored_dtype(locate(one, base=self.settings.base)))
+                if one not in self._stored:
+                    self._stored[one] = stored_dtype(locate(one, base=self.settings.base))
             except ValueError:  # said when its turn comes
                 continue
+            found.append(self._stored[one])
         return widest(found)
 
     def _further(self, model: str | Path) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
     options = Options.model_validate(recipe.options.model_dump())
     target = stages.Target.open(recipe)
     readings = min(options.translations, max(len(anchor.translations) for anchor in target.anchors.anchors))
-    rundir = stages.open_run(recipe)
+    rundir = stages.open_run(recipe, target)
     changes = {"soft": True, "use_reinforced": False, "translations": readings, "alphas": [0.0]}
     swapped = recipe.model_copy(update={"labels": recipe.labels.model_copy(update=changes)})
     labels = stages.label(swapped, target, rundir, None)
