@@ -141,11 +141,24 @@ class EndsAt(TrainerCallback):
         control.should_training_stop |= state.global_step == self._step
 
 
+class Saves(TrainerCallback):
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+
+    def on_save(self, args, state, control, **_):
+        self.steps.append(state.global_step)
+
+
+def test_a_training_that_ends_by_itself_saves_its_end_once(place, anchors, tmp_path):
+    unlearn.run(recipe(place, tmp_path / "run", anchors), callbacks=[counted := Saves()])
+    assert counted.steps == [2, 4]
+
+
 @pytest.mark.parametrize(("every", "kept"), [(0, {3}), (2, {2, 3})])
 def test_a_training_that_a_callback_ends_between_two_checkpoints_keeps_its_end(place, anchors, tmp_path, every, kept):
     made = recipe(place, tmp_path / "run", anchors, finetune={**SMALL, "save_every": every})
-    unlearn.run(made, callbacks=[EndsAt(3)])
-    assert steps(tmp_path / "run") == kept
+    unlearn.run(made, callbacks=[EndsAt(3), counted := Saves()])
+    assert steps(tmp_path / "run") == kept == set(counted.steps) and len(counted.steps) == len(kept)
     assert load_model(tmp_path / "run" / "checkpoints" / "checkpoint-3", device="cpu") is not None
 
 

@@ -109,8 +109,14 @@ def require_gathered(trainer: Trainer) -> bool:
 class SaveTheEnd(TrainerCallback):
     """The last step is saved though a callback ended the training between two checkpoints. Comes after all others."""
 
+    _saved: int | None = None
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Notes what need not be saved again."""
+        self._saved = state.global_step
+
     def _save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        control.should_save |= control.should_training_stop
+        control.should_save |= control.should_training_stop and state.global_step != self._saved
 
     on_step_end = on_epoch_end = on_log = on_evaluate = _save
 
