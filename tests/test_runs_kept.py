@@ -1,6 +1,7 @@
 """What a run must not lose: the user's own files, what a finished run says of itself, its last step, and its end if killed while it cleans up."""
 
 import json
+import math
 import shutil
 import sys
 from pathlib import Path
@@ -84,13 +85,34 @@ def test_a_run_in_the_folder_of_its_dictionary_leaves_it_as_it_was(place, anchor
     assert anchors.read_bytes() == before and steps(anchors.parent) == {2, 4}
 
 
-def test_a_recipe_of_the_users_is_not_written_over(place, anchors, tmp_path):
+@pytest.mark.parametrize("name", ["recipe.yaml", "anchors.jsonl"])
+def test_another_file_of_the_users_is_not_written_over(place, anchors, tmp_path, name):
     out = tmp_path / "run"
     out.mkdir()
-    (out / "recipe.yaml").write_text("# mine\n")
-    with pytest.raises(ValueError, match=r"run/recipe\.yaml' is not of a run"):
+    (out / name).write_text("# mine\n")
+    with pytest.raises(ValueError, match=rf"run/{name}' is not of a run"):
         unlearn.run(recipe(place, out, anchors))
-    assert {path.name: path.read_text() for path in out.iterdir()} == {"recipe.yaml": "# mine\n"}
+    assert {path.name: path.read_text() for path in out.iterdir()} == {name: "# mine\n"}
+
+
+def test_labels_asked_for_again_with_other_settings_are_others(place, tmp_path):
+    from datasets import load_from_disk
+
+    from unlearn.anchors import AnchorDictionary
+    from unlearn.corpus import Corpus
+    from unlearn.label_dataset import make_labels
+    from unlearn.label_settings import LabelSettings
+    from unlearn.models import load_tokenizer
+
+    models = load_models(place / "base", place / "other", device="cpu")
+    found = []
+    for alpha in (0.0, 5.0):
+        make_labels(
+            *models, load_tokenizer(place / "base"), Corpus(place / "target.txt"), AnchorDictionary(()),
+            LabelSettings(alphas=(alpha,), block_tokens=48), out=tmp_path / "labels",
+        )  # fmt: skip
+        found.append(list(load_from_disk(str(tmp_path / "labels"))["labels"]))
+    assert found[0] != found[1]
 
 
 # --- what a finished run says of itself
@@ -198,15 +220,23 @@ def test_a_step_without_a_label_moves_nothing_and_its_loss_is_0(place, tmp_path)
     from unlearn.models import load_tokenizer
     from unlearn.recipe import Training
 
-    rows = [{"input_ids": [5, 6, 7, 8], "labels": [-100] * 4}] * 4
-    trained = train.fine_tune(
-        load_model(place / "base", device="cpu"), load_tokenizer(place / "base"), Dataset.from_list(rows),
-        Training(**{**SMALL, "max_steps": 2}), work=tmp_path / "work", checkpoints=tmp_path / "checkpoints", device="cpu",
-    )  # fmt: skip
-    assert [entry["loss"] for entry in trained.history if "loss" in entry] == [0, 0]
+    rows = [{"input_ids": [5, 6, 7, 8], "labels": labels} for labels in ([-100] * 4, [-100, 6, 7, 8])]
+
+    def trained(rows):
+        return train.fine_tune(
+            load_model(place / "base", device="cpu"), load_tokenizer(place / "base"), Dataset.from_list(rows),
+            Training(batch_size=1, accumulation=1, epochs=1, learning_rate=1e-3, save_every=1), work=tmp_path / "work",
+            checkpoints=tmp_path / "checkpoints", device="cpu",
+        )  # fmt: skip
+
+    with pytest.raises(ValueError, match="no position of 3 blocks has a label"):
+        trained([rows[0]] * 3)
+    losses = {entry["step"]: entry["loss"] for entry in trained(rows).history if "loss" in entry}
+    assert sorted(losses.values())[0] == 0 < sorted(losses.values())[1] < math.inf
+    assert losses[1] == 0  # by this seed
     before, after = (
         load_model(folder, device="cpu").state_dict()
-        for folder in (place / "base", tmp_path / "checkpoints" / "checkpoint-2")
+        for folder in (place / "base", tmp_path / "checkpoints" / "checkpoint-1")
     )
     assert all(torch.equal(before[name], after[name]) for name in before)
 

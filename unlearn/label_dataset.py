@@ -156,11 +156,11 @@ def make_labels(
         ValueError: the corpus is empty, vocabularies differ, a block outgrows the context, or a model returns NaN.
     """
     settings, out, state = settings or LabelSettings(), Path(out), processes()
-    if (out / _REPORT).exists() and not (
-        out / _SHARDS
-    ).exists():  # a run that was killed while it threw away its shards
+    joined = (out / _JOINED).exists()  # a run was killed while it threw away its shards
+    state.wait_for_everyone()
+    if joined:
         if state.is_main_process:
-            shutil.rmtree(out / _JOINED, ignore_errors=True)
+            shutil.rmtree(out / _JOINED)
         return read_report(out) if state.is_main_process else LabelReport()
     if reinforced is not None:
         same_vocabulary(baseline, reinforced)

@@ -74,26 +74,23 @@ def open_run(recipe: Recipe, target: Target | None = None) -> RunDirectory:
         target: its text; its anchors are copied into the run where the method translates.
 
     Raises:
-        ValueError: the directory cannot be made, or holds a `recipe.yaml` that no run has written.
+        ValueError: the directory cannot be made, or holds a `recipe.yaml` or `anchors.jsonl` that no run has written.
     """
-    rundir = open_directory(recipe.out)
-    _own(rundir, "recipe.yaml")
-    barrier()
-    rundir.record(baseline=recipe.model, baseline_fingerprint=model_fingerprint(recipe.model))
-    rundir.write("recipe.yaml", recipe.to_yaml())
+    rundir, files = open_directory(recipe.out), {"recipe.yaml": recipe.to_yaml()}
     copy = rundir.path / "anchors.jsonl"
     if target is not None and recipe.translates and copy.resolve() != Path(recipe.anchors).resolve():
-        rundir.write(copy.name, _lines(target.anchors))
+        files[copy.name] = _lines(target.anchors)
+    for path in (rundir.path / name for name in files):
+        if path.exists() and not (rundir.path / RECORD).exists():  # a file of the user's
+            raise ValueError(
+                f"{str(path)!r} is not of a run, and a run writes a file of that name: choose another out, or move it away"
+            )
+    barrier()
+    rundir.record(baseline=recipe.model, baseline_fingerprint=model_fingerprint(recipe.model))
+    for name, text in files.items():
+        rundir.write(name, text)
     barrier()
     return rundir
-
-
-def _own(rundir: RunDirectory, name: str) -> None:
-    """What a run writes must not take the place of a file of the user's."""
-    if (rundir.path / name).exists() and not (rundir.path / RECORD).exists():
-        raise ValueError(
-            f"{str(rundir.path / name)!r} is not of a run, and a run writes a file of that name: choose another out, or move it away"
-        )
 
 
 def reinforce(recipe: Recipe, target: Target, rundir: RunDirectory, *, name: str = "reinforced") -> Path:

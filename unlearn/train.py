@@ -131,6 +131,10 @@ def fine_tune(
     """
     if not len(dataset):
         raise ValueError("there is no block to train on")
+    if "labels" in dataset.column_names and not any(set(row["labels"][1:]) - {-100} for row in dataset):
+        raise ValueError(
+            f"there is nothing to train on: no position of {len(dataset)} blocks has a label (a first token has none)"
+        )
     set_seed(seed)
     if training.lora is not None:
         model = _with_adapters(model, training)
