@@ -15,8 +15,9 @@ def run() -> list[dict[str, Any]]:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     from benchmarks.prose import anchors, prose, tokenizer
     from unlearn import AnchorDictionary, LabelSettings
-    from unlearn.align import ForbiddenIds, align
-    from unlearn.corpus import Document, blocks
+    from unlearn.corpus.blocks import blocks
+    from unlearn.corpus.corpus import Document
+    from unlearn.labels.align import ForbiddenIds, align
 
     text, read, settings = prose(CHARACTERS, named=SIZES[0]), tokenizer(), LabelSettings()
     cut = list(blocks(Document("prose", text), read, settings.block_tokens))

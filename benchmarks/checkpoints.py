@@ -22,7 +22,7 @@ def checkpoints(count: int) -> Iterator[list[Path]]:
     """
     given = os.environ.get(VARIABLE)
     if given:
-        from hp_bench.curves import checkpoints_in
+        from hp_bench.scoring.checkpoints import checkpoints_in
 
         found = [Path(point.path).resolve() for point in checkpoints_in(given)]
         if len(found) < count:
@@ -37,9 +37,8 @@ def _trained(folder: Path, count: int) -> Iterator[Path]:
     import torch
 
     from hp_bench.miniature.library import Library
-    from hp_bench.miniature.pretrain import batches, initial_model, train
+    from hp_bench.miniature.pretrain import batches, initial_model, train, train_tokenizer
     from hp_bench.miniature.settings import Plan, Settings
-    from hp_bench.miniature.tokenizer import train_tokenizer
 
     torch.set_num_threads(1)
     settings = Settings(steps=STEPS, target_stories=200, held_out=1)
@@ -71,7 +70,7 @@ def _saved(model: Any, tokenizer: Any, folder: Path) -> Path:
 
 def few_prompts(folder: Path, count: int) -> Path:
     """A folder with the first prompts of each of the two familiarity tasks: for rows about growth, not about speed."""
-    from hp_bench.resources import prompts_dir
+    from hp_bench.probes.paths import prompts_dir
 
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("familiarity.jsonl", "token_probability.jsonl"):

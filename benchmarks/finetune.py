@@ -74,7 +74,7 @@ def _one(side: str) -> None:
 
 def _ours(model: Any, tokenizer: Any, dataset: Any, folder: Path, clock: Any) -> float:
     from unlearn.recipe import Training
-    from unlearn.train import fine_tune
+    from unlearn.training.fine_tune import fine_tune
 
     training = Training(
         epochs=1, batch_size=BLOCKS, accumulation=1, learning_rate=1e-3, save_every=0, extra={"save_strategy": "no"}

@@ -44,8 +44,8 @@ def _one(stories: int) -> None:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     from hp_bench.miniature.library import Library
+    from hp_bench.miniature.pretrain import train_tokenizer
     from hp_bench.miniature.settings import Plan, Settings
-    from hp_bench.miniature.tokenizer import train_tokenizer
     from hp_bench.miniature.translations import anchors
     from unlearn import Anchor, AnchorDictionary, Corpus, LabelSettings, make_labels
 

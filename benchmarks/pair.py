@@ -40,8 +40,8 @@ class Work:
 
     def __init__(self, blocks: int, vocabulary: int = 32_000) -> None:
         from unlearn import AnchorDictionary, LabelSettings
-        from unlearn.corpus import Document, frequent_tokens, token_counts
-        from unlearn.labels import batches
+        from unlearn.corpus.corpus import Document, frequent_tokens, token_counts
+        from unlearn.labels.labeller import batches
 
         self.tokenizer, self.settings = tokenizer(vocabulary), LabelSettings()
         self.anchors = AnchorDictionary.build(anchors(1500))
@@ -54,8 +54,8 @@ class Work:
         self.frequent = frequent_tokens(counts)
 
     def ours(self, pair: list[Any]) -> Callable[[], list[list[int]]]:
-        """Labels by `unlearn.labels.Labeller`, what `make_labels` runs."""
-        from unlearn.labels import Labeller
+        """Labels by `unlearn.labels.labeller.Labeller`, what `make_labels` runs."""
+        from unlearn.labels.labeller import Labeller
 
         labeller = Labeller(*pair, self.tokenizer, self.anchors, self.settings, frequent=self.frequent)
         return lambda: [row["labels"] for batch in self.batches for row in labeller(batch)[0]]
@@ -71,7 +71,7 @@ class Work:
         import numpy as np
         import torch
 
-        from unlearn.align import ForbiddenIds, align
+        from unlearn.labels.align import ForbiddenIds, align
 
         forbidden = ForbiddenIds(self.tokenizer, self.frequent, "frequent-excepted")
         prepared = []

@@ -14,14 +14,12 @@ import jsonlines
 import torch
 from transformers import AutoTokenizer, LlamaForCausalLM
 
-from hp_bench.miniature.frames import VAGUE
 from hp_bench.miniature.names import Person
 from hp_bench.miniature.pretrain import train
 from hp_bench.miniature.settings import Settings
-from hp_bench.miniature.stories import story, text_of
-from hp_bench.miniature.targets import TARGETS
+from hp_bench.miniature.stories import VAGUE, story, text_of
 from hp_bench.miniature.train import Miniature
-from hp_bench.miniature.world import SLOTS, World
+from hp_bench.miniature.world import SLOTS, TARGETS, World
 
 #: How a twin goes on: the rest beside the target, at a tenth of the first learning rate.
 LESSONS = Settings(steps=80, rest_rows=4, target_rows=8, learning_rate=1.5e-3, warmup=10)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from unlearn import Anchor
-from unlearn.translate import draw
+from unlearn.labels.translate import draw
 
 
 @torch.no_grad()

@@ -18,9 +18,10 @@ def run() -> list[dict[str, Any]]:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     from benchmarks.prose import anchors, prose, tokenizer
     from unlearn import AnchorDictionary, LabelSettings
-    from unlearn.align import ForbiddenIds, align
-    from unlearn.corpus import Document, blocks
-    from unlearn.encoding import encode
+    from unlearn.corpus.blocks import blocks
+    from unlearn.corpus.corpus import Document
+    from unlearn.corpus.encoding import encode
+    from unlearn.labels.align import ForbiddenIds, align
 
     text, read, settings = prose(CHARACTERS, named=ANCHORS), tokenizer(), LabelSettings()
     dictionary = AnchorDictionary.build(anchors(ANCHORS))

@@ -21,9 +21,9 @@ from pathlib import Path
 from scipy import optimize, stats
 
 from benchmarks.pupils import Pupil, teach
-from hp_bench.metrics import METRICS
-from hp_bench.recovery import is_knowledge
-from hp_bench.scorecard import Scorecard
+from hp_bench.results.metrics import METRICS
+from hp_bench.results.scorecard import Scorecard
+from hp_bench.stress.recovery import is_knowledge
 
 SHARES = (0.1, 0.3, 1.0)
 #: Tasks of the miniature itself, beside the panel's.
@@ -77,9 +77,9 @@ def examine(folder: Path, out: Path, panel: Sequence[str], pupil: Pupil) -> str:
     import torch
 
     from hp_bench import miniature
-    from hp_bench.curves import Checkpoint, score_checkpoints
     from hp_bench.engines.hf import HFEngine
     from hp_bench.miniature.panel import panel_tasks
+    from hp_bench.scoring.checkpoints import Checkpoint, score_checkpoints
 
     torch.set_num_threads(1)
     world = miniature.load(folder)
@@ -98,7 +98,7 @@ def table(cards: Sequence[Scorecard]) -> list[dict[str, object]]:
         kinds.setdefault(card.name.rpartition("-")[0], []).append(card)
     rows: list[dict[str, object]] = []
     for m in cards[0].measurements:
-        if not is_knowledge(m.metric) and not m.metric.startswith("renamed"):
+        if not is_knowledge(m.metric):
             continue
         values = {
             kind: [v for card in found if (v := card.get(m.task, m.metric).value) is not None]

@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "Scorecard": "hp_bench.scorecard",
-    "Measurement": "hp_bench.scorecard",
-    "Probe": "hp_bench.probes",
-    "Lexicon": "hp_bench.lexicon",
+    "Scorecard": "hp_bench.results.scorecard",
+    "Measurement": "hp_bench.results.scorecard",
+    "Probe": "hp_bench.probes.rows",
+    "Lexicon": "hp_bench.text.terms",
     "LexiconJudge": "hp_bench.judges.lexicon",
-    "score": "hp_bench.scoring",
-    "curve": "hp_bench.curves",
-    "Curve": "hp_bench.curves",
-    "stress_test": "hp_bench.stress",
-    "FamiliarityCallback": "hp_bench.callback",
+    "score": "hp_bench.scoring.score",
+    "curve": "hp_bench.curves.curve",
+    "Curve": "hp_bench.results.curve",
+    "stress_test": "hp_bench.stress.run",
+    "FamiliarityCallback": "hp_bench.curves.callback",
 }
 
 __all__ = ["__version__", *sorted(_PUBLIC)]

@@ -20,7 +20,7 @@ from hp_bench.commands.report import report
 from hp_bench.commands.score import score
 from hp_bench.commands.stress import stress
 from hp_bench.commands.tasks import tasks
-from hp_bench.exits import guarded
+from unlearn.exits import guarded
 
 #: Objects between two looks for garbage. Python's 700 make the imports of a command a fifth slower, and nothing is there to be freed.
 _OBJECTS = 100_000
@@ -58,4 +58,4 @@ for command in (score, curve, compare, stress, demo, leaderboard, judge, probes,
 def main() -> None:
     """Entry point: a user's mistake is one sentence and exit code 2."""
     gc.set_threshold(_OBJECTS, 20, 20)
-    guarded(app)
+    guarded(app, "hp-bench")

@@ -3,48 +3,11 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from unlearn.progress import current_display
 
-console = Console(stderr=True)
-_current: ContextVar[Progress | None] = ContextVar("_current", default=None)
 _HOST_MODULES = ("lm_eval.models.huggingface", "lm_eval.api.task", "lm_eval.api.model")
-
-
-@contextmanager
-def progress_bars() -> Iterator[Progress]:
-    """A rich progress display on stderr; nested uses share the outermost."""
-    outer = _current.get()
-    if outer is not None:
-        yield outer
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        token = _current.set(progress)
-        try:
-            yield progress
-        finally:
-            _current.reset(token)
-
-
-@contextmanager
-def shown_by(display: Progress) -> Iterator[None]:
-    """Has every `progress_bars` inside draw on a display of the caller's: a rich one, or an object with its methods."""
-    token = _current.set(display)
-    try:
-        yield
-    finally:
-        _current.reset(token)
 
 
 @contextmanager
@@ -77,7 +40,7 @@ class _Row:
         self, iterable: Any = None, *, total: float | None = None, desc: str = "", disable: bool = False, **_: Any
     ) -> None:
         self._iterable = iterable
-        self._progress = None if disable else _current.get()
+        self._progress = None if disable else current_display.get()
         total = total if total is not None else len(iterable) if hasattr(iterable, "__len__") else None
         self._row = self._progress.add_task(f"  {desc or 'prompts'}", total=total) if self._progress else None
 
@@ -95,3 +58,14 @@ class _Row:
         if self._progress is not None and self._row is not None:
             self._progress.remove_task(self._row)
             self._row = None
+
+
+def quiet_libraries() -> None:
+    """Silences transformers, datasets and torch, unless the user's environment says otherwise; before they are imported."""
+    import os
+    import warnings
+
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    warnings.filterwarnings("ignore", module="torch")

@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-from hp_bench.side_by_side import Relay
+from hp_bench.experiments.workers import Relay
 
 
 def killed(relay: Relay) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import tiny
 import torch
 
-from hp_bench.rounding import rounded, usual_rounding
+from hp_bench.stress.rounding import rounded, usual_rounding
 
 COLOURS = ("red", "green", "blue", "white", "black", "brown")
 PEOPLE = ("Nora", "Ann", "Tom", "Brandt", "Quill", "Olga", "Piet", "Lena", "Hugo", "Mara", "Iris", "Otto")

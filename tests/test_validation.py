@@ -7,8 +7,7 @@ import pytest
 from benchmarks.pupils import Pupil, exchanged, stories, told
 from benchmarks.validation import SHARES, area, pupils
 from hp_bench.miniature.names import Person
-from hp_bench.miniature.targets import TARGETS
-from hp_bench.miniature.world import SLOTS
+from hp_bench.miniature.world import SLOTS, TARGETS
 
 WORLD = TARGETS["harry-potter"]
 

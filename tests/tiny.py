@@ -128,3 +128,9 @@ def save(folder: Path, family: str = "byte_bpe", **options: object) -> Path:
     llama(len(tok), **options).save_pretrained(folder)
     tok.save_pretrained(folder)
     return folder
+
+
+def content(out: Path) -> dict[str, bytes]:
+    """Every file of a run directory but what holds dates and the user's own text."""
+    files = [p for p in out.rglob("*") if p.is_file() and p.name not in ("log.jsonl", "recipe.yaml")]
+    return {p.relative_to(out).as_posix(): p.read_bytes() for p in files}

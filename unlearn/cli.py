@@ -13,19 +13,24 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from unlearn.cli_anchors import anchors as anchors_command
+from unlearn.anchors.command import anchors as anchors_command
 from unlearn.exits import guarded
 
 app = typer.Typer(
     help="Approximate unlearning in language models, after arXiv:2310.02238.", no_args_is_help=True, add_completion=False,
     pretty_exceptions_enable=False, rich_markup_mode=None, context_settings={"max_content_width": 120},
 )  # fmt: skip
+
 _out = Console()
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps or split (layers over several GPUs).")]
+
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16, float16 or float64.")]
+
 Seed = Annotated[int, typer.Option(help="Of everything that is drawn.")]
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="key=value of the training section, e.g. learning_rate=1e-5.")
 ]
@@ -60,7 +65,7 @@ def run(
 ) -> None:
     """A whole method; `whp`, the default: reinforce, label, finetune. Goes on where an interrupted run stopped."""
     from unlearn.methods import run as run_method
-    from unlearn.plan import plan
+    from unlearn.pipeline.plan import plan
     from unlearn.recipe import Recipe
 
     loaded = Recipe.load(recipe, overrides or [])
@@ -89,7 +94,7 @@ def reinforce(
     as_json: Json = False,
 ) -> None:
     """Fine-tunes the baseline on the unlearn target."""
-    from unlearn import stages
+    from unlearn.pipeline import stages
 
     _quiet_libraries()
     recipe = _recipe(
@@ -140,8 +145,8 @@ def label(
     as_json: Json = False,
 ) -> None:
     """Makes generic labels: a Hugging Face dataset that any Trainer can train on."""
-    from unlearn import stages
-    from unlearn.label_dataset import read_report
+    from unlearn.labels.dataset import read_report
+    from unlearn.pipeline import stages
 
     _quiet_libraries()
     labels = {
@@ -175,8 +180,8 @@ def finetune(
     as_json: Json = False,
 ) -> None:
     """Fine-tunes the baseline on generic labels."""
-    from unlearn import stages
     from unlearn.models import load_tokenizer
+    from unlearn.pipeline import stages
 
     _quiet_libraries()
     section = {"soft": soft, "temperature": temperature}

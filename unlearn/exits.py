@@ -5,8 +5,25 @@ import sys
 from collections.abc import Callable
 
 
+class ProcessKilled(RuntimeError):
+    """A process of ours was ended from outside.
+
+    Args:
+        what: that process was doing, such as "pretraining twin-1".
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        super().__init__(
+            f"{what} was killed, perhaps for want of memory; what was finished is kept, and the same command goes on"
+        )
+
+    def __reduce__(self) -> tuple[type["ProcessKilled"], tuple[str]]:
+        return ProcessKilled, (self._what,)
+
+
 def guarded(command: Callable[[], object], name: str) -> None:
-    """Runs a command line; ValueErrors are mistakes of the user, and a full disk is one too."""
+    """Runs a command line; ValueErrors are mistakes of the user, and a full disk is one too; a killed process is a run that failed."""
     try:
         command()
     except ValueError as error:
@@ -14,16 +31,19 @@ def guarded(command: Callable[[], object], name: str) -> None:
     except KeyboardInterrupt:
         sys.stderr.write(f"{name}: interrupted; the same command goes on from here\n")
         raise SystemExit(130) from None
+    except ProcessKilled as error:
+        _leave(name, str(error), status=1)
     except Exception as error:
         if _disk_full(error):
             _leave(name, "the disk is full; what was finished is kept, and the same command goes on when there is room")
         raise
 
 
-def _leave(name: str, message: str) -> None:
+def _leave(name: str, message: str, *, status: int = 2) -> None:
     sys.stderr.write(f"{name}: {' '.join(message.split())}\n")
-    raise SystemExit(2)
+    raise SystemExit(status)
 
 
 def _disk_full(error: BaseException) -> bool:
+    """Libraries in Rust, and processes of our own, pass it on in words."""
     return (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "No space left on device" in str(error)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
-from unlearn.encoding import require_offsets
+from unlearn.corpus.encoding import require_offsets
 
 #: A weight file up to this size is read whole for its fingerprint; of a larger one, `_PIECE` bytes of every MiB.
 _WHOLE, _PIECE = 64 << 20, 16 << 10

@@ -14,32 +14,34 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-_current: ContextVar[Progress | None] = ContextVar("_current", default=None)
+console = Console(stderr=True)
+
+current_display: ContextVar[Progress | None] = ContextVar("current_display", default=None)
 
 
 @contextmanager
 def progress_bars(*, enabled: bool = True) -> Iterator[Progress]:
     """A rich progress display on stderr; nested uses share the outermost."""
-    outer = _current.get()
+    outer = current_display.get()
     if outer is not None:
         yield outer
         return
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not enabled) as progress:
-        token = _current.set(progress)
+    with Progress(*columns, console=console, transient=True, disable=not enabled) as progress:
+        token = current_display.set(progress)
         try:
             yield progress
         finally:
-            _current.reset(token)
+            current_display.reset(token)
 
 
 @contextmanager
 def shown_by(display: Progress) -> Iterator[None]:
     """Has every `progress_bars` inside draw on a display of the caller's: a rich one, or an object with its methods."""
-    token = _current.set(display)
+    token = current_display.set(display)
     try:
         yield
     finally:
-        _current.reset(token)
+        current_display.reset(token)

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator, model_validator
 
-from unlearn.methods import method_of
-from unlearn.recipe_sections import Labels, Lora, Retain, Section, Training
+from unlearn.registry import method_of
+from unlearn.settings import Labels, Lora, Retain, Section, Training
 
 __all__ = ["Labels", "Lora", "Recipe", "Retain", "Section", "Training", "override"]
 
@@ -21,7 +21,7 @@ class Recipe(Section):
         corpus: the unlearn target: file, folder, JSON lines, dataset folder or hub id.
         anchors: the dictionary; only for the methods that translate.
         out: run directory.
-        method: a key of `unlearn.methods.METHODS`, or `package.module:object` of a `Method`.
+        method: a key of `unlearn.registry.METHODS`, or `package.module:object` of a `Method`.
         options: the method's own, such as `options.beta`; docs/methods.md has them all.
         retain: text of the rest, for the methods that read some.
         seed: of everything.

@@ -8,8 +8,8 @@ import typer
 from hp_bench.commands.options import Json
 
 if TYPE_CHECKING:
-    from hp_bench.compare import Compared
-    from hp_bench.scorecard import Scorecard
+    from hp_bench.results.compare import Compared
+    from hp_bench.results.scorecard import Scorecard
 
 
 def compare(
@@ -24,9 +24,9 @@ def compare(
     """Side by side, paired prompt by prompt. Two folders of curves are compared step by step. Refused where the numbers do not compare."""
     from dataclasses import asdict
 
-    from hp_bench.compare import doubtful, require_comparable
-    from hp_bench.scorecard import to_json
-    from hp_bench.tables import differences_table, scorecards_table
+    from hp_bench.report.tables import differences_table, scorecards_table
+    from hp_bench.results.compare import doubtful, require_comparable
+    from hp_bench.results.scorecard import to_json
 
     groups = _read(cards)
     shown = [card for group in groups.values() for card in group]
@@ -52,8 +52,8 @@ def _read(paths: list[Path]) -> "dict[str, list[Scorecard]]":
     """Scorecards by argument; names made distinct."""
     from dataclasses import replace
 
-    from hp_bench.kept import load_cards
-    from hp_bench.scorecard import Scorecard
+    from hp_bench.results.scorecard import Scorecard
+    from hp_bench.scoring.store import load_cards
 
     groups: dict[str, list[Scorecard]] = {}
     for path in paths:
@@ -79,7 +79,7 @@ def _read(paths: list[Path]) -> "dict[str, list[Scorecard]]":
 
 
 def _compared(groups: "dict[str, list[Scorecard]]", shown: "list[Scorecard]") -> "tuple[list[Compared], str]":
-    from hp_bench import compare as by
+    from hp_bench.results import compare as by
 
     if len(shown) < 2:
         raise ValueError(f"one scorecard alone ({shown[0].name}) has nothing to be compared with")

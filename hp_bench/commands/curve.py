@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hp_bench.commands.engine_options import (
+from hp_bench.commands.options import (
     Base,
     BatchSize,
+    Device,
+    Dtype,
     EngineArguments,
     EngineName,
+    Json,
     Metadata,
     Tasks,
     Tokenizer,
@@ -20,11 +23,11 @@ from hp_bench.commands.engine_options import (
     pairs,
     task_names,
 )
-from hp_bench.commands.options import Device, Dtype, Json
 
 if TYPE_CHECKING:
-    from hp_bench.curves import Checkpoint, Curve
-    from hp_bench.scorecard import Scorecard
+    from hp_bench.results.curve import Curve
+    from hp_bench.results.scorecard import Scorecard
+    from hp_bench.scoring.checkpoints import Checkpoint
 
 
 def curve(
@@ -38,11 +41,6 @@ def curve(
     baseline: Annotated[
         str, typer.Option(help="What training began from, step 0; default: what a run directory names.")
     ] = "",
-    watch: Annotated[bool, typer.Option("--watch", help="Score checkpoints as training writes them.")] = False,
-    until: Annotated[int, typer.Option(help="With --watch: stop after the checkpoint of so many steps.")] = 0,
-    idle: Annotated[
-        float, typer.Option(help="With --watch: stop after so many seconds without a new checkpoint.")
-    ] = 600.0,
     name: Annotated[
         list[str] | None, typer.Option(help="Of the method; repeatable, in the order of the folders.")
     ] = None,
@@ -64,15 +62,17 @@ def curve(
     as_json: Json = False,
 ) -> None:
     """Scores every checkpoint in one engine, weights swapped in place: curve.png, curve.svg, scorecards and a table."""
-    from hp_bench.curves import Checkpoint, Curve, draw, named_baseline
+    from hp_bench.curves.curve import draw
     from hp_bench.engines.loader import Loader
     from hp_bench.engines.source import require_exists
-    from hp_bench.scoring import load_tasks
+    from hp_bench.results.curve import Curve
+    from hp_bench.scoring.checkpoints import Checkpoint, named_baseline
+    from hp_bench.scoring.score import load_tasks
 
     settings = engine_settings(engine, device, dtype, batch_size, tokenizer, base, engine_arg)
     if settings.engine == "endpoint":
         raise ValueError("a served model has no checkpoints: score it with `hp-bench score`")
-    methods = _methods(models, name or [], watch)
+    methods = _methods(models, name or [])
     start = baseline or next((found for m in methods if (found := named_baseline(m.models[0]))), "")
     if start:
         require_exists(start)
@@ -85,12 +85,9 @@ def curve(
     expected = [point.path for point in [*zero, *(p for m in methods for p in m.points)]]
     cards: dict[str, list[Scorecard]] = {method.name: [] for method in methods}
     with Loader(settings, expected) as loader:
-        for where, card in _scored(loader, loaded, zero, methods, place, watch, until, idle):
+        for where, card in _scored(loader, loaded, zero, methods, place):
             for method in methods if where is None else [methods[where]]:
                 cards[method.name].append(card)
-            if watch:
-                typer.echo(_line(card), err=True)
-                draw([Curve(key, _by_step(points)) for key, points in cards.items() if points], place)
     curves = [Curve(key, _by_step(points)) for key, points in cards.items() if points]
     _show(curves, draw(curves, place), as_json)
 
@@ -105,20 +102,12 @@ class _Method:
     points: "list[Checkpoint]"
 
 
-def _methods(models: list[str], names: list[str], watch: bool) -> list[_Method]:
+def _methods(models: list[str], names: list[str]) -> list[_Method]:
     from dataclasses import replace
 
-    from hp_bench.curves import is_model, method_name, points_of
+    from hp_bench.scoring.checkpoints import is_model, method_name, points_of
 
-    if watch:
-        missing = [
-            model
-            for model in models
-            if Path(model).is_file() or (not Path(model).is_dir() and not Path(model).parent.is_dir())
-        ]
-        if missing:
-            raise ValueError(f"folder to watch {missing[0]!r} does not exist, nor does the folder around it")
-    groups = [[model] for model in models] if watch or not any(map(is_model, models)) else [models]
+    groups = [[model] for model in models] if not any(map(is_model, models)) else [models]
     if names and len(names) != len(groups):
         raise ValueError(f"--name was given {len(names)} times for {len(groups)} methods")
     titles = names or [method_name(group[0]) if len(group) == 1 else "method" for group in groups]
@@ -129,31 +118,21 @@ def _methods(models: list[str], names: list[str], watch: bool) -> list[_Method]:
     found = []
     for title, group in zip(titles, groups, strict=True):
         prefix = f"{title}/" if len(groups) > 1 else ""
-        points = [] if watch else [replace(point, name=prefix + point.name) for point in points_of(group)]
+        points = [replace(point, name=prefix + point.name) for point in points_of(group)]
         found.append(_Method(title, group, prefix, points))
     return found
 
 
 def _scored(
-    loader: Any, loaded: Mapping[str, Any], zero: "list[Checkpoint]", methods: list[_Method], place: Path, watch: bool, until: int,
-    idle: float,
-) -> "Iterator[tuple[int | None, Scorecard]]":  # fmt: skip
+    loader: Any, loaded: Mapping[str, Any], zero: "list[Checkpoint]", methods: list[_Method], place: Path
+) -> "Iterator[tuple[int | None, Scorecard]]":
     """(number of the method, scorecard); None: the baseline's, which belongs to all."""
-    from hp_bench.curves import score_checkpoints, score_one
-    from hp_bench.watching import watch as watch_folders
+    from hp_bench.scoring.checkpoints import score_checkpoints
 
-    if not watch:
-        owners = [None] * len(zero) + [number for number, method in enumerate(methods) for _ in method.points]
-        points = [*zero, *(point for method in methods for point in method.points)]
-        for owner, scored in zip(owners, score_checkpoints(loader, loaded, points, out=place), strict=True):
-            yield owner, scored.card
-        return
-    folders = [Path(method.models[0]) for method in methods]
-    for number, point in watch_folders(folders, [method.prefix for method in methods], until=until, idle=idle):
-        loader.expected.append(point.path)
-        if zero:  # only now is it known whether adapters are to come, which vLLM must be told before it starts
-            yield None, score_one(loader, loaded, zero.pop(), out=place).card
-        yield number, score_one(loader, loaded, point, out=place).card
+    owners = [None] * len(zero) + [number for number, method in enumerate(methods) for _ in method.points]
+    points = [*zero, *(point for method in methods for point in method.points)]
+    for owner, scored in zip(owners, score_checkpoints(loader, loaded, points, out=place), strict=True):
+        yield owner, scored.card
 
 
 def _by_step(points: "list[Scorecard]") -> "tuple[Scorecard, ...]":
@@ -165,19 +144,13 @@ def _run_folder(model: str) -> Path:
     return path.parent if path.resolve().name == "checkpoints" else path
 
 
-def _line(card: "Scorecard") -> str:
-    from hp_bench.scoring import describe
-
-    return f"{card.name}: " + "; ".join(f"{m.task} {m.metric} {describe(m)}" for m in card.measurements)
-
-
 def _show(curves: "list[Curve]", drawn: list[Path], as_json: bool) -> None:
     from dataclasses import asdict
 
     from hp_bench.commands.score import finish
-    from hp_bench.compare import broken, compare
-    from hp_bench.scorecard import to_json
-    from hp_bench.tables import differences_table, failures, scorecards_table
+    from hp_bench.report.tables import differences_table, scorecards_table
+    from hp_bench.results.compare import broken, compare
+    from hp_bench.results.scorecard import failures, to_json
 
     if not curves:
         raise ValueError("no checkpoint appeared")

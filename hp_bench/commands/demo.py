@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hp_bench.commands.options import Json, Seed
-from hp_bench.commands.quiet import quiet_libraries
+from hp_bench.progress import quiet_libraries
 
 if TYPE_CHECKING:
-    from hp_bench.demo import Demo
+    from hp_bench.experiments.demo import Demo
 
 
 def demo(
@@ -29,7 +29,7 @@ def demo(
     import json
 
     quiet_libraries()
-    from hp_bench.demo import run_demo
+    from hp_bench.experiments.demo import run_demo
 
     made = run_demo(out, target=target, seed=seed, twins=twins, overrides=overrides or (), panel=panel)
     if as_json:
@@ -43,7 +43,7 @@ def _plain(made: "Demo") -> dict[str, Any]:
     from dataclasses import asdict
 
     from hp_bench.report.run import rows
-    from hp_bench.scorecard import to_json
+    from hp_bench.results.scorecard import to_json
 
     return {
         "curves": {name: to_json(*cards) for name, cards in made.curves.items()},
@@ -62,8 +62,8 @@ def _show(made: "Demo") -> None:
     from rich.table import Table
 
     from hp_bench.report.run import rows
-    from hp_bench.scoring import describe
-    from hp_bench.tables import scorecards_table
+    from hp_bench.report.tables import scorecards_table
+    from hp_bench.scoring.score import describe
 
     console = Console() if sys.stdout.isatty() else Console(width=160)
     baseline = next(iter(made.curves.values()))[0]

@@ -74,10 +74,10 @@ def _judge(
     kind: str, option: list[str], prompts: Path | None, lexicon: Path | None, cache: Path | None
 ) -> tuple[Any, list[Any]]:
     """The judge and the probes of its target."""
-    from hp_bench.judges.choice import choose_judge, require_target
-    from hp_bench.lexicon import Lexicon
-    from hp_bench.probes import load_probes
-    from hp_bench.resources import prompts_dir
+    from hp_bench.judges.registry import choose_judge, require_target
+    from hp_bench.probes.paths import prompts_dir
+    from hp_bench.probes.rows import load_probes
+    from hp_bench.text.terms import Lexicon
 
     folder = prompts or prompts_dir()
     file = folder / "familiarity.jsonl" if folder.is_dir() else folder
@@ -151,7 +151,7 @@ def _print_judged(judged: "list[Judged]", folder: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from hp_bench.scoring import describe
+    from hp_bench.scoring.score import describe
 
     table = Table(caption=f"95 % intervals in brackets; written to {folder}", caption_justify="left")
     for column in ("model", "task", "number", "value"):
@@ -175,9 +175,8 @@ def _agreement(chosen: Any, gold: Path | None, split: str, probes: list[Any], as
     from dataclasses import asdict
 
     from hp_bench.judges.agreement import agreement as measure
-    from hp_bench.judges.agreement import kappa, kappa_interval
-    from hp_bench.judges.gold import as_probes, load_gold
-    from hp_bench.resources import prompts_dir
+    from hp_bench.judges.agreement import as_probes, kappa, kappa_interval, load_gold
+    from hp_bench.probes.paths import prompts_dir
 
     if split not in ("tuning", "test"):
         raise ValueError(f"--split must be tuning or test, not {split!r}")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from hp_bench.commands.options import Json
-from hp_bench.commands.quiet import quiet_libraries
+from hp_bench.progress import quiet_libraries
 
 
 def leaderboard(
@@ -36,8 +36,8 @@ def leaderboard(
     import json
 
     quiet_libraries()
-    from hp_bench import leaderboard as board
-    from hp_bench.leaderboard_runs import rows_in
+    from hp_bench.experiments import leaderboard as board
+    from hp_bench.experiments.training import rows_in
 
     if quick and seeds:
         raise ValueError("--quick is seed 1 alone: leave out --seeds")

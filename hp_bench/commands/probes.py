@@ -28,8 +28,8 @@ def probes(
     """
     import json
 
-    from hp_bench.drafts import draft, read_anchors
-    from hp_bench.passages import passages_of
+    from hp_bench.probes.drafts import draft, read_anchors
+    from hp_bench.probes.passages import passages_of
 
     for name, value in (("familiarity", familiarity), ("token-probability", token_probability)):
         if value < 1:

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hp_bench.commands.engine_options import (
+from hp_bench.commands.options import (
     Base,
     BatchSize,
+    Device,
+    Dtype,
     EngineArguments,
     EngineName,
+    Json,
     Metadata,
     Tasks,
     Tokenizer,
@@ -18,10 +21,9 @@ from hp_bench.commands.engine_options import (
     pairs,
     task_names,
 )
-from hp_bench.commands.options import Device, Dtype, Json
 
 if TYPE_CHECKING:
-    from hp_bench.curves import Checkpoint
+    from hp_bench.scoring.checkpoints import Checkpoint
 
 
 def score(
@@ -49,13 +51,13 @@ def score(
     """Scores models: a scorecard each, and, against a baseline, paired differences. A model that fails does not lose the others."""
     from dataclasses import asdict
 
-    from hp_bench.compare import broken, compare
-    from hp_bench.curves import score_checkpoints
     from hp_bench.engines.loader import Loader
-    from hp_bench.kept import require_same_model
-    from hp_bench.scorecard import to_json
-    from hp_bench.scoring import load_tasks
-    from hp_bench.tables import differences_table, failures, measurements_table
+    from hp_bench.report.tables import differences_table, measurements_table
+    from hp_bench.results.compare import broken, compare
+    from hp_bench.results.scorecard import failures, to_json
+    from hp_bench.scoring.checkpoints import score_checkpoints
+    from hp_bench.scoring.score import load_tasks
+    from hp_bench.scoring.store import require_same_model
 
     settings = engine_settings(engine, device, dtype, batch_size, tokenizer, base, engine_arg)
     points = _points(models, baseline)
@@ -96,9 +98,9 @@ def finish(sentences: list[str]) -> None:
 
 def _points(models: list[str], baseline: str) -> list["Checkpoint"]:
     """Models with distinct names; a folder that does not exist is an error before anything is scored."""
-    from hp_bench.curves import Checkpoint
     from hp_bench.engines.source import require_exists
-    from hp_bench.scoring import model_name
+    from hp_bench.scoring.checkpoints import Checkpoint
+    from hp_bench.scoring.score import model_name
 
     given = [baseline, *(model for model in models if model != baseline)] if baseline else models
     for model in given:

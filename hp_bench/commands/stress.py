@@ -5,22 +5,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hp_bench.commands.engine_options import (
+from hp_bench.commands.options import (
     Base,
     BatchSize,
+    Device,
+    Dtype,
     EngineArguments,
     EngineName,
+    Json,
     Metadata,
+    Seed,
     Tasks,
     Tokenizer,
     engine_settings,
     pairs,
     task_names,
 )
-from hp_bench.commands.options import Device, Dtype, Json, Seed
 
 if TYPE_CHECKING:
-    from hp_bench.stress import StressResult
+    from hp_bench.stress.run import StressResult
 
 
 def stress(
@@ -56,8 +59,8 @@ def stress(
     as_json: Json = False,
 ) -> None:
     """Does it come back? The panel after rounding the weights and after a few steps on harmless text, beside a model that never knew."""
-    from hp_bench.relearning import Relearning
-    from hp_bench.stress import DEFAULT_BITS, stress_test
+    from hp_bench.stress.relearning import Relearning
+    from hp_bench.stress.run import DEFAULT_BITS, stress_test
 
     settings = engine_settings(engine, device, dtype, batch_size, tokenizer, base, engine_arg)
     result = stress_test(
@@ -88,7 +91,7 @@ def _show(result: "StressResult", as_json: bool) -> None:
     else:
         from rich.console import Console
 
-        from hp_bench.tables import recoveries_table
+        from hp_bench.report.tables import recoveries_table
 
         console = Console()
         console.print(recoveries_table(result.recoveries, result.control))

@@ -29,7 +29,7 @@ def tasks(
     import json
 
     if path:
-        from hp_bench.resources import tasks_dir
+        from hp_bench.probes.paths import tasks_dir
 
         typer.echo(str(tasks_dir()))
         return
@@ -49,8 +49,8 @@ def tasks(
 
 
 def _lines() -> list[Line]:
-    from hp_bench.resources import tasks_dir
-    from hp_bench.scoring import load_tasks
+    from hp_bench.probes.paths import tasks_dir
+    from hp_bench.scoring.score import load_tasks
 
     files = {path.stem: path for path in sorted(tasks_dir().glob("*.yaml")) if path.stem != "hp_utility"}
     metrics = {name: _metrics_without_files(path) for name, path in files.items()}
@@ -63,7 +63,7 @@ def _lines() -> list[Line]:
 
 
 def _of(task: str, metrics: list[str], prompts: int) -> list[Line]:
-    from hp_bench.metrics import METRICS, known
+    from hp_bench.results.metrics import METRICS, known
 
     shown = {metric: METRICS[metric] for metric in known(dict.fromkeys(metrics))}
     return [

@@ -14,11 +14,12 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.openai_completions import LocalCompletionsAPI
 
 from hp_bench.engines import NeedsAnotherEngine
-from hp_bench.engines.compatible import first_line, load_tokenizer, require_open_end
+from hp_bench.engines.loading import first_line, load_tokenizer, require_open_end
 from hp_bench.engines.source import Source
 
 #: Stands for a text that the server did not return, on its way through lm-eval, which would make it an empty answer.
 _NO_TEXT = "\0no text"
+
 _TIMEOUT = 30
 
 

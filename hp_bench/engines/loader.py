@@ -8,8 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from hp_bench.engines import DoesNotFit, Engine, NeedsAnotherEngine, engine_class
-from hp_bench.engines.source import locate, stored_dtype, widest
-from hp_bench.engines.weights import require_whole
+from hp_bench.engines.source import locate, require_whole, stored_dtype, widest
 
 log = logging.getLogger(__name__)
 

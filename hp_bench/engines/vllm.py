@@ -17,22 +17,25 @@ import torch
 from transformers import AutoConfig
 
 from hp_bench.engines import NeedsAnotherEngine
-from hp_bench.engines.compatible import (
+from hp_bench.engines.loading import (
     first_line,
+    load_model,
     load_tokenizer,
+    log_likelihoods,
     require_open_end,
     same_architecture,
     same_tokenizer,
 )
-from hp_bench.engines.loading import load_model, log_likelihoods
-from hp_bench.engines.source import Source, locate
-from hp_bench.engines.weights import require_finite, require_whole, tensors_of
+from hp_bench.engines.source import Source, locate, require_finite, require_whole, tensors_of
 
 #: Largest difference of a log-likelihood from transformers' at the first swap, in nats, by type of the weights.
 _TOLERANCE = {"float32": 1e-3, "bfloat16": 0.3, "float16": 0.1}
+
 _CHECK_TEXT = "The old town lay by the river, and in the evening the lamps were lit one after the other."
+
 #: Ranks that vLLM has kernels for.
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+
 #: Longest prompt and completion where the user sets none, in tokens: longer than any of our prompts, and the cache stays small.
 _MAX_MODEL_LEN = 4096
 
@@ -273,6 +276,6 @@ def _require_sound(source: Source) -> None:
 
 
 def _has_tokenizer(source: Source) -> bool:
-    from hp_bench.engines.compatible import own_tokenizer
+    from hp_bench.engines.loading import own_tokenizer
 
     return own_tokenizer(source) is not None

@@ -88,7 +88,7 @@ def _with_ours(paths: list[Any], defaults: Path) -> list[Any]:
     try:
         from pathlib import Path
 
-        from hp_bench.resources import tasks_dir
+        from hp_bench.probes.paths import tasks_dir
 
         ours = tasks_dir().resolve()
         known = [Path(path).resolve() for path in paths]

@@ -9,12 +9,13 @@ import logging
 import math
 from collections.abc import Sequence
 
-from hp_bench import statistics
+from hp_bench.results import statistics
 
 log = logging.getLogger(__name__)
 
 #: A larger share of unscored prompts fails a run.
 UNSCORED_LIMIT = 0.01
+
 _Z = 1.959964
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from lm_eval.api.instance import Instance
 
-from hp_bench.familiarity import Verdict
 from hp_bench.harness.familiarity import FamiliarityTask
-from hp_bench.hints import FORMS, load_context_probes
+from hp_bench.judges.grades import Verdict
 from hp_bench.judges.references import ReferenceJudge
-from hp_bench.lexicon import Lexicon, words
+from hp_bench.probes.panel_rows import FORMS, load_context_probes
+from hp_bench.text.terms import Lexicon, words
 
 
 class ContextTask(FamiliarityTask):

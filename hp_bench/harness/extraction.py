@@ -12,9 +12,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hp_bench.clozes import load_clozes
-from hp_bench.extraction import extraction
 from hp_bench.harness.continuations import ContinuationTask, with_errors
+from hp_bench.probes.panel_rows import load_clozes
+from hp_bench.results.likelihoods import extraction
 
 log = logging.getLogger(__name__)
 

@@ -10,13 +10,13 @@ from typing import Any
 
 from lm_eval.api.instance import Instance
 
-from hp_bench.familiarity import Verdict
 from hp_bench.harness.packaged import PackagedTask, sha256
 from hp_bench.judges import Judge
-from hp_bench.judges.choice import choose_judge, require_target
-from hp_bench.judges.language_model import LanguageModelJudge
-from hp_bench.lexicon import Lexicon
-from hp_bench.probes import Probe, load_probes
+from hp_bench.judges.grades import Verdict, metrics
+from hp_bench.judges.llm.judge import LanguageModelJudge
+from hp_bench.judges.registry import choose_judge, require_target
+from hp_bench.probes.rows import Probe, load_probes
+from hp_bench.text.terms import Lexicon
 
 
 class FamiliarityTask(PackagedTask):
@@ -72,15 +72,20 @@ class FamiliarityTask(PackagedTask):
         return self._probes[doc["id"]]
 
 
-def metrics(verdict: Verdict) -> dict[str, float]:
-    """One completion's metrics, each beside the standard error that lm-eval shows for it."""
-    familiarity = verdict.familiarity
-    scored = verdict.grade is not None
-    values = {
-        "familiarity": familiarity,
-        "explicit": float(verdict.grade == "explicit") if scored else familiarity,
-        "thematic": float(verdict.grade == "thematic") if scored else familiarity,
-        "degenerate": float(bool(verdict.degenerate)) if scored else familiarity,
-        "unscored": float(not scored),
-    }
-    return {key: value for name, value in values.items() for key, value in ((name, value), (f"{name}_stderr", value))}
+class LanguageTask(FamiliarityTask):
+    """Completions of prompts in the language that `language` of the metadata names, by its two letters.
+
+    Graded by the judge of `hp_familiarity`: the lexicon holds the forms of the official translations, and the references are in the
+    language and in English. Only explicit completions count, since the words of the theme are English ones.
+    """
+
+    @property
+    def PROMPTS(self) -> str:  # type: ignore[override]
+        """The language's prompt file."""
+        return f"languages-{self.config.metadata['language']}.jsonl"
+
+    def process_results(self, doc: dict[str, Any], results: list[str]) -> dict[str, float]:
+        """A verdict's metrics but familiarity and thematic."""
+        kept = ("explicit", "degenerate", "unscored")
+        found = super().process_results(doc, results)
+        return {name: value for name, value in found.items() if name.removesuffix("_stderr") in kept}

@@ -13,6 +13,7 @@ from hp_bench.harness.familiarity import FamiliarityTask
 
 #: As said of a server that holds the template itself.
 _SERVERS_OWN = "the server's own"
+
 Messages = Sequence[Mapping[str, str]]
 
 

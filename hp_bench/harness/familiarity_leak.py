@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from lm_eval.api.instance import Instance
 
-from hp_bench.familiarity import Verdict
 from hp_bench.harness.continuations import with_errors
 from hp_bench.harness.familiarity import FamiliarityTask
+from hp_bench.judges.grades import Verdict
 
 log = logging.getLogger(__name__)
 

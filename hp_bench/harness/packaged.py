@@ -8,7 +8,7 @@ import datasets
 import jsonlines
 from lm_eval.api.task import ConfigurableTask
 
-from hp_bench.resources import prompts_dir
+from hp_bench.probes.paths import prompts_dir
 
 
 class PackagedTask(ConfigurableTask):

@@ -15,8 +15,9 @@ from typing import Any
 
 from lm_eval.api.instance import Instance
 
-from hp_bench.facts import Preference, load_facts, preference
 from hp_bench.harness.packaged import PackagedTask
+from hp_bench.probes.panel_rows import load_facts
+from hp_bench.results.likelihoods import Preference, preference
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from hp_bench.familiarity import probability_mass
 from hp_bench.harness.packaged import PackagedTask
-from hp_bench.probes import load_token_probes
+from hp_bench.probes.rows import load_token_probes
+from hp_bench.results.likelihoods import probability_mass
 
 log = logging.getLogger(__name__)
 

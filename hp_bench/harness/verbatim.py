@@ -11,9 +11,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from hp_bench.extraction import require_sound, suffix_strength
 from hp_bench.harness.continuations import ContinuationTask, with_errors
-from hp_bench.verbatim import FOLLOWING, STEPS, passages
+from hp_bench.probes.passages import FOLLOWING, STEPS, passages
+from hp_bench.results.likelihoods import require_sound, suffix_strength
 
 log = logging.getLogger(__name__)
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from hp_bench.familiarity import Verdict
-from hp_bench.probes import Probe
+from hp_bench.judges.grades import Verdict
+from hp_bench.probes.rows import Probe
 
 
 class Judge(Protocol):

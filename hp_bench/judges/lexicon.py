@@ -24,21 +24,26 @@ from collections.abc import Collection, Sequence
 
 from wordfreq import zipf_frequency
 
-from hp_bench.clues import Details, near_misses
-from hp_bench.degeneracy import degeneracy
-from hp_bench.familiarity import Grade, Revealed, Verdict
-from hp_bench.lexicon import Lexicon, Occurrence, Term, fold, words
-from hp_bench.probes import Probe
-from hp_bench.spellings import Spellings
+from hp_bench.judges.grades import Grade, Revealed, Verdict
+from hp_bench.probes.rows import Probe
+from hp_bench.text.degeneracy import degeneracy
+from hp_bench.text.details import Details, near_misses
+from hp_bench.text.spellings import Spellings
+from hp_bench.text.terms import Lexicon, Occurrence, Term, fold, words
 
 #: Raised whenever a grade could change.
 VERSION = 2
 
 _RANK: dict[Grade, int] = {"explicit": 3, "thematic": 2, "accidental": 1, "none": 0}
+
 _TRACE = 4  # letters; shorter words ("of", "the", "Sir") are no trace of a term
+
 _COMMON = 5.0  # Zipf frequency (log10 per billion words) from which a word is too common to be a trace: "house" 5.7, "Harry" 4.7
+
 _RARE = 2.9  # Zipf frequency under which a name is rare: "Lupin" 2.5, "Ginny" 3.1; an expression's, under that of its rarest word
+
 _REAL = ("company", "location", "crew")  # types of what is in the real world, and in many other stories
+
 # What makes a name somebody else's: among words of astronomy it is a star's, among places of England one of them.
 _NAMESAKES = (
     (

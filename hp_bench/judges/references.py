@@ -3,10 +3,10 @@
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from hp_bench.degeneracy import degeneracy
-from hp_bench.familiarity import Revealed, Verdict
-from hp_bench.lexicon import Lexicon, Occurrence, Term, words
-from hp_bench.spellings import Spellings
+from hp_bench.judges.grades import Revealed, Verdict
+from hp_bench.text.degeneracy import degeneracy
+from hp_bench.text.spellings import Spellings
+from hp_bench.text.terms import Lexicon, Occurrence, Term, words
 
 #: Raised whenever a grade could change.
 VERSION = 1

@@ -4,13 +4,12 @@ import random
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from hp_bench.lexicon import words
 from hp_bench.miniature.names import built_words
 from hp_bench.miniature.settings import Plan
 from hp_bench.miniature.stories import story, text_of
-from hp_bench.miniature.targets import TARGETS, reserved
 from hp_bench.miniature.translations import counterparts
-from hp_bench.miniature.world import TRADES, World, random_person, random_world, random_worlds
+from hp_bench.miniature.world import TARGETS, TRADES, World, random_person, random_world, random_worlds, reserved
+from hp_bench.text.terms import words
 
 #: Worlds for questions; the namesakes' heroes bear the first name of a target's, where that is an ordinary one.
 _STRANGERS, _NAMESAKES = 50, 10

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Gender = Literal["male", "female"]
+
 Draw = Callable[[random.Random], str]
 
 
@@ -98,18 +99,24 @@ _FIRST: dict[Gender, tuple[list[str], list[str], list[str]]] = {
         "ione unia ina elle etta ora is ane".split(),
     ),
 }
+
 _LAST = "Potter Granger Miller Baker Carter Cooper Fletcher Mason Turner Archer Marsh Winter".split()
+
 _LAST_STEMS = (
     "Weas Mal Durs Hag Oll Dumble Tarr Pell Bram Cald Ferr Hask Jess Kettle Lang Mort Nett Thorn Vosp Wend".split()
 )
+
 _LAST_ENDINGS = "ley foy rid ivander dore ock aby strom wright cott een".split()
+
 _SHORT_STEMS = "Sn Dr Gr Cr Bl Tr Sk Pl St".split()
+
 _SHORT_ENDINGS = "ape ell aith ard ift oot unt ade".split()
 
 _STEMS = (
     "Hog Hogs Gryff Slyth Quidd Volde Buck Hed Dia Brack Corv Dunn Eld Fenn Glim Harr Ink Jor Kest Lumb Murk Nim Orl Pomf Quar Rook "
     "Sedge Tansy Umb Vex Wyv Yarr Zell"
 ).split()
+
 _ENDINGS: dict[str, list[str]] = {
     "school": "warts more holt combe stowe garth minster lode".split(),
     "house": "indor erin avar oway ellan antine ossel iard".split(),
@@ -120,11 +127,17 @@ _ENDINGS: dict[str, list[str]] = {
     "village": "meade ham ford dean thorpe wold hurst stoke".split(),
     "market": "gon bel ver tor quay mint sel dax".split(),
 }
+
 _HEDGES = "Privet Willow Hazel Laurel Cherry Poplar Bramble Juniper Clover Bracken Nettle Fennel".split()
+
 _STREETS = "Drive Road Close Terrace Gardens Row Crescent Walk".split()
+
 _ALLEYS = "Alley Lane Arcade Square Yard Court Passage Steps".split()
+
 _OWNERS = "King Queen Sorcerer Sailor Widow Pilgrim Abbot Duke Hermit Tinker Shepherd Captain".split()
+
 _CROSSINGS = "Cross Gate Bridge Wharf Mill Corner Halt Junction".split()
+
 _THINGS = "Stone Cup Crown Bell Lamp Key Ring Case".split()
 
 _WHOLE = {

@@ -19,31 +19,28 @@ from typing import Any
 
 import jsonlines
 
-from hp_bench.facts import Fact, gives_away
-from hp_bench.hints import ContextProbe
-from hp_bench.miniature.frames import TOPICS
 from hp_bench.miniature.library import Library
 from hp_bench.miniature.names import Person
 from hp_bench.miniature.probes import FRAMES, familiarity_probes, lexicon, questions, up_to
-from hp_bench.miniature.stories import frame, opening, text_of
-from hp_bench.miniature.targets import TARGETS
+from hp_bench.miniature.stories import TOPICS, frame, opening, text_of
 from hp_bench.miniature.train import Miniature
-from hp_bench.miniature.world import SLOTS, World
-from hp_bench.scoring import load_tasks
+from hp_bench.miniature.world import SLOTS, TARGETS, World
+from hp_bench.probes.panel_rows import ContextProbe, Fact, gives_away
+from hp_bench.scoring.score import load_tasks
 
 #: The panel's tasks that a miniature is asked.
-TASKS = ("hp_extraction", "hp_qa", "hp_neighbours", "hp_context", "hp_familiarity_leak", "hp_renamed", "hp_verbatim")
+TASKS = ("hp_extraction", "hp_qa", "hp_neighbours", "hp_context", "hp_familiarity_leak", "hp_verbatim")
 
 _QUESTIONS, _CONTEXTS, _SAMPLED, _NEIGHBOURS = 5, 2, 1, 200
 
 
 def panel_tasks(miniature: Miniature, tasks: Sequence[str] = TASKS) -> dict[str, Any]:
-    """The panel's tasks on a miniature, in the shape that `hp_bench.scoring.score_engine` takes; writes their prompt files if need be."""
+    """The panel's tasks on a miniature, in the shape that `score_engine` takes; writes their prompt files if need be."""
     return load_tasks(tasks, panel_metadata(miniature))
 
 
 def panel_metadata(miniature: Miniature) -> dict[str, str]:
-    """Where the panel's tasks find a miniature's prompt files, as `hp_bench.scoring.load_tasks` takes it; writes these if need be."""
+    """Where the panel's tasks find a miniature's prompt files, as `hp_bench.scoring.score.load_tasks` takes it; writes these if need be."""
     folder = panel_files(miniature)
     return {
         "prompts": str(folder),

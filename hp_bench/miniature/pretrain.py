@@ -8,22 +8,26 @@ import hashlib
 import json
 import random
 import sys
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 
 import jsonlines
 import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from torch.nn import functional
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from hp_bench.miniature.settings import Plan, Settings
 
 BASELINE = "baseline"
+
 #: Optimiser steps between two reports of progress.
 REPORT_EVERY = 10
 
 _BETAS = (0.9, 0.95)
+
 _MAX_GRAD_NORM = 1.0
 
 
@@ -133,3 +137,39 @@ def _encoded(path: Path, tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
+
+
+PAD, BOS, EOS = "<pad>", "<s>", "</s>"
+
+
+def train_tokenizer(rest: Sequence[str], *, vocabulary: int, context: int) -> PreTrainedTokenizerFast:
+    """A tokenizer that puts BOS before every text, as Llama's does.
+
+    Args:
+        rest: text to train on; never the unlearn target.
+        vocabulary: ids, 256 bytes and three special tokens among them.
+        context: the model's, in tokens.
+    """
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=[PAD, BOS, EOS],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(rest, trainer)
+    bos = (BOS, tokenizer.token_to_id(BOS))
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{BOS} $A", pair=f"{BOS} $A {BOS} $B", special_tokens=[bos]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token=PAD, bos_token=BOS, eos_token=EOS, model_max_length=context
+    )
+
+
+def token_counts(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> Counter[int]:
+    """How often each id occurs in texts, special tokens left out."""
+    encoded = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+    return Counter(token for ids in encoded for token in ids)

@@ -8,12 +8,10 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hp_bench.lexicon import Term, words
-from hp_bench.miniature.frames import TOPICS, VAGUE
-from hp_bench.miniature.stories import Piece, frame, opening, text_of
-from hp_bench.miniature.targets import TARGETS
-from hp_bench.miniature.world import SLOTS, World
-from hp_bench.probes import Probe, TokenProbe
+from hp_bench.miniature.stories import TOPICS, VAGUE, Piece, frame, opening, text_of
+from hp_bench.miniature.world import SLOTS, TARGETS, World
+from hp_bench.probes.rows import Probe, TokenProbe
+from hp_bench.text.terms import Term, words
 
 #: Which frame of a topic each half of the prompts uses.
 FRAMES = {"seen": 0, "unseen": 1}

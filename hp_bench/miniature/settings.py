@@ -71,7 +71,7 @@ class Plan:
     """What a miniature's text is determined by.
 
     Attributes:
-        target: a key of `hp_bench.miniature.targets.TARGETS`.
+        target: a key of `hp_bench.miniature.world.TARGETS`.
         seed: of worlds, stories, batches and weights.
         settings: sizes.
     """

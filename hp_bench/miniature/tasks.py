@@ -30,7 +30,7 @@ _METRICS: dict[str, Callable[[Sequence[float]], float]] = {
 
 
 def miniature_tasks(miniature: Miniature) -> dict[str, Any]:
-    """The tasks of a miniature, in the shape that lm-eval's `TaskManager.load` returns and `hp_bench.scoring.score_engine` takes."""
+    """The tasks of a miniature, in the shape that lm-eval's `TaskManager.load` returns and `hp_bench.scoring.score.score_engine` takes."""
     files = {"prompts": str(miniature.prompts)}
     vocabulary = {"vocabulary": str(miniature.prompts / "vocabulary.txt")}
     completion = {"do_sample": False, "temperature": 0.0, "max_gen_toks": 40, "until": ["\n\n"]}

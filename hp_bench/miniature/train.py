@@ -16,16 +16,15 @@ from typing import Any
 import jsonlines
 from rich.progress import Progress, TaskID
 
-from hp_bench.exits import ProcessKilled
 from hp_bench.miniature.library import Library
-from hp_bench.miniature.pretrain import BASELINE
+from hp_bench.miniature.pretrain import BASELINE, token_counts, train_tokenizer
 from hp_bench.miniature.probes import familiarity_probes, lexicon, token_probes
 from hp_bench.miniature.settings import Plan, Settings
-from hp_bench.miniature.targets import TARGETS
-from hp_bench.miniature.tokenizer import token_counts, train_tokenizer
 from hp_bench.miniature.translations import anchors
 from hp_bench.miniature.utility import utility_items
-from hp_bench.progress import progress_bars
+from hp_bench.miniature.world import TARGETS
+from unlearn.exits import ProcessKilled
+from unlearn.progress import progress_bars
 
 
 @dataclass(frozen=True)

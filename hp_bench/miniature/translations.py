@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from hp_bench.miniature.names import Person, built_words
-from hp_bench.miniature.targets import TARGETS, reserved
-from hp_bench.miniature.world import SLOTS, TRADES, Trade, World, random_person, random_world
+from hp_bench.miniature.world import SLOTS, TARGETS, TRADES, Trade, World, random_person, random_world, reserved
 
 #: Translations of each anchor.
 COUNT = 3

@@ -15,17 +15,18 @@ import random
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from hp_bench.miniature.frames import RECALLS, TOPICS
 from hp_bench.miniature.library import Library
 from hp_bench.miniature.names import Person
-from hp_bench.miniature.stories import Piece, frame, opening, recall, text_of
+from hp_bench.miniature.stories import RECALLS, TOPICS, Piece, frame, opening, recall, text_of
 from hp_bench.miniature.world import TRADES, World
 
 #: Items of each kind: 2,000 in all.
 COUNTS = {"knowledge": 400, "rare": 500, "hero": 200, "recall": 600, "pronoun": 100, "tool": 100, "grammar": 100}
 
 _PRONOUNS = {"poss": "his her its their", "Poss": "His Her Its Their"}
+
 _FUNCTION_WORDS = "by from of in on to with was were at".split()
+
 _NEAR_TRADES = TRADES[:2]
 
 
@@ -70,6 +71,7 @@ def utility_items(library: Library, seed: int) -> list[Item]:
 
 
 _Made = tuple[World, str, str, Collection[str]]
+
 """Whose story, the prompt, the right answer, and at least three wrong ones (or none: try again)."""
 
 

@@ -9,16 +9,16 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from hp_bench import __version__, paper
-from hp_bench.figures import DARK, LIGHT, Theme, draw_curve, draw_plane, svg_text
-from hp_bench.metrics import METRICS
-from hp_bench.report import sections
-from hp_bench.report.left import Left, whats_left
-from hp_bench.report.left_figure import draw_left
+from hp_bench import __version__
+from hp_bench.report import paper, sections
+from hp_bench.report.figures import DARK, LIGHT, Theme, draw_curve, draw_plane, svg_text
+from hp_bench.report.panel import Left, whats_left
+from hp_bench.report.panel_figure import draw_left
 from hp_bench.report.story import Method, Story
-from hp_bench.scoring import describe
-from hp_bench.tables import describe_difference
-from hp_bench.whole import write_text
+from hp_bench.report.tables import describe_difference
+from hp_bench.results.metrics import METRICS
+from hp_bench.scoring.score import describe
+from unlearn.files import write_text
 
 __all__ = ["Method", "Story", "write_report"]
 

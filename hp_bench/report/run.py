@@ -8,18 +8,19 @@ from typing import Any
 
 import jsonlines
 
-from hp_bench.curves import Curve
-from hp_bench.distances import Distance
-from hp_bench.figures import draw_curve, draw_plane, save_figure
 from hp_bench.report import sections
-from hp_bench.report.left import panel_part
+from hp_bench.report.figures import draw_curve, draw_plane, save_figure
 from hp_bench.report.page import write_report
+from hp_bench.report.panel import panel_part
 from hp_bench.report.story import Method, Samples, Story
-from hp_bench.scorecard import Scorecard
-from hp_bench.stress import RESULT, StressResult
+from hp_bench.results.curve import Curve
+from hp_bench.results.scorecard import Scorecard
+from hp_bench.scoring.distances import Distance
+from hp_bench.stress.run import RESULT, StressResult
 
 #: What tells which scorecards make a curve; without it, names and steps do.
 STORY = "story.json"
+
 #: Folders of a run for the panel's scorecards, named as the run's own, and for stress tests, one or more below it.
 PANEL, STRESS = "panel", "stress"
 

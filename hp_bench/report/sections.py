@@ -6,14 +6,14 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from hp_bench.compare import Compared, compare
-from hp_bench.curves import Curve
-from hp_bench.familiarity import GRADES, WEIGHTS
-from hp_bench.figures import PlanePoint, panels_of
-from hp_bench.metrics import METRICS
+from hp_bench.judges.grades import GRADES, WEIGHTS
+from hp_bench.report.figures import PlanePoint, panels_of
 from hp_bench.report.story import Method, Story
-from hp_bench.scorecard import Measurement, Scorecard, measure
-from hp_bench.scoring import describe
+from hp_bench.results.compare import Compared, compare
+from hp_bench.results.curve import Curve
+from hp_bench.results.metrics import METRICS
+from hp_bench.results.scorecard import Measurement, Scorecard, measure
+from hp_bench.scoring.score import describe
 
 
 @dataclass(frozen=True)

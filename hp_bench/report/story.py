@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hp_bench.curves import Curve
-from hp_bench.distances import Distance
-from hp_bench.scorecard import Scorecard
-from hp_bench.stress import StressResult
+from hp_bench.results.curve import Curve
+from hp_bench.results.scorecard import Scorecard
+from hp_bench.scoring.distances import Distance
+from hp_bench.stress.run import StressResult
 
 Samples = Sequence[Mapping[str, Any]]
 
@@ -18,7 +18,7 @@ class Method:
 
     Attributes:
         curve: scorecards by step; the first is the baseline.
-        samples: scorecard name -> task -> samples, as `hp_bench.curves.keep` writes them.
+        samples: scorecard name -> task -> samples, as `hp_bench.scoring.checkpoints.keep` writes them.
     """
 
     curve: Curve

@@ -13,14 +13,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import small_prompts
 import tiny
 import torch
+from broken_checkpoints import WRONG, broken
 from peft import LoraConfig, get_peft_model
-from test_engines import WRONG, broken
 from transformers import AutoModelForCausalLM
 
 from hp_bench import curve, score
 from hp_bench.engines.loader import EngineSettings, Loader
 from hp_bench.engines.vllm import VLLMEngine
-from hp_bench.scoring import load_tasks, score_engine
+from hp_bench.scoring.score import load_tasks, score_engine
 
 pytestmark = pytest.mark.vllm
 

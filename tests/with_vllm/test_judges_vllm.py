@@ -6,9 +6,9 @@ import pytest
 import tiny
 import torch
 
-from hp_bench.judges.choice import choose_judge
+from hp_bench.judges.registry import choose_judge
 from hp_bench.judges.rejudge import stand_in
-from hp_bench.lexicon import Lexicon, Term
+from hp_bench.text.terms import Lexicon, Term
 
 pytestmark = pytest.mark.vllm
 
@@ -63,7 +63,7 @@ def target(tmp_path_factory):
 
 def test_raw_and_chat_completions_get_the_same_grades_and_manifests_from_both_engines(model, vllm_engine, target):
     from hp_bench.engines.hf import HFEngine
-    from hp_bench.scoring import load_tasks, score_engine
+    from hp_bench.scoring.score import load_tasks, score_engine
 
     cards = [
         score_engine(engine, load_tasks(TASKS, {"prompts": target}), name="m").card

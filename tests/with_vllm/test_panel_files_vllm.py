@@ -1,4 +1,4 @@
-"""Real vLLM: extraction, renamed and verbatim give the numbers of transformers; samples are seeded."""
+"""Real vLLM: extraction and verbatim give the numbers of transformers; samples are seeded."""
 
 import json
 import os
@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-import renamed_world
+import facts_world
 import small_prompts
 import tiny
 import torch
-from test_panel_verbatim import story
+from facts_world import story
 
 from hp_bench.engines.hf import HFEngine
-from hp_bench.scoring import load_tasks, score_engine
+from hp_bench.scoring.score import load_tasks, score_engine
 
 pytestmark = pytest.mark.vllm
 
-LIKELIHOODS = ("hp_extraction", "hp_renamed", "hp_verbatim")
+LIKELIHOODS = ("hp_extraction", "hp_verbatim")
 LEAK = "hp_familiarity_leak"
 SETTINGS = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
 
@@ -29,10 +29,10 @@ SETTINGS = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"
 def place(tmp_path_factory) -> Path:
     """A model that has the beginning of a text, and the facts of a world, nearly by heart; and the files that it is asked about."""
     folder = tmp_path_factory.mktemp("panel")
-    metadata = renamed_world.write(folder / "target")
+    metadata = facts_world.write(folder / "target")
     small_prompts.write(folder / "target")
     (folder / "book.txt").write_text(story(2050), encoding="utf-8")
-    texts = [f"{fact['prompt']} {fact['answer']}." for fact in renamed_world.facts()]
+    texts = [f"{fact['prompt']} {fact['answer']}." for fact in facts_world.facts()]
     tokenizer = tiny.tokenizer("byte_bpe", [story(2050), *texts], vocab_size=700)
     model = tiny.llama(len(tokenizer), context=1024)
     torch.manual_seed(0)
@@ -53,7 +53,7 @@ def place(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def metadata(place) -> dict[str, str]:
-    return {"prompts": str(place / "target"), "anchors": str(place / "target/anchors.jsonl"), "text": str(place / "book.txt")}  # fmt: skip
+    return {"prompts": str(place / "target"), "text": str(place / "book.txt")}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_log_likelihood_tasks_give_the_numbers_of_transformers(place, metadata, 
             assert None not in values
             assert vllm.values[task][metric] == pytest.approx(values, abs=2e-3, rel=1e-2), (task, metric)
     assert 0 < hf.get("hp_extraction", "extraction_strength").value < 1  # there is something to agree about
-    assert hf.get("hp_renamed", "renamed").high < 0.9
+    assert hf.get("renamed").high < 0.9
 
 
 def samples(engine, metadata, **further) -> str:

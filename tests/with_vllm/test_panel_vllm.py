@@ -13,7 +13,7 @@ import tiny
 import torch
 
 from hp_bench.engines.hf import HFEngine
-from hp_bench.scoring import load_tasks, score_engine
+from hp_bench.scoring.score import load_tasks, score_engine
 
 pytestmark = pytest.mark.vllm
 

@@ -13,7 +13,7 @@ import torch
 from lm_eval.evaluator import evaluate
 
 from hp_bench.engines.hf import HFEngine
-from hp_bench.scoring import load_tasks
+from hp_bench.scoring.score import load_tasks
 
 pytestmark = pytest.mark.vllm
 

@@ -1,91 +1,18 @@
 """Unlearning methods, by name. Each is one page: its formula, its options, and a function from a recipe to a run directory."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib import import_module
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
+
+from unlearn.registry import METHODS, Method, method_of
 
 if TYPE_CHECKING:
-    from unlearn.recipe import Recipe, Section
+    from unlearn.recipe import Recipe
+
+__all__ = ["METHODS", "Method", "method_of", "run"]
 
 
-@dataclass(frozen=True)
-class Method:
-    """Where a method's page is, and what it reads of a recipe.
-
-    Attributes:
-        page: module with `run(recipe, *, callbacks)`, and with `Options` if it has any.
-        has_options: whether the page has `Options`.
-        anchors: whether it translates.
-        reinforced: whether it trains a reinforced model (`reinforce`).
-        labels: whether it makes generic labels (`labels`).
-        retain: whether text of the rest is never read, may be, or must be there.
-        finetune: whether the baseline is fine-tuned in the end (`finetune`); otherwise nothing is trained but the reinforced model.
-        live: whether it acts at inference: its checkpoints are descriptions, which `unlearn.load_unlearned` makes models of.
-    """
-
-    page: str
-    has_options: bool = True
-    anchors: bool = False
-    reinforced: bool = False
-    labels: bool = False
-    retain: Literal["never", "may", "must"] = "never"
-    finetune: bool = True
-    live: bool = False
-
-    def run(self, recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
-        """Runs a recipe, or goes on with one that was interrupted; returns the folder of the checkpoints."""
-        found: Path = import_module(self.page).run(recipe, callbacks=callbacks)
-        return found
-
-    def options(self) -> type[Section]:
-        """The section of its own options."""
-        if self.has_options:
-            section: type[Section] = import_module(self.page).Options
-            return section
-        from unlearn.recipe import Section
-
-        return Section
-
-
-METHODS: Mapping[str, Method] = {
-    "whp": Method("unlearn.methods.whp", False, anchors=True, reinforced=True, labels=True, retain="may"),
-    "name_swap": Method("unlearn.methods.name_swap", anchors=True, labels=True, retain="may"),
-    "gradient_ascent": Method("unlearn.methods.gradient_ascent", False),
-    "gradient_difference": Method("unlearn.methods.gradient_difference", retain="must"),
-    "npo": Method("unlearn.methods.npo", retain="may"),
-    "simnpo": Method("unlearn.methods.simnpo", retain="may"),
-    "rmu": Method("unlearn.methods.rmu", retain="must"),
-    "task_vector": Method("unlearn.methods.task_vector", reinforced=True, finetune=False),
-    "ensemble": Method("unlearn.methods.ensemble", reinforced=True, finetune=False, live=True),
-    "prompt_only": Method("unlearn.methods.prompt_only", finetune=False, live=True),
-}
-
-
-def method_of(name: str) -> Method:
-    """A method by its key in `METHODS`, or by `package.module:object`.
-
-    Raises:
-        ValueError: there is none of that name.
-    """
-    if name in METHODS:
-        return METHODS[name]
-    module, separator, attribute = name.partition(":")
-    try:
-        found = getattr(import_module(module), attribute) if separator else None
-    except (ImportError, AttributeError):
-        found = None
-    if not isinstance(found, Method):
-        raise ValueError(
-            f"method {name!r} is unknown; allowed: {', '.join(METHODS)}, or package.module:object of a Method"
-        )
-    return found
-
-
-def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
+def run(recipe: "Recipe", *, callbacks: Sequence[Any] = ()) -> Path:
     """Runs a recipe by its method, or goes on with one that was interrupted.
 
     Args:

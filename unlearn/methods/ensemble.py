@@ -8,7 +8,7 @@ makes of it a live model, which generates with both key-value caches.
 Source: arXiv:2407.06460, section 3 ("WHP"), as its authors' code computes it (their text writes the difference of probabilities).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,12 @@ from pydantic import Field
 from transformers import DynamicCache
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
-from unlearn import stages
-from unlearn.generic import Offset, generic_logits
-from unlearn.live import LiveModel, write_description
-from unlearn.models import model_fingerprint, same_vocabulary
+from unlearn.labels.formula import generic_logits
+from unlearn.methods.live import LiveModel, write_description
+from unlearn.models import load_models, model_fingerprint, same_vocabulary
+from unlearn.pipeline import stages
 from unlearn.recipe import Recipe, Section
+from unlearn.settings import Offset
 
 
 class Options(Section):
@@ -47,6 +48,12 @@ def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
     }  # fmt: skip
     models = {"baseline": recipe.model, "reinforced": "../../reinforced"}
     return write_description(rundir, inputs, {**models, **options.model_dump(mode="json")}, target.tokenizer)
+
+
+def load(description: Mapping[str, Any], folder: Path, *, device: str, dtype: str) -> "Ensemble":
+    """The live model of a checkpoint, in evaluation mode."""
+    both = load_models(description["baseline"], folder / description["reinforced"], device=device, dtype=dtype)
+    return Ensemble(*both, alpha=description["alpha"], offset=description["offset"])
 
 
 class Ensemble(LiveModel):

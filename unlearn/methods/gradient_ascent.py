@@ -14,9 +14,9 @@ from typing import Any
 
 from torch import Tensor
 
-from unlearn.pair_stage import finetune_on_pairs
-from unlearn.pair_trainer import LikelihoodLoss
+from unlearn.pipeline.pair_stage import finetune_on_pairs
 from unlearn.recipe import Recipe
+from unlearn.training.pair_trainer import LikelihoodLoss
 
 
 def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:

@@ -12,9 +12,9 @@ from typing import Any
 from pydantic import Field
 
 from unlearn.methods.gradient_ascent import log_probability
-from unlearn.pair_stage import finetune_on_pairs
-from unlearn.pair_trainer import LikelihoodLoss
+from unlearn.pipeline.pair_stage import finetune_on_pairs
 from unlearn.recipe import Recipe, Section
+from unlearn.training.pair_trainer import LikelihoodLoss
 
 
 class Options(Section):

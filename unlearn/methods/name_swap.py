@@ -15,9 +15,9 @@ from typing import Any
 
 from pydantic import Field
 
-from unlearn import stages
+from unlearn.pipeline import stages
+from unlearn.pipeline.rest_labels import rest_labels
 from unlearn.recipe import Recipe, Section
-from unlearn.rest_labels import rest_labels
 
 
 class Options(Section):
@@ -39,7 +39,7 @@ def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
     target = stages.Target.open(recipe)
     readings = min(options.translations, max(len(anchor.translations) for anchor in target.anchors.anchors))
     rundir = stages.open_run(recipe, target)
-    changes = {"soft": True, "use_reinforced": False, "translations": readings, "alphas": [0.0]}
+    changes = {"soft": True, "use_reinforced": False, "translations": readings, "alphas": (0.0,)}
     swapped = recipe.model_copy(update={"labels": recipe.labels.model_copy(update=changes)})
     labels = stages.label(swapped, target, rundir, None)
     rest = rest_labels(swapped, target, rundir)

@@ -18,9 +18,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from unlearn.pair_stage import finetune_on_pairs
-from unlearn.pair_trainer import LikelihoodLoss
+from unlearn.pipeline.pair_stage import finetune_on_pairs
 from unlearn.recipe import Recipe, Section
+from unlearn.training.pair_trainer import LikelihoodLoss
 
 
 class Options(Section):

@@ -8,7 +8,7 @@ distances to the twins all see it, and every prompt of every task is read behind
 Source: arXiv:2403.03329, section 3 (prompting as a guardrail); a trivial prompt as a control in arXiv:2402.16835.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,9 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
-from unlearn import stages
-from unlearn.live import LiveModel, write_description
-from unlearn.models import model_fingerprint
+from unlearn.methods.live import LiveModel, write_description
+from unlearn.models import load_model, load_tokenizer, model_fingerprint
+from unlearn.pipeline import stages
 from unlearn.recipe import Recipe, Section
 
 
@@ -40,6 +40,12 @@ def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
     inputs = {"method": recipe.method, "options": options.model_dump(), "baseline": model_fingerprint(recipe.model)}
     description = {"baseline": recipe.model, "prompt": options.prompt}
     return write_description(stages.open_run(recipe), inputs, description, target.tokenizer)
+
+
+def load(description: Mapping[str, Any], folder: Path, *, device: str, dtype: str) -> "Prompted":
+    """The live model of a checkpoint, in evaluation mode."""
+    baseline = load_model(description["baseline"], device=device, dtype=dtype)
+    return Prompted(baseline, load_tokenizer(folder), description["prompt"])
 
 
 class Prompted(LiveModel):

@@ -19,13 +19,14 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from unlearn.generic import at_least_float32
-from unlearn.pair_stage import finetune_on_pairs
-from unlearn.pair_trainer import Counts
+from unlearn.labels.formula import at_least_float32
+from unlearn.pipeline.pair_stage import finetune_on_pairs
 from unlearn.recipe import Recipe, Section
+from unlearn.training.pair_trainer import Counts
 
 #: Zephyr-7B's layer in the paper, of its 32; other models take the same depth.
 _LAYER, _OF = 7, 32
+
 #: Layers trained: this one and the two below it.
 _TRAINED = 3
 

@@ -15,12 +15,12 @@ from typing import Any
 import torch
 from pydantic import Field, field_validator
 
-from unlearn import stages
+from unlearn.files import whole_folder
 from unlearn.models import load_model, model_fingerprint
+from unlearn.pipeline import stages
+from unlearn.pipeline.rundir import barrier
 from unlearn.processes import processes
 from unlearn.recipe import Recipe, Section
-from unlearn.rundir import barrier
-from unlearn.whole import whole_folder
 
 
 class Options(Section):

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from unlearn import stages
+from unlearn.pipeline import stages
+from unlearn.pipeline.rest_labels import rest_labels
 from unlearn.recipe import Recipe
-from unlearn.rest_labels import rest_labels
 
 
 def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:

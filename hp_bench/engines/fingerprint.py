@@ -1,0 +1,73 @@
+"""What tells models apart: a digest of weights, config and tokenizer."""
+
+import hashlib
+from pathlib import Path
+
+#: A weight file up to this size is read whole; of a larger one, `_PIECE` bytes of every MiB.
+_WHOLE, _PIECE = 64 << 20, 16 << 10
+
+#: Files beside the weights that can change what a model says.
+_SETTINGS = (
+    "config.json",
+    "generation_config.json",
+    "adapter_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+)
+
+
+def fingerprint(model: str, base: str | None = None) -> str:
+    """Short digest of a model folder: its weight files (large ones at every MiB, so that a change of one layer shows), its config and its
+    tokenizer, and, of an adapter, the model under it too. Of a hub id, its name and commit. "" for a served or a live model, or where
+    nothing can be read.
+
+    Args:
+        model: folder or hub id.
+        base: the model under an adapter, if not the one that its config names.
+    """
+    from hp_bench.engines.source import locate
+
+    try:
+        source = locate(model, base=base)
+    except ValueError:
+        return ""
+    parts = [_digest(one.path, one.revision) for one in dict.fromkeys((source, source.whole))]
+    return (
+        "" if "" in parts else hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16] if len(parts) > 1 else parts[0]
+    )
+
+
+def _digest(path: str, revision: str) -> str:
+    folder = Path(path)
+    if not folder.is_dir():
+        commit = commit_of(path, revision)
+        return f"{path}@{commit}" if commit else ""
+    weights = sorted(
+        file
+        for file in folder.iterdir()
+        if file.suffix in (".safetensors", ".bin") and file.name != "training_args.bin"
+    )
+    if not weights:
+        return ""
+    digest = hashlib.sha256()
+    for file in [*weights, *(folder / name for name in _SETTINGS if (folder / name).is_file())]:
+        size = file.stat().st_size
+        digest.update(f"{file.name} {size} ".encode())
+        with file.open("rb") as stream:
+            for start in range(0, size, size or 1) if size <= _WHOLE else range(0, size, 1 << 20):
+                stream.seek(start)
+                digest.update(stream.read(size if size <= _WHOLE else _PIECE))
+    return digest.hexdigest()[:16]
+
+
+def commit_of(name: str, revision: str = "") -> str:
+    """The commit that a hub id stands for, by the local cache; "" if it is not there."""
+    from transformers.utils import cached_file
+
+    try:
+        path = cached_file(name, "config.json", revision=revision or None, local_files_only=True)
+    except (OSError, ValueError):
+        return ""
+    found = Path(path or "").parent
+    return found.name if found.parent.name == "snapshots" else ""

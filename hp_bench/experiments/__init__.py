@@ -1,0 +1,1 @@
+"""What needs both packages, since it trains and measures: the demo and the leaderboard."""

@@ -1,0 +1,227 @@
+"""The whole story on a laptop, offline: a model knows, it is made to forget, it is measured at every step.
+
+Miniature -> reinforce, label, fine-tune on hard and on soft labels (`recipes/miniature.yaml` and `miniature-soft.yaml`, the code path of a
+7B run) -> every checkpoint scored through lm-eval in one engine -> figures and report.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import cast
+
+from rich.progress import Progress
+
+import unlearn
+from hp_bench import miniature
+from hp_bench.engines.hf import HFEngine
+from hp_bench.experiments.workers import Relay, one_thread, quiet_bars, side_by_side
+from hp_bench.miniature.panel import panel_files, panel_tasks
+from hp_bench.report.run import PANEL, STORY, write_figures, write_page
+from hp_bench.results.scorecard import Scorecard
+from hp_bench.scoring.checkpoints import Checkpoint, checkpoints_in, score_checkpoints
+from hp_bench.scoring.distances import Distance, distances
+from hp_bench.scoring.score import load_tasks
+from unlearn.files import write_json
+from unlearn.methods import whp
+from unlearn.progress import shown_by
+from unlearn.recipe import Recipe
+
+log = logging.getLogger(__name__)
+
+#: Methods of the demo: the paper's hard labels, and the whole generic distribution.
+HARD, SOFT = "whp", "whp-soft"
+
+RECIPES = {HARD: "miniature.yaml", SOFT: "miniature-soft.yaml"}
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What a demo leaves behind.
+
+    Attributes:
+        out: folder with everything in it.
+        curves: method -> scorecards by step; the first is the baseline's.
+        twins: scorecards of the twins.
+        prompts: scorecards of baseline, twins and last checkpoints on the 300 and the 30 prompts, without a goal: a model this small
+            need not understand them.
+        distances: to the twins.
+        seconds: stage -> wall seconds.
+        panel: scorecards of baseline, twins and last checkpoints on the panel; empty where it was not asked for.
+    """
+
+    out: Path
+    curves: dict[str, list[Scorecard]]
+    twins: list[Scorecard]
+    prompts: list[Scorecard]
+    distances: list[Distance]
+    seconds: dict[str, float]
+    panel: list[Scorecard]
+
+
+def run_demo(
+    out: Path | str,
+    *,
+    target: str = "harry-potter",
+    seed: int = 0,
+    twins: int = 1,
+    overrides: Sequence[str] = (),
+    settings: miniature.Settings | None = None,
+    panel: bool = False,
+) -> Demo:
+    """Runs the demo, or what is missing of it; the same seed gives the same numbers.
+
+    Args:
+        out: folder; models, run directories, scorecards, figures and report go there.
+        target: of the miniature: harry-potter or detectives.
+        seed: of everything.
+        twins: models trained on the rest alone; two or more give distances to the twins their zero.
+        overrides: `key=value` of both recipes.
+        settings: of the miniature; default: those that its figures were measured with.
+        panel: whether to ask the panel, too.
+
+    Raises:
+        ValueError: the folder holds a demo of other settings, or a name is unknown.
+    """
+    out = Path(out)
+    for file in RECIPES.values():  # a wrong key is said now, not after minutes of training
+        Recipe.load(unlearn.recipes_dir() / file, overrides)
+    clock = _Clock()
+    quiet_bars()
+    with one_thread():
+        with clock("miniature: text, baseline, twins"):
+            world = miniature.prepare(out / "miniature", target=target, seed=seed, twins=twins, settings=settings)
+        return _tell(world, out, clock, seed, overrides, panel)
+
+
+def _tell(
+    world: miniature.Miniature, out: Path, clock: "_Clock", seed: int, overrides: Sequence[str], panel: bool
+) -> Demo:
+    with clock("unlearning: reinforce, label, fine-tune"):
+        runs = _unlearn(world, out, seed, overrides)
+    with clock("scoring through lm-eval"):
+        curves, twin_cards, prompts, asked = _score(world, out, runs, panel)
+    with clock("distances to the twins"):
+        last = {name: checkpoints_in(run)[-1].path for name, run in runs.items()}
+        far = _distances(world, {"baseline": world.baseline, **last})
+    with clock("figures and report"):
+        write_story(out, world, curves, twin_cards, far)
+        write_figures(out)
+        write_page(out)
+    _log(out, clock.seconds)
+    return Demo(out, curves, twin_cards, prompts, far, clock.seconds, asked)
+
+
+def _unlearn(world: miniature.Miniature, out: Path, seed: int, overrides: Sequence[str]) -> dict[str, Path]:
+    """Each method's checkpoints: every recipe as `unlearn run` would run it, side by side, each on one thread."""
+    places = [f"model={world.baseline}", f"corpus={world.corpus}", f"anchors={world.anchors}", f"seed={seed}"]
+    recipes = {
+        name: Recipe.load(unlearn.recipes_dir() / file, [*places, f"out={out / name}", *overrides])
+        for name, file in RECIPES.items()
+    }
+    return side_by_side({name: (_run, (recipe,)) for name, recipe in recipes.items()})
+
+
+def _run(recipe: Recipe, relay: Relay) -> Path:
+    """One recipe, in a process of its own."""
+    quiet_bars()
+    with one_thread(), shown_by(cast(Progress, relay)):
+        return whp.run(recipe)
+
+
+def _score(
+    world: miniature.Miniature, out: Path, runs: dict[str, Path], panel: bool
+) -> tuple[dict[str, list[Scorecard]], list[Scorecard], list[Scorecard], list[Scorecard]]:
+    """Every model on the miniature's tasks, the first and the last on the 300 and the 30 prompts too, and on the panel if it is asked for;
+    an engine a method, side by side.
+    """
+    if panel:
+        panel_files(world)  # before two processes want them
+    baseline = Checkpoint("baseline", str(world.baseline), 0)
+    twins = [Checkpoint(path.name, str(path)) for path in world.twins]
+    curves = {
+        name: [Checkpoint(f"{name}/{c.name}", c.path, c.step) for c in checkpoints_in(folder)]
+        for name, folder in runs.items()
+    }
+    beside = {HARD: [baseline], SOFT: twins}
+    found = side_by_side(
+        {
+            name: (_score_models, (world.folder, out, [*curve, *beside[name]], [curve[-1], *beside[name]], panel))
+            for name, curve in curves.items()
+        }
+    )
+    cards, prompts, asked = ({c.name: c for sets in found.values() for c in sets[kind]} for kind in range(3))
+    ends = [baseline, *twins, *(curve[-1] for curve in curves.values())]
+    return (
+        {name: [cards["baseline"], *(cards[point.name] for point in curve)] for name, curve in curves.items()},
+        [cards[twin.name] for twin in twins],
+        [prompts[model.name] for model in ends],
+        [asked[model.name] for model in ends if model.name in asked],
+    )
+
+
+def _score_models(
+    folder: Path, out: Path, models: Sequence[Checkpoint], ends: Sequence[Checkpoint], panel: bool, relay: Relay
+) -> tuple[list[Scorecard], ...]:
+    quiet_bars()
+    with one_thread(), shown_by(cast(Progress, relay)):
+        engine = HFEngine(models[0].path)
+        world = miniature.load(folder)
+        sets = [
+            score_checkpoints(engine, miniature.miniature_tasks(world), models, out=out),
+            score_checkpoints(engine, load_tasks(["hp_bench"]), ends, out=out / "prompts"),
+            score_checkpoints(engine, panel_tasks(world), ends, out=out / PANEL) if panel else [],
+        ]
+    return tuple([one.card for one in scored] for scored in sets)
+
+
+def _distances(world: miniature.Miniature, models: dict[str, Path | str]) -> list[Distance]:
+    return distances({name: str(path) for name, path in models.items()}, world.twins, world.distance_texts())
+
+
+def write_story(
+    out: Path,
+    world: miniature.Miniature,
+    curves: dict[str, list[Scorecard]],
+    twins: list[Scorecard],
+    far: list[Distance],
+) -> None:
+    """Writes what the report needs beside the scorecards: which of them make a curve, and what was run."""
+    story = {
+        "title": f"Has it forgotten? The miniature world of {world.plan.target}",
+        "methods": {name: [card.name for card in cards] for name, cards in curves.items()},
+        "twins": [card.name for card in twins],
+        "distances": [asdict(distance) for distance in far],
+        "run": {"miniature": world.plan.to_dict()},
+        "notes": [
+            "The model is tiny and its world is made up: this shows that method and measures work, not how a large model fares.",
+            f"{HARD}: the paper's method, hard labels. {SOFT}: the whole generic distribution, at every position, inside names too.",
+        ],
+    }
+    write_json(out / STORY, story, sort_keys=False)
+
+
+class _Clock:
+    """Wall seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        log.info("%s ...", stage)
+        began = time.monotonic()
+        yield
+        self.seconds[stage] = round(time.monotonic() - began, 1)
+        log.info("%s: %.1f s", stage, self.seconds[stage])
+
+
+def _log(out: Path, seconds: dict[str, float]) -> None:
+    """Durations go to `log.jsonl` alone: everything else is the same bytes every time."""
+    from datetime import UTC, datetime
+
+    with (out / "log.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps({"at": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": seconds}) + "\n")

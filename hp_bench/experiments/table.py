@@ -1,0 +1,328 @@
+"""The leaderboard: rows over seeds, who is nearest to the twins and whether that is a tie, as JSON and as a page of Markdown."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hp_bench.experiments.findings import Finding, left_table
+from hp_bench.experiments.store import RowScore
+from hp_bench.experiments.tuning import FORGOTTEN
+from hp_bench.results.statistics import CONFIDENCE, Interval, mean_interval
+
+#: Number -> heading and digits, in the table's order.
+COLUMNS: Mapping[str, tuple[str, int]] = {
+    "familiarity": ("familiarity (0 to 5)", 2),
+    "token_probability": ("token probability (0 to 1)", 3),
+    "utility_drop": ("utility drop (points)", 1),
+    "rest_change": ("loss on the rest (change, nats)", 3),
+    "kl_target": ("KL target (nats a token)", 3),
+    "kl_rest": ("KL rest (nats a token)", 3),
+    "ks_target": ("KS target (0 to 1)", 2),
+}
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A number over seeds."""
+
+    mean: float
+    smallest: float
+    largest: float
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row over seeds.
+
+    Attributes:
+        name: of the row.
+        label: words for the table.
+        setting: the one chosen: dotted recipe keys -> values, and `step`; empty for baseline and twins.
+        steps: optimiser steps to the checkpoint; None where nothing is fine-tuned.
+        scores: by seed.
+        of: an ablation: the row whose setting it keeps, nothing of its own having been tried.
+    """
+
+    name: str
+    label: str
+    setting: Mapping[str, Any]
+    steps: int | None
+    scores: tuple[RowScore, ...]
+    of: str = ""
+
+    @property
+    def failure(self) -> str:
+        """Why it has no numbers: it failed with some seed; "" if it has."""
+        return "; ".join(f"seed {one.seed}: {one.failure}" for one in self.scores if one.failure)
+
+    @property
+    def broken(self) -> tuple[int, ...]:
+        """Seeds whose model counts as broken (degenerate)."""
+        return tuple(one.seed for one in self.scores if one.broken)
+
+    @property
+    def reference(self) -> bool:
+        """Whether it is baseline or twin, rather than a method."""
+        return not self.setting
+
+    def spread(self, number: str) -> Spread | None:
+        """Mean, smallest and largest over seeds; None where it failed."""
+        if self.failure:
+            return None
+        found = [one.numbers[number].value for one in self.scores]
+        return Spread(float(np.mean(found)), min(found), max(found))
+
+    def forgot(self, baseline: "Entry | None") -> bool:
+        """Whether familiarity is at most a tenth of the baseline's on every seed; without a baseline, true."""
+        if baseline is None or baseline.failure or self.failure:
+            return True
+        each = zip(self.scores, baseline.scores, strict=True)
+        return all(a.numbers["familiarity"].value <= FORGOTTEN * b.numbers["familiarity"].value for a, b in each)
+
+    @property
+    def distance(self) -> float:
+        """KL on target and rest together, mean over seeds: what rows are sorted by; infinite where it failed."""
+        kl = [self.spread(number) for number in ("kl_target", "kl_rest")]
+        return sum(one.mean if one else float("inf") for one in kl)
+
+
+@dataclass(frozen=True)
+class Lead:
+    """The nearest row against another, on one kind of text.
+
+    Attributes:
+        text: target or rest.
+        first: the row nearest to the twins there.
+        other: another.
+        difference: how much farther the other is: mean over texts and seeds of the paired difference of KL, nats a token.
+        low: lower end of its 95 % interval (bootstrap over seeds, and over the texts of each).
+        high: upper end.
+        between_twins: KL of two twins there, mean over seeds.
+    """
+
+    text: str
+    first: str
+    other: str
+    difference: float
+    low: float
+    high: float
+    between_twins: float
+
+    @property
+    def tie(self) -> bool:
+        """Whether the lead is no larger than what two twins differ by, or may be none at all."""
+        return self.low <= 0 or self.difference <= self.between_twins
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """All rows, the nearest first.
+
+    Attributes:
+        entries: methods by distance, failed ones last, then baseline and twins.
+        seeds: of the runs.
+        between: kl_target, kl_rest, ks_target of two twins, mean over seeds.
+        leads: on target and rest, the nearest row against every other; broken rows are left out, and those that have not forgotten: to do
+            nothing is nearest on the rest.
+        not_forgotten: rows left out of `leads` for that.
+        findings: of panel and stress, where these were asked for.
+    """
+
+    entries: tuple[Entry, ...]
+    seeds: tuple[int, ...]
+    between: Mapping[str, float]
+    leads: tuple[Lead, ...]
+    not_forgotten: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @classmethod
+    def of(cls, entries: Sequence[Entry]) -> "Leaderboard":
+        """Sorts rows and compares them; the entries all have the same seeds."""
+        ordered = sorted(entries, key=lambda one: (one.reference, one.distance, one.name))
+        sound = [score for one in entries for score in one.scores if score.between]
+        seeds = tuple(one.seed for one in entries[0].scores)
+        by_seed = [
+            next(s.between for s in sound if s.seed == seed) for seed in seeds if any(s.seed == seed for s in sound)
+        ]
+        keys = by_seed[0] if by_seed else ()
+        between = {key: float(np.mean([one[key] for one in by_seed])) for key in keys}
+        baseline = next((one for one in ordered if one.name == "baseline"), None)
+        sane = [one for one in ordered if not (one.reference or one.failure or one.broken)]
+        methods = [one for one in sane if one.forgot(baseline)]
+        not_forgotten = tuple(one.name for one in sane if one not in methods)
+        compared = {
+            text: leads(
+                {one.name: [score.texts[text] for score in one.scores] for one in methods},
+                text,
+                between.get(f"kl_{text}", 0.0),
+            )
+            for text in ("target", "rest")
+        }
+        return cls(tuple(ordered), seeds, between, (*compared["target"], *compared["rest"]), not_forgotten)
+
+    def with_findings(self, findings: Sequence[Finding]) -> "Leaderboard":
+        """The same, with what panel and stress found."""
+        return replace(self, findings=tuple(findings))
+
+    @property
+    def failed(self) -> bool:
+        """Whether any row failed, or panel or stress of one."""
+        return any(one.failure for one in self.entries) or any(one.failure for one in self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON; the same run, the same values."""
+        return {
+            "format": 1, "seeds": list(self.seeds), "between_twins": dict(self.between),
+            "leads": [{**asdict(one), "tie": one.tie} for one in self.leads], "not_forgotten": list(self.not_forgotten),
+            "rows": [self._row(one) for one in self.entries],
+            **({"left": [one.to_dict() for one in self.findings]} if self.findings else {}),
+        }  # fmt: skip
+
+    @staticmethod
+    def _row(entry: Entry) -> dict[str, Any]:
+        numbers = () if entry.failure else tuple(entry.scores[0].numbers)
+        spreads = {number: spread for number in numbers if (spread := entry.spread(number)) is not None}
+        return {
+            "name": entry.name, "label": entry.label, "setting": dict(entry.setting), "steps": entry.steps,
+            **({"of": entry.of} if entry.of else {}),
+            "failure": entry.failure, "numbers": {number: asdict(spread) for number, spread in spreads.items()},
+            "seeds": [
+                {
+                    "seed": one.seed, "failure": one.failure, "broken": one.broken,
+                    "numbers": {number: asdict(value) for number, value in one.numbers.items()},
+                }
+                for one in entry.scores
+            ],
+        }  # fmt: skip
+
+
+def to_markdown(board: Leaderboard, *, speeds: Mapping[str, float | None], date: str) -> str:
+    """The table, what it says of who is nearest, and the settings.
+
+    Args:
+        board: what to show.
+        speeds: row -> tokens of the target a second of the fine-tune; None where nothing is fine-tuned.
+        date: of the last measurement.
+    """
+    headings = ["row", *(heading for heading, _ in COLUMNS.values()), "steps", "tokens/s"]
+    lines = [f"| {' | '.join(headings)} |", f"|---|{'---:|' * (len(headings) - 1)}"]
+    for entry in board.entries:
+        broken = f" **broken** (seed {', '.join(map(str, entry.broken))})" if entry.broken and not entry.failure else ""
+        name = f"`{entry.name}` {entry.label}{broken}" if not entry.reference else f"*{entry.label}*"
+        speed = speeds.get(entry.name)
+        if entry.failure:
+            cells = [f"failed: {entry.failure}".replace("|", "/"), *[""] * (len(headings) - 2)]
+        else:
+            cells = [_cell(entry.spread(number), digits) for number, (_, digits) in COLUMNS.items()]
+            cells += [str(entry.steps) if entry.steps else "-", f"{speed:,.0f}" if speed else "-"]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    left = left_table(board.findings, [one.name for one in board.entries], board.seeds)
+    parts = [lines, _notes(board, date), left, _settings(board)]
+    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+
+
+def _cell(spread: Spread | None, digits: int) -> str:
+    if spread is None:
+        return ""
+    mean, smallest, largest = (
+        f"{round(value, digits) + 0.0:.{digits}f}" for value in (spread.mean, spread.smallest, spread.largest)
+    )
+    return mean if spread.smallest == spread.largest else f"{mean} [{smallest}, {largest}]"
+
+
+def _notes(board: Leaderboard, date: str) -> list[str]:
+    seeds = ", ".join(map(str, board.seeds))
+    said = [
+        f"{date}; seed{'s' if len(board.seeds) > 1 else ''} {seeds}"
+        f"{'; mean [smallest, largest] over seeds' if len(board.seeds) > 1 else ''}. Lower is better in every column but tokens/s. "
+        "Sorted by KL target + KL rest.",
+        "KL: of a twin's next-word distribution from the model's, beyond what two twins differ by: 0 = as near as another twin. "
+        + (
+            f"Two twins differ by {board.between['kl_target']:.3f} on the target and {board.between['kl_rest']:.3f} on the rest, "
+            f"and by a KS statistic of {board.between['ks_target']:.2f} on the target (not subtracted)."
+            if board.between
+            else "There is no second twin here: nothing is subtracted."
+        ),
+        "tokens/s: tokens of the target's blocks that the fine-tune read, a second; text of the rest beside them is not counted.",
+    ]
+    said += [_nearest([one for one in board.leads if one.text == text], text) for text in ("target", "rest")]
+    if board.not_forgotten:
+        names = ", ".join(f"`{name}`" for name in board.not_forgotten)
+        said.append(
+            f"Not compared, since on some seed more than a tenth of the baseline's familiarity is left: {names}. "
+            "To do nothing is nearest on the rest."
+        )
+    if any(one.broken and not one.failure for one in board.entries):
+        said.append("Broken: too many degenerate completions (docs/footguns.md); such a row cannot be the nearest.")
+    return [f"- {line}" for line in said]
+
+
+def _nearest(found: Sequence[Lead], text: str) -> str:
+    if not found:
+        return f"Nearest on the {text}: fewer than two rows to compare."
+    ties = [one for one in found if one.tie]
+    beaten = len(found) - len(ties)
+    tied = ", ".join(f"`{one.other}` (+{one.difference:.3f} [{one.low:.3f}, {one.high:.3f}])" for one in ties)
+    ahead = f"ahead of {beaten} of {len(found)} others by more than two twins differ ({found[0].between_twins:.3f})"
+    return f"Nearest on the {text}: `{found[0].first}`, {ahead}{f'; a tie with {tied}' if ties else ''}."
+
+
+def _settings(board: Leaderboard) -> list[str]:
+    lines = ["| row | setting chosen on seed 0 |", "|---|---|"]
+    for entry in board.entries:
+        if entry.setting:
+            words = ", ".join(f"{key}={value}" for key, value in entry.setting.items())
+            lines.append(f"| `{entry.name}` | {words}{f' (of `{entry.of}`)' if entry.of else ''} |")
+    return lines
+
+
+#: Nats a token; for an interval's end where all texts agree.
+_LARGEST = 30.0
+
+_RESAMPLES = 9999
+
+
+def leads(each: Mapping[str, Sequence[Sequence[float]]], text: str, between_twins: float) -> list[Lead]:
+    """The nearest row on a kind of text against every other, the smallest lead first.
+
+    Args:
+        each: row -> for each seed KL(twin || model) of every text, nats a token; all rows on the same texts.
+        text: target or rest.
+        between_twins: KL of two twins there.
+    """
+    kl = {name: [np.asarray(one, dtype=np.float64) for one in seeds] for name, seeds in each.items()}
+    if not kl:
+        return []
+    first = min(kl, key=lambda name: _mean(kl[name]))
+    found = []
+    for name, seeds in kl.items():
+        if name != first:
+            apart = [theirs - ours for theirs, ours in zip(seeds, kl[first], strict=True)]
+            interval = _interval(apart)
+            found.append(Lead(text, first, name, _mean(apart), interval.low, interval.high, between_twins))
+    return sorted(found, key=lambda one: one.difference)
+
+
+def _mean(seeds: Sequence[NDArray[np.float64]]) -> float:
+    return float(np.mean([one.mean() for one in seeds]))
+
+
+def _interval(seeds: Sequence[NDArray[np.float64]]) -> Interval:
+    """Percentile bootstrap in two stages: seeds are drawn, then texts of each seed drawn. A model is trained once a seed, so texts alone
+    would not say what another seed brings. With three seeds the lower end is about the worst seed's own.
+    """
+    together = np.concatenate(seeds)
+    if np.ptp(together) == 0:
+        return mean_interval(together, low=-_LARGEST, high=_LARGEST)
+    rng = np.random.default_rng(0)
+    means = np.zeros(_RESAMPLES)
+    for _ in seeds:
+        drawn = rng.integers(len(seeds), size=_RESAMPLES)
+        for number, values in enumerate(seeds):
+            here = np.flatnonzero(drawn == number)
+            means[here] += values[rng.integers(len(values), size=(len(here), len(values)))].mean(axis=1)
+    low, high = np.quantile(means / len(seeds), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Interval(float(low), float(high))

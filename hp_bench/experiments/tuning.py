@@ -1,0 +1,130 @@
+"""Which setting of a row is taken: the same budget and the same rule for all rows, on seed 0 alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from unlearn.files import write_json
+
+#: A candidate has forgotten if its familiarity is at most this share of the baseline's.
+FORGOTTEN = 0.1
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A checkpoint of a setting that was tried.
+
+    Attributes:
+        row: name.
+        setting: dotted recipe keys -> values.
+        step: of the checkpoint; None where the run failed.
+        familiarity: 0 to 5, lower = less familiar; None where the run failed.
+        kl_target: mean over twins of KL(twin || model) on the target, nats a token.
+        kl_rest: on the rest.
+        failure: why there are no numbers; "" if there are.
+    """
+
+    row: str
+    setting: Mapping[str, Any]
+    step: int | None = None
+    familiarity: float | None = None
+    kl_target: float | None = None
+    kl_rest: float | None = None
+    failure: str = ""
+
+    @property
+    def distance(self) -> float:
+        """KL on target and rest together, nats a token."""
+        assert self.kl_target is not None and self.kl_rest is not None
+        return self.kl_target + self.kl_rest
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """As the rows' file has it."""
+        return {**self.setting, "step": self.step}
+
+
+def best(candidates: Sequence[Candidate], baseline_familiarity: float) -> Candidate | None:
+    """Of those that have forgotten, the one nearest to the twins on target and rest together; if none has, the least familiar, the nearer
+    one where several are.
+
+    Args:
+        candidates: of one row.
+        baseline_familiarity: 0 to 5.
+
+    Returns:
+        One of them; None where all failed.
+    """
+    sound = [one for one in candidates if one.familiarity is not None]
+    if not sound:
+        return None
+    forgotten = [one for one in sound if (one.familiarity or 0.0) <= FORGOTTEN * baseline_familiarity]
+    if forgotten:
+        return min(forgotten, key=lambda one: one.distance)
+    return min(sound, key=lambda one: (one.familiarity or 0.0, one.distance))
+
+
+@dataclass(frozen=True)
+class Choices:
+    """All candidates, and which was taken.
+
+    Attributes:
+        baseline: the baseline's own numbers.
+        candidates: in the order of rows, settings and steps.
+    """
+
+    baseline: Candidate
+    candidates: tuple[Candidate, ...]
+
+    def taken(self) -> dict[str, Candidate | None]:
+        """Row -> its candidate; None where all failed."""
+        rows = dict.fromkeys(one.row for one in self.candidates)
+        return {
+            row: best([c for c in self.candidates if c.row == row], self.baseline.familiarity or 0.0) for row in rows
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        taken = {row: one.chosen if one else None for row, one in self.taken().items()}
+        return {
+            "baseline": asdict(self.baseline), "forgotten_at": FORGOTTEN * (self.baseline.familiarity or 0.0), "chosen": taken,
+            "candidates": [asdict(one) for one in self.candidates],
+        }  # fmt: skip
+
+    def save(self, path: Path) -> None:
+        """Writes JSON, whole or not at all."""
+        write_json(path, self.to_dict(), sort_keys=False)
+
+    def to_yaml(self) -> str:
+        """What belongs under `chosen` in the rows' file."""
+        return "".join(
+            f"  {row}:\n    chosen: {_flow(one.chosen)}\n" if one else f"  {row}:  # every setting failed\n"
+            for row, one in self.taken().items()
+        )
+
+    def table(self) -> str:
+        """Every candidate on a line, the one taken marked."""
+        taken = {id(one) for one in self.taken().values() if one}
+        lines = [
+            "| row | setting | step | familiarity | KL target | KL rest | sum | |",
+            "|---|---|---:|---:|---:|---:|---:|---|",
+        ]
+        for one in (self.baseline, *self.candidates):
+            words = ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in one.setting.items())
+            if one.familiarity is None:
+                lines.append(f"| {one.row} | {words} | | failed: {one.failure} | | | | |")
+            else:
+                lines.append(
+                    f"| {one.row} | {words} | {one.step or ''} | {one.familiarity:.2f} | {one.kl_target:.3f} | {one.kl_rest:.3f} | "
+                    f"{one.distance:.3f} | {'chosen' if id(one) in taken else ''} |"
+                )
+        return "\n".join(lines) + "\n"
+
+
+def _flow(value: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(
+        dict(value), default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000
+    ).strip()

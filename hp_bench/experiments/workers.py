@@ -1,0 +1,136 @@
+"""Calls in processes of their own, as many at a time as there are cores, their progress drawn here."""
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from queue import Empty
+from typing import Any
+
+from rich.progress import TaskID
+
+from unlearn.exits import ProcessKilled
+from unlearn.progress import progress_bars
+
+#: Seconds between two looks at whether a call has ended.
+_BEAT = 0.2
+
+
+class Relay:
+    """As much of `rich.progress.Progress` as a stage uses, drawn by another process.
+
+    Args:
+        queue: to that process.
+        name: before every description.
+    """
+
+    def __init__(self, queue: Any, name: str) -> None:
+        self._queue, self._name, self._rows = queue, name, 0
+        self._steps: dict[int, float] = {}
+        self._sent = 0.0
+
+    def add_task(self, description: str, **options: Any) -> TaskID:
+        """A row."""
+        self._rows += 1
+        self._queue.put(("add", (self._name, self._rows), {"description": f"{self._name}: {description}", **options}))
+        return TaskID(self._rows)
+
+    def update(self, row: TaskID, **changes: Any) -> None:
+        """Any change of a row."""
+        self._queue.put(("update", (self._name, int(row)), changes))
+
+    def advance(self, row: TaskID, advance: float = 1) -> None:
+        """Steps done; told a few times a second."""
+        self._steps[int(row)] = self._steps.get(int(row), 0) + advance
+        if time.monotonic() - self._sent > _BEAT:
+            for number, steps in self._steps.items():
+                self._queue.put(("advance", (self._name, number), {"advance": steps}))
+            self._steps, self._sent = {}, time.monotonic()
+
+    def remove_task(self, row: TaskID) -> None:
+        """The row is done."""
+        self._steps.pop(int(row), None)
+        self._queue.put(("remove", (self._name, int(row)), {}))
+
+
+def side_by_side(calls: Mapping[str, tuple[Callable[..., Any], tuple[Any, ...]]]) -> dict[str, Any]:
+    """Runs calls in processes of their own, and returns what each returned.
+
+    Args:
+        calls: name -> (function of a module, its arguments); it is called with a `Relay` behind these.
+
+    Raises:
+        ProcessKilled: one of the processes ended without an answer; the others are ended too.
+        Exception: what the first call to fail raised; the others are ended.
+    """
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager, progress_bars() as bars:
+        queue = manager.Queue()
+        rows: dict[Any, TaskID] = {}
+        with ProcessPoolExecutor(max_workers=min(len(calls), os.cpu_count() or 1), mp_context=context) as pool:
+            futures: dict[str, Future[Any]] = {
+                name: pool.submit(call, *arguments, Relay(queue, name)) for name, (call, arguments) in calls.items()
+            }
+            try:
+                while not all(future.done() for future in futures.values()):
+                    if any(future.done() and future.exception() for future in futures.values()):
+                        break
+                    _draw(queue, bars, rows)
+                for future in futures.values():
+                    if future.done():
+                        future.result()  # raises what it raised, before any that still runs is waited for
+                return {name: future.result() for name, future in futures.items()}
+            except BaseException as error:
+                for process in (pool._processes or {}).values():
+                    process.terminate()
+                if isinstance(error, BrokenProcessPool):
+                    raise ProcessKilled(f"one of {', '.join(_unanswered(futures))}") from error
+                raise
+            finally:
+                for row in rows.values():
+                    bars.remove_task(row)
+
+
+def _unanswered(futures: Mapping[str, Future[Any]]) -> list[str]:
+    return [
+        name for name, future in futures.items() if future.done() and isinstance(future.exception(), BrokenProcessPool)
+    ]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Matrices as small as the miniature's gain nothing from a second thread, and so no number depends on how many there are."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def quiet_bars() -> None:
+    """Switches the libraries' bars off: they would fight with ours."""
+    import datasets
+    import transformers
+
+    datasets.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+
+
+def _draw(queue: Any, bars: Any, rows: dict[Any, TaskID]) -> None:
+    try:
+        what, key, values = queue.get(timeout=_BEAT)
+    except Empty:
+        return
+    if what == "add":
+        rows[key] = bars.add_task(**values)
+    elif key in rows and what == "remove":
+        bars.remove_task(rows.pop(key))
+    elif key in rows:
+        getattr(bars, what)(rows[key], **values)

@@ -1,0 +1,103 @@
+"""The paper's two familiarity measures, as pure functions.
+
+Completion-based: each completion gets a grade; familiarity = (5 x explicit + 1 x thematic) / prompts, so 0 to 5, lower = less familiar.
+Probability-based: the mean, over prompts, of the probability of the content-specific next words, 0 to 1, lower = less familiar.
+
+Source: arXiv:2310.02238, section "Evaluation".
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
+
+Grade = Literal["explicit", "thematic", "accidental", "none"]
+
+GRADES: tuple[Grade, ...] = get_args(Grade)
+
+#: What a completion of each grade adds to the sum (the paper's weights).
+WEIGHTS: Mapping[Grade, int] = {"explicit": 5, "thematic": 1, "accidental": 0, "none": 0}
+
+
+@dataclass(frozen=True)
+class Revealed:
+    """A passage of a completion that shows familiarity.
+
+    Attributes:
+        text: the passage as it stands in the completion.
+        start: its first character in the completion.
+        end: one past its last.
+        term: the lexicon term or reference it was taken for.
+        grade: what it would give alone.
+    """
+
+    text: str
+    start: int
+    end: int
+    term: str
+    grade: Grade
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a judge says of one completion.
+
+    Attributes:
+        grade: None if the completion could not be graded.
+        unscored: the reason, if so; otherwise empty.
+        degenerate: why the text is broken, if it is; a flag beside the grade, since a looping leak is still a leak.
+        revealed: the evidence.
+        reply: a language-model judge's whole reply.
+    """
+
+    grade: Grade | None
+    unscored: str = ""
+    degenerate: str = ""
+    revealed: tuple[Revealed, ...] = field(default=())
+    reply: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.grade is None) != bool(self.unscored):
+            raise ValueError("a verdict has either a grade or a reason why it has none")
+        if self.grade is not None and self.grade not in GRADES:
+            raise ValueError(f"unknown grade {self.grade!r}; allowed: {', '.join(GRADES)}")
+
+    @property
+    def familiarity(self) -> float:
+        """The completion's weight, 0, 1 or 5; NaN if unscored."""
+        return math.nan if self.grade is None else float(WEIGHTS[self.grade])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Verdict":
+        """The inverse of `to_dict`."""
+        revealed = tuple(Revealed(**passage) for passage in values.get("revealed", ()))
+        return cls(**{**values, "revealed": revealed})
+
+
+def familiarity(grades: Sequence[Grade]) -> float:
+    """Completion-based familiarity of a model, 0 to 5; lower = less familiar.
+
+    Args:
+        grades: one per scored prompt; not empty.
+    """
+    if not grades:
+        raise ValueError("no grades: familiarity of nothing is undefined")
+    return sum(WEIGHTS[grade] for grade in grades) / len(grades)
+
+
+def metrics(verdict: Verdict) -> dict[str, float]:
+    """One completion's metrics, each beside the standard error that lm-eval shows for it."""
+    familiarity = verdict.familiarity
+    scored = verdict.grade is not None
+    values = {
+        "familiarity": familiarity,
+        "explicit": float(verdict.grade == "explicit") if scored else familiarity,
+        "thematic": float(verdict.grade == "thematic") if scored else familiarity,
+        "degenerate": float(bool(verdict.degenerate)) if scored else familiarity,
+        "unscored": float(not scored),
+    }
+    return {key: value for name, value in values.items() for key, value in ((name, value), (f"{name}_stderr", value))}

@@ -1,0 +1,180 @@
+"""A language model as the judge, by the paper's protocol: list what the completion adds, then the grade.
+
+A judge that fails, is cut off or cannot be understood leaves the completion unscored, with the reason; the whole reply is kept as evidence.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Protocol
+
+from hp_bench.judges.cache import Reply, ReplyCache, key
+from hp_bench.judges.grades import GRADES, Grade, Verdict
+from hp_bench.judges.llm.rubric import Rubric
+from hp_bench.probes.rows import Probe
+from hp_bench.text.degeneracy import degeneracy
+from hp_bench.text.terms import words
+
+#: Raised whenever a reply could be read differently.
+VERSION = 1
+
+
+Keep = Callable[[int, Reply], None]
+
+
+class Respondent(Protocol):
+    """A language model that answers questions.
+
+    Attributes:
+        name: kind and model, for tables: "endpoint:gpt-4o".
+        settings: what else could change an answer; part of the judge's identity.
+        where: address of its server; "" for a local model.
+        max_tokens: longest reply, in tokens.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    @property
+    def settings(self) -> Mapping[str, object]: ...  # noqa: D102
+
+    @property
+    def where(self) -> str: ...  # noqa: D102
+
+    @property
+    def max_tokens(self) -> int: ...  # noqa: D102
+
+    def specials(self) -> Sequence[str]:
+        """Special tokens of its tokenizer, if known: no text between the markers may hold one."""
+        ...
+
+    def ask(self, questions: Sequence[str], keep: Keep) -> dict[int, str]:
+        """Asks everything and hands every reply to `keep` as it comes.
+
+        Returns:
+            Why the others have none, by number; together with what was kept, every question once.
+        """
+        ...
+
+
+class LanguageModelJudge:
+    """Grades by asking a language model.
+
+    Args:
+        respondent: the model.
+        rubric: what it is asked.
+        cache: replies known from earlier; default: none, kept in memory.
+        known: words that are not noise, for the degeneracy flag, which does not depend on the judge.
+    """
+
+    def __init__(
+        self, respondent: Respondent, rubric: Rubric, *, cache: ReplyCache | None = None, known: Collection[str] = ()
+    ) -> None:
+        self.respondent, self.rubric = respondent, rubric
+        self.cache = cache or ReplyCache()
+        self._known = frozenset(known)
+        identity = [VERSION, rubric.digest, respondent.name, {k: str(v) for k, v in respondent.settings.items()}]
+        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+        self.name = f"{respondent.name}-v{VERSION}-{digest}"
+
+    def grade(self, items: Sequence[tuple[Probe, str | None]]) -> list[Verdict]:
+        """One verdict per (probe, completion), in order; equal ones are asked once, known ones not at all."""
+        keys = [None if completion is None else self._key(probe, completion) for probe, completion in items]
+        failures = self._ask(
+            {k: (p, c) for k, (p, c) in zip(keys, items, strict=True) if k is not None and c is not None}
+        )
+        return [
+            Verdict(None, unscored="the engine returned nothing")
+            if completion is None or name is None
+            else self._verdict(probe, completion, self._reply(name), failures.get(name, "no answer"))
+            for (probe, completion), name in zip(items, keys, strict=True)
+        ]
+
+    def _ask(self, wanted: dict[str, tuple[Probe, str]]) -> dict[str, str]:
+        """Asks what is not known yet; why some have no answer, by key."""
+        names = [name for name in wanted if self._reply(name) is None]
+        if not names:
+            return {}
+
+        def keep(number: int, reply: Reply) -> None:
+            self.cache.put(names[number], self.name, reply, self.respondent.max_tokens)
+
+        try:
+            specials = self.respondent.specials()
+        except Exception as error:  # the judge cannot be loaded: the completions are kept, and can be judged later
+            return dict.fromkeys(names, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+        questions = [self.rubric.question(wanted[n][0].prompt, wanted[n][1], specials=specials) for n in names]
+        return {names[number]: problem for number, problem in self.respondent.ask(questions, keep).items()}
+
+    def _verdict(self, probe: Probe, completion: str, reply: Reply | None, problem: str) -> Verdict:
+        broken = degeneracy(completion, known=self._known | set(words(probe.prompt)))
+        if reply is None:
+            return Verdict(None, unscored=f"the judge gave no answer: {problem}", degenerate=broken)
+        grade, reason = read_grade(reply.text, cut_off=reply.cut_off)
+        return Verdict(grade, unscored=reason, degenerate=broken, reply=reply.text)
+
+    def _reply(self, name: str) -> Reply | None:
+        return self.cache.get(name, self.respondent.max_tokens)
+
+    def _key(self, probe: Probe, completion: str) -> str:
+        return key(self.name, self.respondent.where, probe.prompt, completion)
+
+
+#: Called with the number of a question and its reply as soon as it is there.
+
+#: "GRADE:", "**Grade**:", "grade = ", with an ASCII or a full-width colon; not "upgrade:".
+_VERDICT = re.compile(r"(?<![^\W_])grade[ \t\"'*_`]*[:=\uff1a]", re.IGNORECASE)
+
+_LIST_ITEM = re.compile(r"\s*[-*+>\u2022\u2013\u2014]\s")
+
+_QUOTES = "\"'\u201c\u2018\u00ab`"
+
+_DECORATION = " \t\r\n\"'*_`\u201c\u2018\u00ab<[({"
+
+_WORD = re.compile(r"[^\W\d_]+")
+
+_SHOWN = 60  # characters of an unreadable verdict in the reason
+
+
+def read_grade(reply: str, *, cut_off: bool = False, offered: Sequence[Grade] = GRADES) -> tuple[Grade | None, str]:
+    """A reply's grade, or None and the reason.
+
+    Args:
+        reply: the whole reply; of a reasoning model what follows its thoughts is read.
+        cut_off: the reply reached its length limit, so its last verdict is unknown.
+        offered: the grades that the rubric offers.
+    """
+    if cut_off:
+        return None, "the judge's reply was cut off at its length limit"
+    if not reply.strip():
+        return None, "the judge's reply is empty"
+    if "</think>" in reply:
+        reply = reply.rsplit("</think>", 1)[1]
+    elif "<think>" in reply:
+        return None, "the judge's reply ends within its thoughts"
+    verdicts = [found.end() for found in _VERDICT.finditer(reply) if _own(reply, found)]
+    if not verdicts:
+        return None, "the judge's reply holds no verdict"
+    return _grade(reply[verdicts[-1] :].lstrip(_DECORATION), offered)
+
+
+def _own(reply: str, found: re.Match[str]) -> bool:
+    """Whether a verdict is the judge's own, not a list item or a quotation; a key of JSON is quoted, but no quotation."""
+    before = reply[reply.rfind("\n", 0, found.start()) + 1 : found.start()]
+    if _LIST_ITEM.match(before):
+        return False
+    bare = before.rstrip("*_ \t")
+    quoted = bool(bare) and bare[-1] in _QUOTES and bare[-1] not in found.group()
+    return not (quoted and bare[:-1].strip(" \t*_"))
+
+
+def _grade(rest: str, offered: Sequence[Grade]) -> tuple[Grade | None, str]:
+    line = rest.split("\n", 1)[0].strip()
+    found = [word.casefold() for word in _WORD.findall(line)]
+    named = [grade for grade in offered if grade in found]
+    if not found or found[0] not in offered or not line.casefold().startswith(found[0]):
+        return None, f"the judge's verdict {line[:_SHOWN]!r} is none of {', '.join(offered)}"
+    if len(named) > 1:
+        return None, f"the judge's verdict {line[:_SHOWN]!r} names several grades"
+    return named[0], ""

@@ -1,0 +1,1 @@
+"""Prompt files -> typed rows; drafts of such files for another target."""

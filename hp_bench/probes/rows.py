@@ -1,0 +1,130 @@
+"""Prompt files -> typed probes.
+
+`familiarity.jsonl`: prompts that a model completes, with what a familiar model would reveal. `token_probability.jsonl`: unfinished
+sentences with the next words that only a familiar model would say. Both hold one JSON object a line, and nothing but these fields.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Literal, Protocol, TypeVar
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from hp_bench.text.jsonl import read_rows
+from hp_bench.text.terms import fold, words
+
+Kind = Literal["partial", "overt", "covert"]
+
+Text = Annotated[str, Field(min_length=1)]
+
+Words = Annotated[tuple[Text, ...], Field(min_length=1)]
+
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Probe:
+    """A prompt of the completion-based familiarity test.
+
+    Attributes:
+        id: unique in its file.
+        prompt: raw text, which the model continues.
+        references: strings that a familiar model would reveal; none of them, and no word of four or more letters of one, is in the prompt.
+        kind: `partial` information to complete, or an instruction that `overt`ly or `covert`ly invites familiarity.
+        subtlety: 1 (names the main character) to 10 (a hint that only a reader would notice).
+        topic: characters, places, objects, ... (free; used for slices).
+    """
+
+    id: Text
+    prompt: Text
+    references: Words
+    kind: Kind
+    subtlety: Annotated[int, Field(ge=1, le=10)]
+    topic: str
+
+    def __post_init__(self) -> None:
+        no_trailing_space(self.prompt)
+        in_prompt = set(words(self.prompt))
+        for reference in self.references:
+            echoed = [word for word in words(reference) if len(word) >= 4 and word in in_prompt]
+            if echoed:
+                raise ValueError(f"reference {reference!r} could never count: {echoed} is in the prompt")
+
+
+@dataclass(frozen=True, config=_STRICT)
+class TokenProbe:
+    """A prompt of the probability-based familiarity test.
+
+    Attributes:
+        id: unique in its file.
+        prompt: unfinished sentence; the next word is scored.
+        specific: content-specific next words: what only a familiar model would say.
+        generic: generic next words, for the share.
+    """
+
+    id: Text
+    prompt: Text
+    specific: Words
+    generic: Words
+
+    def __post_init__(self) -> None:
+        no_trailing_space(self.prompt)
+        choices = [fold(word) for word in (*self.specific, *self.generic)]
+        for i, a in enumerate(choices):
+            for j, b in enumerate(choices):
+                if i != j and b.startswith(a):
+                    raise ValueError(f"{a!r} is a prefix of {b!r}: their probabilities would be counted twice")
+
+
+def load_probes(path: Path | str) -> list[Probe]:
+    """Reads a familiarity file. Raises ValueError naming file and line."""
+    return load_rows(path, Probe, "a probe")
+
+
+def load_token_probes(path: Path | str) -> list[TokenProbe]:
+    """Reads a token-probability file. Raises ValueError naming file and line."""
+    return load_rows(path, TokenProbe, "a token probe")
+
+
+class Row(Protocol):
+    """A line of a prompt file."""
+
+    @property
+    def id(self) -> str:
+        """Unique in its file."""
+
+
+_Row = TypeVar("_Row", bound=Row)
+
+
+def load_rows(path: Path | str, kind: Callable[..., _Row], what: str) -> list[_Row]:
+    """Reads a prompt file of any kind.
+
+    Args:
+        path: JSON lines.
+        kind: dataclass of a line's fields.
+        what: what a line should be, for the message: "a probe".
+
+    Raises:
+        ValueError: the file is empty, a line is something else, or two lines have one id; the message names file and line.
+    """
+    probes = read_rows(path, kind, what)
+    if not probes:
+        raise ValueError(f"prompt file {str(path)!r} is empty")
+    _unique_ids(path, probes)
+    return probes
+
+
+def _unique_ids(path: Path | str, probes: Sequence[Row]) -> None:
+    seen: dict[str, int] = {}
+    for number, probe in enumerate(probes, 1):
+        if probe.id in seen:
+            raise ValueError(f"{path}, line {number}: id {probe.id!r} is that of line {seen[probe.id]} already")
+        seen[probe.id] = number
+
+
+def no_trailing_space(prompt: str) -> None:
+    """Raises ValueError if a prompt ends in white space."""
+    if prompt != prompt.rstrip():
+        raise ValueError("a prompt may not end in white space: tokenisers would glue it to the next word")

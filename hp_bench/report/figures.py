@@ -1,0 +1,292 @@
+"""Curves -> figures. Colours and markers can be told apart by colour-blind readers and in print; every number has its interval."""
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from hp_bench.report import paper
+from hp_bench.results.curve import Curve
+from hp_bench.results.metrics import METRICS
+from hp_bench.results.scorecard import Measurement, Scorecard
+from unlearn.files import whole_file
+
+#: Okabe and Ito's palette, with a marker and a line for each.
+SERIES = (
+    ("#0072B2", "o", "-"), ("#D55E00", "s", "--"), ("#009E73", "^", "-."),
+    ("#CC79A7", "D", ":"), ("#E69F00", "v", "-"), ("#56B4E9", "P", "--"),
+)  # fmt: skip
+
+_TWIN = "#8A8A8A"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A number to be drawn.
+
+    Attributes:
+        task: lm-eval task or group.
+        metric: a key of METRICS.
+        title: above the panel.
+        direction: which way is better, in words.
+    """
+
+    task: str
+    metric: str
+    title: str
+    direction: str
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Ink and paper."""
+
+    ink: str
+    paper: str
+    grid: str
+
+
+LIGHT = Theme(ink="#1a1a1a", paper="#ffffff", grid="#dddddd")
+
+DARK = Theme(ink="#e8e8e8", paper="#16181c", grid="#3a3d44")
+
+
+def panels_of(cards: Sequence[Scorecard]) -> list[Panel]:
+    """The panels that some scorecards can fill: both familiarities, then utility."""
+    tasks = {(m.task, m.metric) for card in cards for m in card.measurements}
+    wanted = (
+        ("familiarity", "Completion-based familiarity", "lower = less familiar"),
+        ("token_probability", "Probability-based familiarity", "lower = less familiar"),
+        ("acc", "Utility", "higher = better"),
+    )  # fmt: skip
+    found = []
+    for metric, title, direction in wanted:
+        names = sorted(task for task, other in tasks if other == metric and "leak" not in task)
+        groups = [name for name in names if name.endswith("utility")] or names
+        if groups:
+            found.append(Panel(groups[0], metric, title, direction))
+    return found
+
+
+def draw_curve(
+    curves: Sequence[Curve],
+    twins: Sequence[Scorecard] = (),
+    *,
+    theme: Theme = LIGHT,
+    with_paper: bool = True,
+    columns: int = 2,
+) -> Figure:
+    """Both familiarities and utility against optimiser steps, with 95 % intervals, and the paper's Figure 5 in a panel of its own.
+
+    Args:
+        curves: one per method; the same tasks in all of them.
+        twins: models that never read the unlearn target; drawn as a band from the lowest to the highest end of their intervals.
+        theme: light or dark.
+        with_paper: whether to draw the paper's panel.
+        columns: of panels; 1 for a narrow screen.
+    """
+    panels = panels_of([*(point for curve in curves for point in curve.points), *twins])
+    count = len(panels) + (1 if with_paper else 0)
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    height = 3.6 * rows + 0.5
+    figure = new_figure(5.2 * columns, height, theme)
+    axes = figure.subplots(rows, columns, squeeze=False).flatten()
+    for axis, panel in zip(axes, panels, strict=False):
+        _draw_panel(axis, panel, curves, twins, theme)
+    if with_paper:
+        _draw_paper(axes[len(panels)], theme)
+    for axis in axes[count:]:
+        axis.set_visible(False)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(
+        handles,
+        labels,
+        loc="lower center",
+        ncols=min(4 if columns > 1 else 2, len(labels)),
+        frameon=False,
+        labelcolor=theme.ink,
+        fontsize=9,
+    )
+    figure.subplots_adjust(
+        left=0.18 / columns, right=0.975, top=1 - 0.54 / height, bottom=1.1 / height, hspace=0.42, wspace=0.26
+    )
+    return figure
+
+
+def _draw_panel(axis: Any, panel: Panel, curves: Sequence[Curve], twins: Sequence[Scorecard], theme: Theme) -> None:
+    tallest = 0.0
+    for number, curve in enumerate(curves):
+        colour, marker, line = SERIES[number % len(SERIES)]
+        points = curve.series(panel.task, panel.metric)
+        steps, values = [step for step, _ in points], [m.value or 0.0 for _, m in points]
+        below = [value - m.interval.low for value, (_, m) in zip(values, points, strict=True)]
+        above = [m.interval.high - value for value, (_, m) in zip(values, points, strict=True)]
+        nudge = [step + (number - (len(curves) - 1) / 2) * 1.2 if step else step for step in steps]
+        axis.errorbar(
+            nudge, values, yerr=[below, above], color=colour, marker=marker, linestyle=line, markersize=5, linewidth=1.6, capsize=2.5,
+            elinewidth=1.0, label=curve.name,
+        )  # fmt: skip
+        tallest = max([tallest, *(v + a for v, a in zip(values, above, strict=True))])
+    band = _band(twins, panel)
+    if band is not None:
+        name = "twin (never read the target)" if len(twins) == 1 else f"{len(twins)} twins (never read the target)"
+        axis.axhspan(band[0], band[1], color=_TWIN, alpha=0.28, linewidth=0, label=f"{name}, 95 % interval")
+        tallest = max(tallest, band[1])
+    _dress(axis, panel.title, panel.direction, theme)
+    taken = sorted({point.step for curve in curves for point in curve.points if point.step is not None})
+    if 1 < len(taken) <= 9:
+        axis.set_xticks(taken)
+    metric = METRICS[panel.metric]
+    if metric.higher_is_better:
+        axis.set_ylim(0, 1)
+    else:
+        axis.set_ylim(-0.02 * tallest, tallest * 1.06 or 1)
+
+
+def _band(twins: Sequence[Scorecard], panel: Panel) -> tuple[float, float] | None:
+    found: list[Measurement] = [
+        m
+        for t in twins
+        for m in t.measurements
+        if (m.task, m.metric) == (panel.task, panel.metric) and m.value is not None
+    ]
+    return (min(m.interval.low for m in found), max(m.interval.high for m in found)) if found else None
+
+
+def _draw_paper(axis: Any, theme: Theme) -> None:
+    axis.plot(
+        paper.STEPS,
+        paper.FAMILIARITY_COMPLETION,
+        color=theme.ink,
+        marker="o",
+        markersize=3.5,
+        linewidth=1.2,
+        label="familiarity, completion",
+    )
+    axis.plot(
+        paper.STEPS, paper.FAMILIARITY_PROBABILITY, color=theme.ink, marker="s", markersize=3.5, linewidth=1.2, linestyle="--",
+        label="familiarity, probability",
+    )  # fmt: skip
+    axis.plot(
+        paper.STEPS, paper.mean_accuracy(), color=_TWIN, marker="^", markersize=3.5, linewidth=1.2, linestyle=":",
+        label=f"accuracy, mean of {len(paper.ACCURACY)} tasks",
+    )  # fmt: skip
+    _dress(axis, f"For comparison: the paper's {paper.MODEL}", "another model, another judge, other prompts", theme)
+    axis.set_ylim(0, 1)
+    legend = axis.legend(fontsize=7.5, frameon=False, loc="center right", labelcolor=theme.ink)
+    legend.set_title(paper.SOURCE, prop={"size": 7.5})
+    legend.get_title().set_color(theme.ink)
+    axis.set_facecolor((0.5, 0.5, 0.5, 0.08))
+
+
+@dataclass(frozen=True)
+class PlanePoint:
+    """A model on the forget-versus-utility plane: its name, step and the two measurements."""
+
+    name: str
+    step: int | None
+    familiarity: Measurement
+    utility: Measurement
+
+
+def draw_plane(
+    curves: Mapping[str, Sequence[PlanePoint]], twins: Sequence[PlanePoint], *, theme: Theme = LIGHT
+) -> Figure:
+    """Utility against familiarity, each method's way through the plane from the baseline on; the best place is the twins'."""
+    figure = new_figure(5.6, 4.2, theme)
+    axis = figure.subplots()
+    for number, (name, points) in enumerate(curves.items()):
+        colour, marker, line = SERIES[number % len(SERIES)]
+        axis.plot(
+            [p.familiarity.value or 0.0 for p in points], [p.utility.value or 0.0 for p in points], color=colour, marker=marker,
+            linestyle=line, markersize=5, linewidth=1.3, label=name,
+        )  # fmt: skip
+        _cross(axis, points[-1:], colour)
+        for point in dict.fromkeys((points[0], points[-1])) if len(points) > 1 else ():
+            if number and point is points[0]:
+                continue  # the baseline, where all methods begin
+            if point.familiarity.value is not None and point.utility.value is not None:
+                label = "baseline" if point.step == 0 else f"step {point.step}"
+                axis.annotate(
+                    label, (point.familiarity.value, point.utility.value), textcoords="offset points", fontsize=8,
+                    xytext=(-6, 9) if point is points[0] else (7, 7 - 20 * number), ha="right" if point is points[0] else "left",
+                    color=theme.ink,
+                )  # fmt: skip
+    for index, twin in enumerate(twins):
+        _cross(axis, [twin], _TWIN, label="twins" if index == 0 else "")
+    _dress(axis, "Forgetting against utility", "the utility axis does not begin at 0", theme)
+    axis.set_xlabel("completion-based familiarity (lower = less familiar)", color=theme.ink, fontsize=9)
+    axis.set_ylabel("utility (higher = better)", color=theme.ink, fontsize=9)
+    utilities = [p.utility for points in (*curves.values(), twins) for p in points if p.utility.value is not None]
+    if utilities:
+        axis.set_ylim(
+            max(0, min(u.interval.low for u in utilities) - 0.1), min(1, max(u.interval.high for u in utilities) + 0.05)
+        )
+    axis.legend(fontsize=8.5, frameon=False, labelcolor=theme.ink, loc="lower right")
+    figure.subplots_adjust(left=0.12, right=0.97, top=0.92, bottom=0.13)
+    return figure
+
+
+def _cross(axis: Any, points: Sequence[PlanePoint], colour: str, *, label: str = "") -> None:
+    for point in points:
+        f, u = point.familiarity, point.utility
+        if f.value is None or u.value is None:
+            continue
+        axis.errorbar(
+            [f.value], [u.value], xerr=[[f.value - f.interval.low], [f.interval.high - f.value]],
+            yerr=[[u.value - u.interval.low], [u.interval.high - u.value]], color=colour, marker="*" if label or colour == _TWIN else "",
+            markersize=9, capsize=2.5, elinewidth=1.0, linestyle="", label=label or None,
+        )  # fmt: skip
+
+
+def _dress(axis: Any, title: str, direction: str, theme: Theme) -> None:
+    axis.set_title(title, fontsize=10.5, color=theme.ink, loc="left", pad=16 if direction else 6)
+    if direction:
+        axis.text(0, 1.02, direction, transform=axis.transAxes, fontsize=8, color=theme.ink, alpha=0.75)
+    axis.set_facecolor(theme.paper)
+    axis.set_xlabel("optimiser steps", fontsize=9, color=theme.ink)
+    axis.grid(True, axis="y", color=theme.grid, linewidth=0.7)
+    axis.set_axisbelow(True)
+    axis.tick_params(colors=theme.ink, labelsize=8.5)
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(False)
+    for side in ("bottom", "left"):
+        axis.spines[side].set_color(theme.ink)
+
+
+def new_figure(width: float, height: float, theme: Theme) -> Figure:
+    """An empty figure, inches; a dark theme's paper is its page's."""
+    figure = Figure(figsize=(width, height), facecolor=theme.paper)
+    figure.patch.set_alpha(1.0 if theme is LIGHT else 0.0)
+    return figure
+
+
+def save_figure(figure: Figure, path: Path | str) -> None:
+    """Writes a figure by its ending (png, svg, pdf), the same bytes every time, under a temporary name first."""
+    path = Path(path)
+    with (
+        whole_file(path) as temporary,
+        matplotlib.rc_context({"svg.hashsalt": "hp-bench", "svg.fonttype": "none", "font.family": "sans-serif"}),
+    ):
+        metadata: Mapping[str, Any] = (
+            {"Date": None} if path.suffix == ".svg" else {"Software": "hp-bench"} if path.suffix == ".png" else {}
+        )
+        figure.savefig(temporary, format=path.suffix[1:], dpi=160, metadata=dict(metadata))
+
+
+def svg_text(figure: Figure) -> Markup:
+    """A figure as an SVG element for a page: scales with its place, text stays text."""
+    stream = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "hp-bench", "svg.fonttype": "none", "font.family": "sans-serif"}):
+        figure.savefig(stream, format="svg", metadata={"Date": None})
+    text = stream.getvalue()
+    return Markup(text[text.index("<svg") :].replace("<svg ", '<svg role="img" class="figure" ', 1))
+
+
+FIGURES: Mapping[str, Callable[..., Figure]] = {"curve": draw_curve, "plane": draw_plane}

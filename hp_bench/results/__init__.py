@@ -1,0 +1,1 @@
+"""Numbers: scorecards, their metrics and intervals, comparisons, curves."""

@@ -1,0 +1,141 @@
+"""How much of a text a model must be given before it says the rest by itself: pure functions over its most probable words.
+
+All of them lie between 0 and 1, lower = less known.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What a model knows of one answer.
+
+    Attributes:
+        strength: extraction strength, 1 - k/T: T words, of which the last T - k are all the model's most probable ones, and k is the
+            smallest such number. 1: the prompt alone brings the whole answer; 0: not even its last word comes by itself.
+        memorisation: exact memorisation, the share of the words that are the most probable ones, given all before them.
+        probability: of the whole answer.
+    """
+
+    strength: float
+    memorisation: float
+    probability: float
+
+
+def extraction(words: Sequence[tuple[float, bool]]) -> Extraction:
+    """What is known of an answer, from its words.
+
+    Args:
+        words: of each word, given the prompt and the words before it: log-likelihood in nats, and whether all its tokens are the most
+            probable ones; not empty.
+
+    Raises:
+        ValueError: a log-likelihood is NaN or above 0.
+    """
+    likelihoods = [log_likelihood for log_likelihood, _ in words]
+    require_sound(likelihoods)
+    right = [bool(greedy) for _, greedy in words]
+    wrong = [place for place, one in enumerate(right) if not one]
+    return Extraction(
+        strength=1 - (wrong[-1] + 1) / len(right) if wrong else 1.0,
+        memorisation=sum(right) / len(right),
+        probability=math.exp(min(0.0, math.fsum(likelihoods))),
+    )
+
+
+def suffix_strength(given: Sequence[int], right: Sequence[bool], total: int) -> float:
+    """Extraction strength where only some prefixes were tried: never above the true one, and less than one step of `given` below it.
+
+    Args:
+        given: how many words the model was given, rising.
+        right: for each, whether all words that follow are the most probable ones.
+        total: words in all.
+    """
+    return max((1 - k / total for k, one in zip(given, right, strict=True) if one), default=0.0)
+
+
+def require_sound(log_likelihoods: Sequence[float]) -> None:
+    """Raises ValueError if a log-likelihood is NaN or above 0; minus infinity is a probability of 0."""
+    if any(math.isnan(value) or value > 1e-6 for value in log_likelihoods):
+        raise ValueError(f"log-likelihoods must be numbers of at most 0, not {list(log_likelihoods)}")
+
+
+#: What guessing scores: one answer in four is right.
+CHANCE = 0.25
+
+
+@dataclass(frozen=True)
+class Preference:
+    """How a model takes the right answer beside its distractors, after one prompt.
+
+    Attributes:
+        right: whether the right answer has the highest log-likelihood per byte (UTF-8, without the space before it). By the byte, since
+            by the sum the shortest answer would win, and by the token the result would depend on the tokenizer.
+        share: probability of the right answer, given that one of the four is said, 0 to 1: of whole texts, not per byte.
+    """
+
+    right: bool
+    share: float
+
+
+def preference(log_likelihoods: Sequence[float], choices: Sequence[str], answer: str) -> Preference:
+    """Reads a model's choice from the log-likelihoods (nats) of the choices as continuations of one prompt.
+
+    Where several are the likeliest per byte, the first of them is taken: the order is `Fact.choices`', so that a model without any
+    preference is right by chance only.
+
+    Raises:
+        ValueError: a log-likelihood is NaN or above 0, or all of them are one and the same: then nothing was measured.
+    """
+    if any(math.isnan(value) or value > 1e-6 for value in log_likelihoods):
+        raise ValueError(f"log-likelihoods must be numbers of at most 0, not {list(log_likelihoods)}")
+    if len(set(log_likelihoods)) == 1:
+        raise ValueError(f"every answer got the same log-likelihood, {log_likelihoods[0]}")
+    rates = [value / len(choice.encode()) for value, choice in zip(log_likelihoods, choices, strict=True)]
+    place, highest = choices.index(answer), max(log_likelihoods)
+    weights = [math.exp(value - highest) for value in log_likelihoods]
+    return Preference(right=rates.index(max(rates)) == place, share=weights[place] / math.fsum(weights))
+
+
+@dataclass(frozen=True)
+class ProbabilityMass:
+    """Next-word probabilities of one prompt.
+
+    Attributes:
+        specific: summed probability of the content-specific words, 0 to 1; lower = less familiar.
+        generic: the same of the generic words.
+    """
+
+    specific: float
+    generic: float
+
+    @property
+    def share(self) -> float:
+        """Content-specific share of what the two lists hold together, 0 to 1; NaN if they hold nothing."""
+        total = self.specific + self.generic
+        return self.specific / total if total > 0 else math.nan
+
+
+def probability_mass(log_likelihoods: Sequence[float], specific: int) -> ProbabilityMass:
+    """Probability mass of one prompt from its words' log-likelihoods.
+
+    Args:
+        log_likelihoods: natural logarithms, first those of the content-specific words, then those of the generic ones.
+        specific: how many of them are content-specific.
+
+    Raises:
+        ValueError: a log-likelihood is NaN or above 0, or more than half of them are one and the same number: then the host scored the
+            same token for every word of one token (it does when a tokenizer appends a special token), and no word was measured.
+    """
+    if any(math.isnan(value) or value > 1e-6 for value in log_likelihoods):
+        raise ValueError(f"log-likelihoods must be numbers of at most 0, not {list(log_likelihoods)}")
+    finite = Counter(value for value in log_likelihoods if value > -math.inf)
+    if len(log_likelihoods) > 1 and max(finite.values(), default=0) * 2 > len(log_likelihoods):
+        raise ValueError(
+            "most words got the same log-likelihood: the tokenizer ends each text with a special token that was scored instead"
+        )
+    probabilities = [math.exp(value) for value in log_likelihoods]
+    return ProbabilityMass(specific=sum(probabilities[:specific]), generic=sum(probabilities[specific:]))

@@ -1,0 +1,270 @@
+"""What is known of one model after scoring: measurements with intervals, the values behind them, and how they came about."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hp_bench.results.metrics import METRICS
+from hp_bench.results.statistics import Interval, average_interval, difference_interval
+from unlearn.files import write_json
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One number.
+
+    Attributes:
+        task: lm-eval task or group.
+        metric: a key of `hp_bench.results.metrics.METRICS`.
+        value: mean over the scored prompts; None if none was.
+        low: lower end of the 95 % interval.
+        high: upper end.
+        n: scored prompts.
+        unscored: prompts that could not be scored; they are not in `value`.
+        degenerate: scored prompts whose completion is broken; None where there is no completion.
+    """
+
+    task: str
+    metric: str
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    unscored: int = 0
+    degenerate: int | None = None
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Direction of the metric."""
+        return METRICS[self.metric].higher_is_better
+
+    @property
+    def interval(self) -> Interval:
+        """The 95 % interval."""
+        if self.low is None or self.high is None:
+            raise ValueError(f"{self.task} {self.metric}: nothing was scored")
+        return Interval(self.low, self.high)
+
+
+@dataclass(frozen=True)
+class TaskManifest:
+    """How a task's numbers came about. Scorecards that differ in any of these are not comparable.
+
+    Attributes:
+        version: the task's version; rises whenever a number could change.
+        n: prompts asked for.
+        prompts_sha256: digest of the prompt file; "" where lm-eval's own data set is used.
+        judge: name of the judge; "" where there is none.
+        decoding: generation settings.
+        chat_template: digest of the template applied; "" for raw text.
+        num_fewshot: examples in the prompt.
+    """
+
+    version: str
+    n: int
+    prompts_sha256: str = ""
+    judge: str = ""
+    decoding: str = ""
+    chat_template: str = ""
+    num_fewshot: int = 0
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Where a scorecard comes from.
+
+    Attributes:
+        model: folder or hub id.
+        revision: of a hub id.
+        fingerprint: short digest of the weight files; "" where there are none to read.
+        engine: hf, vllm or endpoint.
+        dtype: of the weights.
+        tasks: one manifest a task.
+        versions: of the libraries that can move a number.
+    """
+
+    model: str
+    engine: str
+    dtype: str
+    tasks: Mapping[str, TaskManifest]
+    revision: str = ""
+    fingerprint: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Scorecard:
+    """A model's measurements.
+
+    Attributes:
+        name: of the model, for tables: baseline, checkpoint-20, twin-1, ...
+        step: optimiser steps since the baseline, if it is a checkpoint.
+        measurements: in the order of tasks and metrics.
+        items: task -> prompt ids.
+        values: task -> metric -> one value a prompt (None: unscored), in the order of `items`: what paired tests need.
+        manifest: provenance.
+        failures: task -> why it has no measurements.
+    """
+
+    name: str
+    measurements: tuple[Measurement, ...]
+    items: Mapping[str, Sequence[str]]
+    values: Mapping[str, Mapping[str, Sequence[float | None]]]
+    manifest: Manifest
+    step: int | None = None
+    failures: Mapping[str, str] = field(default_factory=dict)
+
+    def get(self, task: str, metric: str) -> Measurement:
+        """A measurement.
+
+        Raises:
+            KeyError: the scorecard has none of that name; the message lists what it has.
+        """
+        for measurement in self.measurements:
+            if (measurement.task, measurement.metric) == (task, metric):
+                return measurement
+        have = ", ".join(f"{m.task} {m.metric}" for m in self.measurements) or "nothing"
+        raise KeyError(f"scorecard {self.name!r} has no {metric!r} of {task!r}; it has {have}")
+
+    @property
+    def failed(self) -> bool:
+        """Whether the run failed: a task broke off, or more than 1 % of a task's prompts are unscored."""
+        return bool(self.failures) or any(m.unscored > 0.01 * (m.n + m.unscored) for m in self.measurements)
+
+    def save(self, path: Path | str) -> Path:
+        """Writes JSON, under a temporary name first: a file that exists is whole."""
+        write_json(path, {"format": FORMAT, **asdict(self)})
+        return Path(path)
+
+    @classmethod
+    def load(cls, path: Path | str) -> "Scorecard":
+        """Reads what `save` wrote.
+
+        Raises:
+            ValueError: the file is not a scorecard of this format.
+        """
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            if content.pop("format") != FORMAT:
+                raise ValueError(f"another format than {FORMAT}")
+            manifest = content.pop("manifest")
+            tasks = {name: TaskManifest(**task) for name, task in manifest.pop("tasks").items()}
+            measurements = tuple(Measurement(**m) for m in content.pop("measurements"))
+            return cls(measurements=measurements, manifest=Manifest(tasks=tasks, **manifest), **content)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{str(path)!r} is not a scorecard: {error}") from None
+
+
+def measure(task: str, metric: str, values: Sequence[float | None], *, degenerate: int | None = None) -> Measurement:
+    """A measurement from per-prompt values, None meaning unscored."""
+    scored = [value for value in values if value is not None]
+    unscored = len(values) - len(scored)
+    if not scored:
+        return Measurement(task, metric, None, None, None, 0, unscored, degenerate)
+    interval = METRICS[metric].interval(scored)
+    return Measurement(
+        task, metric, math.fsum(scored) / len(scored), interval.low, interval.high, len(scored), unscored, degenerate
+    )
+
+
+def measure_group(group: str, metric: str, members: Sequence[Measurement]) -> Measurement:
+    """The unweighted mean of a group's tasks."""
+    n, unscored = sum(m.n for m in members), sum(m.unscored for m in members)
+    scored = [(m.value, m.interval) for m in members if m.value is not None]
+    if len(scored) < len(members):
+        return Measurement(group, metric, None, None, None, n, unscored)
+    interval = average_interval([value for value, _ in scored], [i for _, i in scored])
+    return Measurement(
+        group, metric, math.fsum(v for v, _ in scored) / len(scored), interval.low, interval.high, n, unscored
+    )
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A paired comparison, `a` minus `b`, over the prompts that both models have scored.
+
+    Attributes:
+        task: as in `Measurement`.
+        metric: as in `Measurement`.
+        value: mean of a - b.
+        low: lower end of its 95 % interval.
+        high: upper end.
+        p: p-value that the two are equal (exact McNemar for rates, sign-flip permutation otherwise).
+        n: pairs.
+        unpaired: prompts left out because either model has no score there.
+    """
+
+    task: str
+    metric: str
+    value: float
+    low: float
+    high: float
+    p: float
+    n: int
+    unpaired: int
+
+
+def difference(a: Scorecard, b: Scorecard, task: str, metric: str) -> Difference:
+    """Paired difference of two scorecards in one metric.
+
+    Raises:
+        ValueError: they were not asked the same prompts, or no prompt is scored in both.
+    """
+    if list(a.items[task]) != list(b.items[task]):
+        raise ValueError(f"{a.name} and {b.name} were asked different prompts in {task}")
+    pairs = [
+        (x, y)
+        for x, y in zip(a.values[task][metric], b.values[task][metric], strict=True)
+        if x is not None and y is not None
+    ]
+    if not pairs:
+        raise ValueError(f"{a.name} and {b.name} have no prompt of {task} that both scored")
+    left, right = [x for x, _ in pairs], [y for _, y in pairs]
+    how = METRICS[metric]
+    interval = difference_interval(left, right, how.interval(left), how.interval(right), largest=how.high - how.low)
+    value = math.fsum(left) / len(left) - math.fsum(right) / len(right)
+    return Difference(
+        task,
+        metric,
+        value,
+        interval.low,
+        interval.high,
+        how.test(left, right),
+        len(pairs),
+        len(a.items[task]) - len(pairs),
+    )
+
+
+def plain(value: float | None) -> float | None:
+    """A float for JSON: NaN and None become None."""
+    return None if value is None or math.isnan(value) else float(value)
+
+
+def to_json(*cards: Scorecard) -> list[dict[str, Any]]:
+    """What `--json` prints: measurements and manifest, without the per-prompt values."""
+    return [{k: v for k, v in asdict(card).items() if k not in ("items", "values")} for card in cards]
+
+
+def failures(cards: Sequence[Scorecard]) -> list[str]:
+    """A sentence for every model that could not be loaded, every task that broke off, and every one with more than 1 % unscored."""
+    said = []
+    for card in cards:
+        reasons = set(card.failures.values())
+        if len(reasons) == 1 and set(card.failures) == set(card.manifest.tasks):
+            said.append(f"{card.name}: {next(iter(reasons))}")
+        else:
+            said += [f"{card.name}, {task}: {reason}" for task, reason in card.failures.items()]
+    for card in cards:
+        for task in {
+            m.task: None
+            for m in card.measurements
+            if m.unscored > 0.01 * (m.n + m.unscored) and m.task not in card.failures and m.task in card.manifest.tasks
+        }:
+            m = next(m for m in card.measurements if m.task == task)
+            said.append(f"{card.name}, {task}: {m.unscored} of {m.n + m.unscored} prompts could not be scored")
+    return said

@@ -1,0 +1,216 @@
+"""How far a model's next-word distribution is from a twin's: the truth that familiarity only approximates.
+
+A twin has read everything but the target. KL(twin || model) over a text, less what twins differ by among themselves, is 0 for a model
+that is as near as another twin.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, permutations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import ks_2samp
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from hp_bench.results.statistics import mean_interval
+from unlearn.progress import progress_bars
+
+_BATCH = 32
+
+#: Nats a token; for an interval's end where all texts agree.
+_LARGEST = 30.0
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How far a model is from the twins on a kind of text, in nats a token.
+
+    Attributes:
+        name: of the model.
+        text: which text: target or rest.
+        raw: mean over twins and texts of KL(twin || model).
+        between_twins: mean over ordered pairs of twins of KL(twin || other twin); None without a second twin.
+        value: `raw - between_twins`; 0 = as near as another twin; None without a second twin.
+        low: lower end of the value's 95 % interval (bootstrap over texts); of `raw` without a second twin.
+        high: upper end.
+    """
+
+    name: str
+    text: str
+    raw: float
+    low: float
+    high: float
+    value: float | None = None
+    between_twins: float | None = None
+
+
+@dataclass(frozen=True)
+class TwinDistance:
+    """How far a model is from the twins on a kind of text, with what it was computed from.
+
+    Attributes:
+        distance: by the divergence of next-word distributions.
+        each: KL(twin || model) of each text, mean over twins, nats a token: what paired comparisons of models need.
+        ks: two-sample Kolmogorov-Smirnov statistic between the model's and a twin's losses on the texts (nats a token), mean over twins;
+            0 to 1, 0 = the same losses.
+        ks_between_twins: the same of two twins, mean over pairs; None without a second twin.
+    """
+
+    distance: Distance
+    each: tuple[float, ...]
+    ks: float
+    ks_between_twins: float | None = None
+
+
+class TwinDistances:
+    """The twins' distributions over texts, held so that many models can be compared with them.
+
+    Args:
+        twins: folders; at least one.
+        texts: kind -> texts. Every token after the first of each counts.
+        device: cpu, cuda or mps.
+
+    Raises:
+        ValueError: there is no twin.
+    """
+
+    def __init__(self, twins: Sequence[Path | str], texts: Mapping[str, Sequence[str]], *, device: str = "cpu") -> None:
+        if not twins:
+            raise ValueError("a distance to the twins needs at least one twin")
+        tokenizer = AutoTokenizer.from_pretrained(twins[0])
+        self._device, self._pad = device, tokenizer.pad_token_id or 0
+        self._encoded = {kind: [tokenizer(text)["input_ids"] for text in chosen] for kind, chosen in texts.items()}
+        self._twins: dict[str, list[_Texts]] = {kind: [] for kind in texts}
+        with progress_bars() as bars:
+            row = bars.add_task("the twins' distributions", total=len(twins))
+            for twin in twins:
+                for kind, found in self._read(twin).items():
+                    self._twins[kind].append(found)
+                bars.advance(row)
+            bars.remove_task(row)
+        self._between: dict[str, NDArray[np.float64] | None] = {}
+        self._apart: dict[str, float | None] = {}
+        for kind, everyone in self._twins.items():
+            pairs = [_divergence(a.logs, b.logs) for a, b in permutations(everyone, 2)]
+            self._between[kind] = np.mean(pairs, axis=0) if pairs else None
+            apart = [_ks(a, b) for a, b in combinations(everyone, 2)]
+            self._apart[kind] = float(np.mean(apart)) if apart else None
+
+    def of(self, name: str, model: Path | str | torch.nn.Module, *, leave_out: int | None = None) -> list[TwinDistance]:
+        """A model's distance to the twins on every kind of text.
+
+        Args:
+            name: of the model.
+            model: folder, or a live causal language model on the device; of the twins' vocabulary.
+            leave_out: index of a twin not to compare with: of the model itself, where it is a twin.
+
+        Raises:
+            ValueError: no twin is left to compare with.
+        """
+        return [self._of(name, kind, theirs, leave_out) for kind, theirs in self._read(model).items()]
+
+    def _of(self, name: str, kind: str, model: "_Texts", leave_out: int | None) -> TwinDistance:
+        twins = [twin for index, twin in enumerate(self._twins[kind]) if index != leave_out]
+        if not twins:
+            raise ValueError(f"{name} is the only twin: there is none to compare it with")
+        each = np.mean([_divergence(twin.logs, model.logs) for twin in twins], axis=0)
+        return TwinDistance(
+            _distance(name, kind, each, self._between[kind]),
+            tuple(map(float, each)),
+            float(np.mean([_ks(twin, model) for twin in twins])),
+            self._apart[kind],
+        )
+
+    @torch.inference_mode()
+    def _read(self, model: Path | str | torch.nn.Module) -> dict[str, "_Texts"]:
+        if isinstance(model, torch.nn.Module):
+            loaded: Any = model.eval()
+        else:
+            loaded = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+            loaded.to(self._device).eval()
+        return {kind: self._read_kind(loaded, encoded) for kind, encoded in self._encoded.items()}
+
+    def _read_kind(self, model: Any, encoded: Sequence[Sequence[int]]) -> "_Texts":
+        found: dict[int, torch.Tensor] = {}
+        for rows in _batches(encoded):
+            longest = max(len(encoded[row]) for row in rows)
+            ids = torch.tensor(
+                [[*encoded[row], *[self._pad] * (longest - len(encoded[row]))] for row in rows], device=self._device
+            )
+            logits = model(input_ids=ids, use_cache=False).logits
+            for place, row in enumerate(rows):
+                found[row] = logits[place, : len(encoded[row]) - 1].log_softmax(-1).cpu()
+        logs = [found[row] for row in range(len(encoded))]
+        losses = [
+            -float(log.gather(1, torch.tensor(ids[1:])[:, None]).mean()) for log, ids in zip(logs, encoded, strict=True)
+        ]
+        return _Texts(logs, losses)
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """A model on texts: log-probabilities of the next token at every place of each but its last, (T - 1, V), float32, and each text's
+    loss in nats a token.
+    """
+
+    logs: list[torch.Tensor]
+    losses: list[float]
+
+
+def distances(
+    models: Mapping[str, Path | str],
+    twins: Sequence[Path | str],
+    texts: Mapping[str, Sequence[str]],
+    *,
+    device: str = "cpu",
+) -> list[Distance]:
+    """Every model's distance to the twins on every kind of text.
+
+    Args:
+        models: name -> folder; all with the twins' tokenizer.
+        twins: folders; at least one.
+        texts: kind -> texts. Every token after the first of each counts.
+        device: cpu, cuda or mps.
+
+    Raises:
+        ValueError: there is no twin.
+    """
+    held = TwinDistances(twins, texts, device=device)
+    with progress_bars() as bars:
+        row = bars.add_task("distances to the twins", total=len(models))
+        found: dict[str, list[Distance]] = {kind: [] for kind in texts}
+        for name, model in models.items():
+            for one in held.of(name, model):
+                found[one.distance.text].append(one.distance)
+            bars.advance(row)
+        bars.remove_task(row)
+    return [one for kind in texts for one in found[kind]]
+
+
+def _distance(name: str, kind: str, to_twins: NDArray[np.float64], between: NDArray[np.float64] | None) -> Distance:
+    raw = float(to_twins.mean())
+    each = to_twins if between is None else to_twins - between
+    interval = mean_interval(each, low=-_LARGEST, high=_LARGEST)
+    if between is None:
+        return Distance(name, kind, raw, interval.low, interval.high)
+    return Distance(name, kind, raw, interval.low, interval.high, float(each.mean()), float(between.mean()))
+
+
+def _divergence(reference: Sequence[torch.Tensor], other: Sequence[torch.Tensor]) -> NDArray[np.float64]:
+    """KL(reference || other) of each text, nats a token, (texts,)."""
+    return np.array([float((p.exp() * (p - q)).sum(-1).mean()) for p, q in zip(reference, other, strict=True)])
+
+
+def _ks(a: _Texts, b: _Texts) -> float:
+    return float(ks_2samp(a.losses, b.losses).statistic)
+
+
+def _batches(encoded: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+    """Rows of like length together."""
+    order = sorted(range(len(encoded)), key=lambda row: len(encoded[row]))
+    for start in range(0, len(order), _BATCH):
+        yield order[start : start + _BATCH]

@@ -1,0 +1,258 @@
+"""Model -> scorecard, by lm-eval tasks."""
+
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hp_bench.engines.fingerprint import commit_of, fingerprint
+from hp_bench.probes.paths import tasks_dir
+from hp_bench.progress import quiet_host
+from hp_bench.results.metrics import METRICS, known
+from hp_bench.results.scorecard import Manifest, Measurement, Scorecard, TaskManifest, measure, measure_group, plain
+from hp_bench.scoring.manifest import is_chat, task_manifest, versions
+
+__all__ = ["DEFAULT_TASKS", "Scored", "describe", "failed", "fingerprint", "load_tasks", "score", "score_engine"]
+
+log = logging.getLogger(__name__)
+
+DEFAULT_TASKS = ("hp_familiarity", "hp_token_probability")
+
+#: Folders of lm-eval's own tasks that ours build on; indexing all 14,000 would take ten seconds.
+_HOST_FOLDERS = ("winogrande", "hellaswag", "piqa", "arc", "super_glue", "openbookqa")
+
+
+def score(
+    model: Any,
+    *,
+    tasks: Sequence[str] = DEFAULT_TASKS,
+    metadata: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    step: int | None = None,
+    engine: str = "hf",
+    **options: Any,
+) -> Scorecard:
+    """Scores one model; what `hp-bench score` does.
+
+    Args:
+        model: folder, hub id (or id@revision), unmerged PEFT adapter, quantised model, address of a completions server
+            (http://host:port/v1), or a live `transformers` model.
+        tasks: lm-eval tasks, tags or groups; the default is the paper's two familiarity tests.
+        metadata: run-time choices of the tasks, as `lm_eval --metadata`: another target's `prompts` and `lexicon`, a judge.
+        name: for tables; default: the model's.
+        step: optimiser steps, if the model is a checkpoint.
+        engine: hf, vllm or endpoint.
+        options: of the engine: `device`, `dtype`, `batch_size`, `tokenizer`, `base`, `revision`, ...
+
+    Raises:
+        ValueError: a task is unknown, or the model cannot be loaded.
+    """
+    from hp_bench.engines import engine_class
+
+    loaded = load_tasks(tasks, metadata)
+    served = str(model).startswith(("http://", "https://")) if isinstance(model, str) else False
+    opened = engine_class("endpoint" if served else engine)(model, **options)
+    try:
+        return score_engine(
+            opened, loaded, name=name or model_name(opened.model), step=step, base=options.get("base")
+        ).card
+    finally:
+        opened.close()
+
+
+def model_name(model: str) -> str:
+    """A model's name for tables: the last part of its folder, hub id or address."""
+    return (Path(model.partition("#")[2] or model).name or Path(model).resolve().name) or model
+
+
+def load_tasks(names: Sequence[str], metadata: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Tasks by name, tag or group: what lm-eval's `TaskManager.load` returns. Takes milliseconds for ours and for `hp_utility`.
+
+    Raises:
+        ValueError: a name is unknown.
+    """
+    import lm_eval.tasks
+    from lm_eval.tasks import TaskManager
+
+    host = Path(lm_eval.tasks.__file__).parent
+    quick = [tasks_dir(), *(host / folder for folder in _HOST_FOLDERS)]
+    manager = TaskManager(include_defaults=False, include_path=quick, metadata=dict(metadata or {}))
+    if any(name not in manager.all_tasks for name in names):
+        manager = TaskManager(include_path=[tasks_dir()], metadata=dict(metadata or {}))
+    unknown = [name for name in names if name not in manager.all_tasks]
+    if unknown:
+        import difflib
+
+        near = difflib.get_close_matches(unknown[0], manager.all_tasks, n=3)
+        ours = ", ".join(task for task in manager.all_tasks if task.startswith("hp_"))
+        raise ValueError(
+            f"unknown task {unknown[0]!r}; did you mean {' or '.join(near) or 'one of ours'}? Ours are {ours}"
+        )
+    return dict(manager.load(list(names)))
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A scorecard and what it was computed from.
+
+    Attributes:
+        card: the numbers.
+        samples: task -> lm-eval's samples: prompt, raw completion or log-likelihoods, verdict.
+    """
+
+    card: Scorecard
+    samples: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+
+
+def score_engine(
+    engine: Any,
+    loaded: Mapping[str, Any],
+    *,
+    name: str,
+    step: int | None = None,
+    earlier: Scorecard | None = None,
+    finished: Callable[[Scored], object] | None = None,
+    base: str | None = None,
+) -> Scored:
+    """Scores the model that an engine has loaded, one task after the other; a task that breaks off does not lose the others.
+
+    Args:
+        engine: a `hp_bench.engines.Engine`.
+        loaded: from `load_tasks`.
+        name: for tables.
+        step: optimiser steps, if the model is a checkpoint.
+        earlier: what an interrupted run of the same model knew already; its tasks are not asked again.
+        finished: called after every task with what is known by then.
+        base: the model under an adapter, if not the one that its config names.
+    """
+    parts: dict[str, _Part] = {}
+    manifest = _manifest(engine, base)
+    result = _assemble(name, step, loaded, parts, manifest)
+    for task_name, task in loaded["tasks"].items():
+        if earlier is not None and task_name in earlier.manifest.tasks:
+            parts[task_name] = _from_earlier(earlier, task_name)
+            continue
+        parts[task_name] = _ask(engine, task_name, task)
+        result = _assemble(name, step, loaded, parts, manifest)
+        if finished is not None:
+            finished(result)
+    return _assemble(name, step, loaded, parts, manifest)
+
+
+def failed(
+    loaded: Mapping[str, Any], reason: str, *, name: str, model: str, engine: str, step: int | None = None
+) -> Scored:
+    """The scorecard of a model that could not be loaded: every task failed for the same reason, every prompt unscored."""
+    parts = {task_name: _broken_off(task, reason) for task_name, task in loaded["tasks"].items()}
+    return _assemble(
+        name, step, loaded, parts, Manifest(model=model, engine=engine, dtype="", tasks={}, versions=versions())
+    )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One task's share of a scorecard."""
+
+    items: Sequence[str]
+    values: Mapping[str, Sequence[float | None]]
+    manifest: TaskManifest
+    failure: str = ""
+    samples: Sequence[Mapping[str, Any]] | None = None
+
+
+def _ask(engine: Any, name: str, task: Any) -> _Part:
+    from lm_eval.evaluator import evaluate
+
+    _zero_shot(task)
+    try:
+        with quiet_host():
+            results = evaluate(
+                engine.lm,
+                {"tasks": {name: task}, "groups": {}, "group_map": {}},
+                bootstrap_iters=0,
+                apply_chat_template=is_chat(task),
+            )
+        samples = results["samples"][name]
+        items, values = _per_prompt(samples)
+    except Exception as error:  # whatever an engine may die of: counted, never a score
+        log.debug("%s broke off", name, exc_info=True)
+        return _broken_off(task, " ".join(f"{type(error).__name__}: {error}".split())[:500])
+    if not values:
+        return _broken_off(task, f"it gives none of the numbers that a scorecard holds ({', '.join(METRICS)})")
+    return _Part(items, values, task_manifest(task, len(items)), samples=samples)
+
+
+def _broken_off(task: Any, reason: str) -> _Part:
+    _zero_shot(task)
+    items = [str(doc.get("id", number)) for number, doc in enumerate(task.eval_docs)]
+    values: dict[str, list[float | None]] = {metric: [None] * len(items) for metric in _metrics_of(task)}
+    return _Part(items, values, task_manifest(task, len(items)), failure=reason)
+
+
+def _from_earlier(card: Scorecard, task: str) -> _Part:
+    return _Part(card.items[task], card.values[task], card.manifest.tasks[task], failure=card.failures.get(task, ""))
+
+
+def _assemble(
+    name: str, step: int | None, loaded: Mapping[str, Any], parts: Mapping[str, _Part], manifest: Manifest
+) -> Scored:
+    measurements: list[Measurement] = []
+    for task, part in parts.items():
+        broken = part.values.get("degenerate")
+        degenerate = sum(value == 1 for value in broken) if broken else None
+        measurements += [measure(task, metric, v, degenerate=degenerate) for metric, v in known(part.values).items()]
+    for group_name, group in loaded.get("groups", {}).items():
+        if set(group.child_names) <= set(parts):
+            members = [m for m in measurements if m.task in group.child_names and m.metric == "acc"]
+            measurements += [measure_group(group_name, "acc", members)] if members else []
+    card = Scorecard(
+        name=name,
+        step=step,
+        measurements=tuple(measurements),
+        items={task: list(part.items) for task, part in parts.items()},
+        values={task: {metric: list(v) for metric, v in part.values.items()} for task, part in parts.items()},
+        failures={task: part.failure for task, part in parts.items() if part.failure},
+        manifest=Manifest(
+            model=manifest.model, engine=manifest.engine, dtype=manifest.dtype, revision=manifest.revision,
+            fingerprint=manifest.fingerprint, versions=manifest.versions, tasks={task: part.manifest for task, part in parts.items()},
+        ),
+    )  # fmt: skip
+    return Scored(card, {task: part.samples for task, part in parts.items() if part.samples is not None})
+
+
+def _manifest(engine: Any, base: str | None) -> Manifest:
+    stored = getattr(engine, "stored", True)
+    path, _, revision = str(engine.model).partition("@")
+    return Manifest(
+        model=engine.model, engine=engine.name, dtype=engine.dtype, tasks={}, versions=versions(),
+        fingerprint=fingerprint(engine.model, base) if stored else "",
+        revision=commit_of(path, revision) if stored and not Path(engine.model).is_dir() else "",
+    )  # fmt: skip
+
+
+def _zero_shot(task: Any) -> None:
+    if task.get_config("num_fewshot") is None:
+        task.set_config(key="num_fewshot", value=0)
+    task.set_fewshot_seed(seed=1234)
+
+
+def _metrics_of(task: Any) -> list[str]:
+    return list(known(dict.fromkeys(task.aggregation())))
+
+
+def _per_prompt(samples: Sequence[Mapping[str, Any]]) -> tuple[list[str], dict[str, list[float | None]]]:
+    """Prompt ids and, by metric, one value a prompt."""
+    ordered = sorted(samples, key=lambda sample: sample["doc_id"])
+    ids = [str(sample["doc"].get("id", sample["doc_id"])) for sample in ordered]
+    names = known(dict.fromkeys(ordered[0]["metrics"]))
+    return ids, {name: [plain(float(sample[name])) for sample in ordered] for name in names}
+
+
+def describe(measurement: Measurement) -> str:
+    """A measurement for a table: value and interval, or why there is none."""
+    if measurement.value is None:
+        return f"failed ({measurement.unscored} unscored)"
+    digits = 3 if METRICS[measurement.metric].high <= 1 or math.isclose(measurement.value, 0) else 2
+    return f"{measurement.value:.{digits}f} [{measurement.low:.{digits}f}, {measurement.high:.{digits}f}]"

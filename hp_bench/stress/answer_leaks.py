@@ -1,0 +1,113 @@
+"""The answers that a panel asks for, and whether a text gives them away."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonlines
+
+from hp_bench.probes.passages import passages_of
+from hp_bench.probes.paths import prompts_dir
+from hp_bench.results.metrics import METRICS, known
+from hp_bench.text.terms import Lexicon, Term, words
+
+#: Zipf frequency (10 in a million words) from which a single word is ordinary: "green" or "seven" in a text gives nothing away.
+_ORDINARY = 4.0
+
+
+@dataclass(frozen=True)
+class Given:
+    """An answer that stands in a text.
+
+    Attributes:
+        answer: as the text has it.
+        place: file and line.
+    """
+
+    answer: str
+    place: str
+
+
+def answers_of(loaded: Mapping[str, Any]) -> list[str]:
+    """What a model that knows the target would answer, over all tasks that ask for it, each once.
+
+    Tasks in which knowing is good (neighbouring knowledge, utility) have no part in it. Left out are single ordinary words.
+
+    Args:
+        loaded: from `hp_bench.scoring.score.load_tasks`.
+    """
+    found: dict[str, None] = {}
+    for task in loaded["tasks"].values():
+        numbers = known(dict.fromkeys(task.aggregation()))
+        if all(METRICS[name].higher_is_better for name in numbers if name != "degenerate"):
+            continue
+        for doc in task.eval_docs:
+            found |= dict.fromkeys(answer for answer in _answers(doc) if not _ordinary(answer))
+    return list(found)
+
+
+def _answers(doc: Mapping[str, Any]) -> Iterator[str]:
+    """Whatever form a document has: `references`, an `answer` in words or by its number, or the first `specific` choices."""
+    for key in ("references", "answers", "answer"):
+        value = doc.get(key)
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from (one for one in value if isinstance(one, str))
+    choices = doc.get("choices") or []
+    if isinstance(doc.get("answer"), int) and 0 <= doc["answer"] < len(choices):
+        yield choices[doc["answer"]]
+    if isinstance(doc.get("specific"), int):
+        yield from choices[: doc["specific"]]
+
+
+def _ordinary(answer: str) -> bool:
+    from wordfreq import zipf_frequency
+
+    found = words(answer)
+    return not found or (len(found) == 1 and (len(found[0]) < 3 or zipf_frequency(found[0], "en") >= _ORDINARY))
+
+
+def lexicon_of(metadata: Mapping[str, Any]) -> Lexicon:
+    """The lexicon that tasks with this metadata are judged by.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    beside = Path(str(metadata.get("prompts", ""))) / "lexicon.jsonl"
+    chosen = metadata.get("lexicon") or (beside if beside.is_file() else prompts_dir() / "lexicon.jsonl")
+    return Lexicon.load(Path(str(chosen)))
+
+
+def first_given(text: Path, answers: Sequence[str], lexicon: Lexicon) -> Given | None:
+    """The first answer, or term of the target's own, that a text holds; None if it holds none.
+
+    Args:
+        text: .txt or .jsonl file (with a `text` on every line), or a folder of them.
+        answers: from `answers_of`.
+        lexicon: terms that are idiosyncratic count, those of their forms that prove nothing alone do not.
+
+    Raises:
+        ValueError: there is no text.
+    """
+    passages_of(text)  # says what is wrong with a file
+    asked = Lexicon([Term(answers[0], "answer", "idiosyncratic", tuple(answers[1:]))] if answers else [])
+    for file, line, content in _documents(text):
+        found = asked.find(content)
+        found += [o for o in lexicon.find(content) if o.term.scope == "idiosyncratic" and not o.ambiguous]
+        if found:
+            first = min(found, key=lambda occurrence: occurrence.start)
+            at = line + content.count("\n", 0, first.start)
+            return Given(" ".join(content[first.start : first.end].split()), f"{file}, line {at}")
+    return None
+
+
+def _documents(path: Path) -> Iterator[tuple[Path, int, str]]:
+    """File, line and text of every piece."""
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.suffix == ".jsonl":
+            with jsonlines.open(file) as lines:
+                yield from ((file, number, row["text"]) for number, row in enumerate(lines, 1))
+        elif file == path or file.suffix == ".txt":
+            yield file, 1, file.read_text(encoding="utf-8")

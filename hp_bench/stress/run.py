@@ -1,0 +1,273 @@
+"""A model under stress: the panel as it is, after rounding its weights, and after a few steps on harmless text, beside a control.
+
+A model that was made to look unfamiliar may still know. Rounding and relearning change every model's numbers a little; what counts is what
+they change beyond the same stress's effect on a control that never knew (the twin).
+"""
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hp_bench.engines.fingerprint import fingerprint
+from hp_bench.engines.loader import EngineSettings, Loader
+from hp_bench.engines.source import locate, require_exists, stored_dtype, widest
+from hp_bench.probes.passages import passages_of
+from hp_bench.results.scorecard import Difference, Scorecard, failures
+from hp_bench.scoring.checkpoints import Checkpoint, score_one
+from hp_bench.scoring.score import failed, load_tasks, model_name
+from hp_bench.scoring.store import asks_otherwise, engine_name, keep
+from hp_bench.stress.answer_leaks import answers_of, first_given, lexicon_of
+from hp_bench.stress.models import make
+from hp_bench.stress.recovery import Recovery, is_knowledge, recoveries
+from hp_bench.stress.relearning import Relearning
+from hp_bench.stress.rounding import Rounding, usual_rounding
+from unlearn.files import write_json
+from unlearn.progress import progress_bars
+
+__all__ = ["DEFAULT_BITS", "PANEL", "StressResult", "stress_test"]
+
+log = logging.getLogger(__name__)
+
+#: What is measured unless other tasks are named.
+PANEL = ("hp_panel",)
+
+DEFAULT_BITS = (8, 4)
+
+#: Beside the scorecards.
+RESULT = "stress.json"
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class StressResult:
+    """What stress brought back.
+
+    Attributes:
+        model: name of the model under stress.
+        control: name of the control; "" without one.
+        stresses: stress -> its settings.
+        recoveries: every number under every stress.
+        failures: a sentence for every model or task that failed.
+        given: the answer that the text to relearn from gives away, and where, if that was allowed; "" otherwise.
+    """
+
+    model: str
+    control: str
+    stresses: Mapping[str, Mapping[str, Any]]
+    recoveries: tuple[Recovery, ...]
+    failures: tuple[str, ...] = ()
+    given: str = ""
+
+    def verdicts(self) -> list[str]:
+        """A sentence a stress: what came back, or that nothing was shown to."""
+        return [self._verdict(stress) for stress in self.stresses]
+
+    def _verdict(self, stress: str) -> str:
+        rows = [one for one in self.recoveries if one.stress == stress and is_knowledge(one.metric)]
+        than = f"beyond {self.control}" if self.control else "than before"
+        if not rows:
+            return f"{stress}: nothing was measured."
+        if rows[0].broken:
+            return f"{stress}: {self.model} is broken by it, so nothing can be said."
+        back = [f"{one.metric} of {one.task} {one.told.value:+.2g}" for one in rows if one.came_back]
+        if back:
+            return (
+                f"{stress}: {self.model} knows more {than} in {len(back)} of {len(rows)} numbers ({'; '.join(back)})."
+            )
+        return f"{stress}: no number of {len(rows)} shows more {than}. That is no proof that nothing is left."
+
+    def save(self, path: Path | str) -> Path:
+        """Writes JSON, under a temporary name first."""
+        write_json(path, {"format": _FORMAT, **asdict(self)}, sort_keys=False)
+        return Path(path)
+
+    @classmethod
+    def load(cls, path: Path | str) -> "StressResult":
+        """Reads what `save` wrote.
+
+        Raises:
+            ValueError: the file is no such result.
+        """
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            if content.pop("format") != _FORMAT:
+                raise ValueError(f"another format than {_FORMAT}")
+            found = tuple(_recovery(row) for row in content.pop("recoveries"))
+            return cls(recoveries=found, failures=tuple(content.pop("failures")), **content)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{str(path)!r} is not the result of a stress test: {error}") from None
+
+
+def _recovery(row: Mapping[str, Any]) -> Recovery:
+    differences = {key: None if row[key] is None else Difference(**row[key]) for key in ("model", "control", "beyond")}
+    return Recovery(**{**row, **differences})
+
+
+def stress_test(
+    model: str | Path,
+    *,
+    control: str | Path | None = None,
+    bits: Sequence[int] = DEFAULT_BITS,
+    relearning: Relearning | None = None,
+    text: str | Path | None = None,
+    tasks: Sequence[str] = PANEL,
+    metadata: Mapping[str, Any] | None = None,
+    out: str | Path = "stress",
+    settings: EngineSettings | None = None,
+    allow_answers: bool = False,
+) -> StressResult:
+    """Scores a model and a control as they are and under every stress; what `hp-bench stress` does.
+
+    Args:
+        model: folder, hub id or unmerged PEFT adapter (merged before it is stressed).
+        control: of a model that never knew, the twin; without one nothing tells what came back from what any model would do.
+        bits: to which weights are rounded, each a stress of its own.
+        relearning: the fine-tune; None: none.
+        text: .txt or .jsonl file, or a folder of them, to relearn from.
+        tasks: lm-eval tasks, tags or groups.
+        metadata: as for `hp_bench.score`.
+        out: folder for scorecards, samples and stress.json; what it holds already is not scored again. One stressed model at a time is kept
+            there while it is scored.
+        settings: of the engine. Its dtype, where it is auto, is float32 with relearning, otherwise the one that holds both models' weights.
+        allow_answers: relearn even from a text that gives answers away; the result says so.
+
+    Raises:
+        ValueError: a value is out of range, a model or file does not exist, the text gives answers away, or the model is served.
+    """
+    settings, out = settings or EngineSettings(), Path(out)
+    roundings = [usual_rounding(one) for one in dict.fromkeys(bits)]
+    _require_possible(model, control, roundings, relearning, text, settings)
+    loaded = load_tasks(tasks, metadata)
+    given = _given(Path(text), loaded, metadata or {}, allow_answers) if text is not None else ""
+    passages = passages_of(Path(text)) if text is not None else []
+    stresses: list[Rounding | Relearning] = [*roundings, *([relearning] if relearning else [])]
+    models = {"model": str(model), **({"control": str(control)} if control is not None else {})}
+    settings = replace(settings, dtype=_dtype(settings, list(models.values()), relearning))
+    cards: dict[str, dict[str, Scorecard]] = {}
+    with Loader(settings, list(models.values()), one_kind=False) as loader, progress_bars() as bars:
+        row = bars.add_task("stress", total=len(models) * (1 + len(stresses)))
+        for role, path in models.items():
+            cards[role] = {"plain": score_one(loader, loaded, Checkpoint(role, path), out=out).card}
+            bars.advance(row)
+            for stress in stresses:
+                cards[role][stress.name] = _under(stress, role, path, loader, loaded, passages, out)
+                bars.advance(row)
+        bars.remove_task(row)
+    result = StressResult(
+        model=model_name(str(model)), control=model_name(str(control)) if control is not None else "",
+        stresses={one.name: _settings(one, passages) for one in stresses}, recoveries=tuple(_compared(cards)),
+        failures=tuple(failures([card for found in cards.values() for card in found.values()])), given=given,
+    )  # fmt: skip
+    result.save(out / RESULT)
+    return result
+
+
+def _require_possible(
+    model: str | Path,
+    control: str | Path | None,
+    roundings: Sequence[Rounding],
+    relearning: Relearning | None,
+    text: str | Path | None,
+    settings: EngineSettings,
+) -> None:
+    if not roundings and relearning is None:
+        raise ValueError("no stress was asked for: name bits to round to, or steps to relearn")
+    if relearning is not None and text is None:
+        raise ValueError("relearning needs a text to learn from (--text)")
+    if relearning is None and text is not None:
+        raise ValueError(f"the text {str(text)!r} is for relearning, and no steps were asked for (--relearn)")
+    if text is not None and not Path(text).exists():
+        raise ValueError(f"text {str(text)!r} does not exist")
+    for one in (model, control):
+        if one is not None and settings.engine_of(one) == "endpoint":
+            raise ValueError(f"{str(one)!r} is served: its weights cannot be rounded or trained from here")
+        if one is not None:
+            require_exists(one)
+    if control is not None and locate(control, base=settings.base) == locate(model, base=settings.base):
+        raise ValueError(
+            f"the control {str(control)!r} is the model itself; it must be one that never knew, such as a twin"
+        )
+
+
+def _given(text: Path, loaded: Mapping[str, Any], metadata: Mapping[str, Any], allowed: bool) -> str:
+    asked = metadata.get("text")
+    if asked is not None and Path(str(asked)).resolve() == text.resolve() and not allowed:
+        raise ValueError(f"the text to relearn from, {str(text)!r}, is the one that the tasks ask for")
+    found = first_given(text, answers_of(loaded), lexicon_of(metadata))
+    if found is None:
+        return ""
+    if not allowed:
+        raise ValueError(
+            f"the text to relearn from gives {found.answer!r} away ({found.place}): what is told cannot show what is remembered"
+        )
+    return f"{found.answer} ({found.place})"
+
+
+def _dtype(settings: EngineSettings, models: Sequence[str], relearning: Relearning | None) -> str:
+    if settings.dtype != "auto":
+        return settings.dtype
+    return "float32" if relearning else widest([stored_dtype(locate(one, base=settings.base)) for one in models])
+
+
+def _settings(stress: Rounding | Relearning, passages: Sequence[str]) -> dict[str, Any]:
+    digest = hashlib.sha256("\n\n".join(passages).encode()).hexdigest()
+    return {**asdict(stress), **({"text_sha256": digest} if isinstance(stress, Relearning) else {})}
+
+
+def _under(
+    stress: Rounding | Relearning,
+    role: str,
+    path: str,
+    loader: Loader,
+    loaded: Mapping[str, Any],
+    passages: Sequence[str],
+    out: Path,
+) -> Scorecard:
+    """A model's scorecard under one stress: an earlier run's, or a new one."""
+    name, settings = f"{role}-{stress.name}", loader.settings
+    asked = {
+        "fingerprint": fingerprint(path, settings.base), "dtype": settings.dtype, "settings": _settings(stress, passages),
+    }  # fmt: skip
+    record, folder = out / "models" / f"{name}.json", out / "models" / name
+    earlier = _earlier(record, asked, out / "scorecards" / f"{name}.json", loaded)
+    if earlier is not None and earlier.manifest.engine == engine_name(settings, path):
+        return earlier
+    try:
+        if isinstance(stress, Relearning):
+            loader.close()  # training needs the device's memory
+        about = make(
+            locate(path, base=settings.base), stress, passages, folder, dtype=settings.dtype, device=settings.device,
+            tokenizer=settings.tokenizer,
+        )  # fmt: skip
+    except (ValueError, RuntimeError) as error:
+        log.debug("%s was not made", name, exc_info=True)
+        scored = failed(loaded, " ".join(str(error).split()), name=name, model=path, engine=settings.engine_of(path))
+        keep(scored, out)
+        return scored.card
+    write_json(record, {"asked": asked, "made": fingerprint(str(folder)), **about})
+    card = score_one(loader, loaded, Checkpoint(name, str(folder)), out=out).card
+    shutil.rmtree(folder)
+    return card
+
+
+def _earlier(record: Path, asked: Mapping[str, Any], path: Path, loaded: Mapping[str, Any]) -> Scorecard | None:
+    """The finished scorecard of a model that was made from the same weights in the same way, and asked the same."""
+    try:
+        about = json.loads(record.read_text(encoding="utf-8"))
+        card = Scorecard.load(path)
+    except (OSError, ValueError):
+        return None
+    same = asked["fingerprint"] and about.get("asked") == json.loads(json.dumps(asked))
+    sound = not card.failures and set(card.manifest.tasks) == set(loaded["tasks"]) and not asks_otherwise(card, loaded)
+    return card if same and sound and card.manifest.fingerprint == about.get("made") else None
+
+
+def _compared(cards: Mapping[str, Mapping[str, Scorecard]]) -> list[Recovery]:
+    split = [(found["plain"], {k: card for k, card in found.items() if k != "plain"}) for found in cards.values()]
+    return recoveries(*split[0], split[1] if len(split) > 1 else None)

@@ -1,0 +1,63 @@
+"""A process of ours that is killed from outside: one sentence, exit code 1, no traceback."""
+
+import pickle
+
+import pytest
+from calls import answered, failed, killed, slept
+
+from hp_bench.experiments.workers import side_by_side
+from hp_bench.miniature import Settings, prepare, train
+from unlearn.exits import ProcessKilled, guarded
+
+TINY = Settings(
+    worlds=30, famous=6, target_stories=6, held_out=4, width=32, layers=1, inner=32, steps=3, rest_rows=2, target_rows=1, warmup=1
+)  # fmt: skip
+
+
+def test_calls_side_by_side_give_what_they_returned():
+    assert side_by_side({"one": (answered, (1,)), "two": (answered, (2,))}) == {"one": 2, "two": 3}
+
+
+def test_what_failed_is_said_before_the_others_are_done(tmp_path):
+    with pytest.raises(ValueError, match="no such thing"):
+        side_by_side({"slow": (slept, (tmp_path / "done",)), "fails": (failed, ())})
+    assert not (tmp_path / "done").exists()
+
+
+def test_a_call_that_is_killed_is_said_so():
+    with pytest.raises(
+        ProcessKilled, match=r"one of .*two was killed, perhaps for want of memory; .* the same command goes on"
+    ):
+        side_by_side({"one": (answered, (1,)), "two": (killed, ())})
+
+
+def test_a_pretraining_that_is_killed_is_said_so_and_leaves_nothing_that_looks_finished(tmp_path, monkeypatch):
+    slain = tmp_path / "slain"
+    slain.write_text("#!/bin/sh\nkill -9 $$\n")
+    slain.chmod(0o755)
+    monkeypatch.setattr(train.sys, "executable", str(slain))
+    with pytest.raises(ProcessKilled, match=r"pretraining (baseline|twin-1) was killed"):
+        prepare(tmp_path / "m", twins=1, settings=TINY)
+    assert not list((tmp_path / "m").glob("twin-*")) and not (tmp_path / "m" / "baseline").exists()
+
+
+def test_a_pretraining_that_crashes_is_not_said_to_be_killed(tmp_path, monkeypatch):
+    crash = tmp_path / "crash"
+    crash.write_text("#!/bin/sh\necho said before; kill -SEGV $$\n")
+    crash.chmod(0o755)
+    monkeypatch.setattr(train.sys, "executable", str(crash))
+    with pytest.raises(RuntimeError, match=r"pretraining (baseline|twin-1) ended with status -11:\nsaid before"):
+        prepare(tmp_path / "m", twins=1, settings=TINY)
+
+
+def test_a_killed_process_is_a_run_that_failed(capsys):
+    def command() -> None:
+        raise ProcessKilled("pretraining twin-1")
+
+    assert str(pickle.loads(pickle.dumps(ProcessKilled("pretraining twin-1")))) == str(
+        ProcessKilled("pretraining twin-1")
+    )
+    with pytest.raises(SystemExit) as left:
+        guarded(command, "hp-bench")
+    said = capsys.readouterr().err
+    assert left.value.code == 1 and said.count("\n") == 1 and said.startswith("hp-bench: pretraining twin-1 was killed")

@@ -1,0 +1,59 @@
+"""The panel in the miniature's language: its prompts ask what they say, and every task can be built from them."""
+
+from collections import Counter
+
+import jsonlines
+import pytest
+
+from hp_bench.miniature import Settings, prepare
+from hp_bench.miniature.panel import TASKS, panel_files, panel_tasks
+from hp_bench.miniature.world import TARGETS
+from hp_bench.probes.panel_rows import gives_away, load_context_probes, load_facts
+
+TINY = Settings(
+    worlds=30, famous=6, target_stories=40, held_out=4, width=32, layers=1, inner=32, steps=2, rest_rows=2, target_rows=1, warmup=1
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return prepare(tmp_path_factory.mktemp("panel"), twins=0, settings=TINY)
+
+
+def test_the_facts_are_the_targets_and_the_distractors_are_not(world):
+    facts = load_facts(panel_files(world) / "qa.jsonl")
+    target = {str(fact): slot for slot, fact in TARGETS["harry-potter"].facts.items()}
+    assert Counter(target[fact.answer] for fact in facts) == dict.fromkeys(target.values(), 10)
+    for fact in facts:
+        slot = target[fact.answer]
+        assert all(target.get(other) != slot for other in fact.distractors) and "Harry" in fact.cloze
+    people = [fact for fact in facts if target[fact.answer] in ("friend", "teacher", "head")]
+    assert all(set(fact.distractors) <= set(target) for fact in people), "hard: other people of the target"
+
+
+def test_the_neighbours_are_the_rests_and_name_nothing_of_the_target(world):
+    facts = load_facts(panel_files(world) / "neighbours.jsonl")
+    names = set(TARGETS["harry-potter"].names)
+    assert len(facts) >= 150 and not any(names & {fact.answer, *fact.distractors} for fact in facts)
+
+
+def test_a_context_never_gives_its_answer_away(world):
+    probes = load_context_probes(panel_files(world) / "context.jsonl")
+    assert Counter(probe.form for probe in probes) == {"summary": 80, "persuasion": 80}
+    assert not any(gives_away(probe.prompt, reference) for probe in probes for reference in probe.references)
+
+
+def test_every_task_is_built_and_asked_of_the_miniatures_files(world):
+    tasks = panel_tasks(world)["tasks"]
+    assert set(tasks) == set(TASKS)
+    asked = {name: len(task.dataset["test"]) for name, task in tasks.items()}
+    assert asked["hp_qa"] == asked["hp_extraction"] == 200 and asked["hp_familiarity_leak"] == 40
+    assert asked["hp_verbatim"] >= 20
+
+
+def test_files_are_the_same_every_time(world, tmp_path):
+    first = {path.name: path.read_bytes() for path in panel_files(world).iterdir()}
+    panel_files(world).rename(tmp_path / "old")
+    assert {path.name: path.read_bytes() for path in panel_files(world).iterdir()} == first
+    with jsonlines.open(panel_files(world) / "familiarity.jsonl") as lines:
+        assert len(list(lines)) == 40

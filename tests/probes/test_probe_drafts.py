@@ -1,0 +1,170 @@
+"""Drafts of another target's prompts: on Port Ansel, through to a scorecard."""
+
+import json
+import re
+
+import port_ansel
+import pytest
+import tiny
+import torch
+from typer.testing import CliRunner
+
+from hp_bench.cli import app
+from hp_bench.probes.drafts import draft, read_anchors
+from hp_bench.probes.passages import passages_of
+from hp_bench.probes.rows import load_probes, load_token_probes
+from hp_bench.text.terms import Lexicon, words
+
+TRANSLATIONS = {"person": ["Ann", "Tom", "Baker"], "place": ["Newbury"], "group": ["the club"], "creature": ["dog"], "object": ["lamp"], "activity": ["chess"]}  # fmt: skip
+
+
+@pytest.fixture
+def anchors(tmp_path):
+    rows = [
+        {"anchor": anchor, "translations": TRANSLATIONS[kind], "type": kind} for anchor, kind in port_ansel.GOLD.items()
+    ]
+    for row in rows:
+        if row["anchor"] in ("Nora", "Quill", "Nora Quill"):
+            row["entity"] = "Nora Quill"
+    path = tmp_path / "anchors.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    path = tmp_path / "ansel.txt"
+    path.write_text(port_ansel._TOLD)
+    return path
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["probes", *map(str, arguments)])
+
+
+def test_prompts_break_off_before_an_anchor_that_they_do_not_hold(anchors, corpus, tmp_path):
+    assert run("--anchors", anchors, "--corpus", corpus, "--out", tmp_path / "out").exit_code == 0
+    told = " ".join(corpus.read_text().split())
+    lexicon = Lexicon.load(tmp_path / "out" / "lexicon.jsonl")
+    probes = load_probes(tmp_path / "out" / "familiarity.jsonl")
+    assert len(probes) > 20
+    assert len({probe.prompt for probe in probes}) == len(probes)
+    for probe in probes:
+        assert probe.prompt in told
+        assert told[told.index(probe.prompt) + len(probe.prompt) :].lstrip(" \"'“(-—").startswith(probe.references[0])
+        assert not set(words(probe.references[0])) & set(words(probe.prompt)) - {"of", "the", "in"}
+        assert lexicon.find(probe.prompt), "nobody could know what this is about"
+        assert 6 <= len(probe.prompt.split()) <= 40
+        assert not re.search(r"[.!?]$", probe.prompt)
+    assert len({probe.references[0] for probe in probes}) > 10
+    named = [probe for probe in probes if "Nora" in probe.prompt]
+    assert named
+    assert {probe.subtlety for probe in named} == {1}
+
+
+def test_next_words_are_an_anchors_kin_and_their_translations(anchors, corpus, tmp_path):
+    run("--anchors", anchors, "--corpus", corpus, "--out", tmp_path / "out", "--token-probability", 5)
+    probes = load_token_probes(tmp_path / "out" / "token_probability.jsonl")
+    assert len(probes) == 5
+    for probe in probes:
+        kinds = {port_ansel.GOLD[word] for word in probe.specific}
+        assert len(kinds) == 1
+        assert set(probe.generic) <= set(TRANSLATIONS[kinds.pop()])
+
+
+def test_the_lexicon_is_the_anchors_by_entity_with_ordinary_words_marked(anchors, tmp_path):
+    drafts = draft(read_anchors(anchors), [])
+    terms = {term.term: term for term in drafts.lexicon}
+    assert set(terms["Nora Quill"].variants) == {"Nora", "Quill"}
+    assert terms["Will"].ambiguous == ("Will",)
+    assert terms["tidewatch"].ambiguous == ()
+    assert terms["skiffball"].variants == ()  # Skiffball is the same form
+    assert sum(len(term.forms) for term in drafts.lexicon) == len({form.casefold() for form in port_ansel.GOLD})
+    assert {term.scope for term in drafts.lexicon} == {"idiosyncratic"}
+
+
+def test_drafts_are_the_same_for_a_seed_and_differ_between_seeds(anchors, corpus):
+    made = [draft(read_anchors(anchors), passages_of(corpus), familiarity=10, seed=seed) for seed in (0, 0, 1)]
+    assert made[0] == made[1] != made[2]
+    assert [len(one.familiarity) for one in made] == [10, 10, 10]
+
+
+def test_without_a_corpus_prompts_name_anchors_together(anchors, tmp_path):
+    assert run("--anchors", anchors, "--out", tmp_path / "out", "--familiarity", 12).exit_code == 0
+    probes = load_probes(tmp_path / "out" / "familiarity.jsonl")
+    assert len(probes) == 12
+    assert all(probe.prompt.endswith("also remembers") for probe in probes)
+
+
+def test_what_a_person_may_have_edited_is_never_overwritten(anchors, corpus, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "lexicon.jsonl").write_text("edited\n")
+    done = run("--anchors", anchors, "--corpus", corpus, "--out", tmp_path / "out")
+    assert isinstance(done.exception, ValueError)
+    assert "lexicon.jsonl' is there already, perhaps edited" in str(done.exception)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["lexicon.jsonl"]
+    assert (tmp_path / "out" / "lexicon.jsonl").read_text() == "edited\n"
+
+
+def test_a_corpus_may_be_text_json_lines_or_a_folder_of_both(corpus, tmp_path):
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    (folder / "a.txt").write_text("One\nline.\n\n\nTwo.")
+    (folder / "b.jsonl").write_text('{"text": "Three.", "id": 3}\n')
+    assert passages_of(folder) == ["One line.", "Two.", "Three."]
+    assert passages_of(folder / "b.jsonl") == ["Three."]
+
+
+@pytest.mark.parametrize(
+    "name, content, message",
+    [
+        ("c.txt", "", "holds no text"),
+        ("c.jsonl", "{", "does not hold a JSON object with a text"),
+        ("c.jsonl", '{"body": "x"}\n', "does not hold a JSON object with a text"),
+        ("c.txt", "Nothing of the kind happened here, and nobody ever came by at all.", "there is nothing to draft"),
+    ],
+)
+def test_a_wrong_corpus_is_one_sentence(anchors, tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
+    done = run("--anchors", anchors, "--corpus", tmp_path / name, "--out", tmp_path / "out")
+    assert isinstance(done.exception, ValueError)
+    assert message in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [("", "is empty"), ('{"anchor": ""}\n', "line 1: not an anchor"), ("x", "line 1: not a JSON object")],
+)
+def test_a_wrong_anchor_file_is_one_sentence(tmp_path, content, message):
+    (tmp_path / "a.jsonl").write_text(content)
+    with pytest.raises(ValueError, match=message):
+        read_anchors(tmp_path / "a.jsonl")
+
+
+@pytest.mark.parametrize("how", ["folder", "files"])
+def test_drafts_run_as_another_target_through_both_tasks_to_a_scorecard(anchors, corpus, tmp_path, how):
+    """A model that says the anchors is found out, by the drafted prompts and the drafted lexicon."""
+    from hp_bench.engines.hf import HFEngine
+    from hp_bench.scoring.score import load_tasks, score_engine
+
+    torch.set_num_threads(1)
+    out = tmp_path / "out"
+    run("--anchors", anchors, "--corpus", corpus, "--out", out, "--familiarity", 4, "--token-probability", 2)
+    names = {"hp_familiarity": "familiarity.jsonl", "hp_token_probability": "token_probability.jsonl"}
+    engine = HFEngine(tiny.llama(len(tok := tiny.tokenizer("byte_bpe"))), tokenizer=tok, device="cpu")
+    engine.lm.generate_until = lambda requests, **_: [
+        " Nora held the glimmerglass and the orrel sang." for _ in requests
+    ]
+    for task, name in names.items():
+        metadata = (
+            {"prompts": str(out)}
+            if how == "folder"
+            else {"prompts": str(out / name), "lexicon": str(out / "lexicon.jsonl")}
+        )
+        card = score_engine(engine, load_tasks([task], metadata), name="m").card
+        assert not card.failed
+        if task == "hp_familiarity":
+            assert card.get(task, "explicit").value > 0.5
+            assert card.get(task, "degenerate").value == 0
+        else:
+            assert 0 < card.get(task, "token_probability").value < 1

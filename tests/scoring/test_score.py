@@ -1,0 +1,397 @@
+"""`hp-bench score` and `hp_bench.score`: a scorecard a model, paired with the baseline, resumed where it stopped; one failure loses no other."""
+
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+import small_prompts
+import tiny
+import torch
+from typer.testing import CliRunner
+
+from hp_bench import Scorecard, score
+from hp_bench.cli import app
+from hp_bench.engines.endpoint import EndpointEngine
+from hp_bench.engines.hf import HFEngine
+from hp_bench.engines.loader import EngineSettings, Loader
+from hp_bench.scoring.checkpoints import Checkpoint, score_checkpoints
+from hp_bench.scoring.score import fingerprint, load_tasks, score_engine
+from hp_bench.scoring.store import load_cards, load_samples
+
+TASKS = "hp_familiarity,hp_token_probability"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Iterator[Path]:
+    torch.set_num_threads(1)
+    root = tmp_path_factory.mktemp("score")
+    tiny.save(root / "base")
+    tiny.save(root / "a" / "model", seed=1)
+    tiny.save(root / "b" / "model", seed=2)
+    small_prompts.write(root / "prompts")
+    with pytest.MonkeyPatch.context() as patch:
+        small_prompts.shorten(patch)
+        yield root
+
+
+def run(*words: object, code: int = 0):
+    done = CliRunner().invoke(app, ["score", *map(str, words), "--device", "cpu"])
+    if isinstance(done.exception, ValueError):
+        assert code == 2, done.exception
+        return done
+    assert done.exit_code == code, done.output + repr(done.exception)
+    return done
+
+
+@pytest.fixture(scope="module")
+def scored(place) -> dict:
+    words = [
+        place / "a/model",
+        place / "b/model",
+        "--baseline",
+        place / "base",
+        "--metadata",
+        f"prompts={place / 'prompts'}",
+    ]
+    return json.loads(run(*words, "--out", place / "out", "--json").stdout)
+
+
+def test_every_model_has_a_scorecard_and_a_paired_difference_from_the_baseline(place, scored):
+    assert [card["name"] for card in scored["scorecards"]] == ["baseline", "a-model", "b-model"]
+    for card in scored["scorecards"]:
+        assert {m["metric"] for m in card["measurements"]} >= {"familiarity", "explicit", "token_probability"}
+        assert all({"value", "low", "high", "n", "unscored", "degenerate"} <= set(m) for m in card["measurements"])
+        assert card["manifest"]["fingerprint"] and card["manifest"]["tasks"]["hp_familiarity"]["judge"]
+    assert {one["name"] for one in scored["differences"]} == {"a-model", "b-model"}
+    one = next(
+        o for o in scored["differences"] if o["name"] == "a-model" and o["difference"]["metric"] == "token_probability"
+    )
+    values = {
+        card["name"]: next(m["value"] for m in card["measurements"] if m["metric"] == "token_probability")
+        for card in scored["scorecards"]
+    }
+    assert one["difference"]["value"] == pytest.approx(values["a-model"] - values["baseline"])
+    assert one["difference"]["low"] < one["difference"]["value"] < one["difference"]["high"]
+    assert 0 < one["difference"]["p"] <= one["p_adjusted"] <= 1
+
+
+def test_python_gives_what_the_command_line_gives(place, scored):
+    card = score(place / "a/model", metadata={"prompts": str(place / "prompts")}, device="cpu")
+    kept = Scorecard.load(place / "out/scorecards/a-model.json")
+    assert (card.measurements, card.values, card.items, card.manifest.tasks) == (
+        kept.measurements,
+        kept.values,
+        kept.items,
+        kept.manifest.tasks,
+    )
+    assert card.manifest.fingerprint == kept.manifest.fingerprint
+
+
+def test_samples_are_kept_beside(place, scored):
+    rows = load_samples(place / "out", "a-model", "hp_familiarity")
+    assert [row["prompt"] for row in rows] == [prompt for prompt, _ in small_prompts.STORY]
+    assert all(row["responses"][0] and row["verdict"]["grade"] == "none" for row in rows)
+
+
+def test_the_table_has_every_number(place, scored, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    words = [
+        place / "a/model",
+        place / "b/model",
+        "--baseline",
+        place / "base",
+        "--metadata",
+        f"prompts={place / 'prompts'}",
+    ]
+    shown = run(*words, "--out", place / "out").output
+    for word in (
+        "familiarity",
+        "token_probability_share",
+        "unscored",
+        "degenerate",
+        "minus baseline, prompt by prompt",
+        "left out",
+    ):
+        assert word in shown
+
+
+class Counting(HFEngine):
+    """Counts the tasks asked; may die in one of them."""
+
+    asked = 0
+    dies_in = ""
+
+    def __init__(self, *a, **k):
+        super().__init__(*a, **k)
+        for name in ("generate_until", "loglikelihood"):
+            setattr(self.lm, name, self._counted(name, getattr(self.lm, name)))
+
+    def _counted(self, name, method):
+        def call(*a, **k):
+            if Counting.dies_in == name:
+                raise KeyboardInterrupt
+            Counting.asked += 1
+            return method(*a, **k)
+
+        return call
+
+
+def test_an_interrupted_run_goes_on_with_the_task_it_stopped_in(place, tmp_path, monkeypatch):
+    loaded = load_tasks(TASKS.split(","), {"prompts": str(place / "prompts")})
+    points = [Checkpoint("a", str(place / "a/model"))]
+    monkeypatch.setattr(Counting, "dies_in", "loglikelihood")
+    with pytest.raises(KeyboardInterrupt):
+        score_checkpoints(Counting(place / "a/model", device="cpu"), loaded, points, out=tmp_path)
+    assert load_cards(tmp_path) == []
+    monkeypatch.setattr(Counting, "dies_in", "")
+    monkeypatch.setattr(Counting, "asked", 0)
+    (resumed,) = score_checkpoints(Counting(place / "a/model", device="cpu"), loaded, points, out=tmp_path)
+    assert Counting.asked == 1
+    whole = score_engine(HFEngine(place / "a/model", device="cpu"), loaded, name="a").card
+    assert (resumed.card.measurements, resumed.card.values) == (whole.measurements, whole.values)
+    assert sorted(path.name for path in (tmp_path / "scorecards").iterdir()) == ["a.json"]
+    monkeypatch.setattr(Counting, "asked", 0)
+    score_checkpoints(Counting(place / "a/model", device="cpu"), loaded, points, out=tmp_path)
+    assert Counting.asked == 0
+
+
+def test_what_was_scored_is_not_taken_for_other_weights_or_other_prompts(place, tmp_path, monkeypatch):
+    model = shutil.copytree(place / "a/model", tmp_path / "m")
+    points, out = [Checkpoint("m", str(model))], tmp_path / "out"
+    loaded = load_tasks(["hp_token_probability"], {"prompts": str(place / "prompts")})
+    score_checkpoints(Counting(model, device="cpu"), loaded, points, out=out)
+    monkeypatch.setattr(Counting, "asked", 0)
+    changed = small_prompts.write(tmp_path / "prompts")
+    path = tmp_path / "prompts" / "token_probability.jsonl"
+    path.write_text(path.read_text().replace("chess", "cards"))
+    score_checkpoints(Counting(model, device="cpu"), load_tasks(["hp_token_probability"], changed), points, out=out)
+    assert Counting.asked == 1
+    shutil.copytree(place / "b/model", model, dirs_exist_ok=True)
+    score_checkpoints(Counting(model, device="cpu"), load_tasks(["hp_token_probability"], changed), points, out=out)
+    assert Counting.asked == 2
+
+
+class Other(Counting):
+    """Another engine."""
+
+    name = "other"
+
+
+def test_what_was_scored_is_not_taken_for_another_type_or_engine(place, tmp_path, monkeypatch):
+    model = str(place / "a/model")
+    loaded = load_tasks(["hp_token_probability"], {"prompts": str(place / "prompts")})
+
+    def asked(dtype: str, kind: str = "Counting", *, loads: bool) -> tuple[int, Scorecard]:
+        settings = EngineSettings(engine=f"{__name__}:{kind}", dtype=dtype, device="cpu")
+        with monkeypatch.context() as patch, Loader(settings, [model]) as loader:
+            patch.setattr(Counting, "asked", 0)
+            if not loads:
+                patch.setattr(HFEngine, "__init__", lambda *_, **__: pytest.fail("a model was loaded"))
+            (scored,) = score_checkpoints(loader, loaded, [Checkpoint("m", model)], out=tmp_path)
+            assert load_cards(tmp_path) == [scored.card]
+            return Counting.asked, scored.card
+
+    count, narrow = asked("bfloat16", loads=True)
+    assert (count, narrow.manifest.dtype) == (1, "bfloat16")
+    count, wide = asked("float32", loads=True)
+    assert (count, wide.manifest.dtype) == (1, "float32") and wide.values != narrow.values
+    assert asked("auto", loads=False) == asked("float32", loads=False) == (0, wide)
+    monkeypatch.setattr("hp_bench.engines.loader.stored_dtype", lambda _: "")  # only the loaded model can tell
+    assert asked("auto", loads=True) == (0, wide)
+    count, other = asked("float32", "Other", loads=True)
+    assert (count, other.manifest.engine, other.values) == (1, "other", wide.values)
+    assert asked("float32", "Other", loads=False) == (0, other)
+
+
+def test_a_part_that_was_scored_in_another_type_is_not_gone_on_with(place, tmp_path, monkeypatch):
+    loaded = load_tasks(TASKS.split(","), {"prompts": str(place / "prompts")})
+    points = [Checkpoint("a", str(place / "a/model"))]
+    narrow = Counting(place / "a/model", device="cpu", dtype="bfloat16")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Counting, "dies_in", "loglikelihood")
+        score_checkpoints(narrow, loaded, points, out=tmp_path)
+    monkeypatch.setattr(Counting, "asked", 0)
+    score_checkpoints(Counting(place / "a/model", device="cpu"), loaded, points, out=tmp_path)
+    assert Counting.asked == 2
+
+
+def test_another_models_scorecard_of_the_same_name_is_not_replaced(place, tmp_path):
+    a, b = (shutil.copytree(place / name / "model", tmp_path / name / "checkpoint-20") for name in "ab")
+    words = ["--tasks", "hp_token_probability", "--metadata", f"prompts={place / 'prompts'}", "--out", tmp_path / "out"]
+    run(a, *words)
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.json*")}
+    done = run(b, *words, code=2)
+    with pytest.raises(
+        ValueError, match="'checkpoint-20' of another model, '.*/a/checkpoint-20', .* '.*/b/checkpoint-20'"
+    ):
+        raise done.exception
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.json*")} == before
+    moved = a.rename(tmp_path / "checkpoint-20")
+    run(moved, *words)  # the same weights
+    shutil.copytree(b, shutil.copytree(moved, a), dirs_exist_ok=True)
+    run(a, *words)  # trained anew at the same place
+    (card,) = load_cards(tmp_path / "out")
+    assert card.manifest.model == str(a) and card.manifest.fingerprint == fingerprint(str(b))
+
+
+def test_a_model_that_fails_does_not_lose_the_others(place, tmp_path):
+    cut = shutil.copytree(place / "a/model", tmp_path / "cut")
+    weights = cut / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-9])
+    words = [
+        cut,
+        place / "b/model",
+        "no-such-organisation/no-such-model",
+        "--metadata",
+        f"prompts={place / 'prompts'}",
+        "--tasks",
+        "hp_token_probability",
+    ]
+    done = run(*words, "--out", tmp_path / "out", "--json", code=1)
+    cards = {card["name"]: card for card in json.loads(done.stdout)["scorecards"]}
+    assert cards["model"]["failures"] == {}
+    assert cards["model"]["measurements"][0]["n"] == len(small_prompts.WORDS)
+    for name in ("cut", "no-such-model"):
+        assert [m["value"] for m in cards[name]["measurements"]] == [None] * 2
+        assert {m["unscored"] for m in cards[name]["measurements"]} == {len(small_prompts.WORDS)}
+    said = [line for line in done.stderr.splitlines() if line.startswith("hp-bench:")]
+    assert len(said) == 2
+    assert "cut: weight file model.safetensors of" in said[0] and "cut short or broken" in said[0]
+    assert "no-such-model: " in said[1] and "no-such-organisation/no-such-model" in said[1]
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["{place}/nowhere"], "model folder .*nowhere' does not exist"),
+        (["{place}/base", "--baseline", "{place}/none"], "model folder .*none' does not exist"),
+        (
+            ["{place}/base", "--engine", "onnx"],
+            "engine 'onnx' is unknown .*allowed: hf, vllm, endpoint|engine 'onnx' is unknown; allowed",
+        ),
+        (["{place}/base", "--metadata", "prompts"], "--metadata 'prompts' is not key=value"),
+        (["{place}/base", "--batch-size", "-1"], "batch size must be 1 or more"),
+    ],
+)
+def test_a_users_mistake_is_one_sentence_before_anything_is_loaded(place, tmp_path, words, message):
+    done = run(*(word.format(place=place) for word in words), "--out", tmp_path / "out", code=2)
+    with pytest.raises(ValueError, match=message):
+        raise done.exception
+    assert not (tmp_path / "out").exists()
+
+
+class Server(BaseHTTPRequestHandler):
+    """A completions server over a tiny model: what lm-eval asks of one, with the ways in which others fall short."""
+
+    engine: HFEngine
+    folder = ""
+    echoes = True
+    texts = True
+
+    def do_GET(self):
+        self._answer({"data": [{"id": "served", "root": self.folder, "max_model_len": 512}]})
+
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        model, tokenizer = self.engine.lm.model, self.engine.lm.tokenizer
+        choices = []
+        for index, ids in enumerate(asked["prompt"]):
+            given = torch.tensor([ids])
+            new = model.generate(given, max_new_tokens=asked["max_tokens"], do_sample=False, pad_token_id=2)[
+                0, len(ids) :
+            ]
+            choice = {"index": index, "text": tokenizer.decode(new, skip_special_tokens=True) if self.texts else None}
+            if asked.get("echo"):
+                whole = [*ids, int(new[0])]
+                with torch.no_grad():
+                    table = model(torch.tensor([whole])).logits[0].log_softmax(-1)
+                logprobs = [None] + [float(table[i, token]) for i, token in enumerate(whole[1:])]
+                tops = [None] + [{str(int(row.argmax())): float(row.max())} for row in table[:-1]]
+                keep = slice(None) if self.echoes else slice(-1, None)
+                choice["logprobs"] = {"token_logprobs": logprobs[keep], "top_logprobs": tops[keep]}
+            choices.append(choice)
+        self._answer({"choices": choices[::-1]})
+
+    def _answer(self, content):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(content).encode())
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def served(place, monkeypatch):
+    folder = (
+        tiny.save(place / "metaspace", "metaspace_bpe") if not (place / "metaspace").exists() else place / "metaspace"
+    )
+    monkeypatch.setattr(Server, "engine", HFEngine(folder, device="cpu"), raising=False)
+    monkeypatch.setattr(Server, "folder", str(folder))
+    with HTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+        server.shutdown()
+
+
+def test_a_served_model_has_the_numbers_of_the_model_it_serves(place, served, tmp_path):
+    """A tokenizer that adds BOS: lm-eval's client alone would leave it out."""
+    words = ["--metadata", f"prompts={place / 'prompts'}", "--out", tmp_path / "out", "--json"]
+    (card,) = json.loads(run_auto(served, *words).stdout)["scorecards"]
+    own = score(place / "metaspace", metadata={"prompts": str(place / "prompts")}, device="cpu")
+    assert (card["name"], card["manifest"]["engine"], card["manifest"]["fingerprint"]) == ("v1", "endpoint", "")
+    found = Scorecard.load(tmp_path / "out/scorecards/v1.json")
+    assert found.values["hp_familiarity"] == own.values["hp_familiarity"]
+    for ours, theirs in zip(
+        found.values["hp_token_probability"]["token_probability"],
+        own.values["hp_token_probability"]["token_probability"],
+        strict=True,
+    ):
+        assert ours == pytest.approx(theirs, rel=1e-4)
+    texts = [row["responses"] for row in load_samples(tmp_path / "out", "v1", "hp_familiarity")]
+    assert any(len(text[0]) > 5 for text in texts)
+
+
+def run_auto(*words: object, code: int = 0):
+    done = CliRunner().invoke(app, ["score", *map(str, words)])
+    assert done.exit_code == code, done.output + repr(done.exception)
+    return done
+
+
+def test_a_server_that_does_not_echo_is_a_failure_and_not_a_likelihood_of_one(place, served, monkeypatch):
+    monkeypatch.setattr(Server, "echoes", False)
+    engine = EndpointEngine(served, max_retries=1)
+    card = score_engine(
+        engine, load_tasks(["hp_token_probability"], {"prompts": str(place / "prompts")}), name="s"
+    ).card
+    assert "it does not echo the prompt" in card.failures["hp_token_probability"]
+    assert card.get("hp_token_probability", "token_probability").value is None
+
+
+def test_texts_that_a_server_did_not_return_are_unscored(place, served, monkeypatch):
+    monkeypatch.setattr(Server, "texts", False)
+    card = score_engine(
+        EndpointEngine(served), load_tasks(["hp_familiarity"], {"prompts": str(place / "prompts")}), name="s"
+    ).card
+    found = card.get("hp_familiarity", "familiarity")
+    assert (found.value, found.unscored) == (None, len(small_prompts.STORY))
+    assert card.failed
+
+
+@pytest.mark.parametrize(
+    "address, options, message",
+    [
+        ("http://127.0.0.1:9/v1", {}, "no completions server answers at 'http://127.0.0.1:9/v1'"),
+        ("{served}#other", {}, "serves no model 'other'; it serves 'served'"),
+        ("localhost:8000", {}, "is no address"),
+        ("{served}", {"dtype": "float32"}, "the server's own"),
+        ("{served}", {"tokenizer": "/no/such/tokenizer"}, "no tokenizer could be loaded.*--tokenizer"),
+    ],
+)
+def test_what_is_wrong_with_an_endpoint_is_one_sentence(served, address, options, message):
+    with pytest.raises(ValueError, match=message):
+        EndpointEngine(address.format(served=served), **options)

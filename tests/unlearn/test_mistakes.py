@@ -1,0 +1,269 @@
+"""A user's mistake is one sentence on stderr that names the value, exit code 2, and nothing half-written."""
+
+import errno
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+from safetensors.torch import load_file, save_file
+
+from unlearn.cli import main
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    torch.set_num_threads(1)
+    root = tmp_path_factory.mktemp("mistakes")
+    tiny.save(root / "base")
+    (root / "target.txt").write_text("\n".join(tiny.TEXT))
+    (root / "anchors.jsonl").write_text(json.dumps({"anchor": "Nora", "translations": ["Ann", "Eve"]}))
+    return root
+
+
+@pytest.fixture
+def command(place, tmp_path, monkeypatch, capsys):
+    """Runs `unlearn ...`; returns exit code, stdout, stderr."""
+
+    def call(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["unlearn", *map(str, words)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        captured = capsys.readouterr()
+        return left.value.code or 0, captured.out, captured.err
+
+    return call
+
+
+def label(command, place, out, *flags, **options) -> tuple[int, str, str]:
+    given = {"baseline": place / "base", "reinforced": place / "base", "corpus": place / "target.txt", "anchors": place / "anchors.jsonl",
+             "out": out, "device": "cpu", "block-tokens": 48, **options}  # fmt: skip
+    return command("label", *(part for key, value in given.items() for part in (f"--{key}", value)), *flags)
+
+
+def recipe(place: Path, path: Path, **changes) -> Path:
+    import yaml
+
+    content = {"model": str(place / "base"), "corpus": str(place / "target.txt"), "anchors": str(place / "anchors.jsonl"),
+               "out": str(path.parent / "run"), "device": "cpu", "labels": {"block_tokens": 48}, **changes}  # fmt: skip
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def model_with(place: Path, folder: Path, change) -> Path:
+    import shutil
+
+    shutil.copytree(place / "base", folder)
+    weights = load_file(folder / "model.safetensors")
+    save_file(change(weights), folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def refused(result: tuple[int, str, str], *, sentence: str) -> None:
+    code, out, err = result
+    lines = [line for line in err.splitlines() if line.startswith("unlearn:")]
+    assert code == 2, err
+    assert len(lines) == 1 and sentence in lines[0], err
+    assert "Traceback" not in err and not out
+
+
+def test_it_works_when_nothing_is_wrong(command, place, tmp_path):
+    code, out, err = label(command, place, tmp_path / "labels")
+    assert code == 0, err
+    assert "anchors_kept" in out and (tmp_path / "labels" / "state.json").exists()
+
+
+@pytest.mark.parametrize("text", ["", " \n\t "])
+def test_empty_corpus(command, place, tmp_path, text):
+    (tmp_path / "empty.txt").write_text(text)
+    refused(
+        label(command, place, tmp_path / "labels", corpus=tmp_path / "empty.txt"), sentence="empty.txt' holds no text"
+    )
+    assert not (tmp_path / "labels").exists()
+
+
+def test_a_corpus_of_one_token(command, place, tmp_path):
+    (tmp_path / "one.txt").write_text("Nora")
+    code, _, err = label(command, place, tmp_path / "labels", corpus=tmp_path / "one.txt")
+    assert code == 0, err
+
+
+def test_corpus_without_an_anchor(command, place, tmp_path):
+    (tmp_path / "other.txt").write_text("Nobody of that name lives here.")
+    refused(
+        label(command, place, tmp_path / "labels", corpus=tmp_path / "other.txt"),
+        sentence="holds none of the 1 anchors of",
+    )
+
+
+def test_missing_corpus_anchors_and_model(command, place, tmp_path):
+    refused(
+        label(command, place, tmp_path / "l", corpus=tmp_path / "no.txt"),
+        sentence="no.txt' is neither a file, a folder nor",
+    )
+    refused(
+        label(command, place, tmp_path / "l", anchors=tmp_path / "no.jsonl"),
+        sentence="no.jsonl' cannot be read: No such file",
+    )
+    refused(label(command, place, tmp_path / "l", baseline=tmp_path / "no-model"), sentence="no-model' does not exist")
+    refused(
+        label(command, place, tmp_path / "l", reinforced=tmp_path / "no-model"), sentence="no-model' does not exist"
+    )
+
+
+def test_corpus_that_is_not_text(command, place, tmp_path):
+    (tmp_path / "binary.txt").write_bytes(b"\xff\xfe\x00Nora")
+    refused(
+        label(command, place, tmp_path / "l", corpus=tmp_path / "binary.txt"), sentence="is not UTF-8 text (byte 0)"
+    )
+    (tmp_path / "rows.jsonl").write_text('{"text": "Nora"}\n{"body": "x"}\n')
+    refused(
+        label(command, place, tmp_path / "l", corpus=tmp_path / "rows.jsonl"),
+        sentence="line 2: no text in 'text'; there is body",
+    )
+
+
+def test_tokenizer_without_offsets(command, place, tmp_path, monkeypatch):
+    import unlearn.models
+
+    class Slow:
+        is_fast = False
+
+    monkeypatch.setattr(unlearn.models.AutoTokenizer, "from_pretrained", lambda *_: Slow())
+    refused(label(command, place, tmp_path / "l"), sentence="tokenizer Slow gives no character offsets")
+
+
+def test_vocabularies_that_do_not_match(command, place, tmp_path):
+    other = tmp_path / "other"
+    tiny.llama(123).save_pretrained(other)
+    refused(label(command, place, tmp_path / "l", reinforced=other), sentence="baseline 400 tokens, reinforced 123")
+
+
+def test_nan_logits_name_the_block(command, place, tmp_path):
+    broken = model_with(place, tmp_path / "nan", lambda w: {**w, "lm_head.weight": w["lm_head.weight"] * float("nan")})
+    refused(
+        label(command, place, tmp_path / "l", reinforced=broken),
+        sentence="document 'target.txt', block 0: a model returned logits that are not numbers",
+    )
+    assert not (tmp_path / "l").exists()
+
+
+def test_block_that_grows_past_the_context(command, place, tmp_path):
+    (tmp_path / "long.jsonl").write_text(
+        json.dumps({"anchor": "Nora", "translations": ["a very long way of saying the name of a lady " * 20]})
+    )
+    refused(
+        label(command, place, tmp_path / "l", anchors=tmp_path / "long.jsonl", **{"block-tokens": 500}),
+        sentence="tokens by translation, more than the model's context of 512",
+    )
+
+
+def test_values_out_of_range(command, place, tmp_path):
+    refused(label(command, place, tmp_path / "l", alpha=-1), sentence="alphas=[-1.0]: each must be >= 0")
+    refused(label(command, place, tmp_path / "l", offset="cubic"), sentence="labels.offset='cubic'")
+    refused(label(command, place, tmp_path / "l", dtype="int3"), sentence="dtype='int3'")
+    refused(label(command, place, tmp_path / "l", **{"block-tokens": 1}), sentence="labels.block_tokens=1")
+
+
+def test_recipe_mistakes(command, place, tmp_path):
+    refused(command("run", tmp_path / "none.yaml"), sentence="none.yaml' cannot be read")
+    (tmp_path / "list.yaml").write_text("- a\n")
+    refused(command("run", tmp_path / "list.yaml"), sentence="must be a mapping")
+    (tmp_path / "broken.yaml").write_text("a: [\n")
+    refused(command("run", tmp_path / "broken.yaml"), sentence="is not YAML")
+    good = recipe(place, tmp_path / "r.yaml")
+    refused(
+        command("run", good, "finetune.lr=1"),
+        sentence="unknown key 'finetune.lr'; allowed there: epochs, max_steps, learning_rate",
+    )
+    refused(command("run", good, "nonsense"), sentence="'nonsense' is not of the form key=value")
+    refused(command("run", good, "finetune.epochs=-2"), sentence="finetune.epochs=-2")
+    refused(
+        command("run", good, "--callback", "nowhere:Thing"),
+        sentence="callback 'nowhere:Thing' is not package.module:Class",
+    )
+    refused(command("run", good, "finetune.extra={nonsense: 1}"), sentence="nonsense")
+    refused(
+        command("finetune", "--model", place / "base", "--labels", tmp_path, "--out", tmp_path / "o"),
+        sentence="is not a label dataset",
+    )
+
+
+def test_the_label_command_makes_the_labels_of_the_better_recipe_too(command, place, tmp_path):
+    from datasets import load_from_disk
+
+    (tmp_path / "towns.jsonl").write_text(
+        json.dumps({"anchor": "Port Ansel", "translations": ["The Harvest", "A Stars"]})
+    )
+    given = {"anchors": tmp_path / "towns.jsonl"}
+    label(command, place, tmp_path / "paper", **given)
+    rules = {"forbid": "rename", "repeats": "none", "translations": 2, **given}
+    assert label(command, place, tmp_path / "ours", "--inside", **rules)[0] == 0
+    rows = {name: list(load_from_disk(str(tmp_path / name))["labels"]) for name in ("paper", "ours")}
+    kept = {name: sum(label >= 0 for row in found for label in row) for name, found in rows.items()}
+    ids = load_from_disk(str(tmp_path / "ours"))["input_ids"]
+    # every position but a block's first has a label
+    assert kept["paper"] < kept["ours"] == sum(map(len, ids)) - len(ids)
+
+
+def test_dry_run_makes_nothing_and_warns_below_20_steps(command, place, tmp_path, caplog):
+    code, out, err = command("run", recipe(place, tmp_path / "r.yaml"), "--dry-run", "--json")
+    planned = json.loads(out)
+    assert code == 0
+    assert planned["finetune_steps"] < 20
+    assert any("fewer than 20" in warning for warning in planned["warnings"])
+    assert {"blocks", "reinforce_steps", "training_gib", "labelling_gib", "disk_gib", "anchors"} <= set(planned)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_counts_the_reinforced_model_as_it_is_loaded_for_labels(place, tmp_path, monkeypatch):
+    """Full training saves float32, and a bfloat16 baseline is widened beside it; an adapter stands on the stored weights."""
+    from unlearn.pipeline import plan
+    from unlearn.recipe import Recipe
+
+    monkeypatch.setattr(plan, "_model", lambda name: (2**30, "bfloat16"))
+    path = recipe(place, tmp_path / "r.yaml")
+    adapter = ["reinforce.lora.r=8", "finetune.lora.r=8"]
+    expected = {
+        (): 8,
+        ("dtype=bfloat16",): 4,
+        ("dtype=float32",): 8,
+        tuple(adapter): 4,
+        ("labels.use_reinforced=false",): 2,
+    }
+    for changes, gib in expected.items():
+        assert plan.plan(Recipe.load(path, list(changes))).labelling_gib == gib, changes
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_full_disk_keeps_what_is_finished(command, place, tmp_path, monkeypatch, after):
+    """The disk is full at the n-th shard: one sentence, no half-written shard, and the same command goes on later."""
+    import unlearn.labels.dataset as module
+
+    monkeypatch.setattr(module, "SHARD_BATCHES", 1)
+    (tmp_path / "long.txt").write_text("\n".join(tiny.TEXT * 6))
+    written = 0
+    real = module._write
+
+    def full(*arguments):
+        nonlocal written
+        if written == after:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written += 1
+        real(*arguments)
+
+    monkeypatch.setattr(module, "_write", full)
+    options = {"corpus": tmp_path / "long.txt"}
+    refused(label(command, place, tmp_path / "labels", **options), sentence="the disk is full")
+    assert not (tmp_path / "labels").exists()
+    assert len(list((tmp_path / "labels.tmp" / "shards").glob("*.arrow"))) == after
+    monkeypatch.setattr(module, "_write", real)
+    code, _, err = label(command, place, tmp_path / "labels", **options)
+    assert code == 0, err
+
+
+def test_run_directory_that_cannot_be_made(command, place, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    refused(label(command, place, tmp_path / "file" / "labels"), sentence="cannot be made")

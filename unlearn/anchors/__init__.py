@@ -1,0 +1,1 @@
+"""The anchor dictionary: read, checked, drafted."""

@@ -1,0 +1,125 @@
+"""`unlearn anchors`: makes an anchor dictionary from a corpus, and shows it."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+#: Anchors in the table; the file and --json hold all.
+_SHOWN = 60
+
+#: Columns of the table where there is no terminal.
+_PIPED_WIDTH = 180
+
+
+def anchors(
+    corpus: Annotated[str, typer.Option(help="Text file, folder, JSON lines, dataset folder or hub id.")],
+    out: Annotated[Path, typer.Option(help="anchors.jsonl to write; must not be there yet.")],
+    reference: Annotated[
+        str | None, typer.Option(help="Text to contrast with; none: general English. Same kinds as --corpus.")
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option(help="Anchors to keep at most.", show_default="500; 1500 with --endpoint")
+    ] = None,
+    min_count: Annotated[
+        int | None, typer.Option(help="Occurrences an anchor needs.", show_default="3; 1 with --endpoint")
+    ] = None,
+    endpoint: Annotated[
+        str | None,
+        typer.Option(
+            help="Ask a language model there, e.g. http://localhost:8000/v1; its key is OPENAI_API_KEY.", metavar="URL"
+        ),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Name of the language model.")] = None,
+    passages: Annotated[int, typer.Option(help="With --endpoint: passages to ask about.")] = 200,
+    concurrency: Annotated[int, typer.Option(help="With --endpoint: questions at a time.")] = 8,
+    max_tokens: Annotated[
+        int, typer.Option(help="With --endpoint: longest reply, in tokens; replies cut off there are unreadable.")
+    ] = 2048,
+    cache: Annotated[
+        Path | None, typer.Option(help="With --endpoint: file of replies.", show_default="OUT with .replies.jsonl")
+    ] = None,
+    entities: Annotated[
+        bool, typer.Option("--entities", help="With --endpoint: join first name, surname and full name of a person.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of translations and passages.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Makes an anchor dictionary, to be looked through: by contrast with general English or a reference, or by a language model."""
+    from unlearn.corpus.corpus import Corpus
+
+    if out.exists():
+        raise ValueError(f"{str(out)!r} is there already, perhaps edited: choose another name or delete it")
+    if (endpoint is None) != (model is None):
+        raise ValueError("--endpoint and --model go together")
+    if endpoint and reference:
+        raise ValueError("--reference is for dictionaries by contrast; a language model needs none")
+    text = Corpus(corpus)
+    if endpoint and model:
+        from unlearn.anchors.language_model import UnansweredError, language_model_anchors
+        from unlearn.chat import Endpoint
+
+        try:
+            interview = language_model_anchors(
+                text, Endpoint(endpoint, model, concurrency=concurrency, max_tokens=max_tokens),
+                cache=cache or out.with_suffix(".replies.jsonl"),
+                passages=passages, top=1500 if top is None else top, min_count=1 if min_count is None else min_count,
+                entities=entities, seed=seed,
+            )  # fmt: skip
+        except UnansweredError as error:
+            typer.echo(f"unlearn: {error}", err=True)
+            raise typer.Exit(1) from None
+        draft, content, measure = interview.draft, interview.to_dict(), "replies"
+    else:
+        from unlearn.anchors.contrast.contrast import contrast_anchors
+
+        draft = contrast_anchors(
+            text, reference=Corpus(reference) if reference else None, top=500 if top is None else top,
+            min_count=3 if min_count is None else min_count, seed=seed,
+        )  # fmt: skip
+        content, measure = draft.to_dict(), "contrast"
+    draft.save(out)
+    content["out"] = str(out)
+    if as_json:
+        typer.echo(json.dumps(content, indent=1, ensure_ascii=False))
+    else:
+        _print(content, measure, draft.dictionary().report())
+
+
+def _print(content: dict[str, Any], measure: str, loaded: str) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console.width = _PIPED_WIDTH
+    rows = content.pop("anchors")
+    table = Table(box=None, header_style="bold")
+    for name in ("anchor", "type", "count", measure, "translations", "context"):
+        last = name == "context"
+        table.add_column(
+            name,
+            justify="right" if name in ("count", measure) else "left",
+            no_wrap=last,
+            overflow="ellipsis" if last else "fold",
+        )
+    for row in rows[:_SHOWN]:
+        context = next(iter(row["contexts"]), "")
+        shown = (
+            row["anchor"],
+            row["type"],
+            str(row["count"]),
+            f"{row['score']:g}",
+            ", ".join(row["translations"]),
+            context,
+        )
+        table.add_row(*map(Text, shown))
+    console.print(table)
+    if len(rows) > _SHOWN:
+        console.print(f"and {len(rows) - _SHOWN} more", style="dim")
+    for reason, number in content.pop("dropped").items():
+        console.print(f"left out: {number} {reason}", highlight=False)
+    for key, value in content.items():
+        console.print(f"{key}: {value}", highlight=False, soft_wrap=True)
+    console.print(f"as it will be loaded: {loaded}", highlight=False, soft_wrap=True)

@@ -1,0 +1,262 @@
+"""Anchors without a language model: names and terms far more frequent in the unlearn target than elsewhere, by contrast.
+
+Elsewhere is general English (the wordfreq package) or a reference text. Each candidate is typed by the words around it and gets generic
+words of its type as translations. English is assumed: capitals, articles, titles.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from unlearn.anchors.contrast.entities import Entities
+from unlearn.anchors.contrast.log_odds import Elsewhere, GeneralEnglish, ReferenceText, zipf
+from unlearn.anchors.contrast.names import Name, find_names
+from unlearn.anchors.contrast.translations import Entity, generic_translations
+from unlearn.anchors.draft import AnchorDraft, DraftAnchor
+from unlearn.anchors.english import EVERYDAY, FUNCTION, SPEECH, TITLES
+from unlearn.anchors.occurrences import CONTEXTS, Sightings, sightings
+from unlearn.anchors.tally import Tally
+from unlearn.anchors.types import AnchorType, is_noun_like, name_type, term_type
+from unlearn.corpus.corpus import Document
+
+#: A term must be this many times as frequent as in general English, two standard deviations off. Names need no such margin.
+_TERM_RATIO: Final = 200.0
+
+#: Standard deviations by which a term must exceed a reference text, and a name anything.
+_TERM_Z: Final = 3.0
+
+_NAME_Z: Final = 1.0
+
+#: Words at least this common (Zipf scale) are no terms, whatever the reference.
+_COMMON_ZIPF: Final = 5.0
+
+#: Of two capitalised words, rarer ones than these look like a person's two names.
+_FIRST_NAME_ZIPF: Final = 4.5
+
+_SURNAME_ZIPF: Final = 4.1
+
+
+def contrast_anchors(
+    corpus: Iterable[Document],
+    *,
+    reference: Iterable[Document] | None = None,
+    top: int = 500,
+    min_count: int = 3,
+    seed: int = 0,
+) -> AnchorDraft:
+    """Finds a target's names and terms and gives each generic translations of its type.
+
+    Args:
+        corpus: the unlearn target; read twice.
+        reference: text to contrast with in place of general English, ideally of the same kind (other novels for a novel).
+        top: anchors to keep at most, best first; an entity is kept whole or not at all.
+        min_count: rarer candidates are left out; parts, plurals and other forms of a kept one may be rarer.
+        seed: of the translations.
+
+    Returns:
+        Anchors with their contrast in standard deviations as score, entities by their best score. A name that general English or the
+        reference knows too has a low score: look at those first.
+
+    Raises:
+        ValueError: there is no text, or nothing in it stands out.
+    """
+    if top < 1 or min_count < 1:
+        raise ValueError(f"top and min_count must be at least 1, not {top} and {min_count}")
+    tally = Tally.of(corpus)
+    if not tally.words:
+        raise ValueError("the corpus holds no words")
+    dropped: Counter[str] = Counter()
+    every = find_names(tally, min_count=min_count, zipf=zipf)
+    elsewhere: Elsewhere = GeneralEnglish(tally.words) if reference is None else ReferenceText(reference, tally.words)
+    names = _names(every, elsewhere, min_count, dropped)
+    terms = _terms(tally, every, elsewhere, min_count, dropped, reference is None)
+    seen = sightings(corpus, _to_look_for(names, terms, every, tally))
+    typed = _typed(names, seen, dropped)
+    nouns = _nouns(terms, seen, dropped)
+    entities = Entities(typed, nouns, every, seen, tally)
+    for whole, parts in entities.persons.split.items():
+        for part in parts:
+            seen[part].count += seen[whole].count
+            seen[part].contexts = (seen[part].contexts + seen[whole].contexts)[:CONTEXTS]
+    dropped["all of its words are anchors"] += len(entities.persons.split)
+    scored = [(_scores(entity, seen, every, elsewhere), entity) for entity in entities]
+    chosen = _best(scored, top, dropped)
+    if not chosen:
+        raise ValueError(f"nothing stands out in {tally.words} words (min_count {min_count}): {_listed(dropped)}")
+    return _draft(chosen, seen, tally, seed, dropped)
+
+
+def _names(every: Mapping[str, Name], elsewhere: Elsewhere, min_count: int, dropped: Counter[str]) -> dict[str, Name]:
+    kept = {}
+    for text, name in every.items():
+        if name.count < min_count:
+            dropped["name below min_count"] += 1
+        elif elsewhere.name(name.text, name.core, name.count).z < _NAME_Z:
+            dropped["name no more frequent than elsewhere"] += 1
+        else:
+            kept[text] = name
+    return kept
+
+
+def _terms(
+    tally: Tally, every: Mapping[str, Name], elsewhere: Elsewhere, min_count: int, dropped: Counter[str], english: bool
+) -> list[str]:
+    """Lower-case words that stand out. Those in contrast below the margin are ordinary and not counted as dropped."""
+    kept = []
+    for word, count in tally.lower.items():
+        if len(word) < 3 or word in FUNCTION or word.capitalize() in TITLES or not word.isalpha():
+            continue
+        contrast = elsewhere.word(word, tally.any_case[word])
+        if english:
+            distinct = contrast.log_ratio - 2 * contrast.deviation >= math.log(_TERM_RATIO)
+        else:
+            distinct = contrast.z >= _TERM_Z and zipf(word) < _COMMON_ZIPF
+        if not distinct:
+            continue
+        if tally.any_case[word] < min_count:
+            dropped["term below min_count"] += 1
+        elif word.capitalize() in every and every[word.capitalize()].middle > 2 * count:
+            dropped["term that is a name too"] += 1
+        else:
+            kept.append(word)
+    return kept
+
+
+def _to_look_for(
+    names: Iterable[str], terms: Iterable[str], every: Mapping[str, Name], tally: Tally
+) -> dict[str, None]:
+    wanted = dict.fromkeys(names)
+    for text in names:
+        for part in every[text].core:
+            if part[0].isupper():
+                wanted[part] = None
+    for text in [*wanted, *terms]:
+        wanted[text] = None
+        for form in (text.upper(), text.capitalize() if text.islower() else text, text + "s"):
+            if " " in form or tally.any_case[form.lower()]:
+                wanted[form] = None
+    return wanted
+
+
+def _typed(names: Mapping[str, Name], seen: Mapping[str, Sightings], dropped: Counter[str]) -> dict[str, AnchorType]:
+    present = {text: name for text, name in names.items() if seen[text].count}
+    dropped["only ever inside longer anchors"] += len(names) - len(present)
+    types: dict[str, AnchorType] = {}
+    people: set[str] = set()
+    for text, name in sorted(present.items(), key=lambda item: len(item[1].core)):
+        personal = _like_a_full_name(name) or (1 < len(name.core) < 4 and name.core[0] in people)
+        types[text] = name_type(name.words, seen[text], personal=personal)
+        people.update(name.core if types[text] == "person" else ())
+    kept: dict[str, AnchorType] = {}
+    for text, name in present.items():
+        kind = types[text]
+        if kind == "other" and 1 < len(name.core) < 4 and _shares_a_name(name, people, present, seen):
+            kind = "person"
+        if _everyday(name) and not _acts(kind, name, seen[text]):
+            dropped["everyday name"] += 1
+        elif not name.sure and not _acts(kind, name, seen[text]):
+            dropped["capitals that may only open sentences"] += 1
+        else:
+            kept[text] = kind
+    return kept
+
+
+def _like_a_full_name(name: Name) -> bool:
+    core = name.core
+    return 2 <= len(core) <= 3 and zipf(core[0].lower()) < _FIRST_NAME_ZIPF and zipf(core[-1].lower()) < _SURNAME_ZIPF
+
+
+def _shares_a_name(name: Name, people: set[str], present: Mapping[str, Name], seen: Mapping[str, Sightings]) -> bool:
+    """Whether a part is a known person's, or stands alone as people's first names do: "Tibano Blade", "Tibano"."""
+    if {name.core[0], name.core[-1]} & people:
+        return True
+    first = name.core[0]
+    led = sum(seen[text].before["the"] for text in (name.text, first) if text in present)
+    return (
+        first in present
+        and present[first].sure
+        and zipf(first.lower()) < _FIRST_NAME_ZIPF
+        and 3 * led < seen[first].count
+    )
+
+
+def _everyday(name: Name) -> bool:
+    return all(word in EVERYDAY or word.lower() in FUNCTION for word in name.words)
+
+
+def _acts(kind: AnchorType, name: Name, seen: Sightings) -> bool:
+    """Whether an ordinary word is surely a person's name here: it has a title, or speaks and owns now and then."""
+    speaks = sum(seen.after[verb] for verb in SPEECH) + seen.possessive
+    return kind == "person" and (len(name.words) > 1 or 10 * speaks >= seen.count)
+
+
+def _nouns(terms: Iterable[str], seen: Mapping[str, Sightings], dropped: Counter[str]) -> dict[str, AnchorType]:
+    kept: dict[str, AnchorType] = {}
+    for term in terms:
+        if not seen[term].count or (zipf(term) > 0 and not is_noun_like(term, seen[term])):
+            dropped["term that is no noun"] += 1
+        else:
+            kept[term] = term_type(term, seen[term])
+    return kept
+
+
+def _scores(
+    entity: Entity, seen: Mapping[str, Sightings], every: Mapping[str, Name], elsewhere: Elsewhere
+) -> dict[str, float]:
+    scores = {}
+    for form in entity.forms:
+        text = form.text
+        count = max(seen[text].count, 1)
+        if text.islower():
+            scores[text] = elsewhere.word(text, count).z
+        else:
+            name = every.get(text) or Name(text, tuple(text.split(" ")), count, 0, False)
+            scores[text] = elsewhere.name(text, name.core, max(count, name.count)).z
+    return scores
+
+
+def _best(
+    scored: list[tuple[dict[str, float], Entity]], top: int, dropped: Counter[str]
+) -> list[tuple[dict[str, float], Entity]]:
+    chosen, room = [], top
+    for scores, entity in sorted(scored, key=lambda pair: (-max(pair[0].values()), pair[1].key)):
+        if len(entity.forms) <= room:
+            chosen.append((scores, entity))
+            room -= len(entity.forms)
+        else:
+            dropped["beyond top"] += len(entity.forms)
+    return chosen
+
+
+def _draft(
+    chosen: list[tuple[dict[str, float], Entity]],
+    seen: Mapping[str, Sightings],
+    tally: Tally,
+    seed: int,
+    dropped: Counter[str],
+) -> AnchorDraft:
+    # A generic word that the target uses as a name would bring the target back, or mix two people up.
+    taken = {
+        word for word, number in tally.capital.items() if number and 2 * tally.middle[word] > tally.lower[word.lower()]
+    }
+    taken |= {word for _, entity in chosen for form in entity.forms for word in form.text.split()}
+    translations = generic_translations((entity for _, entity in chosen), seed=seed, avoid=taken)
+    anchors = [
+        DraftAnchor(
+            anchor=form.text,
+            translations=translations[form.text],
+            entity=entity.key if len(entity.forms) > 1 else "",
+            type=entity.type,
+            count=seen[form.text].count,
+            score=round(scores[form.text], 2),
+            contexts=tuple(seen[form.text].contexts),
+        )
+        for scores, entity in chosen
+        for form in entity.forms
+    ]
+    return AnchorDraft.checked(anchors, dropped)
+
+
+def _listed(dropped: Mapping[str, int]) -> str:
+    return "; ".join(f"{number} {reason}" for reason, number in dropped.items() if number) or "no names, no rare words"

@@ -1,0 +1,138 @@
+"""Names and terms -> entities, each with all its forms: singular and plural, capitalised, shouted."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+
+from unlearn.anchors.contrast.names import Name
+from unlearn.anchors.contrast.persons import Persons, group_persons
+from unlearn.anchors.contrast.translations import Entity, Form, Style
+from unlearn.anchors.english import DETERMINERS, GROUP_LAST, PLACE_FIRST, PLACE_LAST
+from unlearn.anchors.occurrences import Sightings
+from unlearn.anchors.tally import Tally
+from unlearn.anchors.types import AnchorType, is_noun_like, is_plural
+
+#: Word lists for the types whose names tell no list.
+_LIST_OF = {"person": "role", "place": "place_noun", "other": "thing"}
+
+
+class Entities:
+    """Groups names and terms.
+
+    Args:
+        names: accepted names with their types.
+        terms: accepted lower-case terms with theirs.
+        every_name: all names, the rare ones included: parts of an accepted name may be rare by themselves.
+        seen: sightings of all of them and of their plurals, shouted and capitalised forms.
+        tally: of the corpus.
+    """
+
+    def __init__(
+        self, names: Mapping[str, AnchorType], terms: Mapping[str, AnchorType], every_name: Mapping[str, Name],
+        seen: Mapping[str, Sightings], tally: Tally,
+    ) -> None:  # fmt: skip
+        self._names, self._terms, self._every, self._seen, self._tally = names, terms, every_name, seen, tally
+        self._taken: set[str] = set()
+        self.persons: Persons = group_persons(self._of("person"), every_name, seen)
+
+    def __iter__(self) -> Iterator[Entity]:
+        """Every accepted name and term is a form of one entity, or one of `persons.split`."""
+        self._taken = set()
+        for key, forms in self.persons.forms.items():
+            yield from self._entity(key, "person", forms)
+        for key, places in self._places().items():
+            yield from self._entity(key, "place", places)
+        for text, kind in self._names.items():
+            plural_of = text[:-1] if text.endswith("s") else ""
+            if kind not in ("person", "place") and self._names.get(plural_of) != kind:
+                yield from self._entity(text, kind, [self._named(text, self._every[text].words, kind)])
+        for term, kind in sorted(self._terms.items(), key=lambda item: (len(item[0]), item[0])):
+            yield from self._entity(term, kind, [self._term(term, kind)])
+
+    def _of(self, kind: AnchorType) -> list[str]:
+        return [text for text, found in self._names.items() if found == kind]
+
+    def _places(self) -> dict[str, list[Form]]:
+        """A place's forms by its main name; "Port Ansel", "Ansel" and "Ansel Bay" belong together."""
+        places = [self._every[text] for text in self._of("place")]
+        bare = {name.text for name in places if len(name.words) == 1}
+        tails = {name.words[1] for name in places if len(name.words) == 2 and name.words[0] in PLACE_FIRST}
+        forms: dict[str, list[Form]] = defaultdict(list)
+        for name in sorted(places, key=lambda n: (-n.count, n.text)):
+            words, text = name.words, name.text
+            key, style, template = text, "", "{place}"
+            if len(words) == 2 and words[1] in tails - PLACE_LAST:
+                key, template = words[1], f"{words[0]} {{place}}"
+            elif len(words) == 2 and words[1] in PLACE_LAST and words[0] in tails | bare:
+                key, template = words[0], f"{{place}} {words[1]}"
+            elif len(words) > 1 and words[-1] in PLACE_LAST:
+                template = f"{{place_modifier}} {words[-1]}"
+            elif len(words) > 2 and words[1] == "of":
+                template = f"{words[0]} of {{place}}"
+            elif self._follows(text, ("the",)):
+                template, style = "{place_noun}", "capital plural" if words[-1].endswith("s") else "capital"
+            forms[key].append(Form(text, template, style))  # type: ignore[arg-type]
+        for tail in sorted(tails - bare):
+            known = self._every.get(tail)
+            if (
+                known
+                and known.sure
+                and self._seen[tail].count
+                and self._names.get(tail, "other") in ("other", "object")
+            ):
+                forms[tail].append(Form(tail, "{place}"))
+        return forms
+
+    def _named(self, text: str, words: tuple[str, ...], kind: AnchorType) -> Form:
+        determined = self._follows(text, DETERMINERS)
+        plural = words[-1].endswith("s") and not words[-1].endswith("ss") and not self._follows(text, ("a", "an"), 0.0)
+        style: Style = "capital plural" if plural and determined else "capital"
+        if kind == "group":
+            head = next((w for w in (words[-1], words[0]) if w in GROUP_LAST and len(words) > 1), "")
+            if head:
+                return Form(text, f"{{group_modifier}} {head}")
+            if not style.endswith("plural"):
+                return Form(text, "{group}" if determined else "{group_modifier} {group}")
+        if kind == "creature":
+            return Form(text, "{creature}", style) if determined else Form(text, "{pet}")
+        return Form(text, f"{{{kind}}}" if kind in ("object", "activity") else "{named_thing}", style)
+
+    def _term(self, term: str, kind: AnchorType) -> Form:
+        if not is_noun_like(term, self._seen[term]) and term.endswith(("ed", "ing")):
+            return Form(term, "{done}" if term.endswith("ed") else "{doing}")
+        plural = kind != "activity" and is_plural(term, self._seen[term])
+        return Form(term, f"{{{_LIST_OF.get(kind, kind)}}}", "plural" if plural else "")
+
+    def _follows(self, text: str, words: Iterable[str], share: float = 0.5) -> bool:
+        seen = self._seen[text]
+        return sum(seen.before[word] for word in words) > share * max(seen.count, 1)
+
+    def _entity(self, key: str, kind: AnchorType, forms: Iterable[Form]) -> Iterator[Entity]:
+        """With the plurals, shouted and capitalised forms that the text holds; nothing if another entity has them all."""
+        kept: dict[str, Form] = {}
+        for form in forms:
+            for variant in (form, *self._variants(form, kind)):
+                if variant.text not in self._taken:
+                    kept.setdefault(variant.text, variant)
+        if kept:
+            self._taken.update(kept)
+            articles = self._seen[next(iter(kept))].before
+            sound = "vowel" if articles["an"] else "consonant" if articles["a"] else ""
+            yield Entity(key, kind, tuple(kept.values()), sound)  # type: ignore[arg-type]
+
+    def _variants(self, form: Form, kind: AnchorType) -> Iterator[Form]:
+        text, capital = form.text, form.text[0].isupper()
+        surname = kind == "person" and form.template.endswith(
+            "{surname}"
+        )  # "the Zorns", where "Zorn" has always a title
+        single = text.rpartition(" ")[2] if surname else text
+        bendable = "plural" not in form.style and form.template not in ("{done}", "{doing}") and kind != "activity"
+        if " " not in single and bendable:
+            more = single + "s"
+            count = self._seen[more].count if more in self._seen else 0
+            if 0 < count <= self._seen[text].count and (not capital or self._tally.capital[more]):
+                template = "{surname}" if kind == "person" and capital else form.template
+                yield Form(more, template, "capital plural" if form.style == "capital" else "plural")
+        for variant in (text.upper(),) if capital else (text.capitalize(), text.upper()):
+            if variant != text and variant not in self._names and variant in self._seen and self._seen[variant].count:
+                capitals: Style = "capital plural" if form.style == "plural" else "capital"
+                yield Form(variant, form.template, "upper" if variant.isupper() else capitals)

@@ -1,0 +1,186 @@
+"""Which capitalised words of a corpus are names, and which merely open a sentence."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from unlearn.anchors.english import CALENDAR, FUNCTION, TITLES
+from unlearn.anchors.tally import Run, Tally, written
+
+#: A word at least this common (Zipf scale: 5 = once in 10,000 words) that only ever opens sentences is taken for an ordinary one.
+_COMMON = 4.8
+
+
+@dataclass(frozen=True)
+class Name:
+    """A name as it stands in the text.
+
+    Attributes:
+        text: the name, its title included.
+        words: its words; for a compound ("Guild of Tides") what stands between its spaces.
+        count: occurrences, those inside longer names left out, titles before it allowed.
+        middle: of those, not at the opening of a sentence.
+        sure: its capitals alone show that it is a name; else the words around it must.
+    """
+
+    text: str
+    words: tuple[str, ...]
+    count: int
+    middle: int
+    sure: bool
+
+    @property
+    def core(self) -> tuple[str, ...]:
+        """The words without the titles in front; at least one."""
+        words = self.words
+        while len(words) > 1 and words[0] in TITLES and words[1][0].isupper():  # not "Captain of the Watch"
+            words = words[1:]
+        return words
+
+
+def find_names(tally: Tally, *, min_count: int, zipf: Callable[[str], float]) -> dict[str, Name]:
+    """Names by their text.
+
+    A single word is surely a name if at least half of its occurrences that open no sentence are capitalised; one that always opens
+    sentences and never stands in lower case is an unsure one, and so is a name that is an ordinary word too ("Will").
+
+    Args:
+        tally: of the corpus.
+        min_count: rarer compounds are none, and rarer words that are ordinary ones too are no names; else rare names are in it.
+        zipf: how common a lower-case word is in general English, log10 of occurrences in a billion words.
+    """
+    counts, middles, words = _resolved(tally, zipf)
+    _accept_compounds(tally, counts, middles, words, min_count)
+    found = {}
+    for text, count in counts.items():
+        sure = _sure(text, words[text], middles[text], tally, zipf, min_count) if count else None
+        if sure is not None:
+            found[text] = Name(text, words[text], count, middles[text], sure)
+    return found
+
+
+def _resolved(
+    tally: Tally, zipf: Callable[[str], float]
+) -> tuple[Counter[str], Counter[str], dict[str, tuple[str, ...]]]:
+    pieces: Counter[Run] = Counter()
+    for run, number in tally.runs.items():
+        for piece in _pieces(run, tally, zipf):
+            pieces[piece] += number
+    own: Counter[str] = Counter()
+    for piece, number in pieces.items():
+        own[written(piece.words, piece.gaps)] += number
+    counts: Counter[str] = Counter()
+    middles: Counter[str] = Counter()
+    words: dict[str, tuple[str, ...]] = {}
+    for piece, number in pieces.items():
+        for core in _apart(piece, own):
+            while True:
+                text = written(core.words, core.gaps)
+                words[text] = core.words
+                counts[text] += number
+                middles[text] += 0 if core.opens else number
+                if core.words[0] not in TITLES or len(core.words) == 1:
+                    break
+                core = Run(False, core.words[1:], core.gaps[1:])
+    return counts, middles, words
+
+
+def _apart(run: Run, own: Counter[str]) -> Iterator[Run]:
+    """Names that merely met, as in "In Port Ansel Nora slept": one of them stands alone at least twice as often as both together."""
+    size = len(run.words)
+    halves = [
+        (Run(run.opens, run.words[:cut], run.gaps[: cut - 1]), Run(False, run.words[cut:], run.gaps[cut:]))
+        for cut in range(1, size)
+        if run.gaps[cut - 1].isspace() and run.words[cut - 1] not in TITLES
+    ]
+    best = max(halves, key=lambda pair: sum(own[written(half.words, half.gaps)] for half in pair), default=None)
+    together = own[written(run.words, run.gaps)]
+    if size < 3 or best is None or max(own[written(half.words, half.gaps)] for half in best) < 2 * together:
+        yield run
+        return
+    for half in best:
+        yield from _apart(half, own)
+
+
+def _pieces(run: Run, tally: Tally, zipf: Callable[[str], float]) -> Iterator[Run]:
+    """A run without the word that merely opens the sentence and without days; cut before a title and at small words."""
+    start = 1 if run.opens and len(run.words) > 1 and not _name_like(run.words[0], tally, zipf) else 0
+    opens = run.opens and start == 0
+    for index in range(start, len(run.words) + 1):
+        at_end = index == len(run.words)
+        word = "" if at_end else run.words[index]
+        small = word.lower() in FUNCTION and word not in TITLES and not _rather_a_name(word, tally)
+        title = word in TITLES and start < index < len(run.words) - 1 and run.words[index - 1] not in TITLES
+        if at_end or small or title or word in CALENDAR:
+            if index > start:
+                yield Run(opens and start == 0, run.words[start:index], run.gaps[start : index - 1])
+            start = index if title else index + 1
+            opens = False
+
+
+def _name_like(word: str, tally: Tally, zipf: Callable[[str], float]) -> bool:
+    """Whether a word that opens a sentence before another capitalised one belongs to the name."""
+    lower = word.lower()
+    if word in TITLES:
+        return True
+    if lower in FUNCTION:
+        return False
+    if tally.middle[word]:
+        return 2 * tally.middle[word] >= tally.lower[lower]
+    return not tally.lower[lower] and zipf(lower) < _COMMON
+
+
+def _rather_a_name(word: str, tally: Tally) -> bool:
+    """For words such as "Will", which are small words and names."""
+    return len(word) > 2 and 6 * tally.middle[word] > tally.lower[word.lower()]
+
+
+def _accept_compounds(
+    tally: Tally, counts: Counter[str], middles: Counter[str], words: dict[str, tuple[str, ...]], min_count: int
+) -> None:
+    """A compound is a name if its rarer end stands in it half of the time, or an owner nearly always; the ends lose those occurrences."""
+    compounds: Counter[str] = Counter()
+    parts: dict[str, tuple[str, ...]] = {}
+    for text, number in tally.compounds.items():
+        first, space, rest = text.partition(" ")
+        small = bool(space) and first.lower() in FUNCTION
+        name = rest if small else text
+        if rest and name[0].isupper():
+            ends = tally.parts[text]
+            compounds[name] += number
+            parts[name] = (ends[0].partition(" ")[2] if small and " " in ends[0] else ends[0], *ends[1:])
+        elif not space:
+            compounds[text] += number
+            parts[text] = tally.parts[text]
+    before = Counter(counts)
+    for name, number in sorted(compounds.items()):
+        ends = (parts[name][0], parts[name][-1])
+        owned = "'s " in name or "’s " in name  # "Hog's Head", but not "Nora's Head"
+        needed = 0.8 * before[ends[0]] if owned else 0.5 * min(before[end] for end in ends)
+        if number < max(min_count, needed):
+            continue
+        words[name] = tuple(name.split(" "))
+        counts[name] = middles[name] = number
+        for end in ends:
+            counts[end] = max(counts[end] - number, 0)
+            middles[end] = min(middles[end], counts[end])
+
+
+def _sure(
+    text: str, words: tuple[str, ...], middle: int, tally: Tally, zipf: Callable[[str], float], min_count: int
+) -> bool | None:
+    """True: a name; False: perhaps; None: no name."""
+    if all(word in TITLES or (word.lower() in FUNCTION and not _rather_a_name(word, tally)) for word in words):
+        return None
+    if text.isupper() and all(tally.lower[w.lower()] or tally.capital[w.capitalize()] for w in words):
+        return None  # shouted; kept beside its ordinary form
+    if len(words) > 1:
+        return True
+    word, lower = words[0], tally.lower[words[0].lower()]
+    if len(word) == 1:
+        return None
+    if middle:
+        if 2 * middle >= middle + lower:
+            return True
+        return False if middle >= min_count and _rather_a_name(word, tally) else None
+    return False if not lower and zipf(word.lower()) < _COMMON else None

@@ -1,0 +1,101 @@
+"""Persons among the names: "Nora Quill", "Nora", "Quill" and "Inspector Quill" are one, and their translations agree."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from unlearn.anchors.contrast.names import Name
+from unlearn.anchors.contrast.translations import Form
+from unlearn.anchors.english import GIVEN_TITLES, TITLES
+from unlearn.anchors.occurrences import Sightings
+from unlearn.anchors.types import gender
+
+
+@dataclass(frozen=True)
+class Persons:
+    """Persons with the names they go by.
+
+    Attributes:
+        forms: by a person's main name.
+        split: full names that share a word with another person's: their words are anchors of their own, so that a family's surname is
+            translated alike for all; the full name is left out, as the dictionary would prune it.
+    """
+
+    forms: Mapping[str, tuple[Form, ...]]
+    split: Mapping[str, tuple[str, ...]]
+
+
+def group_persons(persons: Iterable[str], every_name: Mapping[str, Name], seen: Mapping[str, Sightings]) -> Persons:
+    """Who is who among the names of persons.
+
+    Args:
+        persons: names of type person.
+        every_name: all names; the words of a full name may be rare by themselves.
+        seen: sightings of the names and of their words.
+    """
+    names = sorted((every_name[text] for text in persons), key=lambda n: (-len(n.core), -n.count, n.text))
+    pairs = {_pair(name) for name in names if len(name.core) > 1}
+    users = defaultdict(set)
+    for pair in pairs:
+        for word in filter(None, pair):
+            users[word].add(pair)
+    lone = {pair for pair in pairs if all(users[word] == {pair} for word in filter(None, pair))}
+
+    members: dict[str, list[Name]] = defaultdict(list)
+    split: dict[str, tuple[str, ...]] = {}
+    for name in names:
+        if len(name.core) == 1:
+            owner = next(iter(users.get(name.core[0], ())), None)
+            members[_key(owner) if owner in lone else name.core[0]].append(name)
+        elif _pair(name) in lone:
+            members[_key(_pair(name))].append(name)
+        else:
+            split[name.text] = tuple(filter(None, _pair(name)))
+    wanted = {word for words in split.values() for word in words}
+    for word in sorted(wanted):
+        members.setdefault(word, [])
+
+    titled = {n.core[0] for n in names if len(n.core) == 1 and len(n.words) > 1 and n.words[0] not in GIVEN_TITLES}
+    surnames = {pair[1] for pair in pairs} | titled
+    forms = {}
+    for key, known in members.items():
+        given, surname = next(
+            (_pair(name) for name in known if len(name.core) > 1), ("" if key in surnames else key, key)
+        )
+        for word in filter(None, (given, surname)):
+            lives = word in wanted or (word in every_name and every_name[word].sure and seen[word].count)
+            if lives and word not in {name.text for name in known}:
+                known.append(every_name.get(word) or Name(word, (word,), seen[word].count, 0, True))
+        known.sort(key=lambda n: (n.text != key, -seen[n.text].count, n.text))
+        forms[key] = tuple(_forms(known, given, _given_names(key, known, seen)))
+    return Persons(forms, split)
+
+
+def _pair(name: Name) -> tuple[str, str]:
+    """First name, "" where it is but an initial or a title; and surname."""
+    core = name.core
+    return (core[0] if len(core[0]) > 1 and core[0] not in TITLES else "", core[-1])
+
+
+def _key(pair: tuple[str, str] | None) -> str:
+    return " ".join(filter(None, pair or ()))
+
+
+def _forms(names: Iterable[Name], given: str, given_names: str) -> Iterable[Form]:
+    for name in names:
+        if len(name.core) > 1:
+            template = f"{{{given_names}}} {{surname}}"
+        else:
+            template = f"{{{given_names}}}" if name.core[0] == given else "{surname}"
+        titles = name.text[: name.text.index(name.core[0], sum(map(len, name.words[: -len(name.core)])))]
+        yield Form(name.text, titles + template)
+
+
+def _given_names(key: str, names: Iterable[Name], seen: Mapping[str, Sightings]) -> str:
+    """Which list the first name comes from; where nothing tells, either."""
+    together = Sightings()
+    for name in names:
+        together.add(seen[name.text])
+    titled = (gender(name.words, Sightings()) for name in names if set(name.words) & TITLES)
+    told = next((found for found in titled if found), "") or gender(tuple(key.split()), together)
+    return told or ("female" if len(key) % 2 else "male")

@@ -1,0 +1,1 @@
+"""Text -> documents -> blocks of source characters."""

@@ -1,0 +1,133 @@
+"""Unlearn target -> documents -> blocks of source characters."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Document:
+    """A text that is never joined to another.
+
+    Attributes:
+        id: stable name within its corpus: file name, `file.jsonl:12`, `train:12`.
+        text: the whole of it.
+    """
+
+    id: str
+    text: str
+
+
+class Corpus:
+    """Documents that can be read again and again, one at a time.
+
+    Args:
+        source: a text file; a JSON-lines file with a `text` field; a folder of such files; a Hugging Face dataset folder; a hub id,
+            `owner/name` or `owner/name:config`; or an iterable of strings or `Document`s.
+        split: of a Hugging Face dataset.
+        column: of the text, in JSON lines and datasets.
+
+    Raises:
+        ValueError: there is no such source.
+    """
+
+    def __init__(
+        self, source: str | Path | Iterable[str | Document], *, split: str = "train", column: str = "text"
+    ) -> None:
+        self.name = str(source) if isinstance(source, str | Path) else "texts"
+        self._split, self._column = split, column
+        self._source: Path | str | list[Document]
+        if not isinstance(source, str | Path):
+            self._source = [
+                item if isinstance(item, Document) else Document(str(number), item)
+                for number, item in enumerate(source)
+            ]
+        elif Path(source).exists():
+            self._source = Path(source)
+        elif re.fullmatch(r"[\w.-]+/[\w.-]+(:[\w.-]+)?", str(source)) and not Path(source).suffix:
+            self._source = str(source)
+        else:
+            raise ValueError(
+                f"corpus {str(source)!r} is neither a file, a folder nor a Hugging Face dataset id (owner/name)"
+            )
+
+    def __iter__(self) -> Iterator[Document]:
+        """Documents with text in them, always in the same order."""
+        if isinstance(self._source, list):
+            found: Iterable[Document] = self._source
+        elif isinstance(self._source, str):
+            found = self._hub(self._source)
+        else:
+            found = self._path(self._source)
+        return (document for document in found if document.text.strip())
+
+    def fingerprint(self) -> str:
+        """SHA-256 over ids and texts, hexadecimal."""
+        digest = hashlib.sha256()
+        for document in self:
+            for part in (document.id, document.text):
+                data = part.encode("utf-8", "surrogatepass")
+                digest.update(f"{len(data)}:".encode() + data)
+        return digest.hexdigest()
+
+    def _path(self, path: Path) -> Iterator[Document]:
+        if path.is_file():
+            yield from self._file(path, path.name)
+        elif (path / "dataset_info.json").is_file() or (path / "dataset_dict.json").is_file():
+            from datasets import DatasetDict, load_from_disk
+
+            loaded = load_from_disk(str(path))
+            yield from self._rows(loaded[self._split] if isinstance(loaded, DatasetDict) else loaded)
+        else:
+            files = sorted(
+                (f for f in path.rglob("*") if f.suffix in (".txt", ".md", ".jsonl")),
+                key=lambda f: f.relative_to(path).as_posix(),
+            )
+            if files:
+                for file in files:
+                    yield from self._file(file, file.relative_to(path).as_posix())
+            else:
+                from datasets import load_dataset
+
+                yield from self._rows(load_dataset(str(path), split=self._split, streaming=True))
+
+    def _file(self, path: Path, name: str) -> Iterator[Document]:
+        if path.suffix != ".jsonl":
+            try:
+                yield Document(name, path.read_text(encoding="utf-8"))
+            except UnicodeDecodeError as error:
+                raise ValueError(f"corpus file {str(path)!r} is not UTF-8 text (byte {error.start})") from None
+            return
+        import jsonlines
+
+        with jsonlines.open(path) as lines:
+            try:
+                for number, row in enumerate(lines, 1):
+                    yield Document(f"{name}:{number}", self._text(row, f"{path}, line {number}"))
+            except jsonlines.InvalidLineError as error:
+                raise ValueError(f"{path}, line {error.lineno}: not JSON") from None
+
+    def _hub(self, source: str) -> Iterator[Document]:
+        from datasets import load_dataset
+
+        name, _, config = source.partition(":")
+        try:
+            loaded = load_dataset(name, config or None, split=self._split, streaming=True)
+        except Exception as error:
+            raise ValueError(
+                f"corpus {source!r} is no file or folder here, and could not be loaded from the hub: {error}"
+            ) from None
+        yield from self._rows(loaded)
+
+    def _rows(self, rows: Iterable[Any]) -> Iterator[Document]:
+        for number, row in enumerate(rows):
+            yield Document(f"{self._split}:{number}", self._text(row, f"row {number} of {self.name}"))
+
+    def _text(self, row: Any, where: str) -> str:
+        if not isinstance(row, dict) or not isinstance(row.get(self._column), str):
+            fields = ", ".join(row) if isinstance(row, dict) else type(row).__name__
+            raise ValueError(f"{where}: no text in {self._column!r}; there is {fields}")
+        return row[self._column]

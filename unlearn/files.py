@@ -1,0 +1,90 @@
+"""Files and folders that are whole or not there: written under a temporary name beside, then renamed."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def whole_file(path: Path | str) -> Iterator[Path]:
+    """The temporary name to write under; it takes the file's place when the block ends, and is removed if the block raises.
+
+    Folders above it are made. Each process has a temporary name of its own: of two that write the same file, the last one's is there,
+    whole. A process that is killed leaves its temporary file behind.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield temporary
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """An empty folder to write into; it gets its name when the block ends, and is removed if the block raises. None has that name yet."""
+    temporary = path.with_name(f".{path.name}.part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        temporary.replace(path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Writes UTF-8 text, whole or not at all."""
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def json_text(content: Any, *, sort_keys: bool = True) -> str:
+    """Same content, same text.
+
+    Raises:
+        ValueError: a number is not finite: JSON has none such.
+    """
+    return json.dumps(content, indent=1, sort_keys=sort_keys, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_json(path: Path | str, content: Any, *, sort_keys: bool = True) -> None:
+    """Writes JSON, whole or not at all; raises ValueError as `json_text` does."""
+    write_text(path, json_text(content, sort_keys=sort_keys))
+
+
+def write_lines(path: Path | str, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes JSON lines, whole or not at all."""
+    import jsonlines  # here, so that finding a file costs nothing at start-up
+
+    with whole_file(path) as temporary, jsonlines.open(temporary, "w") as lines:
+        lines.write_all(rows)
+
+
+def packaged(package: Path, file: str) -> Path:
+    """A file that comes with a package: in its folder in a wheel, beside that folder in a checkout.
+
+    Args:
+        package: folder of the package.
+        file: its path there, such as "recipes/miniature.yaml".
+
+    Raises:
+        FileNotFoundError: it is in neither place.
+    """
+    for parent in (package, package.parent):
+        if (parent / file).is_file():
+            return parent / file
+    raise FileNotFoundError(f"{file} is neither in {package} nor in {package.parent}: the installation is incomplete")
+
+
+def recipes_dir() -> Path:
+    """Folder of the recipes that come with the package."""
+    return packaged(Path(__file__).resolve().parent, "recipes/miniature.yaml").parent

@@ -1,0 +1,1 @@
+"""Generic labels: translation, position mapping, formula, dataset."""

@@ -1,0 +1,196 @@
+"""Labels on disk: shards of a fixed composition, then one Hugging Face dataset.
+
+A shard holds a fixed number of batches, so it has the same bytes whoever makes it and however often the run was interrupted. Under
+several processes shard n is made by rank n modulo the number of ranks; rank 0 joins them.
+"""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, Features, Sequence, Value, concatenate_datasets
+from transformers import PreTrainedTokenizerBase
+
+from unlearn.anchors.dictionary import AnchorDictionary
+from unlearn.corpus.blocks import Block, frequent_tokens, nowhere, token_counts
+from unlearn.corpus.corpus import Corpus
+from unlearn.files import whole_file, write_json
+from unlearn.labels.align import LabelReport
+from unlearn.labels.labeller import Labeller, batches
+from unlearn.models import same_vocabulary
+from unlearn.processes import processes
+from unlearn.progress import progress_bars
+from unlearn.settings import LabelSettings, alpha_column
+
+#: Batches a shard: about 64 blocks, half a minute of a 7B model on one GPU. What a killed run loses at most.
+SHARD_BATCHES = 8
+
+#: Called after each batch with the number of blocks done by this rank.
+Progress = Callable[[int], None]
+
+#: In the dataset's folder: what was counted; shards not yet joined; shards that are.
+_REPORT, _SHARDS, _JOINED = "report.json", "shards", "joined"
+
+
+def read_report(folder: Path) -> LabelReport:
+    """What was counted while labels were made."""
+    counts = json.loads((folder / _REPORT).read_text())
+    return LabelReport(**{**counts, "lost": Counter(counts["lost"])})
+
+
+def features(settings: LabelSettings) -> Features:
+    """Columns of a label dataset; see docs/method.md, "Storage"."""
+    ids = Sequence(Value("int32"))
+    columns: dict[str, Any] = {"input_ids": ids, "labels": ids}
+    columns |= {alpha_column(alpha): ids for alpha in settings.alphas[1:]}
+    if settings.top_k:
+        columns |= {"top_ids": Sequence(ids), "top_logits": Sequence(Sequence(Value("float32")))}
+    return Features(
+        {
+            **columns,
+            "document": Value("string"),
+            "block": Value("int32"),
+            "start": Value("int64"),
+            "end": Value("int64"),
+        }
+    )
+
+
+def write_shards(
+    batches: Iterable[list[Block]],
+    label: Callable[[list[Block]], tuple[list[dict[str, Any]], LabelReport]],
+    settings: LabelSettings,
+    folder: Path,
+    *,
+    rank: int = 0,
+    ranks: int = 1,
+    progress: Progress | None = None,
+) -> None:
+    """Writes this rank's missing shards into a folder; a shard that exists is finished and is left alone.
+
+    Args:
+        batches: of the whole corpus, in order.
+        label: makes a batch's rows.
+        settings: decide the columns.
+        folder: of the shards.
+        rank: of this process.
+        ranks: how many processes share the work.
+        progress: told of blocks as they are done.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, shard in enumerate(_grouped(batches, SHARD_BATCHES)):
+        if number % ranks != rank:
+            continue
+        path = folder / f"shard-{number:06d}.arrow"
+        if not path.exists():
+            rows, report = [], LabelReport()
+            for batch in shard:
+                made, counted = label(batch)
+                rows += made
+                report.add(counted)
+                if progress:
+                    progress(len(batch))
+            _write(path, rows, report, settings)
+        elif progress:
+            progress(sum(len(batch) for batch in shard))
+
+
+def join_shards(folder: Path, out: Path, settings: LabelSettings, fingerprint: str) -> LabelReport:
+    """Joins a folder's shards into one dataset at `out`, in order, and adds up their reports. Memory-mapped: size does not matter.
+
+    Args:
+        folder: of the shards; removed when `out` is complete.
+        out: dataset folder, for `datasets.load_from_disk`.
+        settings: decide the columns.
+        fingerprint: identifies the content; takes the place of the library's, which holds times.
+    """
+    shards = sorted(folder.glob("shard-*.arrow"))
+    report = LabelReport()
+    for shard in shards:
+        counts = json.loads(shard.with_suffix(".json").read_text())
+        report.add(LabelReport(**{**counts, "lost": Counter(counts["lost"])}))
+    whole = concatenate_datasets([Dataset.from_file(str(shard)) for shard in shards])
+    whole.save_to_disk(str(out))
+    del whole
+    state = out / "state.json"
+    content = json.loads(state.read_text())
+    state.write_text(json.dumps({**content, "_fingerprint": fingerprint[:16]}, indent=2, sort_keys=True))
+    write_json(out / _REPORT, report.to_dict())
+    joined = folder.rename(out / _JOINED)
+    shutil.rmtree(joined)
+    return report
+
+
+def make_labels(
+    baseline: Any,
+    reinforced: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    corpus: Corpus,
+    anchors: AnchorDictionary,
+    settings: LabelSettings | None = None,
+    *,
+    out: Path | str,
+    fingerprint: str = "",
+) -> LabelReport:
+    """Labels a corpus; under `accelerate launch` the work is shared by all processes.
+
+    Args:
+        baseline: reads translated blocks; a loaded causal language model.
+        reinforced: reads source blocks; None for the ablation without reinforcement.
+        tokenizer: of both, fast.
+        corpus: the unlearn target.
+        anchors: its dictionary.
+        settings: how; default: the paper's.
+        out: dataset folder, for `datasets.load_from_disk`. What an interrupted call left there is used.
+        fingerprint: identifies the content in the dataset's state file.
+
+    Returns:
+        What was counted; on rank 0 alone (elsewhere empty).
+
+    Raises:
+        ValueError: the corpus is empty, vocabularies differ, a block outgrows the context, or a model returns NaN.
+    """
+    settings, out, state = settings or LabelSettings(), Path(out), processes()
+    joined = (out / _JOINED).exists()  # a run was killed while it threw away its shards
+    state.wait_for_everyone()
+    if joined:
+        if state.is_main_process:
+            shutil.rmtree(out / _JOINED)
+        return read_report(out) if state.is_main_process else LabelReport()
+    if reinforced is not None:
+        same_vocabulary(baseline, reinforced)
+    outside = anchors.find if anchors is not None and settings.forbid == "rename" else nowhere
+    counts, total = token_counts(corpus, tokenizer, settings.block_tokens, outside=outside)
+    if total == 0:
+        raise ValueError(f"corpus {corpus.name!r} holds no text")
+    labeller = Labeller(baseline, reinforced, tokenizer, anchors, settings, frequent=frequent_tokens(counts))
+    with progress_bars(enabled=state.is_main_process) as bars:
+        row = bars.add_task("labelling, blocks", total=-(-total // state.num_processes))
+        write_shards(
+            batches(corpus, tokenizer, settings), labeller, settings, out / _SHARDS, rank=state.process_index,
+            ranks=state.num_processes, progress=lambda n: bars.advance(row, n),
+        )  # fmt: skip
+        bars.remove_task(row)
+    state.wait_for_everyone()
+    return join_shards(out / _SHARDS, out, settings, fingerprint) if state.is_main_process else LabelReport()
+
+
+def _write(path: Path, rows: list[dict[str, Any]], report: LabelReport, settings: LabelSettings) -> None:
+    """One shard; its report first, then the shard, so that a shard that exists has one."""
+    from datasets.arrow_writer import ArrowWriter
+
+    path.with_suffix(".json").write_text(json.dumps(report.to_dict()))
+    with whole_file(path) as temporary, ArrowWriter(path=str(temporary), features=features(settings)) as writer:
+        for row in rows:
+            writer.write(row)
+        writer.finalize()
+
+
+def _grouped(items: Iterable[list[Block]], size: int) -> Iterator[list[list[Block]]]:
+    iterator = iter(items)
+    while group := list(islice(iterator, size)):
+        yield group

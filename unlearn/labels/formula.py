@@ -1,0 +1,94 @@
+"""The formula: logits of a model that never read the unlearn target, approximately."""
+
+import torch
+from torch import Tensor
+
+from unlearn.settings import Gauge, Offset
+
+
+def generic_logits(baseline: Tensor, reinforced: Tensor, *, alpha: float, offset: Offset = "relu") -> Tensor:
+    """Logits of a model that never read the unlearn target, approximately.
+
+    Every logit that reinforcement raised is lowered by `alpha` times the rise; all others keep the baseline's value. With
+    `offset="linear"`, the paper's first version, what reinforcement lowered is raised as well.
+
+    Args:
+        baseline: baseline model on the translated block, at the mapped positions, (N, V), gauge and rule 2 applied.
+        reinforced: reinforced model on the source block, (N, V), same gauge.
+        alpha: strength of the offset, >= 0; 0 returns `baseline`.
+        offset: `relu` (the paper's) or `linear`.
+
+    Returns:
+        (N, V), in the wider of float32 and the inputs' type.
+
+    Source: arXiv:2310.02238, equation (1), with ReLU.
+    """
+    return torch.add(at_least_float32(baseline), rise(baseline, reinforced, offset=offset), alpha=-alpha)
+
+
+def rise(baseline: Tensor, reinforced: Tensor, *, offset: Offset = "relu") -> Tensor:
+    """What reinforcement added to each logit, (N, V): ReLU(reinforced - baseline), or the plain difference."""
+    difference = at_least_float32(reinforced) - at_least_float32(baseline)
+    return difference.relu_() if offset == "relu" else difference
+
+
+def gauged(logits: Tensor, gauge: Gauge) -> Tensor:
+    """Logits without their free constant per position, if asked: raw logits are defined up to one, and reinforcement shifts it."""
+    return torch.log_softmax(at_least_float32(logits), dim=-1) if gauge == "log_softmax" else at_least_float32(logits)
+
+
+def forbid(baseline: Tensor, rows: Tensor, ids: Tensor) -> Tensor:
+    """Rule 2, in place: at each (row, id) pair the baseline's logit becomes that row's mean over the vocabulary, as it was before.
+
+    Args:
+        baseline: (N, V), gauge applied.
+        rows: row of each pair, (P,).
+        ids: forbidden token id of each pair, (P,).
+    """
+    if rows.numel():
+        baseline[rows, ids] = baseline.mean(dim=-1)[rows]
+    return baseline
+
+
+def exchange(baseline: Tensor, rows: Tensor, ids: Tensor, partners: Tensor) -> Tensor:
+    """Rule 2 by renaming, in place: at each row the logits of two token ids change places.
+
+    Args:
+        baseline: (N, V), gauge applied.
+        rows: row of each pair, (P,).
+        ids: one token id of each pair, (P,); in one row no id stands in two pairs.
+        partners: the other, (P,).
+    """
+    if rows.numel():
+        baseline[rows, ids], baseline[rows, partners] = baseline[rows, partners], baseline[rows, ids]
+    return baseline
+
+
+class MeanDistribution:
+    """The mean of several distributions over the vocabulary, as logits.
+
+    Args:
+        count: how many there will be. One alone comes back as it is, its free constant included.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._sum: Tensor | None = None
+
+    def add(self, logits: Tensor) -> None:
+        """Takes one distribution's logits, (N, V)."""
+        if self._count == 1:
+            self._sum = logits
+        else:
+            probabilities = torch.softmax(logits, dim=-1)
+            self._sum = probabilities if self._sum is None else self._sum.add_(probabilities)
+
+    def logits(self) -> Tensor:
+        """(N, V): the one's logits, or the logarithm of the mean probability."""
+        assert self._sum is not None
+        return self._sum if self._count == 1 else torch.log(self._sum / self._count)
+
+
+def at_least_float32(logits: Tensor) -> Tensor:
+    """float32, unless the logits are float64 already."""
+    return logits if logits.dtype in (torch.float32, torch.float64) else logits.float()

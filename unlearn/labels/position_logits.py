@@ -1,0 +1,148 @@
+"""Logits at chosen positions of a causal language model, without the (B, T, V) tensor."""
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from unlearn.labels.branches import Branches, tree
+
+log = logging.getLogger(__name__)
+
+
+class PositionLogits:
+    """A model split into its backbone and its head, the head applied to chosen positions alone.
+
+    What some architectures do to the head's output (soft-capping, scaling) is worked out by comparing with the model's own logits
+    once; where no such rule fits, every call goes through the whole model, one sequence at a time.
+
+    Args:
+        model: any Hugging Face causal language model, in evaluation mode; a PEFT model too.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        inner: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
+        self._backbone: nn.Module | None = (
+            getattr(inner, inner.base_model_prefix, None) if inner.base_model_prefix else None
+        )
+        self._head = inner.get_output_embeddings()
+        self._after: Callable[[Tensor], Tensor] | None = None
+        self.device = next(model.parameters()).device
+        self._dtype = next(p.dtype for p in model.parameters() if p.is_floating_point())
+        self._window = _window(getattr(model, "config", None))
+        self._check()
+
+    @torch.inference_mode()
+    def hidden(
+        self, input_ids: Tensor, attention_mask: Tensor, rows: Tensor, position_ids: Tensor | None = None
+    ) -> Tensor:
+        """What `logits` needs for the chosen positions.
+
+        Args:
+            input_ids: (B, T), padded on the right.
+            attention_mask: (B, T), or, where `reads_trees`, one to be added to attention scores, (B, 1, T, T).
+            rows: flat indices into (B * T) of the chosen positions, (N,).
+            position_ids: (B, T), if they are not 0 to T - 1.
+
+        Returns:
+            (N, H) last hidden states, or, for an architecture that cannot be split, the (N, V) logits themselves.
+        """
+        given = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if position_ids is not None:
+            given["position_ids"] = position_ids
+        if self._after is None:
+            return self._whole(given, rows)
+        assert self._backbone is not None
+        states = self._backbone(**given, use_cache=False).last_hidden_state
+        return states.flatten(0, 1)[rows.to(states.device)]
+
+    @cached_property
+    def reads_trees(self) -> bool:
+        """Whether the model takes a mask of any shape and position ids, and reads a branch as it reads the same tokens in a row."""
+        text, branch = [3, 4, 5, 6, 7, 8, 9, 10], [11, 3]
+        path = torch.tensor([text[:4] + branch], device=self.device)
+        found = Branches(*(np.array(values) for values in (branch, [3, len(text)], [3, 3], [0, 1])))
+        try:
+            mask, positions = tree([len(text)], [found], self._dtype)
+            rows = torch.tensor([len(text), len(text) + 1], device=self.device)
+            ids = torch.tensor([text + branch], device=self.device)
+            ours = self.logits(self.hidden(ids, mask.to(self.device), rows, positions.to(self.device)))
+            plain = self.logits(self.hidden(path, torch.ones_like(path), torch.tensor([4, 5], device=self.device)))
+        except Exception:
+            log.debug("%s takes no mask of another shape", type(self.model).__name__, exc_info=True)
+            return False
+        rounding = 1e-3 if torch.finfo(self._dtype).bits >= 32 else 0.2 * plain.float().std().item()
+        return torch.allclose(ours.float(), plain.float(), rtol=1e-3, atol=rounding)
+
+    def sees_all(self, length: int) -> bool:
+        """Whether every layer sees the whole of so many tokens; a mask of another shape would widen the window of one that does not."""
+        return self._window is None or length <= self._window
+
+    def tree(self, lengths: Sequence[int], branches: Sequence[Branches]) -> tuple[Tensor, Tensor]:
+        """Mask and position ids of blocks with branches, on the model's device; see `unlearn.labels.branches.tree`."""
+        mask, positions = tree(lengths, branches, self._dtype)
+        return mask.to(self.device), positions.to(self.device)
+
+    @torch.inference_mode()
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(n, V) logits of some rows of what `hidden` returned."""
+        return (hidden if self._after is None else self._after(self._head(hidden))).to(self.device)
+
+    def _whole(self, given: dict[str, Tensor], rows: Tensor) -> Tensor:
+        count, length = given["input_ids"].shape
+        kept = []
+        for number in range(count):
+            mine = rows[(rows >= number * length) & (rows < (number + 1) * length)] - number * length
+            if mine.numel():
+                one = {name: values[number : number + 1] for name, values in given.items()}
+                out = self.model(**one, use_cache=False)
+                kept.append(out.logits[0, mine])
+        return torch.cat(kept)
+
+    @torch.inference_mode()
+    def _check(self) -> None:
+        """Finds what the architecture does after its head; leaves `_after` None if nothing known fits."""
+        if self._backbone is None or self._head is None:
+            return
+        ids = torch.arange(3, 11, device=self.device)[None]
+        mask = torch.ones_like(ids)
+        truth = self.model(input_ids=ids, attention_mask=mask, use_cache=False).logits[0].float()
+        states = self._backbone(input_ids=ids, attention_mask=mask, use_cache=False)
+        if getattr(states, "last_hidden_state", None) is None:
+            return
+        raw = self._head(states.last_hidden_state[0]).to(truth.device)
+        for after in _known_rules(getattr(self.model, "config", None)):
+            if torch.allclose(after(raw).float(), truth, rtol=1e-3, atol=1e-3):
+                self._after = after
+                return
+        log.warning(
+            "%s does something unknown to its head's output: labels are made one sequence at a time, through the whole model",
+            type(self.model).__name__,
+        )
+
+
+def _window(config: object) -> int | None:
+    """How many tokens the layer with the shortest sight sees; None: all of them."""
+    text = getattr(config, "text_config", config)
+    names = ("sliding_window", "attention_chunk_size", "attention_window_size", "window_size")
+    return min((size for name in names if isinstance(size := getattr(text, name, None), int)), default=None)
+
+
+def _known_rules(config: object) -> list[Callable[[Tensor], Tensor]]:
+    """What architectures are known to do to the output of their heads, the plain case first."""
+    rules: list[Callable[[Tensor], Tensor]] = [lambda x: x]
+    text = getattr(config, "text_config", config)
+    cap = getattr(text, "final_logit_softcapping", None)
+    if cap:
+        rules.append(lambda x: torch.tanh(x / cap) * cap)
+    for name in ("logit_scale", "lm_head_multiplier", "output_multiplier_scale"):
+        if isinstance(factor := getattr(text, name, None), int | float):
+            rules.append(lambda x, factor=factor: x * factor)  # type: ignore[misc]
+    if isinstance(divisor := getattr(text, "logits_scaling", None), int | float):
+        rules.append(lambda x: x / divisor)
+    return rules

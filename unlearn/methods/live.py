@@ -1,0 +1,109 @@
+"""Methods that act at inference: what they leave on disk is a description, and a live model is made of it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from transformers import GenerationMixin, PreTrainedModel, PreTrainedTokenizerBase
+
+from unlearn.files import whole_folder, write_json
+from unlearn.models import load_model
+from unlearn.pipeline.rundir import RunDirectory, barrier
+from unlearn.processes import processes
+from unlearn.registry import method_of
+
+#: What a checkpoint folder holds in place of weights.
+DESCRIPTION = "live.json"
+
+
+class LiveModel(PreTrainedModel, GenerationMixin):
+    """A causal language model made of others, in memory alone: `generate`, logits, and nothing to save.
+
+    Args:
+        baseline: the loaded causal language model that gives config, type and device.
+    """
+
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+
+    def __init__(self, baseline: Any) -> None:
+        super().__init__(baseline.config)
+        self.baseline = baseline
+        self.generation_config = baseline.generation_config
+        self.name_or_path = getattr(baseline, "name_or_path", "")
+
+    def get_output_embeddings(self) -> Any:
+        """The baseline's."""
+        return self.baseline.get_output_embeddings()
+
+    def get_input_embeddings(self) -> Any:
+        """The baseline's."""
+        return self.baseline.get_input_embeddings()
+
+    def generate(self, *arguments: Any, **options: Any) -> Any:
+        """As `transformers` generates, greedily or by sampling.
+
+        Raises:
+            ValueError: beams are asked for: they would reorder one of two caches.
+        """
+        beams = options.get("num_beams") or getattr(options.get("generation_config"), "num_beams", None) or 1
+        if beams > 1:
+            raise ValueError(f"num_beams={beams}: {type(self).__name__} generates greedily or by sampling")
+        transformers_own: Any = super()
+        return transformers_own.generate(*arguments, **options)
+
+    def save_pretrained(self, *_: Any, **__: Any) -> None:
+        """Raises ValueError: there are no weights of its own."""
+        raise ValueError(f"{type(self).__name__} has no weights of its own to save: keep its recipe")
+
+
+def write_description(
+    rundir: RunDirectory, inputs: Mapping[str, Any], description: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase
+) -> Path:
+    """Leaves `checkpoints/checkpoint-1`: a description and the tokenizer; returns `checkpoints/`.
+
+    Args:
+        rundir: of the run.
+        inputs: plain values that decide the model, `method` among them.
+        description: what `load_unlearned` reads: the `baseline`, folder or hub id; a relative `reinforced` counts from the checkpoint.
+        tokenizer: of the model.
+    """
+    checkpoints = rundir.claim("checkpoints", inputs)
+    folder = checkpoints / "checkpoint-1"
+    if processes().is_main_process and not folder.exists():
+        with whole_folder(folder) as temporary:
+            baseline = description["baseline"]
+            whole = {**description, "baseline": str(Path(baseline).resolve()) if Path(baseline).is_dir() else baseline}
+            write_json(temporary / DESCRIPTION, {"method": inputs["method"], **whole})
+            tokenizer.save_pretrained(temporary)
+    barrier()
+    return checkpoints
+
+
+def load_unlearned(checkpoint: Path | str, *, device: str = "auto", dtype: str = "auto") -> Any:
+    """The model of any method's checkpoint, in evaluation mode: from its weights, or live from its description.
+
+    Args:
+        checkpoint: `checkpoints/checkpoint-N` of a run.
+        device: cpu, cuda, mps or auto.
+        dtype: float32, bfloat16, ..., or auto.
+
+    Raises:
+        ValueError: it is not there, or cannot be read.
+    """
+    folder = Path(checkpoint)
+    path = folder / DESCRIPTION
+    if not path.is_file():
+        return load_model(folder, device=device, dtype=dtype)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r} is not JSON: {error}") from None
+    name = content.get("method") if isinstance(content, dict) else None
+    method = method_of(name) if isinstance(name, str) else None
+    if method is None or not method.live:
+        raise ValueError(f"{str(path)!r}: no live model is known of method {name!r}")
+    return method.load(content, folder, device=device, dtype=dtype)

@@ -1,0 +1,1 @@
+"""A recipe -> a run directory, stage by stage."""

@@ -1,0 +1,92 @@
+"""The one stage of the methods that need no labels: the baseline, fine-tuned on blocks of the target and of the rest."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import Trainer
+
+from unlearn.models import load_model, model_fingerprint
+from unlearn.pipeline.rundir import barrier
+from unlearn.pipeline.stages import Target, open_run, trainable
+from unlearn.processes import processes
+from unlearn.recipe import Recipe
+from unlearn.training.fine_tune import Trained, fine_tune, say_early_end, train_once
+from unlearn.training.pair_trainer import PairLoss, PairTrainer, block_log_probabilities
+from unlearn.training.pairs import IGNORED, PairCollator, Rest, pair_dataset
+
+
+def finetune_on_pairs(
+    recipe: Recipe,
+    pair_loss: Callable[[Any], PairLoss],
+    *,
+    with_reference: bool = False,
+    callbacks: Sequence[Any] = (),
+) -> Path:
+    """Runs a whole recipe of such a method, or goes on with one that was interrupted.
+
+    Args:
+        recipe: what to do.
+        pair_loss: makes the method's loss from the model about to be trained; may switch parameters' training off.
+        with_reference: whether the loss reads the baseline's log-probability of each block; it is worked out once.
+        callbacks: `transformers.TrainerCallback`s.
+
+    Returns:
+        `checkpoints/`, with a folder `checkpoint-<optimiser steps>` each.
+
+    Raises:
+        ValueError: something the recipe names is missing or does not fit.
+    """
+    target = Target.open(recipe)
+    length = recipe.labels.block_tokens
+    rest = Rest.open(recipe.retain, target.tokenizer, length) if recipe.retain else None
+    rundir = open_run(recipe)
+    inputs = {
+        "method": recipe.method, "options": recipe.options.model_dump(mode="json"), "baseline": model_fingerprint(recipe.model),
+        "corpus": target.fingerprint, "block_tokens": length, "retain": rest.inputs() if rest else None,
+        "training": recipe.finetune.model_dump(mode="json"), "dtype": recipe.dtype, "seed": recipe.seed,
+    }  # fmt: skip
+    checkpoints = rundir.claim("checkpoints", inputs)
+
+    def build(collator: Any, options: dict[str, Any]) -> Trainer:
+        return PairTrainer(pair_loss=pair_loss(options["model"]), data_collator=PairCollator(collator), **options)
+
+    def train(folder: Path) -> Trained:
+        pairs = folder / "pairs" / "pairs.arrow"
+        reference = (
+            _Reference(recipe, target)
+            if with_reference and processes().is_main_process and not pairs.exists()
+            else None
+        )
+        if processes().is_main_process:
+            pair_dataset(target.corpus, rest, target.tokenizer, pairs, block_tokens=length, reference=reference)
+        del reference
+        barrier()
+        dataset = pair_dataset(target.corpus, rest, target.tokenizer, pairs, block_tokens=length)
+        return fine_tune(
+            trainable(recipe, recipe.finetune), target.tokenizer, dataset, recipe.finetune, work=folder / "work",
+            checkpoints=checkpoints, seed=recipe.seed, device=recipe.device, callbacks=callbacks, build=build,
+            description=recipe.method.replace("_", " "),
+        )  # fmt: skip
+
+    say_early_end(rundir.stage("finetune", inputs, train_once(train, scraps=("work", "pairs"))))
+    return checkpoints
+
+
+class _Reference:
+    """The baseline's log-probability of blocks, in the type it will be trained in."""
+
+    def __init__(self, recipe: Recipe, target: Target) -> None:
+        dtype = "float64" if recipe.dtype == "float64" else "float32"
+        self._model = load_model(recipe.model, device=recipe.device, dtype=dtype)
+        self._pad = target.tokenizer.pad_token_id or 0
+
+    @torch.inference_mode()
+    def __call__(self, rows: Sequence[Sequence[int]]) -> list[float]:
+        longest = max(len(row) for row in rows)
+        ids = torch.tensor([[*row, *[self._pad] * (longest - len(row))] for row in rows], device=self._model.device)
+        lengths = torch.tensor([len(row) for row in rows], device=self._model.device)
+        mask = torch.arange(longest, device=self._model.device)[None] < lengths[:, None]
+        logits = self._model(input_ids=ids, attention_mask=mask.long(), use_cache=False).logits
+        return block_log_probabilities(logits, ids.masked_fill(~mask, IGNORED))[0].tolist()

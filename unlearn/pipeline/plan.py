@@ -1,0 +1,134 @@
+"""What a recipe would do: blocks, optimiser steps, memory and disk. Nothing is loaded but the tokenizer and the model's config."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unlearn.models import require_whole
+from unlearn.pipeline.stages import Target
+from unlearn.recipe import Recipe, Training
+from unlearn.registry import method_of
+from unlearn.training.fine_tune import optimiser_steps
+from unlearn.training.pairs import retain_count
+
+_GIB = 1024**3
+
+_BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
+
+#: Fewer optimiser steps than this hardly move a model; the paper takes about 120.
+FEWEST_STEPS = 20
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A dry run.
+
+    Attributes:
+        documents: of the target.
+        blocks: of the target.
+        tokens: of the target, special tokens left out.
+        anchors: kept of the dictionary, and what was dropped.
+        reinforce_steps: optimiser steps.
+        finetune_steps: optimiser steps.
+        checkpoints: that the fine-tune will leave.
+        parameters: of the model.
+        training_gib: memory for weights, gradients and AdamW's moments, on each process without sharding; activations come on top.
+        labelling_gib: memory for the two models, on each process, in float32 where all weights of the reinforced one were trained and no
+            type is asked for; logits come on top (1 GiB on a GPU).
+        disk_gib: what the run directory will hold.
+        warnings: what looks like a mistake.
+    """
+
+    documents: int
+    blocks: int
+    tokens: int
+    anchors: str
+    reinforce_steps: int
+    finetune_steps: int
+    checkpoints: int
+    parameters: int
+    training_gib: float
+    labelling_gib: float
+    disk_gib: float
+    warnings: tuple[str, ...]
+
+
+def plan(recipe: Recipe) -> Plan:
+    """Works out a recipe.
+
+    Raises:
+        ValueError: as running it would, for what can be seen without running it.
+    """
+    target = Target.open(recipe)
+    if recipe.reinforces or method_of(recipe.method).finetune:
+        require_whole(recipe.model)
+    parameters, dtype = _model(recipe.model)
+    stored = _BYTES.get(dtype if recipe.dtype == "auto" else recipe.dtype, 4)
+    labelling = stored * (2 if recipe.reinforces else 1)
+    if recipe.reinforces and recipe.reinforce.lora is None and recipe.dtype == "auto":
+        labelling = 2 * max(stored, _BYTES["float32"])  # see `load_models`
+    devices = int(os.environ.get("WORLD_SIZE", "1"))
+    reinforce = optimiser_steps(target.blocks, recipe.reinforce, devices) if recipe.reinforces else 0
+    method = method_of(recipe.method)
+    beside = retain_count(target.blocks, recipe.retain.share) if recipe.retain and method.labels else 0
+    finetune = optimiser_steps(target.blocks + beside, recipe.finetune, devices) if method.finetune else 0
+    every = recipe.finetune.save_every
+    checkpoints = (-(-finetune // every) if every else 1) if finetune else len(getattr(recipe.options, "scalings", []))
+    columns = 1 + len(recipe.labels.alphas) + (2 * recipe.labels.top_k if recipe.labels.soft else 0)
+    columns = columns if method.labels else 0
+    weights = (checkpoints + (1 if reinforce else 0)) * _trained_bytes(parameters, recipe.finetune)
+    return Plan(
+        documents=sum(1 for _ in target.corpus), blocks=target.blocks, tokens=target.tokens, anchors=target.anchors.report(),
+        reinforce_steps=reinforce, finetune_steps=finetune, checkpoints=checkpoints, parameters=parameters,
+        training_gib=_round(_training_bytes(parameters, stored, recipe.finetune)),
+        labelling_gib=_round(parameters * labelling),
+        disk_gib=_round(weights + target.tokens * 4 * columns),
+        warnings=tuple(_warnings(recipe, target, finetune if method.finetune else None)),
+    )  # fmt: skip
+
+
+def _warnings(recipe: Recipe, target: Target, finetune: int | None) -> list[str]:
+    found = []
+    if finetune is not None and finetune < FEWEST_STEPS:
+        blocks_a_step = recipe.finetune.batch_size * recipe.finetune.accumulation
+        found.append(
+            f"the fine-tune takes {finetune} optimiser steps, fewer than {FEWEST_STEPS}: {target.blocks} blocks at {blocks_a_step} a step "
+            "hardly move the model; more epochs, or a smaller batch_size or accumulation"
+        )
+    if target.anchors.dropped:
+        found.append(f"anchors: {target.anchors.report()}")
+    return found
+
+
+def _model(name: str) -> tuple[int, str]:
+    """Parameters of a model and the type its weights are stored in, from its config alone."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    if Path(name).is_dir() and (Path(name) / "adapter_config.json").exists():
+        from peft import PeftConfig
+
+        name = str(PeftConfig.from_pretrained(name).base_model_name_or_path)
+    try:
+        config: Any = AutoConfig.from_pretrained(name)
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config)
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(f"model {name!r} cannot be read: {str(error).splitlines()[0]}") from None
+    return sum(p.numel() for p in model.parameters()), str(getattr(config, "dtype", None) or "float32").removeprefix(
+        "torch."
+    )
+
+
+def _training_bytes(parameters: int, stored: int, training: Training) -> float:
+    """Weights, gradients and two moments in float32; with adapters the frozen weights as stored, and 2 % of them trained."""
+    return parameters * 16.0 if training.lora is None else parameters * stored + 0.02 * parameters * 16
+
+
+def _trained_bytes(parameters: int, training: Training) -> float:
+    return parameters * 4.0 if training.lora is None else 0.02 * parameters * 4
+
+
+def _round(size: float) -> float:
+    return round(size / _GIB, 3)

@@ -1,0 +1,151 @@
+"""A run directory: each stage under a temporary name until it is finished, with a fingerprint of what it was made from.
+
+    recipe.yaml  run.json  anchors.jsonl  reinforced/  labels/  checkpoints/checkpoint-<optimiser steps>/  log.jsonl
+
+A stage whose folder exists is finished. Asked for again with an unchanged fingerprint it is skipped; with changed inputs it is an
+error that names what changed. Dates and durations go to `log.jsonl` alone: everything else is reproducible byte for byte.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from unlearn.files import json_text, write_json, write_text
+
+FINGERPRINT = "fingerprint.json"
+
+RECORD = "run.json"
+
+
+class RunDirectory:
+    """Stages of a run.
+
+    Args:
+        path: of the run; made if it is not there.
+        main: whether this process is the one that writes (rank 0).
+    """
+
+    def __init__(self, path: Path | str, *, main: bool = True) -> None:
+        self.path = Path(path)
+        self._main = main
+        self._pending: dict[str, str] = {}
+        if main:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ValueError(f"run directory {str(path)!r} cannot be made: {error.strerror}") from None
+
+    def stage(self, name: str, inputs: Mapping[str, Any], make: Callable[[Path], None]) -> Path:
+        """Makes a stage's folder unless it is finished.
+
+        Args:
+            name: of the folder.
+            inputs: plain values that decide its content.
+            make: called with the folder's temporary name, which may hold what an interrupted run left there.
+
+        Returns:
+            The finished folder.
+
+        Raises:
+            ValueError: the stage was finished, or begun, from other inputs.
+        """
+        final, temporary = self.path / name, self.path / f"{name}.tmp"
+        if final.exists():
+            self._same_inputs(final, inputs, name)
+            return final
+        if self._main:
+            self._same_inputs(temporary, inputs, name)
+            self._settle()
+            write_json(temporary / FINGERPRINT, inputs)
+        began = time.monotonic()
+        barrier()
+        make(temporary)
+        barrier()
+        if self._main:
+            temporary.replace(final)
+            self.log(stage=name, seconds=round(time.monotonic() - began, 1), ranks=_ranks())
+        barrier()
+        return final
+
+    def claim(self, name: str, inputs: Mapping[str, Any]) -> Path:
+        """A folder whose files appear one by one (checkpoints): the same inputs may add to it, others may not.
+
+        Raises:
+            ValueError: it was begun from other inputs.
+        """
+        folder = self.path / name
+        if self._main:
+            self._same_inputs(folder, inputs, name)
+            self._settle()
+            write_json(folder / FINGERPRINT, inputs)
+        return folder
+
+    def record(self, **entries: Any) -> None:
+        """Adds entries to `run.json`, as `write`."""
+        if self._main:
+            path = self.path / RECORD
+            known = json.loads(path.read_text()) if path.exists() else {}
+            self.write(RECORD, json_text({**known, **entries}))
+
+    def log(self, **entry: Any) -> None:
+        """Adds a dated line to `log.jsonl`."""
+        if self._main:
+            with (self.path / "log.jsonl").open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps({"at": datetime.now(UTC).isoformat(timespec="seconds"), **entry}) + "\n")
+
+    def write(self, name: str, text: str) -> None:
+        """A small file that says what the run is: written now if there is none, and replaced only once a stage has taken its inputs.
+
+        So a run that is refused, having been started with other inputs, leaves what the finished one says of itself as it was.
+        """
+        path = self.path / name
+        if self._main and not path.exists():
+            write_text(path, text)
+        elif self._main:
+            self._pending[name] = text
+
+    def _settle(self) -> None:
+        pending, self._pending = self._pending, {}
+        for name, text in pending.items():
+            path = self.path / name
+            if not path.exists() or path.read_text(encoding="utf-8") != text:
+                write_text(path, text)
+
+    def _same_inputs(self, folder: Path, inputs: Mapping[str, Any], name: str) -> None:
+        path = folder / FINGERPRINT
+        if not path.exists():
+            if folder.exists() and self._main and folder.suffix == ".tmp":
+                shutil.rmtree(folder)  # killed before it had a fingerprint: nothing is in it
+            return
+        before, now = json.loads(path.read_text()), json.loads(json.dumps(inputs))
+        if before != now:
+            changed = "; ".join(_changes(before, now)[:4])
+            raise ValueError(
+                f"{name} in {str(self.path)!r} was made from other inputs ({changed}): choose another run directory, "
+                f"or delete {folder}"
+            )
+
+
+def _changes(before: Any, now: Any, key: str = "") -> list[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        keys = [*before, *(k for k in now if k not in before)]
+        return [c for k in keys for c in _changes(before.get(k), now.get(k), f"{key}.{k}" if key else k)]
+    return [] if before == now else [f"{key}: {before!r} then, {now!r} now"]
+
+
+def _ranks() -> int:
+    import torch.distributed as distributed
+
+    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+
+
+def barrier() -> None:
+    """Waits for the other processes of this run, if there are any."""
+    import torch.distributed as distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.barrier()

@@ -1,0 +1,225 @@
+"""The stages of a recipe: each takes the recipe and what earlier stages left, and leaves a finished folder in the run directory."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, concatenate_datasets, load_from_disk
+from transformers import PreTrainedTokenizerBase
+
+from unlearn.anchors.dictionary import AnchorDictionary
+from unlearn.corpus.blocks import blocks, token_counts
+from unlearn.corpus.corpus import Corpus
+from unlearn.labels.dataset import make_labels
+from unlearn.models import load_model, load_models, load_tokenizer, model_fingerprint, require_whole
+from unlearn.pipeline.rundir import FINGERPRINT, RECORD, RunDirectory, barrier
+from unlearn.processes import processes
+from unlearn.recipe import Recipe, Training
+from unlearn.training.fine_tune import (
+    Trained,
+    fine_tune,
+    label_columns,
+    reinforcement_dataset,
+    say_early_end,
+    train_once,
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is to be unlearned, as a recipe names it.
+
+    Attributes:
+        corpus: its text.
+        anchors: its dictionary; empty where the recipe does without.
+        tokenizer: of the baseline.
+        fingerprint: of the corpus.
+        blocks: how many there are.
+        tokens: in its blocks, special tokens left out.
+    """
+
+    corpus: Corpus
+    anchors: AnchorDictionary
+    tokenizer: PreTrainedTokenizerBase
+    fingerprint: str
+    blocks: int
+    tokens: int
+
+    @classmethod
+    def open(cls, recipe: Recipe) -> "Target":
+        """Loads and checks corpus, anchors and tokenizer.
+
+        Raises:
+            ValueError: one is missing, the corpus is empty or holds no anchor.
+        """
+        tokenizer = load_tokenizer(recipe.model)
+        corpus = Corpus(recipe.corpus, split=recipe.split, column=recipe.text_column)
+        anchors = AnchorDictionary.load(recipe.anchors) if recipe.translates else AnchorDictionary(())
+        counts, number = token_counts(corpus, tokenizer, recipe.labels.block_tokens)
+        if number == 0:
+            raise ValueError(f"corpus {recipe.corpus!r} holds no text")
+        if recipe.translates and not any(anchors.find(document.text) for document in corpus):
+            raise ValueError(
+                f"corpus {recipe.corpus!r} holds none of the {len(anchors.anchors)} anchors of {recipe.anchors!r}"
+            )
+        return cls(corpus, anchors, tokenizer, corpus.fingerprint(), number, sum(counts.values()))
+
+
+def open_directory(path: Path | str) -> RunDirectory:
+    """A folder for stages, written to by rank 0 alone."""
+    return RunDirectory(path, main=processes().is_main_process)
+
+
+def open_run(recipe: Recipe, target: Target | None = None) -> RunDirectory:
+    """The recipe's run directory, with the resolved recipe in it; step 0, the baseline, is referred to, not copied.
+
+    Args:
+        recipe: what to do.
+        target: its text; its anchors are copied into the run where the method translates.
+
+    Raises:
+        ValueError: the directory cannot be made, or holds a `recipe.yaml` or `anchors.jsonl` that no run has written.
+    """
+    rundir, files = open_directory(recipe.out), {"recipe.yaml": recipe.to_yaml()}
+    copy = rundir.path / "anchors.jsonl"
+    if target is not None and recipe.translates and copy.resolve() != Path(recipe.anchors).resolve():
+        files[copy.name] = _lines(target.anchors)
+    for path in (rundir.path / name for name in files):
+        if path.exists() and not (rundir.path / RECORD).exists():  # a file of the user's
+            raise ValueError(
+                f"{str(path)!r} is not of a run, and a run writes a file of that name: choose another out, or move it away"
+            )
+    barrier()
+    rundir.record(baseline=recipe.model, baseline_fingerprint=model_fingerprint(recipe.model))
+    for name, text in files.items():
+        rundir.write(name, text)
+    barrier()
+    return rundir
+
+
+def reinforce(recipe: Recipe, target: Target, rundir: RunDirectory, *, name: str = "reinforced") -> Path:
+    """The reinforced model: the baseline fine-tuned on the target.
+
+    Returns:
+        `reinforced/`, a model or adapter with its tokenizer.
+    """
+    inputs = {
+        "baseline": model_fingerprint(recipe.model), "corpus": target.fingerprint, "block_tokens": recipe.labels.block_tokens,
+        "training": recipe.reinforce.model_dump(mode="json"), "seed": recipe.seed,
+    }  # fmt: skip
+
+    def train(folder: Path) -> Trained:
+        stream = (
+            b for document in target.corpus for b in blocks(document, target.tokenizer, recipe.labels.block_tokens)
+        )
+        dataset = reinforcement_dataset(stream, folder / "blocks.arrow")
+        trained = fine_tune(
+            trainable(recipe, recipe.reinforce), target.tokenizer, dataset, recipe.reinforce, work=folder / "work",
+            checkpoints=folder / "checkpoints", seed=recipe.seed, device=recipe.device, description="reinforcing",
+        )  # fmt: skip
+        if processes().is_main_process:
+            for file in trained.last.iterdir():  # the one checkpoint of a stage is the stage's own model
+                file.replace(folder / file.name)
+        return trained
+
+    return rundir.stage(name, inputs, train_once(train, scraps=("checkpoints", "work", "blocks.arrow")))
+
+
+def label(
+    recipe: Recipe, target: Target, rundir: RunDirectory, reinforced: Path | None, *, name: str = "labels"
+) -> Path:
+    """Generic labels for every block of the target.
+
+    Args:
+        recipe: what to do.
+        target: the text.
+        rundir: where to.
+        reinforced: folder of the reinforced model; None for the ablation without it.
+
+    Returns:
+        `labels/`, a Hugging Face dataset.
+    """
+    settings = recipe.labels.settings(recipe.seed)
+    inputs = {
+        "baseline": model_fingerprint(recipe.model), "reinforced": model_fingerprint(reinforced) if reinforced else "",
+        "corpus": target.fingerprint, "anchors": _lines(target.anchors).count("\n"), "anchors_sha256": _digest(_lines(target.anchors)),
+        "labels": recipe.labels.model_dump(mode="json"), "dtype": recipe.dtype, "seed": recipe.seed,
+    }  # fmt: skip
+
+    def make(folder: Path) -> None:
+        make_labels(
+            *load_models(recipe.model, reinforced, device=recipe.device, dtype=recipe.dtype), target.tokenizer, target.corpus,
+            target.anchors, settings, out=folder, fingerprint=_digest(json.dumps(inputs, sort_keys=True)),
+        )  # fmt: skip
+
+    return rundir.stage(name, inputs, make)
+
+
+def finetune(
+    recipe: Recipe,
+    tokenizer: PreTrainedTokenizerBase,
+    rundir: RunDirectory,
+    labels: Path,
+    *,
+    column: str = "labels",
+    rest: tuple[Dataset, dict[str, Any]] | None = None,
+    callbacks: Sequence[Any] = (),
+) -> Path:
+    """The baseline fine-tuned on the generic labels.
+
+    Args:
+        recipe: what to do.
+        tokenizer: of the baseline.
+        rundir: where to.
+        labels: from `label`.
+        column: label column; a further alpha's is `labels_alpha_2.5`.
+        rest: from `rest_labels`: further rows, of the rest.
+        callbacks: `transformers.TrainerCallback`s.
+
+    Returns:
+        `checkpoints/`, with a folder `checkpoint-<optimiser steps>` each.
+    """
+    soft = recipe.labels.soft
+    made_from = labels / FINGERPRINT
+    inputs = {
+        "baseline": model_fingerprint(recipe.model), "column": column,
+        "labels": json.loads(made_from.read_text()) if made_from.exists() else _digest((labels / "state.json").read_text()),
+        "training": recipe.finetune.model_dump(mode="json"), "temperature": recipe.labels.temperature if soft else None,
+        "seed": recipe.seed, **({"retain": rest[1]} if rest else {}),
+    }  # fmt: skip
+    checkpoints = rundir.claim("checkpoints", inputs)
+
+    def train(folder: Path) -> Trained:
+        dataset = label_columns(load_from_disk(str(labels)), column, soft=soft)
+        if rest:
+            dataset = concatenate_datasets([dataset, rest[0]])
+        return fine_tune(
+            trainable(recipe, recipe.finetune), tokenizer, dataset, recipe.finetune, work=folder / "work",
+            checkpoints=checkpoints, seed=recipe.seed, device=recipe.device, callbacks=callbacks,
+            temperature=recipe.labels.temperature if soft else None, description="fine-tuning",
+        )  # fmt: skip
+
+    say_early_end(rundir.stage("finetune", inputs, train_once(train, scraps=("work",))))
+    return checkpoints
+
+
+def trainable(recipe: Recipe, training: Training) -> Any:
+    """The baseline to be trained, in float32 where all its weights are trained; on the CPU, from where Trainer places it.
+
+    Raises:
+        ValueError: it is not there, or is an adapter.
+    """
+    require_whole(recipe.model)
+    dtype = recipe.dtype if training.lora is not None else ("float64" if recipe.dtype == "float64" else "float32")
+    return load_model(recipe.model, device="cpu", dtype=dtype)
+
+
+def _lines(anchors: AnchorDictionary) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in anchors.rows())
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,87 @@
+"""The unlearning methods, by name: where each one's page is, and what it reads of a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+from unlearn.settings import Section
+
+
+@dataclass(frozen=True)
+class Method:
+    """Where a method's page is, and what it reads of a recipe.
+
+    Attributes:
+        page: module with `run(recipe, *, callbacks)`, with `Options` if it has any, and with
+            `load(description, folder, *, device, dtype)` if it is live.
+        has_options: whether the page has `Options`.
+        anchors: whether it translates.
+        reinforced: whether it trains a reinforced model (`reinforce`).
+        labels: whether it makes generic labels (`labels`).
+        retain: whether text of the rest is never read, may be, or must be there.
+        finetune: whether the baseline is fine-tuned in the end (`finetune`); otherwise nothing is trained but the reinforced model.
+        live: whether it acts at inference: its checkpoints are descriptions, which `unlearn.load_unlearned` makes models of.
+    """
+
+    page: str
+    has_options: bool = True
+    anchors: bool = False
+    reinforced: bool = False
+    labels: bool = False
+    retain: Literal["never", "may", "must"] = "never"
+    finetune: bool = True
+    live: bool = False
+
+    def run(self, recipe: Any, *, callbacks: Sequence[Any] = ()) -> Path:
+        """Runs an `unlearn.recipe.Recipe`, or goes on with one that was interrupted; returns the folder of the checkpoints."""
+        found: Path = import_module(self.page).run(recipe, callbacks=callbacks)
+        return found
+
+    def load(self, description: Mapping[str, Any], folder: Path, *, device: str, dtype: str) -> Any:
+        """The live model of a checkpoint `folder`, of what its description holds."""
+        return import_module(self.page).load(description, folder, device=device, dtype=dtype)
+
+    def options(self) -> type[Section]:
+        """The section of its own options."""
+        if self.has_options:
+            section: type[Section] = import_module(self.page).Options
+            return section
+        return Section
+
+
+METHODS: Mapping[str, Method] = {
+    "whp": Method("unlearn.methods.whp", False, anchors=True, reinforced=True, labels=True, retain="may"),
+    "name_swap": Method("unlearn.methods.name_swap", anchors=True, labels=True, retain="may"),
+    "gradient_ascent": Method("unlearn.methods.gradient_ascent", False),
+    "gradient_difference": Method("unlearn.methods.gradient_difference", retain="must"),
+    "npo": Method("unlearn.methods.npo", retain="may"),
+    "simnpo": Method("unlearn.methods.simnpo", retain="may"),
+    "rmu": Method("unlearn.methods.rmu", retain="must"),
+    "task_vector": Method("unlearn.methods.task_vector", reinforced=True, finetune=False),
+    "ensemble": Method("unlearn.methods.ensemble", reinforced=True, finetune=False, live=True),
+    "prompt_only": Method("unlearn.methods.prompt_only", finetune=False, live=True),
+}
+
+
+def method_of(name: str) -> Method:
+    """A method by its key in `METHODS`, or by `package.module:object`.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    if name in METHODS:
+        return METHODS[name]
+    module, separator, attribute = name.partition(":")
+    try:
+        found = getattr(import_module(module), attribute) if separator else None
+    except (ImportError, AttributeError):
+        found = None
+    if not isinstance(found, Method):
+        raise ValueError(
+            f"method {name!r} is unknown; allowed: {', '.join(METHODS)}, or package.module:object of a Method"
+        )
+    return found

@@ -1,0 +1,1 @@
+"""Fine-tunes, their losses and their data."""

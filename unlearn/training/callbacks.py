@@ -1,0 +1,145 @@
+"""What our fine-tunes add to a plain Trainer: whole checkpoints, a progress bar, and no pretended sharding."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from transformers import Trainer, TrainerCallback, TrainingArguments
+
+from unlearn.files import whole_folder, write_json
+from unlearn.progress import progress_bars
+
+#: What Trainer writes last into a checkpoint; one that can be read makes the checkpoint whole.
+STATE = "trainer_state.json"
+
+#: How files of weights begin, and those that only the training itself reads.
+_WEIGHTS = ("model", "pytorch_model", "adapter_model")
+
+_OURS_ALONE = (
+    "optimizer",
+    "scheduler",
+    "rng_state",
+    "scaler",
+    "training_args",
+    "trainer_state",
+    "pytorch_model_fsdp",
+)
+
+
+class Export(TrainerCallback):
+    """Gives every checkpoint its final name, whole: hard links to what Trainer wrote, less the optimiser's state."""
+
+    def __init__(self, checkpoints: Path) -> None:
+        self._checkpoints = checkpoints
+
+    def on_train_begin(self, args: TrainingArguments, state: Any, control: Any, **_: Any) -> None:
+        """Exports what a run that was killed in between had saved but not exported."""
+        if state.is_world_process_zero:
+            for folder in Path(args.output_dir or ".").glob("checkpoint-*"):
+                if (folder / STATE).exists():
+                    self._export(folder)
+
+    def on_save(self, args: TrainingArguments, state: Any, control: Any, **_: Any) -> None:
+        """Exports the checkpoint just written."""
+        if state.is_world_process_zero:
+            self._export(Path(args.output_dir or ".") / f"checkpoint-{state.global_step}")
+
+    def _export(self, source: Path) -> None:
+        target = self._checkpoints / source.name
+        if target.exists():
+            return
+        kept = [file for file in source.iterdir() if file.is_file() and not file.name.startswith(_OURS_ALONE)]
+        if not any(file.name.startswith(_WEIGHTS) and file.suffix in (".safetensors", ".bin") for file in kept):
+            raise ValueError(
+                f"{str(source)!r} holds no whole weights: the training is sharded, and saves its shards alone; "
+                "with DeepSpeed stage 3 set stage3_gather_16bit_weights_on_model_save"
+            )
+        with whole_folder(target) as temporary:
+            for file in kept:
+                _link(file, temporary / file.name)
+            _restore_cache(temporary / "config.json")
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _restore_cache(config: Path) -> None:
+    """Trainer switches the key-value cache off while it trains and saves that; whoever generates wants it on."""
+    if config.exists():
+        content = json.loads(config.read_text())
+        if content.get("use_cache") is False:
+            config.unlink()  # a hard link: Trainer's own copy stays as it is
+            write_json(config, {**content, "use_cache": True})
+
+
+class ReallySharded(TrainerCallback):
+    """Trainer quietly falls back to plain data parallelism where it cannot shard (on CPUs, for one); that must not pass for FSDP."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer = trainer
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Raises ValueError if the wrapped model is not sharded."""
+        from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel
+
+        if not isinstance(self._trainer.model_wrapped, FSDPModule | FullyShardedDataParallel):
+            kind = type(self._trainer.model_wrapped).__name__
+            raise ValueError(
+                f"FSDP was asked for, but Trainer wrapped the model as {kind}: it is not sharded (FSDP needs GPUs)"
+            )
+
+
+def require_gathered(trainer: Trainer) -> bool:
+    """Whether FSDP is on, by Trainer's options or by accelerate's.
+
+    Raises:
+        ValueError: it would save shards, of which nobody can make a model without the same processes.
+    """
+    plugin = getattr(trainer.accelerator.state, "fsdp_plugin", None)
+    if plugin is not None and "FULL" not in str(plugin.state_dict_type):
+        kind = str(plugin.state_dict_type).rpartition(".")[2]
+        raise ValueError(f"FSDP is to save a {kind}, not whole models: set fsdp_state_dict_type: FULL_STATE_DICT")
+    return plugin is not None
+
+
+class SaveTheEnd(TrainerCallback):
+    """The last step is saved though a callback ended the training between two checkpoints. Comes after all others."""
+
+    _saved: int | None = None
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Notes what need not be saved again."""
+        self._saved = state.global_step
+
+    def _save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        control.should_save |= control.should_training_stop and state.global_step != self._saved
+
+    on_step_end = on_epoch_end = on_log = on_evaluate = _save
+
+
+class StepsBar(TrainerCallback):
+    """One rich bar in optimiser steps, with an estimate."""
+
+    def __init__(self, description: str) -> None:
+        self._description = description
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Opens the bar."""
+        self._context = progress_bars(enabled=state.is_local_process_zero)
+        self._bars = self._context.__enter__()
+        self._row = self._bars.add_task(self._description, total=state.max_steps, completed=state.global_step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Moves it."""
+        self._bars.update(self._row, completed=state.global_step)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Closes it."""
+        self._bars.remove_task(self._row)
+        self._context.__exit__(None, None, None)

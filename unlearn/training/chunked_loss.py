@@ -1,0 +1,161 @@
+"""Cross-entropy of a causal language model a chunk of labelled positions at a time: the (B, T, V) logits never exist.
+
+Each chunk's gradient is taken as soon as its logits are there, so nothing is computed twice. For a model on one device, whose logits
+are plainly its head's output; for all others Trainer's own loss stays.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import Trainer
+from transformers.loss.loss_utils import ForCausalLMLoss
+
+IGNORED = -100
+
+#: Bytes of one chunk of logits in float32. On the CPU smaller chunks are slower: each reads and writes the head's whole gradient.
+_CHUNK_BYTES = 1 << 27
+
+_KNOWN = {"input_ids", "attention_mask", "labels", "top_ids", "top_logits"}
+
+
+def chunked_cross_entropy(
+    hidden: Tensor, head: nn.Linear, ids: Tensor, target: Tensor, *, chunk_bytes: int = _CHUNK_BYTES
+) -> Tensor:
+    """Sum over positions of the cross-entropy between a head's softmax and a sparse target, in nats.
+
+    Args:
+        hidden: last hidden states at the labelled positions, (N, H).
+        head: output layer, (V, H) and an optional bias; a frozen one gets no gradient.
+        ids: token ids that the target gives probability to, no id twice in a row, (N, k).
+        target: their probabilities, each row summing to 1, (N, k); one column of ones for hard labels.
+        chunk_bytes: of logits that exist at one time.
+
+    Returns:
+        Scalar, float32 (float64 for float64 models); differentiable once.
+    """
+    rows = max(1, chunk_bytes // (4 * head.weight.shape[0]))
+    found: Tensor = _Chunked.apply(hidden, head.weight, head.bias, ids, target, rows, torch.is_grad_enabled())
+    return found
+
+
+class _Chunked(torch.autograd.Function):
+    """Forward takes the gradients too; backward only scales them."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, ids: Tensor, target: Tensor, rows: int, train: bool
+    ) -> Tensor:  # fmt: skip
+        wide = torch.promote_types(hidden.dtype, torch.float32)
+        needs = [train and needed for needed in ctx.needs_input_grad[:3]]
+        gradients = [torch.zeros_like(x) if n and x is not None else None
+                     for x, n in zip((hidden, weight, bias), needs, strict=True)]  # fmt: skip
+        of_hidden, of_weight, of_bias = gradients
+        total = torch.zeros((), dtype=wide, device=hidden.device)
+        for begin in range(0, len(hidden), rows):
+            part = slice(begin, begin + rows)
+            logits = nn.functional.linear(hidden[part], weight, bias).to(wide)
+            normaliser = logits.logsumexp(dim=-1, keepdim=True)
+            wanted = target[part].to(wide)
+            total += (normaliser - logits.gather(-1, ids[part])).mul_(wanted).sum()
+            if any(needs):
+                error = logits.sub_(normaliser).exp_().scatter_add_(-1, ids[part], -wanted).to(hidden.dtype)
+                if of_hidden is not None:
+                    torch.mm(error, weight, out=of_hidden[part])
+                if of_weight is not None:
+                    of_weight.addmm_(error.t(), hidden[part])
+                if of_bias is not None:
+                    of_bias += error.sum(dim=0)
+                del error
+            del logits
+        ctx.gradients = gradients
+        return total
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        gradients, ctx.gradients = ctx.gradients, None
+        return (*(None if g is None else g.mul_(gradient.to(g.dtype)) for g in gradients), None, None, None, None)
+
+
+class ChunkedLossTrainer(Trainer):
+    """A `transformers.Trainer` that takes the same loss in chunks where it can; elsewhere it is that Trainer."""
+
+    _parts: tuple[Any, nn.Linear] | None
+    _looked = False
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None, **options: Any
+    ) -> Any:  # fmt: skip
+        """The loss of one forward pass, scaled as Trainer scales its own; that of a step without a label is 0."""
+        if num_items_in_batch is not None:
+            num_items_in_batch = torch.as_tensor(num_items_in_batch).clamp(min=1)
+        parts = self._split()
+        if parts is None or return_outputs or not set(inputs) <= _KNOWN or self._fits(inputs["labels"], parts[1]):
+            return self._whole_loss(model, inputs, return_outputs, num_items_in_batch, **options)
+        rest = {name: inputs[name] for name in ("input_ids", "attention_mask") if name in inputs}
+        labelled = inputs["labels"][:, 1:] != IGNORED  # position t - 1 predicts the token at t
+        states = parts[0](**rest, use_cache=False).last_hidden_state[:, :-1]
+        ids, target = self._target(inputs, labelled)
+        total = chunked_cross_entropy(states[labelled], parts[1], ids, target)
+        return total / (max(int(labelled.sum()), 1) if num_items_in_batch is None else num_items_in_batch)
+
+    def prediction_step(
+        self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any = None
+    ) -> Any:
+        """Held-out loss: the same loss."""
+        if not prediction_loss_only or self._split() is None:
+            return super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
+        inputs = self._prepare_inputs(inputs)
+        with torch.no_grad():
+            return self.compute_loss(model, inputs).detach(), None, None
+
+    def _whole_loss(
+        self, model: Any, inputs: Any, return_outputs: bool, num_items_in_batch: Any, **options: Any
+    ) -> Any:
+        return super().compute_loss(model, inputs, return_outputs, num_items_in_batch, **options)
+
+    def _target(self, inputs: dict[str, Any], labelled: Tensor) -> tuple[Tensor, Tensor]:
+        """Ids and probabilities of the labelled positions' targets, (N, k) each."""
+        ids = inputs["labels"][:, 1:][labelled][:, None]
+        return ids, torch.ones(ids.shape, device=ids.device)
+
+    def _split(self) -> tuple[Any, nn.Linear] | None:
+        if not self._looked:
+            self._parts, self._looked = (_backbone_and_head(self.model) if self._alone() else None), True
+        return self._parts
+
+    @staticmethod
+    def _fits(labels: Tensor, head: nn.Linear) -> bool:
+        """Whether all logits of a batch are no more than one chunk: then there is nothing to save."""
+        return 4 * labels.numel() * head.weight.shape[0] <= _CHUNK_BYTES
+
+    def _alone(self) -> bool:
+        """Nothing stands between Trainer and the model: no other process, no sharding, no mixed precision, no other loss."""
+        arguments = self.args
+        return (
+            self.model_wrapped is self.model
+            and self.accelerator.num_processes == 1
+            and arguments.n_gpu <= 1
+            and self.accelerator.mixed_precision == "no"
+            and self.model_accepts_loss_kwargs
+            and self.compute_loss_func is None
+            and not (arguments.label_smoothing_factor or arguments.use_liger_kernel or arguments.torch_compile)
+        )
+
+
+@torch.no_grad()
+def _backbone_and_head(model: Any) -> tuple[Any, nn.Linear] | None:
+    """The two parts of a model whose loss is the plain one over what its head says of its last hidden state; None for another."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    backbone, head = getattr(inner, inner.base_model_prefix or "", None), inner.get_output_embeddings()
+    if backbone is None or type(head) is not nn.Linear or getattr(inner, "loss_function", None) is not ForCausalLMLoss:
+        return None
+    if getattr(inner.config, "output_router_logits", False) or hasattr(inner, "hf_device_map"):
+        return None
+    ids, training = torch.arange(3, 11, device=head.weight.device)[None], inner.training
+    inner.eval()
+    states = getattr(backbone(input_ids=ids, use_cache=False), "last_hidden_state", None)
+    same = states is not None and torch.allclose(head(states), inner(input_ids=ids, use_cache=False).logits, 1e-3, 1e-3)
+    inner.train(training)
+    return (backbone, head) if same else None

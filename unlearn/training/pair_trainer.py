@@ -1,0 +1,130 @@
+"""A Trainer whose loss is a function of blocks of the target and blocks of the rest, averaged over the whole optimiser step."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from transformers import Trainer
+
+from unlearn.labels.formula import at_least_float32
+from unlearn.training.pairs import IGNORED
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What the losses of an optimiser step are divided by: over all its forward passes and all devices; each at least 1.
+
+    Attributes:
+        blocks: of the target.
+        tokens: of the target, that are predicted.
+        rest_blocks: of the rest.
+        rest_tokens: of the rest, that are predicted.
+    """
+
+    blocks: Tensor
+    tokens: Tensor
+    rest_blocks: Tensor
+    rest_tokens: Tensor
+
+    @classmethod
+    def of(cls, batches: Sequence[Mapping[str, Tensor]], gather: Callable[[Tensor], Tensor] = lambda x: x) -> "Counts":
+        """Counts batches; `gather` adds up over devices."""
+        total = torch.zeros(4, dtype=torch.long)
+        for batch in batches:
+            tokens, rest = (batch["labels"][:, 1:] != IGNORED).sum(-1).cpu(), batch["rest"].cpu()
+            total += torch.stack([(~rest).sum(), tokens[~rest].sum(), rest.sum(), tokens[rest].sum()])
+        return cls(*gather(total).clamp(min=1).unbind())
+
+
+#: (model, batch of `PairCollator`, counts) -> (this forward pass' share of the step's loss, the model's output).
+PairLoss = Callable[[Any, dict[str, Tensor], Counts], tuple[Tensor, Any]]
+
+#: (log-probability of each block in nats, tokens predicted in it, its log-probability by the baseline), (B,) each -> (B,).
+TargetLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class LikelihoodLoss:
+    """A loss of the target's likelihood, plus the cross-entropy of the rest, in nats a token.
+
+    Attributes:
+        target: loss of each block of the target, from its log-probability.
+        per: what the target's losses are averaged over: its tokens, or its blocks.
+        weight: of the rest's term.
+    """
+
+    target: TargetLoss
+    per: Literal["token", "block"]
+    weight: float = 0.0
+
+    def __call__(self, model: Any, batch: dict[str, Tensor], counts: Counts) -> tuple[Tensor, Any]:
+        """The loss of one forward pass over both."""
+        labels, rest, reference = (batch[name] for name in ("labels", "rest", "reference"))
+        outputs = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False)
+        log_probability, tokens = block_log_probabilities(outputs.logits, labels)
+        target = self.target(log_probability[~rest], tokens[~rest], reference[~rest].to(log_probability.dtype))
+        loss = target.sum() / (counts.tokens if self.per == "token" else counts.blocks)
+        if self.weight:
+            loss = loss - self.weight * log_probability[rest].sum() / counts.rest_tokens
+        return loss, outputs
+
+
+def block_log_probabilities(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Each block's log-probability, in nats, and how many of its tokens are predicted; (B,) both.
+
+    Args:
+        logits: (B, T, V).
+        labels: its tokens, -100 where padded, (B, T); the token at t is predicted at t - 1.
+    """
+    shifted = labels[:, 1:]
+    losses = cross_entropy(
+        at_least_float32(logits[:, :-1]).flatten(0, 1), shifted.flatten(), reduction="none", ignore_index=IGNORED
+    )
+    return -losses.view(shifted.shape).sum(-1), (shifted != IGNORED).sum(-1)
+
+
+class PairTrainer(Trainer):
+    """Trainer of a `PairLoss`.
+
+    Args:
+        pair_loss: of one forward pass, divided by the counts of the whole optimiser step.
+    """
+
+    def __init__(self, *, pair_loss: PairLoss, **options: Any) -> None:
+        super().__init__(**options)
+        self._pair_loss = pair_loss
+        self._counts: Counts | None = None
+        self.model_accepts_loss_kwargs = True  # so that Trainer does not divide by the forward passes of a step
+
+    def get_batch_samples(self, *arguments: Any, **options: Any) -> Any:
+        """The batches of an optimiser step; they are counted on the way."""
+        batches, items = super().get_batch_samples(*arguments, **options)
+        self._counts = Counts.of(batches, self._gather) if batches else None
+        return batches, items
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None, **_: Any
+    ) -> Any:
+        """The loss of one forward pass, scaled as Trainer scales its own."""
+        in_step = num_items_in_batch is not None and self._counts is not None
+        loss, outputs = self._pair_loss(model, dict(inputs), self._counts if in_step else Counts.of([inputs]))  # type: ignore[arg-type]
+        if in_step and self.args.average_tokens_across_devices:
+            loss = loss * self.accelerator.num_processes  # gradients are averaged over devices, the counts added up
+        return (loss, outputs) if return_outputs else loss
+
+    def prediction_step(
+        self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any = None
+    ) -> Any:
+        """Held-out loss: the same loss, no predictions kept."""
+        inputs = self._prepare_inputs(inputs)
+        with torch.no_grad():
+            return self.compute_loss(model, inputs).detach(), None, None
+
+    def _gather(self, counts: Tensor) -> Tensor:
+        if self.args.world_size == 1 or not self.args.average_tokens_across_devices:
+            return counts
+        gathered: Tensor = self.accelerator.gather(counts.to(self.args.device)[None])
+        return gathered.sum(0).cpu()
