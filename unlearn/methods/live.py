@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from transformers import GenerationMixin, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import Cache, GenerationMixin, PreTrainedModel, PreTrainedTokenizerBase
 
 from unlearn.files import whole_folder, write_json
 from unlearn.models import load_model
@@ -15,6 +15,15 @@ from unlearn.registry import method_of
 
 #: What a checkpoint folder holds in place of weights.
 DESCRIPTION = "live.json"
+
+
+def cache_of(given: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+    """The key-value cache among what `generate` hands to `forward`: under the name that it goes by, and alone; ({}, None) without one.
+
+    `transformers` calls it past_key_values up to 5.23 and cache from 5.24 on. It is told by what it is, and handed on by its name.
+    """
+    named = {name: value for name, value in given.items() if isinstance(value, Cache)}
+    return named, next(iter(named.values()), None)
 
 
 class LiveModel(PreTrainedModel, GenerationMixin):

@@ -15,9 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
-from transformers.modeling_outputs import CausalLMOutputWithPast
 
-from unlearn.methods.live import LiveModel, write_description
+from unlearn.methods.live import LiveModel, cache_of, write_description
 from unlearn.models import load_model, load_tokenizer, model_fingerprint
 from unlearn.pipeline import stages
 from unlearn.recipe import Recipe, Section
@@ -72,35 +71,28 @@ class Prompted(LiveModel):
         self.register_buffer("prefix", prefix, persistent=False)
         self.eval()
 
-    def forward(
-        self,
-        input_ids: Any = None,
-        attention_mask: Any = None,
-        position_ids: Any = None,
-        past_key_values: Any = None,
-        **_: Any,
-    ) -> CausalLMOutputWithPast:
-        """Logits (B, T, V) of the text's positions."""
+    def forward(self, input_ids: Any = None, attention_mask: Any = None, **given: Any) -> Any:
+        """The baseline's output with the logits (B, T, V) of the text's positions; positions are counted here, the prompt's with them."""
         length = len(self.prefix)
-        if past_key_values is not None and past_key_values.get_seq_length():
-            text = past_key_values.text_mask  # of the first call; what came since is all attended to
-            new = past_key_values.get_seq_length() - length + input_ids.shape[1] - text.shape[1]
+        named, cache = cache_of(given)
+        if cache is not None and cache.get_seq_length():
+            text = cache.text_mask  # of the first call; what came since is all attended to
+            new = cache.get_seq_length() - length + input_ids.shape[1] - text.shape[1]
             mask = torch.cat([self._ones(input_ids, length), text, self._ones(input_ids, new)], dim=1)
-            return self._read(input_ids, mask, past_key_values)
+            return self._read(input_ids, mask, named)
         text, begins = self._without_bos(input_ids, attention_mask)
-        if past_key_values is not None:
-            past_key_values.text_mask = text
+        if cache is not None:
+            cache.text_mask = text
         ids = torch.cat([self.prefix.expand(len(input_ids), -1), input_ids], dim=1)
-        out = self._read(ids, torch.cat([self._ones(input_ids, length), text], dim=1), past_key_values)
-        logits = torch.where(begins[..., None], out.logits[:, length - 1 : length], out.logits[:, length:])
-        return CausalLMOutputWithPast(logits=logits, past_key_values=past_key_values)
+        out = self._read(ids, torch.cat([self._ones(input_ids, length), text], dim=1), named)
+        out.logits = torch.where(begins[..., None], out.logits[:, length - 1 : length], out.logits[:, length:])
+        return out
 
-    def _read(self, input_ids: Tensor, mask: Tensor, past_key_values: Any) -> Any:
+    def _read(self, input_ids: Tensor, mask: Tensor, named: dict[str, Any]) -> Any:
         positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -input_ids.shape[1] :]
         return self.baseline(
-            input_ids=input_ids, attention_mask=mask, position_ids=positions, past_key_values=past_key_values,
-            use_cache=past_key_values is not None,
-        )  # fmt: skip
+            input_ids=input_ids, attention_mask=mask, position_ids=positions, use_cache=bool(named), **named
+        )
 
     def _without_bos(self, input_ids: Tensor, attention_mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """The text's mask with a BOS at its beginning left out, and where that BOS is, (B, T) both."""

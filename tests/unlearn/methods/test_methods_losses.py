@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import tiny
 import torch
+import transformers
 from datasets import Dataset
 from safetensors.torch import load_file
 
@@ -118,7 +119,10 @@ def test_one_step_is_the_papers_loss_and_its_gradient(place, case):
     loss = formula(model, baseline, target, rest)
     loss.backward()
     told = json.loads((Path(made.out) / "finetune/history.json").read_text())
-    assert [entry["loss"] for entry in told] == pytest.approx([loss.item()], rel=1e-5)
+    expected = (
+        loss.item() if int(transformers.__version__.split(".")[0]) >= 5 else round(loss.item(), 4)
+    )  # as 4's Trainer logs
+    assert [entry["loss"] for entry in told] == pytest.approx([expected], rel=1e-5)
     after = load_file(checkpoints / "checkpoint-1" / "model.safetensors")
     for name, weight in model.named_parameters():
         step = (weight.detach() - after[name]) / 0.5
