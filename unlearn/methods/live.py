@@ -112,7 +112,10 @@ def load_unlearned(checkpoint: Path | str, *, device: str = "auto", dtype: str =
     except ValueError as error:
         raise ValueError(f"{str(path)!r} is not JSON: {error}") from None
     name = content.get("method") if isinstance(content, dict) else None
-    method = method_of(name) if isinstance(name, str) else None
+    try:
+        method = method_of(str(name))
+    except ValueError:
+        method = None
     if method is None or not method.live:
         raise ValueError(f"{str(path)!r}: no live model is known of method {name!r}")
     return method.load(content, folder, device=device, dtype=dtype)
