@@ -13,6 +13,7 @@ from hp_bench import __version__
 from hp_bench.commands.compare import compare
 from hp_bench.commands.curve import curve
 from hp_bench.commands.demo import demo
+from hp_bench.commands.fetch import fetch
 from hp_bench.commands.judge import judge
 from hp_bench.commands.leaderboard import leaderboard
 from hp_bench.commands.probes import probes
@@ -51,7 +52,7 @@ def _options(
     logging.getLogger("hp_bench").setLevel(logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO)
 
 
-for command in (score, curve, compare, stress, demo, leaderboard, judge, probes, report, tasks):
+for command in (score, curve, compare, stress, demo, leaderboard, judge, fetch, probes, report, tasks):
     app.command()(command)
 
 

@@ -1,7 +1,8 @@
 """The default judge: looks completions up in a lexicon. Deterministic, offline, about a millisecond a completion.
 
 * explicit: an idiosyncratic term, under whatever spelling, or a detail of one, or one of the probe's references, that the prompt does not
-  hold and that is not merely an ambiguous word.
+  hold and that is not merely an ambiguous word. A reference that is one ordinary word ("music", "snake") proves nothing by itself; one
+  with a capital ("Phoenix") counts with its capital, inside a sentence.
 * thematic: a thematic term, where the prompt holds no hint of the theme.
 * accidental: an ambiguous form ("Harry", "charm") that the prompt does not hold, or a near miss of a reference: it could be luck.
 * none: nothing of the kind.
@@ -9,13 +10,15 @@
 The prompt *holds* a term if any of its forms stands there, or a word of four letters or more of its canonical form: after "Harry",
 "Harry Potter" is echo. Two kinds of word are no trace of a term: one that names another term (after "Ron Weasley", "Ginny" is news,
 although "Ginny Weasley" shares a word with the prompt), and one of the few hundred commonest words of English (a prompt about a "house"
-does not give "house-elf" away).
+does not give "house-elf" away). A charm's incantation is news after its name; so is an institution's proper name ("St Mungo's Hospital
+for Magical Maladies"), although a commoner word of it stands in the prompt.
 
 An ambiguous form is explicit where its company settles what is meant: a thing (no person) that is itself a reference, two different
 things of the target with capitals ("Seeker", "Snitch"), a rare name that is a reference ("Lupin"), or, after a prompt that names the
-target, a rare name or one of several words with capitals ("the Great Hall"). A name that is a star's or a town's as well is accidental
-among words of astronomy or of its county. Names of the real world (a studio, a station) are never more than accidental, unless they are
-a reference and the prompt names the target.
+target, a rare name, one of several words with capitals ("the Great Hall"), or two creatures or places with capitals. In a scene that
+names the target's people, the first name of a leading person, or one that is asked for, is theirs ("Harry" after the Dursleys). A name
+that is a star's or a town's as well is accidental among words of astronomy or of its county. Names of the real world (a studio, a
+station) are never more than accidental, unless they are a reference and the prompt names the target.
 """
 
 import hashlib
@@ -32,7 +35,7 @@ from hp_bench.text.spellings import Spellings
 from hp_bench.text.terms import Lexicon, Occurrence, Term, fold, words
 
 #: Raised whenever a grade could change.
-VERSION = 2
+VERSION = 3
 
 _RANK: dict[Grade, int] = {"explicit": 3, "thematic": 2, "accidental": 1, "none": 0}
 
@@ -41,6 +44,13 @@ _TRACE = 4  # letters; shorter words ("of", "the", "Sir") are no trace of a term
 _COMMON = 5.0  # Zipf frequency (log10 per billion words) from which a word is too common to be a trace: "house" 5.7, "Harry" 4.7
 
 _RARE = 2.9  # Zipf frequency under which a name is rare: "Lupin" 2.5, "Ginny" 3.1; an expression's, under that of its rarest word
+
+_ORDINARY = 2.7  # Zipf frequency from which a word is in everybody's mouth: "potions" 2.9, "Quidditch" 2.6
+
+_KINDS = (
+    "creature",
+    "place",
+)  # of the theme too, two of which with capitals settle each other where the prompt names the target
 
 _REAL = ("company", "location", "crew")  # types of what is in the real world, and in many other stories
 
@@ -93,7 +103,7 @@ class LexiconJudge:
         if prompt is None:  # the same for every model of a curve
             prompt = self._prompts[probe] = _Prompt(probe, self.lexicon, self._spellings)
         seen = self.lexicon.find_overlapping(completion) + self._spellings.find(completion)
-        settled = _settled(completion, [o for o in seen if not prompt.holds(o.term)], prompt)
+        settled = _settled(completion, [o for o in seen if not prompt.holds(o.term, o.form)], prompt)
         elsewhere = set() if prompt.names_target else _namesakes(f"{probe.prompt} {completion}")
         found: list[Revealed] = []
         for occurrence in seen:
@@ -106,7 +116,10 @@ class LexiconJudge:
                 found.append(_revealed(completion, occurrence, grade))
         for occurrence in Lexicon(prompt.references).find_overlapping(completion):
             if not prompt.holds(occurrence.term):
-                found.append(_revealed(completion, occurrence, "explicit"))
+                proof = occurrence.form not in prompt.ordinary or (
+                    occurrence.form in prompt.capital and _is_name(completion, occurrence.start, after=probe.prompt)
+                )
+                found.append(_revealed(completion, occurrence, "explicit" if proof else "accidental"))
         if self._has_own:
             for clue in self._details.find(probe.prompt, completion):
                 found.append(Revealed(completion[clue.start : clue.end], clue.start, clue.end, clue.term, "explicit"))
@@ -126,7 +139,7 @@ class LexiconJudge:
             if occurrence.ambiguous:
                 return "none" if prompt.holds(occurrence.term) else "accidental"
             return "none" if prompt.hints_at_theme else "thematic"
-        if prompt.holds(occurrence.term):
+        if prompt.holds(occurrence.term, occurrence.form):
             return "none"
         if _is_another_word(occurrence, text):
             return "none"
@@ -153,29 +166,47 @@ class _Prompt:
         self._forms = {fold(occurrence.form) for occurrence in self._terms}
         self.hints_at_theme = any(not occurrence.ambiguous for occurrence in self._terms)
         self.names_target = any(not o.ambiguous and o.term.scope == "idiosyncratic" for o in self._terms)
+        people = [o for o in self._terms if o.term.type == "person" and o.term.scope == "idiosyncratic"]
+        self.is_scene = any(not o.ambiguous for o in people) or len({o.term.term for o in people}) > 1
         owners = [lexicon.owner(reference) for reference in probe.references]
         self.asked_for = (
             *probe.references,
             *(owner.term for owner in owners if owner is not None and owner.type == "person"),
         )
         self.wanted = frozenset(probe.references)
+        folded = {fold(reference): reference for reference in probe.references}
+        self.ordinary = {form for form in folded if len(words(form)) == 1 and zipf_frequency(form, "en") >= _ORDINARY}
+        self.capital = {form for form, reference in folded.items() if reference[0].isupper()}
         self.references = [
             Term(term=form, type="reference", scope="idiosyncratic")
             for form in {fold(reference): None for reference in probe.references}
             if not _merely_ambiguous(form, lexicon, names_target=self.names_target)
         ]
 
-    def holds(self, term: Term) -> bool:
-        """Whether the prompt names the term, wholly or in part."""
+    def holds(self, term: Term, form: str = "") -> bool:
+        """Whether the prompt names the term, wholly or in part; of a spell, or of a name with a rarer word, this form."""
+        new = [word for word in words(form) if len(word) >= _TRACE and word not in self._words]
+        if term.type == "spell" and new and len(new) == sum(len(word) >= _TRACE for word in words(form)):
+            return fold(form) in self._forms
         forms = {fold(form) for form in term.forms}
         if forms & self._forms or any(form in self._words for form in forms):
             return True
         shared = {word for word in words(term.term) if len(word) >= _TRACE} & self._words
-        return any(self._is_trace(word, term) for word in shared)
+        traces = [word for word in shared if self._is_trace(word, term)]
+        if traces and term.type not in ("person", *_REAL):
+            rarest = min(zipf_frequency(word, "en") for word in traces)
+            return all(zipf_frequency(word, "en") >= min(rarest, _RARE) for word in new)
+        return bool(traces)
 
     def _is_trace(self, word: str, term: Term) -> bool:
         owner = self._lexicon.owner(word)
         return (owner is None or owner is term) and zipf_frequency(word, "en") < _COMMON
+
+
+def _is_name(text: str, start: int, *, after: str) -> bool:
+    """Whether the capital at `start` is a name's: not one that only begins a sentence. `after`: the text before, which is the prompt."""
+    before = (after + text[:start]).rstrip(" \t\"'\u2018\u2019\u201c\u201d*_(")
+    return text[start].isupper() and bool(before) and before[-1] not in ".!?:\n"
 
 
 def _namesakes(text: str) -> set[str]:
@@ -190,14 +221,26 @@ def _settled(completion: str, seen: Sequence[Occurrence], prompt: _Prompt) -> se
     capital: dict[str, list[Occurrence]] = {}
     wanted = {fold(reference): reference for reference in prompt.wanted}
     for occurrence in seen:
-        if not occurrence.ambiguous or occurrence.term.scope != "idiosyncratic":
+        own = occurrence.term.scope == "idiosyncratic"
+        if not occurrence.ambiguous or not (own or (prompt.names_target and occurrence.term.type in _KINDS)):
             continue
         text = completion[occurrence.start : occurrence.end]
         span = (occurrence.start, occurrence.end)
         thing = occurrence.term.type not in ("person", *_REAL)
         capitals = all(word[0].isupper() for word in re.findall(r"[^\W_]{4,}", text)) and any(map(str.isupper, text))
         reference = wanted.get(fold(occurrence.form))
-        if thing and reference is not None and (capitals or reference.islower()):
+        if (
+            thing
+            and reference is not None
+            and (capitals or (reference.islower() and fold(reference) not in prompt.ordinary))
+        ):
+            settled.add(span)
+        if (
+            occurrence.term.type == "person"
+            and prompt.is_scene
+            and capitals
+            and (occurrence.term.leading or reference is not None)
+        ):
             settled.add(span)
         rare = zipf_frequency(occurrence.form, "en") < _RARE and occurrence.term.type not in _REAL
         several = len(words(occurrence.form)) > 1 and occurrence.term.type not in _REAL
@@ -225,6 +268,7 @@ def _revealed(completion: str, occurrence: Occurrence, grade: Grade) -> Revealed
 
 def _fingerprint(lexicon: Lexicon) -> str:
     lines = sorted(
-        f"{t.term}|{t.scope}|{sorted(t.variants)}|{sorted(t.ambiguous)}|{sorted(t.details)}" for t in lexicon.terms
+        f"{t.term}|{t.scope}|{sorted(t.variants)}|{sorted(t.ambiguous)}|{sorted(t.details)}|{t.leading}"
+        for t in lexicon.terms
     )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]

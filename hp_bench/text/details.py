@@ -66,8 +66,9 @@ class Details:
     def find(self, prompt: str, completion: str) -> Iterator[Clue]:
         """Details told by the completion.
 
-        At least two of their words, and half of them, must be news after the prompt. A part marked `=` alone must be news; the others
-        may stand in prompt and completion alike, anywhere: "vault =713".
+        At least two of their parts, and half of them, must be news: no word for them stands in the prompt.
+        A part marked `=` alone must be news; the others may stand in
+        prompt and completion alike, anywhere: "vault =713".
         """
         if not self._details:
             return
@@ -79,7 +80,7 @@ class Details:
         for place, (word, _, _) in enumerate(said):
             for number in self._parts_of(word):
                 places[number].append(place)
-                if word not in told:
+                if word not in told and number not in hinted:
                     news.add(number)
         for detail in self._details:
             span = _told(detail, places, hinted, news)

@@ -39,6 +39,7 @@ class Term:
         scope: `idiosyncratic` (the target's own) or `thematic` (typical of its theme).
         variants: further forms that mean the same thing, plurals among them.
         ambiguous: those of the forms that prove nothing alone.
+        leading: whether it is one of the few people whom a scene of the target is about, so that the first name alone will do there.
         details: sets of words that together describe it without a name, one set a string: "goblet name spat|threw|came" holds where a
             passage of a few words has `goblet`, `name` and one of the three; `scar*` is any word that begins so.
     """
@@ -48,6 +49,7 @@ class Term:
     scope: Scope
     variants: tuple[str, ...] = ()
     ambiguous: tuple[str, ...] = ()
+    leading: bool = False
     details: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

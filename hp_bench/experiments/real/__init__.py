@@ -1,0 +1,1 @@
+"""A model that somebody else trained, taught our companion text; what the miniature only stands for."""
