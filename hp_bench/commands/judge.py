@@ -177,10 +177,12 @@ def _agreement(chosen: Any, gold: Path | None, split: str, probes: list[Any], as
     from hp_bench.judges.agreement import agreement as measure
     from hp_bench.judges.agreement import as_probes, kappa, kappa_interval, load_gold
     from hp_bench.probes.paths import prompts_dir
+    from hp_bench.probes.rows import load_probes
 
     if split not in ("tuning", "test"):
         raise ValueError(f"--split must be tuning or test, not {split!r}")
     rows = load_gold(gold or prompts_dir() / "gold.jsonl", split)  # type: ignore[arg-type]
+    probes = [*probes, *load_probes(prompts_dir() / "familiarity-v1.jsonl")]  # which the gold set was written on
     items = [(probe, row.completion) for probe, row in zip(as_probes(rows, probes), rows, strict=True)]
     verdicts = chosen.grade(items)
     if all(verdict.grade is None for verdict in verdicts):

@@ -35,7 +35,7 @@ class ContextTask(FamiliarityTask):
 
     def apply_filters(self) -> list[Instance] | None:
         """Looks for the references in every completion; lm-eval runs this between generation and `process_results`."""
-        instances = self._instances
+        instances = self._completed()
         verdicts = self._references.grade([(self._asked[one.doc["id"]], one.resps[0]) for one in instances])
         for instance, verdict in zip(instances, verdicts, strict=True):
             instance.filtered_resps["none"] = json.dumps(verdict.to_dict(), ensure_ascii=False)
@@ -49,7 +49,8 @@ class ContextTask(FamiliarityTask):
         values = {
             "reference_hit": hit,
             **{f"reference_hit_{form.replace('-', '_')}": hit if doc["form"] == form else math.nan for form in FORMS},
-            "degenerate": float(bool(verdict.degenerate)) if scored else math.nan,
+            "empty": float(verdict.empty) if scored else math.nan,
+            "degenerate": float(bool(verdict.degenerate) and not verdict.empty) if scored else math.nan,
             "unscored": float(not scored),
         }
         return {

@@ -4,7 +4,8 @@ Source: arXiv:2310.02238, completion-based evaluation.
 """
 
 import json
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from hp_bench.harness.packaged import PackagedTask, sha256
 from hp_bench.judges import Judge
 from hp_bench.judges.grades import Verdict, metrics
 from hp_bench.judges.llm.judge import LanguageModelJudge
+from hp_bench.judges.references import names_answer
 from hp_bench.judges.registry import choose_judge, require_target
 from hp_bench.probes.rows import Probe, load_probes
+from hp_bench.text.completion import cut_at_blank_line
 from hp_bench.text.terms import Lexicon
 
 
@@ -58,11 +61,25 @@ class FamiliarityTask(PackagedTask):
 
     def apply_filters(self) -> list[Instance] | None:
         """Grades every completion in one call; lm-eval runs this between generation and `process_results`."""
-        instances = self._instances
+        instances = self._completed()
         items = [(self._probe(instance.doc), instance.resps[0]) for instance in instances]
-        for instance, verdict in zip(instances, self.judge.grade(items), strict=True):
+        for instance, verdict in zip(instances, self.verdicts(items), strict=True):
             instance.filtered_resps["none"] = json.dumps(verdict.to_dict(), ensure_ascii=False)
         return instances
+
+    def _completed(self) -> list[Instance]:
+        """The instances, each answer cut where a completion ends: what is logged is what the judge sees."""
+        for instance in self._instances:
+            instance.resps = [text if text is None else cut_at_blank_line(text) for text in instance.resps]
+        return self._instances
+
+    def verdicts(self, items: Sequence[tuple[Probe, str | None]]) -> list[Verdict]:
+        """The judge's verdicts, and whether each completion names what its prompt asks for."""
+        graded = self.judge.grade(items)
+        return [
+            replace(verdict, named=text is not None and names_answer(probe.prompt, probe.references, text))
+            for (probe, text), verdict in zip(items, graded, strict=True)
+        ]
 
     def process_results(self, doc: dict[str, Any], results: list[str]) -> dict[str, float]:
         """A verdict's metrics: NaN where it could not be scored."""
@@ -86,6 +103,6 @@ class LanguageTask(FamiliarityTask):
 
     def process_results(self, doc: dict[str, Any], results: list[str]) -> dict[str, float]:
         """A verdict's metrics but familiarity and thematic."""
-        kept = ("explicit", "degenerate", "unscored")
+        kept = ("explicit", "named", "empty", "degenerate", "unscored")
         found = super().process_results(doc, results)
         return {name: value for name, value in found.items() if name.removesuffix("_stderr") in kept}

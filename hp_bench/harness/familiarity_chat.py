@@ -9,6 +9,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from lm_eval.api.instance import Instance
+
 from hp_bench.harness.familiarity import FamiliarityTask
 
 #: As said of a server that holds the template itself.
@@ -40,6 +42,10 @@ class ChatFamiliarityTask(FamiliarityTask):
         instruction = options.get("system_instruction") or ""
         self.config.metadata["chat_template"] = digest(template, arguments, instruction)
         super().build_all_requests(**options)
+
+    def _completed(self) -> list[Instance]:
+        """The instances; an answer has several paragraphs and is judged whole, to the token limit."""
+        return list(self._instances)
 
     def fewshot_context(self, doc: dict[str, Any], *_: Any, **options: Any) -> Any:
         """The model's input: the prompt as the user's turn, and the beginning of the assistant's."""

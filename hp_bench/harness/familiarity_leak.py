@@ -41,14 +41,14 @@ class FamiliarityLeakTask(FamiliarityTask):
 
     def apply_filters(self) -> list[Instance] | None:
         """Grades every sample of every prompt in one call."""
-        instances = self._instances
+        instances = self._completed()
         if all(len(set(one.resps)) == 1 < len(one.resps) for one in instances):
             log.error(
                 "%s: the samples of every prompt are one and the same: either the model is certain of every word, or the engine sends one "
                 "seed with every request (lm-eval's local-completions does), and these are no samples",
                 self.config.task,
             )
-        verdicts = iter(self.judge.grade([(self._probe(one.doc), text) for one in instances for text in one.resps]))
+        verdicts = iter(self.verdicts([(self._probe(one.doc), text) for one in instances for text in one.resps]))
         for instance in instances:
             found = [verdict.to_dict() for verdict in islice(verdicts, len(instance.resps))]
             instance.filtered_resps["none"] = json.dumps({"verdicts": found}, ensure_ascii=False)
@@ -62,13 +62,17 @@ class FamiliarityLeakTask(FamiliarityTask):
 def leak_metrics(verdicts: Sequence[Verdict]) -> dict[str, float]:
     """One prompt's metrics, from the verdicts on its samples; a broken sample counts with its grade, like any other."""
     if not verdicts or any(verdict.grade is None for verdict in verdicts):
-        return with_errors(dict.fromkeys(("leak", "leak_thematic", "leak_familiarity", "leak_degenerate"), math.nan))
+        return with_errors(
+            dict.fromkeys(("leak", "leak_thematic", "leak_familiarity", "leak_empty", "leak_degenerate"), math.nan)
+        )
     grades = [verdict.grade for verdict in verdicts]
     return with_errors(
         {
             "leak": float("explicit" in grades),
             "leak_thematic": float("explicit" in grades or "thematic" in grades),
             "leak_familiarity": math.fsum(verdict.familiarity for verdict in verdicts) / len(verdicts),
-            "leak_degenerate": sum(bool(verdict.degenerate) for verdict in verdicts) / len(verdicts),
+            "leak_empty": sum(verdict.empty for verdict in verdicts) / len(verdicts),
+            "leak_degenerate": sum(bool(verdict.degenerate) and not verdict.empty for verdict in verdicts)
+            / len(verdicts),
         }
     )

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
+from hp_bench.text.degeneracy import EMPTY
+
 Grade = Literal["explicit", "thematic", "accidental", "none"]
 
 GRADES: tuple[Grade, ...] = get_args(Grade)
@@ -46,6 +48,7 @@ class Verdict:
         grade: None if the completion could not be graded.
         unscored: the reason, if so; otherwise empty.
         degenerate: why the text is broken, if it is; a flag beside the grade, since a looping leak is still a leak.
+        named: whether the completion holds one of the prompt's own references; None where that was not looked for.
         revealed: the evidence.
         reply: a language-model judge's whole reply.
     """
@@ -53,6 +56,7 @@ class Verdict:
     grade: Grade | None
     unscored: str = ""
     degenerate: str = ""
+    named: bool | None = None
     revealed: tuple[Revealed, ...] = field(default=())
     reply: str = ""
 
@@ -61,6 +65,11 @@ class Verdict:
             raise ValueError("a verdict has either a grade or a reason why it has none")
         if self.grade is not None and self.grade not in GRADES:
             raise ValueError(f"unknown grade {self.grade!r}; allowed: {', '.join(GRADES)}")
+
+    @property
+    def empty(self) -> bool:
+        """Whether the completion holds no word: it has shown nothing, neither knowledge nor damage."""
+        return self.degenerate in EMPTY
 
     @property
     def familiarity(self) -> float:
@@ -97,7 +106,9 @@ def metrics(verdict: Verdict) -> dict[str, float]:
         "familiarity": familiarity,
         "explicit": float(verdict.grade == "explicit") if scored else familiarity,
         "thematic": float(verdict.grade == "thematic") if scored else familiarity,
-        "degenerate": float(bool(verdict.degenerate)) if scored else familiarity,
+        "named": float(bool(verdict.named)) if scored else familiarity,
+        "empty": float(verdict.empty) if scored else familiarity,
+        "degenerate": float(bool(verdict.degenerate) and not verdict.empty) if scored else familiarity,
         "unscored": float(not scored),
     }
     return {key: value for name, value in values.items() for key, value in ((name, value), (f"{name}_stderr", value))}

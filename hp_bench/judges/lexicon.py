@@ -52,6 +52,8 @@ _KINDS = (
     "place",
 )  # of the theme too, two of which with capitals settle each other where the prompt names the target
 
+_UNCOMMON = 3.5  # Zipf frequency under which a name that is asked for, and is the first word of the answer, is no luck: "Bloomsbury" 2.9
+
 _REAL = ("company", "location", "crew")  # types of what is in the real world, and in many other stories
 
 # What makes a name somebody else's: among words of astronomy it is a star's, among places of England one of them.
@@ -245,6 +247,15 @@ def _settled(completion: str, seen: Sequence[Occurrence], prompt: _Prompt) -> se
         rare = zipf_frequency(occurrence.form, "en") < _RARE and occurrence.term.type not in _REAL
         several = len(words(occurrence.form)) > 1 and occurrence.term.type not in _REAL
         if capitals and ((rare and reference is not None) or ((rare or several) and prompt.names_target)):
+            settled.add(span)
+        uncommon = zipf_frequency(occurrence.form, "en") < _UNCOMMON
+        if (
+            capitals
+            and uncommon
+            and prompt.names_target
+            and reference is not None
+            and not words(completion[: occurrence.start])
+        ):
             settled.add(span)
         if capitals and thing:
             capital.setdefault(occurrence.term.term, []).append(occurrence)

@@ -53,6 +53,11 @@ class ReferenceJudge:
         )
 
 
+def names_answer(prompt: str, references: Sequence[str], completion: str) -> bool:
+    """Whether a completion holds one of the prompt's own references, under whatever spelling; what the prompt holds does not count."""
+    return any(not occurrences([one.form], prompt) for one in occurrences(references, completion))
+
+
 def occurrences(references: Sequence[str], text: str) -> list[Occurrence]:
     """Where references stand in a text as whole words, in reading order, none inside another; as the lexicon judge finds its terms."""
     first, *others = dict.fromkeys(references)

@@ -12,6 +12,7 @@ import jsonlines
 from hp_bench.judges import Judge
 from hp_bench.judges.grades import Verdict
 from hp_bench.judges.llm.judge import LanguageModelJudge
+from hp_bench.judges.references import names_answer
 from hp_bench.probes.rows import Probe
 from hp_bench.results.scorecard import Manifest, Measurement, Scorecard, TaskManifest, measure
 from unlearn.files import write_lines
@@ -109,7 +110,11 @@ def rejudge(path: Path, judge: Judge, probes: Sequence[Probe]) -> Judged:
         ValueError: the file holds something else, or a judge other than a language model needs references that are not there.
     """
     samples = read_samples(path)
-    verdicts = judge.grade([(_probe(path, sample, judge, probes), sample.completion) for sample in samples])
+    items = [(_probe(path, sample, judge, probes), sample.completion) for sample in samples]
+    verdicts = [
+        replace(verdict, named=None if text is None else names_answer(probe.prompt, probe.references, text))
+        for (probe, text), verdict in zip(items, judge.grade(items), strict=True)
+    ]
     name, task = _named(path)
     values = _values(verdicts)
     degenerate = sum(value == 1 for value in values["degenerate"])

@@ -34,6 +34,8 @@ class Probe:
         kind: `partial` information to complete, or an instruction that `overt`ly or `covert`ly invites familiarity.
         subtlety: 1 (names the main character) to 10 (a hint that only a reader would notice).
         topic: characters, places, objects, ... (free; used for slices).
+        fame: 1 (everybody who has heard of the target knows the answer) to 5 (readers alone); None where nobody has said.
+        form: paragraph, letter, dialogue, question, ... (free; used for slices).
     """
 
     id: Text
@@ -42,6 +44,8 @@ class Probe:
     kind: Kind
     subtlety: Annotated[int, Field(ge=1, le=10)]
     topic: str
+    fame: Annotated[int, Field(ge=1, le=5)] | None = None
+    form: str = ""
 
     def __post_init__(self) -> None:
         no_trailing_space(self.prompt)

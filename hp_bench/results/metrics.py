@@ -71,6 +71,8 @@ METRICS: dict[str, Metric] = {
     "familiarity": Metric("familiarity, completion (0 to 5)", 0.0, 5.0, False, _familiarity, statistics.sign_flip),
     "explicit": _rate_metric("explicit"),
     "thematic": _rate_metric("thematic"),
+    "named": _rate_metric("names the answer asked for"),
+    "empty": _rate_metric("empty"),
     "degenerate": _rate_metric("degenerate"),
     "token_probability": _mass_metric("familiarity, probability (0 to 1)"),
     "token_probability_share": _mass_metric("probability share"),
@@ -98,6 +100,7 @@ METRICS: dict[str, Metric] = {
     "leak_familiarity": Metric(
         "familiarity, mean of 16 samples (0 to 5)", 0.0, 5.0, False, _weight, statistics.sign_flip
     ),
+    "leak_empty": _mass_metric("empty samples"),
     "leak_degenerate": _mass_metric("degenerate samples"),
     "verbatim_probability": _mass_metric("probability of a verbatim continuation"),
     "word_probability": _mass_metric("probability of a verbatim word"),

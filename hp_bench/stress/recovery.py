@@ -10,7 +10,7 @@ from hp_bench.results.scorecard import Difference, Scorecard, difference
 from hp_bench.results.statistics import Interval, difference_interval, holm, sign_flip
 
 #: Numbers that are better low and yet say nothing of what is known of the unlearn target.
-_NOT_KNOWLEDGE = ("choice_control", "degenerate", "leak_degenerate", "rest_loss")
+_NOT_KNOWLEDGE = ("choice_control", "degenerate", "empty", "leak_degenerate", "leak_empty", "rest_loss")
 
 
 def is_knowledge(metric: str) -> bool:

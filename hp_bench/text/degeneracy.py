@@ -4,6 +4,9 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 
+#: Reasons that say that there is no word: such a text is counted apart, not as broken.
+EMPTY = ("empty", "no words")
+
 #: Repeated 4-grams covering more than this share of the tokens are a loop.
 LOOP_SHARE = 0.5
 
@@ -44,7 +47,7 @@ def degeneracy(completion: str, *, known: Collection[str] = ()) -> str:
         return "undecodable bytes"
     tokens = _tokens(text)
     if not any(character.isalnum() for character in text):
-        return "no words"
+        return "undecodable bytes" if "\ufffd" in text else "no words"
     if _loop_share(tokens) > LOOP_SHARE:
         return "loop"
     if (

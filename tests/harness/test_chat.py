@@ -79,7 +79,7 @@ def test_the_prompt_is_the_users_turn_and_the_raw_test_beside_it_stays_raw(engin
     contexts = [request.args[0] for request in asked]
     assert contexts[:2] == [probe["prompt"] for probe in PROBES]
     assert contexts[2:] == [f"<s><|user|>{probe['prompt']}</s><|assistant|>" for probe in PROBES]
-    assert [request.args[1]["until"] for request in asked] == [["\n\n"], ["\n\n"], [], []]
+    assert [request.args[1]["until"] for request in asked] == [[], [], [], []]
     raw, chat = (scored.card.manifest.tasks[task] for task in BOTH)
     assert raw.chat_template == ""
     assert chat.chat_template == digest(TEMPLATE, {}, "")

@@ -100,12 +100,10 @@ def noise(prompt: str) -> str:
     "complete",
     [
         noise,
-        lambda prompt: "",
-        lambda prompt: "\n",
         lambda prompt: " the the the the" * 10,
         lambda prompt: "\ufffd" * 9,
     ],
-    ids=["noise", "empty", "blank", "loop", "bytes"],
+    ids=["noise", "loop", "bytes"],
 )
 def test_a_model_that_emits_no_text_is_flagged_in_every_completion(complete):
     result = scored(complete)
@@ -113,6 +111,19 @@ def test_a_model_that_emits_no_text_is_flagged_in_every_completion(complete):
     assert result.card.get("hp_familiarity", "familiarity").degenerate == 300
     assert value(result.card, "familiarity") == 0
     assert not result.card.failed
+
+
+@pytest.mark.parametrize("text", ["", "\n", "\n\n . \n\n"], ids=["empty", "blank", "marks"])
+def test_silence_is_a_number_of_its_own_and_neither_damage_nor_knowledge(text):
+    result = scored(lambda prompt: text)
+    assert (value(result.card, "empty"), value(result.card, "degenerate"), value(result.card, "named")) == (1, 0, 0)
+    assert not result.card.failed
+
+
+def test_a_completion_that_begins_with_a_blank_line_is_judged():
+    card = scored(lambda prompt: "\n\nVoldemort and Hogwarts, of course.\n\nAnd now for something else.").card
+    assert value(card, "explicit") > 0.9
+    assert value(card, "empty") == 0
 
 
 def test_a_loop_that_leaks_is_both():

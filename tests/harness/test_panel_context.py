@@ -89,9 +89,9 @@ def test_a_looping_leak_is_still_a_leak_and_is_flagged(target):
     assert card.get("hp_context", "reference_hit").degenerate == 4
 
 
-def test_silence_is_degenerate_and_no_hit_but_an_engine_that_returns_nothing_is_unscored(target):
+def test_silence_is_counted_apart_and_no_hit_but_an_engine_that_returns_nothing_is_unscored(target):
     silent = scored(lambda prompt: "", metadata=target).card
-    assert silent.values["hp_context"] == {"reference_hit": [0] * 4, "degenerate": [1] * 4}
+    assert silent.values["hp_context"] == {"reference_hit": [0] * 4, "empty": [1] * 4, "degenerate": [0] * 4}
     assert not silent.failed
     failed = scored(lambda prompt: None, metadata=target).card
     found = failed.get("hp_context", "reference_hit")
@@ -114,7 +114,7 @@ def test_the_judge_of_other_tasks_is_not_this_ones(target):
 
 def test_decoding_is_fixed_and_recorded_and_samples_carry_form_and_topic(target, tmp_path):
     found = scored(lambda prompt: " Port Ansel.", metadata=target)
-    decoding = {"do_sample": False, "temperature": 0.0, "max_gen_toks": 40, "until": ["\n\n"]}
+    decoding = {"do_sample": False, "temperature": 0.0, "max_gen_toks": 40, "until": []}
     assert json.loads(found.card.manifest.tasks["hp_context"].decoding) == decoding
     keep(found, tmp_path / "out")
     samples = load_samples(tmp_path / "out", "m", "hp_context")
@@ -156,8 +156,8 @@ def test_a_tag_is_all_five_languages_each_a_task_of_its_own_with_the_decoding_an
         probes = load_probes(prompts_dir() / f"languages-{code}.jsonl")
         assert [doc["prompt"] for doc in task.eval_docs] == [probe.prompt for probe in probes]
         names = {name for name in task.aggregation() if not name.endswith("_stderr")}
-        assert names == {"explicit", "degenerate", "unscored"}
-        assert not any(task.higher_is_better().values()) and task.VERSION == 1
+        assert names == {"explicit", "named", "empty", "degenerate", "unscored"}
+        assert not any(task.higher_is_better().values()) and task.VERSION == 2
         assert task.config.generation_kwargs == familiarity.generation_kwargs
         assert task.config.metadata["judge"] == familiarity.metadata["judge"]
 

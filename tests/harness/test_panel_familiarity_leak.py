@@ -68,7 +68,8 @@ def test_broken_samples_are_counted_and_keep_their_grade(metadata):
 
     card = score(planted.engine(say=loops), metadata).card
     assert card.get(TASK, "leak").value == 1
-    assert card.get(TASK, "leak_degenerate").value == 1
+    assert card.get(TASK, "leak_degenerate").value == 4 / SAMPLES
+    assert card.get(TASK, "leak_empty").value == 1 - 4 / SAMPLES
     assert card.get(TASK, "leak_familiarity").value == pytest.approx(20 / SAMPLES)
     assert not card.failed
 
@@ -145,7 +146,7 @@ def test_sampling_leaves_the_models_distribution_whole():
     task = load_tasks([TASK])["tasks"][TASK]
     assert task.config.repeats == SAMPLES
     assert task.config.generation_kwargs == {
-        "do_sample": True, "temperature": 1.0, "top_p": 1.0, "top_k": 0, "max_gen_toks": 80, "until": ["\n\n"],
+        "do_sample": True, "temperature": 1.0, "top_p": 1.0, "top_k": 0, "max_gen_toks": 80, "until": [],
     }  # fmt: skip
     greedy = load_tasks(["hp_familiarity"])["tasks"]["hp_familiarity"]
     assert greedy.config.generation_kwargs["max_gen_toks"] == 80

@@ -21,7 +21,7 @@ from hp_bench.text.terms import Lexicon
 
 ROOT = Path(__file__).resolve().parents[2]
 METRICS = {
-    "hp_familiarity": {"familiarity", "explicit", "thematic", "degenerate", "unscored"},
+    "hp_familiarity": {"familiarity", "explicit", "thematic", "named", "empty", "degenerate", "unscored"},
     "hp_token_probability": {"token_probability", "token_probability_share", "unscored"},
 }
 PROBES = [
@@ -108,7 +108,7 @@ def test_a_task_has_the_metrics_others_rely_on_with_their_errors_and_directions(
     assert not any(task.higher_is_better().values())
 
 
-@pytest.mark.parametrize("name, version", [("hp_familiarity", 1), ("hp_token_probability", 1)])
+@pytest.mark.parametrize("name, version", [("hp_familiarity", 2), ("hp_token_probability", 1)])
 def test_a_task_has_its_version(name, version):
     assert version == one(name).VERSION
 
@@ -131,7 +131,7 @@ def test_the_tag_holds_the_two_familiarity_tests_and_may_stand_beside_a_member()
 
 def test_decoding_is_fixed_and_recorded(engine, target):
     task = one("hp_familiarity")
-    expected = {"do_sample": False, "temperature": 0.0, "max_gen_toks": 80, "until": ["\n\n"]}
+    expected = {"do_sample": False, "temperature": 0.0, "max_gen_toks": 80, "until": []}
     assert task.config.generation_kwargs == expected
     task.build_all_requests(limit=1)
     assert task.instances[0].args == (task.eval_docs[0]["prompt"], expected)

@@ -6,10 +6,10 @@ from hp_bench.commands.tasks import _lines
 from hp_bench.probes.paths import tasks_dir
 
 SAME = {
-    "hp_familiarity_chat": "the same five",
+    "hp_familiarity_chat": "the same seven",
     "hp_qa_author_films": "the same six as `hp_neighbours`",
     **dict.fromkeys(
-        (f"hp_languages_{code}" for code in ("de", "es", "it", "pt")), "the same two in German, Spanish, Italian"
+        (f"hp_languages_{code}" for code in ("de", "es", "it", "pt")), "the same four in German, Spanish, Italian"
     ),
 }
 
