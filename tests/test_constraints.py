@@ -59,7 +59,7 @@ def test_the_tested_versions_are_of_every_dependency_and_allowed(name, extras):
     wanted = bounds(PROJECT["dependencies"], *(EXTRAS[extra] for extra in extras))
     assert set(wanted) - set(tested) == set()
     assert {n for n, lowest in wanted.items() if number(tested[n]) < max(map(number, lowest))} == set()
-    assert {"pip", "hatchling", "editables"} <= set(tested)
+    assert {"pip", "hatchling", "editables", "setuptools"} <= set(tested)
 
 
 def test_the_vllm_of_our_tests_is_one_that_the_extra_allows():

@@ -212,10 +212,12 @@ NATIVE = """
 import lm_eval.tasks.manager as manager
 from importlib.metadata import entry_points
 from importlib.util import find_spec
+from pathlib import Path
 hooked = manager.TaskIndex.build
 def build(paths, **options):
     packages = {entry.value for entry in entry_points(group="lm_eval.tasks")}
-    return hooked([*paths, *(find_spec(package).submodule_search_locations[0] for package in packages)], **options)
+    folders = [Path(find_spec(package).submodule_search_locations[0]) for package in packages]
+    return hooked([*paths, *folders], **options)
 manager.TaskIndex.build = staticmethod(build)
 """
 
