@@ -82,7 +82,7 @@ define fill
 	@echo 'Installing into $(1) (a few minutes) ...'
 	@$(PYTHON) -m venv $(1)
 	@sed '/^torch==/d' $(2) > $(1)/constraints.txt
-	@$(1)/bin/python $(PIP) install --constraint $(1)/constraints.txt --upgrade pip hatchling editables
+	@$(1)/bin/python $(PIP) install --constraint $(1)/constraints.txt --upgrade pip hatchling editables setuptools
 	@$(1)/bin/python $(PIP) install --constraint $(1)/constraints.txt --no-build-isolation $(4) $(3) -e '.[dev]'
 endef
 BUILD := pyproject.toml packaging/hatch_build.py packaging/hp_bench_autoload.pth

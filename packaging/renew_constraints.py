@@ -13,8 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-#: What builds us, and pip itself.
-BUILD = ("pip", "hatchling", "editables")
+#: pip itself, and what builds us and the packages that have no wheel.
+BUILD = ("pip", "hatchling", "editables", "setuptools")
 CUDA = ("nvidia-", "cuda-", "triton")
 
 

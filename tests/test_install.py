@@ -207,16 +207,33 @@ def test_a_wheel_is_found(complete):
     assert_found(found, complete.site / "hp_bench" / "tasks")
 
 
-def test_a_wheels_tasks_are_where_native_discovery_will_look(installed):
-    """PR #4015 of lm-eval scans the folder of the package that the entry point names; the shim then adds nothing."""
-    code = (
-        "from pathlib import Path; import hp_bench, lm_eval.tasks; from lm_eval.tasks._index import TaskIndex\n"
-        "host = Path(lm_eval.tasks.__file__).parent / 'piqa'\n"
-        "print(*sorted(n for n in TaskIndex.build([host, Path(hp_bench.__file__).parent]) if n.startswith('hp_')))"
-    )
-    done = installed.run("-c", code)
-    assert {"hp_familiarity", "hp_token_probability", "hp_utility"} <= set(done.stdout.split())
+#: A stand-in for lm-eval's PR #4015 over the real lm-eval: the folder of every package that an entry point names is scanned, too.
+NATIVE = """
+import lm_eval.tasks.manager as manager
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+hooked = manager.TaskIndex.build
+def build(paths, **options):
+    packages = {entry.value for entry in entry_points(group="lm_eval.tasks")}
+    folders = [Path(find_spec(package).submodule_search_locations[0]) for package in packages]
+    return hooked([*paths, *folders], **options)
+manager.TaskIndex.build = staticmethod(build)
+"""
+
+
+@pytest.mark.parametrize("kind", ["wheel", "editable"])
+def test_where_lm_eval_scans_entry_points_itself_every_task_is_found_once(installed, tmp_path, kind):
+    environment = installed
+    if kind == "editable":
+        environment = Environment(tmp_path / "env")
+        environment.install("--editable", ROOT)
+    done = environment.run("-c", NATIVE + FIND)
     assert "overrides" not in done.stderr
+    tasks = ROOT / "tasks" if kind == "editable" else environment.site / "hp_bench" / "tasks"
+    assert_found(json.loads(done.stdout.splitlines()[-1]), tasks)
+    without = environment.run("-c", NATIVE + FIND, HP_BENCH_NO_AUTOLOAD="1").stdout
+    assert bool(json.loads(without.splitlines()[-1])["index"]) == (kind == "wheel")
 
 
 def test_lm_eval_lists_and_validates_our_tasks(complete):

@@ -2,6 +2,7 @@
 
 import os
 import pkgutil
+import shutil
 import subprocess
 import sys
 import types
@@ -140,6 +141,43 @@ def test_the_pth_line_alone_makes_a_fresh_interpreter_find_our_tasks(host, defau
     assert found.returncode == 0, found.stderr
     assert found.stdout.strip() == repr([str(defaults), tasks_dir()])
     assert found.stderr == ""
+
+
+#: A stand-in for the mechanism that lm-eval is to have (its PR #4015): the folder of every package that an entry point names is scanned.
+NATIVE = """
+import sys
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from lm_eval.tasks._index import TaskIndex
+packages = {entry.value for entry in entry_points(group="lm_eval.tasks")}
+print(TaskIndex.build([*sys.argv[1:], *(find_spec(package).submodule_search_locations[0] for package in packages)]))
+"""
+
+
+def distribution(site: Path) -> Path:
+    """What tells Python of our entry point: the metadata of an installation, in `site`."""
+    info = site / "hp_bench-0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: hp-bench\nVersion: 0\n")
+    (info / "entry_points.txt").write_text("[lm_eval.tasks]\nhp_bench = hp_bench\n")
+    return site
+
+
+@pytest.mark.parametrize("kind", ["wheel", "editable"])
+def test_it_stands_down_where_lm_eval_finds_tasks_by_entry_point_itself(host, defaults, tmp_path, kind):
+    """A wheel's tasks lie in the package that lm-eval scans: nothing is added. An editable install's lie beside it: they are, once."""
+    site = distribution(tmp_path / "site")
+    path, package = [host, site, ROOT], ROOT / "hp_bench"
+    if kind == "wheel":  # as packaging/hatch_build.py lays it out
+        package = site / "hp_bench"
+        shutil.copytree(ROOT / "hp_bench", package, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(tasks_dir(), package / "tasks")
+        shutil.copytree(ROOT / "prompts", package / "prompts")
+        path = [host, site]
+    found = python("-c", PTH.read_text() + "\n" + NATIVE, str(defaults), path=path)
+    assert (found.returncode, found.stderr) == (0, "")
+    ours = [] if kind == "wheel" else [tasks_dir()]
+    assert found.stdout.strip() == repr([str(defaults), *ours, str(package)])
 
 
 def test_the_environment_variable_switches_it_off(host, defaults):
