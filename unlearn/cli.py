@@ -69,7 +69,7 @@ def run(
     from unlearn.recipe import Recipe
 
     loaded = Recipe.load(recipe, overrides or [])
-    planned = plan(loaded)
+    planned = plan(loaded, keep=not dry_run)
     for warning in planned.warnings:
         logging.getLogger("unlearn").warning(warning)
     if dry_run:

@@ -19,3 +19,11 @@ def processes() -> PartialState:
         "yes",
     )
     return PartialState(cpu=on_cpu, timeout=_LONGEST)
+
+
+def barrier() -> None:
+    """Waits for the other processes of this run, if there are any."""
+    import torch.distributed as distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.barrier()

@@ -9,8 +9,8 @@ from transformers import Cache, GenerationMixin, PreTrainedModel, PreTrainedToke
 
 from unlearn.files import whole_folder, write_json
 from unlearn.models import load_model
-from unlearn.pipeline.rundir import RunDirectory, barrier
-from unlearn.processes import processes
+from unlearn.pipeline.rundir import RunDirectory
+from unlearn.processes import barrier, processes
 from unlearn.registry import method_of
 
 #: What a checkpoint folder holds in place of weights.
@@ -112,7 +112,10 @@ def load_unlearned(checkpoint: Path | str, *, device: str = "auto", dtype: str =
     except ValueError as error:
         raise ValueError(f"{str(path)!r} is not JSON: {error}") from None
     name = content.get("method") if isinstance(content, dict) else None
-    method = method_of(name) if isinstance(name, str) else None
+    try:
+        method = method_of(str(name))
+    except ValueError:
+        method = None
     if method is None or not method.live:
         raise ValueError(f"{str(path)!r}: no live model is known of method {name!r}")
     return method.load(content, folder, device=device, dtype=dtype)

@@ -29,8 +29,7 @@ def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
     Raises:
         ValueError: something the recipe names is missing or does not fit.
     """
-    target = stages.Target.open(recipe)
-    rundir = stages.open_run(recipe, target)
+    target, rundir = stages.open_run(recipe)
     reinforced = stages.reinforce(recipe, target, rundir) if recipe.reinforces else None
     labels = stages.label(recipe, target, rundir, reinforced)
     rest = rest_labels(recipe, target, rundir)

@@ -9,7 +9,7 @@ bfloat16 numbers and would be lost.
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,6 @@ from transformers import (
     set_seed,
 )
 
-from unlearn.corpus.blocks import Block
 from unlearn.files import write_json
 from unlearn.processes import processes
 from unlearn.recipe import Training
@@ -181,22 +180,6 @@ _CHECKPOINTING = (
 _LOSSES = {"loss", "eval_loss"}
 
 _KEPT = {"step", "loss", "eval_loss", "grad_norm", "learning_rate"}
-
-
-def reinforcement_dataset(blocks: Iterable[Block], path: Path) -> Dataset:
-    """Source blocks as a language-modelling dataset: every token but the first is a target. Streamed to a file, memory-mapped."""
-    from datasets import Features, Value
-    from datasets import Sequence as Column
-    from datasets.arrow_writer import ArrowWriter
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    features = Features({"input_ids": Column(Value("int32")), "labels": Column(Value("int32"))})
-    with ArrowWriter(path=str(path), features=features) as writer:
-        for block in blocks:
-            ids = block.encoding.ids.tolist()
-            writer.write({"input_ids": ids, "labels": ids})
-        writer.finalize()
-    return Dataset.from_file(str(path))
 
 
 def label_columns(dataset: Dataset, column: str = "labels", *, soft: bool = False) -> Dataset:
