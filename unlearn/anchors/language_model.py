@@ -9,18 +9,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from string import Template
-from typing import Any, Final
+from typing import Any
 
 from unlearn.anchors.dictionary import Anchor, AnchorDictionary
 from unlearn.anchors.draft import AnchorDraft, DraftAnchor
 from unlearn.anchors.occurrences import sightings
 from unlearn.anchors.types import TYPES
-from unlearn.chat import Answers, Endpoint, Question, ReplyCache, ask
+from unlearn.chat import MISSING_LIMIT, Answers, Endpoint, Question, ReplyCache, ask
 from unlearn.corpus.corpus import Document
 from unlearn.files import packaged
-
-#: More passages without a reply than this share is a failed run.
-_MAY_FAIL: Final = 0.01
 
 
 class UnansweredError(RuntimeError):
@@ -198,7 +195,7 @@ def _prompt(path: Path | str | None) -> tuple[Template, str]:
 
 def _enough(answers: Answers, cache: Path | str) -> None:
     missing = sum(reply is None for reply in answers.replies)
-    if missing > _MAY_FAIL * len(answers.replies):
+    if missing > MISSING_LIMIT * len(answers.replies):
         raise UnansweredError(
             f"{missing} of {len(answers.replies)} passages got no reply ({answers.failures[0]}); the other replies are in "
             f"{str(cache)!r}, and the same command asks only for the missing ones"

@@ -64,11 +64,11 @@ def plan(recipe: Recipe, *, keep: bool = False) -> Plan:
     Raises:
         ValueError: as running it would, for what can be seen without running it.
     """
-    target = Target.open(recipe, keep=keep)
-    blocks, tokens = len(target.blocks), target.blocks.tokens()
     if recipe.reinforces or method_of(recipe.method).finetune:
         require_whole(recipe.model)
     parameters, dtype = _model(recipe.model)
+    target = Target.open(recipe, keep=keep)
+    blocks, tokens = len(target.blocks), target.blocks.tokens()
     stored = _BYTES.get(dtype if recipe.dtype == "auto" else recipe.dtype, 4)
     labelling = stored * (2 if recipe.reinforces else 1)
     if recipe.reinforces and recipe.reinforce.lora is None and recipe.dtype == "auto":

@@ -25,6 +25,7 @@ from unlearn.training.fine_tune import (
     say_early_end,
     train_once,
 )
+from unlearn.training.pairs import rest_text
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class Target:
         corpus = Corpus(recipe.corpus, split=recipe.split, column=recipe.text_column)
         anchors = AnchorDictionary.load(recipe.anchors) if recipe.translates else AnchorDictionary(())
         corpus.require_text()
+        if recipe.retain is not None:
+            rest_text(recipe.retain).require_text()
         if recipe.translates and not any(anchors.find(document.text) for document in corpus):
             raise ValueError(
                 f"corpus {recipe.corpus!r} holds none of the {len(anchors.anchors)} anchors of {recipe.anchors!r}"

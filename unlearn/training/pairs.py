@@ -25,10 +25,14 @@ _AT_ONCE = 8
 Reference = Callable[[Sequence[Sequence[int]]], Sequence[float]]
 
 
+def rest_text(retain: Retain) -> Corpus:
+    """The text of the rest."""
+    return Corpus(retain.corpus, split=retain.split, column=retain.text_column)
+
+
 def open_rest(retain: Retain, tokenizer: PreTrainedTokenizerBase, block_tokens: int, folder: Path) -> Blocks:
     """The blocks of the text of the rest, kept in a folder; raises ValueError if it is missing or holds no text."""
-    corpus = Corpus(retain.corpus, split=retain.split, column=retain.text_column)
-    return Blocks.open(corpus, tokenizer, block_tokens, folder)
+    return Blocks.open(rest_text(retain), tokenizer, block_tokens, folder)
 
 
 def retain_count(target_blocks: int, share: float) -> int:

@@ -23,7 +23,7 @@ from unlearn.anchors.language_model import (
     one_person,
     read_reply,
 )
-from unlearn.chat import Endpoint, Question, Reply, ReplyCache, ask
+from unlearn.chat import Endpoint, Reply, ReplyCache, ask
 from unlearn.corpus.corpus import Document
 
 TEXTS = [
@@ -244,14 +244,14 @@ def test_the_pauses_double_and_a_longer_retry_after_is_kept(tmp_path):
     def create(**request):
         raise Refused
 
-    asking = endpoint_module._Asking(Endpoint("http://x", "m", backoff=0.5, retries=4), ReplyCache(tmp_path / "c"))
+    asking = endpoint_module.Asking(Endpoint("http://x", "m", backoff=0.5, retries=4), lambda number, reply: None)
+    asking._reached = True
     asking._stop = SimpleNamespace(is_set=lambda: False, wait=lambda pause: pauses.append(pause))
     client = SimpleNamespace(chat=SimpleNamespace(completions=SimpleNamespace(create=create)))
-    asking._one(
-        client, SimpleNamespace(APIStatusError=Refused, APIError=Refused), "key", Question("p", "passage", "text")
-    )
+    openai = SimpleNamespace(APIStatusError=Refused, APIError=Refused, APIConnectionError=ConnectionError)
+    asking._one(client, openai, 0, "text")
     assert pauses == [0.5, 7.0, 2.0, 60.0]
-    assert asking.failures == {"key": "slow down"}
+    assert asking._failures == {0: "slow down"}
     assert asking.retried == 4
 
 
