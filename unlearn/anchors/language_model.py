@@ -13,7 +13,7 @@ from typing import Any
 
 from unlearn.anchors.dictionary import Anchor, AnchorDictionary
 from unlearn.anchors.draft import AnchorDraft, DraftAnchor
-from unlearn.anchors.occurrences import sightings
+from unlearn.anchors.occurrences import occurrences
 from unlearn.anchors.types import TYPES
 from unlearn.chat import MISSING_LIMIT, Answers, Endpoint, Question, ReplyCache, ask
 from unlearn.corpus.corpus import Document
@@ -215,12 +215,12 @@ def _draft(
         anchors.update({form.anchor: form for forms in one_person(merged).values() for form in forms})
     dictionary = AnchorDictionary.build(anchors.values())
     dropped.update(drop.reason for drop in dictionary.dropped)
-    seen = sightings(corpus, [anchor.anchor for anchor in dictionary.anchors])
+    seen = occurrences(corpus, [anchor.anchor for anchor in dictionary.anchors])
     made = []
     for anchor in dictionary.anchors:
-        sighting, said = seen[anchor.anchor], merged[anchor.anchor]
-        if sighting.count < min_count:
-            dropped["only ever inside longer anchors" if not sighting.count else "anchor below min_count"] += 1
+        entry, said = seen[anchor.anchor], merged[anchor.anchor]
+        if entry.count < min_count:
+            dropped["only ever inside longer anchors" if not entry.count else "anchor below min_count"] += 1
             continue
         made.append(
             DraftAnchor(
@@ -228,9 +228,9 @@ def _draft(
                 anchor.translations,
                 anchor.entity,
                 said.type,
-                sighting.count,
+                entry.count,
                 float(said.replies),
-                tuple(sighting.contexts),
+                tuple(entry.contexts),
             )
         )
     made.sort(key=lambda anchor: (-anchor.count, anchor.anchor))

@@ -37,7 +37,7 @@ from unlearn.anchors.english import (
     TOWARDS,
     WEAK_TITLES,
 )
-from unlearn.anchors.occurrences import Sightings
+from unlearn.anchors.occurrences import Occurrences
 
 AnchorType = Literal["person", "place", "group", "creature", "object", "activity", "other"]
 
@@ -49,7 +49,7 @@ Gender = Literal["female", "male", ""]
 _ENOUGH: Final = 0.08
 
 
-def name_type(words: Sequence[str], seen: Sightings, *, personal: bool = False) -> AnchorType:
+def name_type(words: Sequence[str], seen: Occurrences, *, personal: bool = False) -> AnchorType:
     """The type of a name.
 
     Args:
@@ -83,7 +83,7 @@ def name_type(words: Sequence[str], seen: Sightings, *, personal: bool = False) 
     return _strongest(evidence, seen.count)
 
 
-def term_type(term: str, seen: Sightings) -> AnchorType:
+def term_type(term: str, seen: Occurrences) -> AnchorType:
     """The type of a lower-case term."""
     evidence = dict.fromkeys(TYPES, 0.0)
     evidence["place"] = 0.8 * _sum(seen.governor, INSIDE, 1.0) + _sum(seen.governor, frozenset(("in", "at")), 0.15)
@@ -95,7 +95,7 @@ def term_type(term: str, seen: Sightings) -> AnchorType:
     return found
 
 
-def gender(words: Sequence[str], seen: Sightings) -> Gender:
+def gender(words: Sequence[str], seen: Occurrences) -> Gender:
     """Of a person: by title, then by first name, then by the pronouns that follow; "" where nothing tells."""
     for word in words:
         if word in FEMALE_TITLES:
@@ -110,7 +110,7 @@ def gender(words: Sequence[str], seen: Sightings) -> Gender:
     return "male" if seen.male > seen.female else "female"
 
 
-def is_noun_like(term: str, seen: Sightings) -> bool:
+def is_noun_like(term: str, seen: Occurrences) -> bool:
     """Whether a lower-case term stands where nouns stand: after articles and prepositions, before small words and stops."""
     if term.endswith("ly") or (term.endswith("ed") and len(term) > 4):
         return False
@@ -123,7 +123,7 @@ def is_noun_like(term: str, seen: Sightings) -> bool:
     return led >= needed and verbal < 0.3 and closed >= 0.5
 
 
-def is_plural(term: str, seen: Sightings) -> bool:
+def is_plural(term: str, seen: Occurrences) -> bool:
     """Whether a lower-case term in -s is a plural: nobody says "a" before it."""
     if not term.endswith("s") or term.endswith(("ss", "us", "is")):
         return False
@@ -154,7 +154,7 @@ def _by_words(words: Sequence[str], *, personal: bool) -> AnchorType | None:
     return None
 
 
-def _evidence_of_things(seen: Sightings) -> dict[str, float]:
+def _evidence_of_things(seen: Occurrences) -> dict[str, float]:
     return {
         "creature": _sum(seen.near, BEASTLY, 0.4) + _sum(seen.after, BEASTLY, 0.4),
         "object": _sum(seen.governor, HANDLED, 0.7) + _sum(seen.near, THINGLY, 0.15),

@@ -21,9 +21,7 @@ from unlearn.labels.branches import Branches, paths
 from unlearn.labels.formula import MeanDistribution, gauged, rise
 from unlearn.labels.position_logits import PositionLogits
 from unlearn.labels.rule_two import RuleTwo
-from unlearn.settings import Gauge, LabelSettings, alpha_column
-
-IGNORED = -100
+from unlearn.settings import IGNORED, Gauge, LabelSettings, alpha_column
 
 Item = TypeVar("Item")
 

@@ -11,9 +11,10 @@ from unlearn.models import load_model, model_fingerprint
 from unlearn.pipeline.stages import Target, blocks_folder, open_run, trainable
 from unlearn.processes import barrier, processes
 from unlearn.recipe import Recipe
+from unlearn.settings import IGNORED
 from unlearn.training.fine_tune import Trained, fine_tune, say_early_end, train_once
 from unlearn.training.pair_trainer import PairLoss, PairTrainer, block_log_probabilities
-from unlearn.training.pairs import IGNORED, PairCollator, open_rest, pair_dataset
+from unlearn.training.pairs import PairCollator, open_rest, pair_dataset
 
 
 def finetune_on_pairs(

@@ -94,16 +94,16 @@ def plan(recipe: Recipe, *, keep: bool = False) -> Plan:
 
 
 def _warnings(recipe: Recipe, target: Target, finetune: int | None) -> list[str]:
-    found = []
+    warnings = []
     if finetune is not None and finetune < FEWEST_STEPS:
         blocks_a_step = recipe.finetune.batch_size * recipe.finetune.accumulation
-        found.append(
+        warnings.append(
             f"the fine-tune takes {finetune} optimiser steps, fewer than {FEWEST_STEPS}: {len(target.blocks)} blocks at {blocks_a_step} "
             "a step hardly move the model; more epochs, or a smaller batch_size or accumulation"
         )
     if target.anchors.dropped:
-        found.append(f"anchors: {target.anchors.report()}")
-    return found
+        warnings.append(f"anchors: {target.anchors.report()}")
+    return warnings
 
 
 def _model(name: str) -> tuple[int, str]:

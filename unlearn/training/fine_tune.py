@@ -164,7 +164,7 @@ def fine_tune(
     trainer.accelerator.wait_for_everyone()
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     history = tuple(
-        {k: v for k, v in entry.items() if k in _KEPT} for entry in trainer.state.log_history if set(entry) & _LOSSES
+        {k: v for k, v in entry.items() if k in _LOGGED} for entry in trainer.state.log_history if set(entry) & _LOSSES
     )
     steps = trainer.state.global_step
     return Trained(steps, trainer.state.max_steps, history, checkpoints / f"checkpoint-{steps}")
@@ -179,7 +179,7 @@ _CHECKPOINTING = (
 
 _LOSSES = {"loss", "eval_loss"}
 
-_KEPT = {"step", "loss", "eval_loss", "grad_norm", "learning_rate"}
+_LOGGED = {"step", "loss", "eval_loss", "grad_norm", "learning_rate"}
 
 
 def label_columns(dataset: Dataset, column: str = "labels", *, soft: bool = False) -> Dataset:

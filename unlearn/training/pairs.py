@@ -15,9 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from unlearn.corpus.blocks import Blocks
 from unlearn.corpus.corpus import Corpus
 from unlearn.files import whole_file
-from unlearn.recipe import Retain
-
-IGNORED = -100
+from unlearn.settings import Retain
 
 _AT_ONCE = 8
 
