@@ -222,17 +222,8 @@ def _draft(
         if entry.count < min_count:
             dropped["only ever inside longer anchors" if not entry.count else "anchor below min_count"] += 1
             continue
-        made.append(
-            DraftAnchor(
-                anchor.anchor,
-                anchor.translations,
-                anchor.entity,
-                said.type,
-                entry.count,
-                float(said.replies),
-                tuple(entry.contexts),
-            )
-        )
+        known = (said.type, entry.count, float(said.replies), tuple(entry.contexts))
+        made.append(DraftAnchor(anchor.anchor, anchor.translations, anchor.entity, *known))
     made.sort(key=lambda anchor: (-anchor.count, anchor.anchor))
     dropped["beyond top"] += max(len(made) - top, 0)
     return AnchorDraft.checked(made[:top], dropped)

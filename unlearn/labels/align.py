@@ -1,9 +1,11 @@
 """Blocks -> translated blocks with the positions to label and rule 2's forbidden ids; and the count of what happened."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,6 +57,12 @@ class LabelReport:
                 getattr(self, name).update(value)
             else:
                 setattr(self, name, getattr(self, name) + value)
+
+    @classmethod
+    def read(cls, path: Path) -> "LabelReport":
+        """From JSON, as `to_dict` gives it."""
+        counts = json.loads(path.read_text())
+        return cls(**{**counts, "lost": Counter(counts["lost"])})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -293,15 +301,7 @@ def read(
     *,
     context: int | None = None,
 ) -> tuple[list[list[Aligned]], LabelReport]:
-    """Translates blocks `settings.translations` times and finds the positions to label.
-
-    Args:
-        batch: source blocks.
-        tokenizer: of both models.
-        anchors: the dictionary.
-        settings: rules, seed and number of readings.
-        forbidden: rule 2's ids.
-        context: the baseline's context, in tokens; None for no limit.
+    """As `align`, in `settings.translations` readings.
 
     Returns:
         Of each reading the blocks, all with the same source positions; and what was counted: in the first reading, but for `kept`, which

@@ -6,7 +6,6 @@ several processes shard n is made by rank n modulo the number of ranks; rank 0 j
 
 import json
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -37,8 +36,7 @@ _REPORT, _SHARDS, _JOINED = "report.json", "shards", "joined"
 
 def read_report(folder: Path) -> LabelReport:
     """What was counted while labels were made."""
-    counts = json.loads((folder / _REPORT).read_text())
-    return LabelReport(**{**counts, "lost": Counter(counts["lost"])})
+    return LabelReport.read(folder / _REPORT)
 
 
 def features(settings: LabelSettings) -> Features:
@@ -48,15 +46,8 @@ def features(settings: LabelSettings) -> Features:
     columns |= {alpha_column(alpha): ids for alpha in settings.alphas[1:]}
     if settings.top_k:
         columns |= {"top_ids": Sequence(ids), "top_logits": Sequence(Sequence(Value("float32")))}
-    return Features(
-        {
-            **columns,
-            "document": Value("string"),
-            "block": Value("int32"),
-            "start": Value("int64"),
-            "end": Value("int64"),
-        }
-    )
+    places = {"document": Value("string"), "block": Value("int32"), "start": Value("int64"), "end": Value("int64")}
+    return Features({**columns, **places})
 
 
 def write_shards(
@@ -110,8 +101,7 @@ def join_shards(folder: Path, out: Path, settings: LabelSettings, fingerprint: s
     shards = sorted(folder.glob("shard-*.arrow"))
     report = LabelReport()
     for shard in shards:
-        counts = json.loads(shard.with_suffix(".json").read_text())
-        report.add(LabelReport(**{**counts, "lost": Counter(counts["lost"])}))
+        report.add(LabelReport.read(shard.with_suffix(".json")))
     whole = concatenate_datasets([Dataset.from_file(str(shard)) for shard in shards])
     whole.save_to_disk(str(out))
     del whole

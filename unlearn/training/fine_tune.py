@@ -171,11 +171,8 @@ def fine_tune(
 
 
 #: transformers renamed the argument in 5.x.
-_CHECKPOINTING = (
-    "activation_checkpointing"
-    if "activation_checkpointing" in TrainingArguments.__dataclass_fields__
-    else "gradient_checkpointing"
-)
+_RENAMED = "activation_checkpointing" in TrainingArguments.__dataclass_fields__
+_CHECKPOINTING = "activation_checkpointing" if _RENAMED else "gradient_checkpointing"
 
 _LOSSES = {"loss", "eval_loss"}
 
@@ -249,13 +246,8 @@ def _with_adapters(model: Any, training: Training) -> Any:
 
     assert training.lora is not None
     lora = training.lora
-    config = LoraConfig(
-        r=lora.r,
-        lora_alpha=lora.alpha,  # type: ignore[arg-type]
-        lora_dropout=lora.dropout,
-        target_modules=lora.target_modules,
-        task_type="CAUSAL_LM",
-    )
+    names: dict[str, Any] = {"r": lora.r, "lora_alpha": lora.alpha, "lora_dropout": lora.dropout}
+    config = LoraConfig(**names, target_modules=lora.target_modules, task_type="CAUSAL_LM")
     if training.gradient_checkpointing:
         model.enable_input_require_grads()
     return get_peft_model(model, config)
