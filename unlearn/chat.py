@@ -64,7 +64,8 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         if not str(self.base_url).startswith(("http://", "https://")):
-            raise ValueError(f"{self._prefix}base_url={self.base_url!r} is no address such as http://localhost:8000/v1")
+            named = f"{self._prefix}base_url={self.base_url!r}" if self._prefix else f"endpoint {self.base_url!r}"
+            raise ValueError(f"{named} is no address such as http://localhost:8000/v1")
         if not self.model:
             raise ValueError("an endpoint needs the name of a model")
         for name, lowest in (("concurrency", 1), ("retries", 0), ("max_tokens", 1)):
