@@ -266,7 +266,9 @@ def failures(cards: Sequence[Scorecard]) -> list[str]:
         for task in {
             m.task: None
             for m in card.measurements
-            if m.unscored > UNSCORED_LIMIT * (m.n + m.unscored) and m.task not in card.failures and m.task in card.manifest.tasks
+            if m.unscored > UNSCORED_LIMIT * (m.n + m.unscored)
+            and m.task not in card.failures
+            and m.task in card.manifest.tasks
         }:
             m = next(m for m in card.measurements if m.task == task)
             said.append(f"{card.name}, {task}: {m.unscored} of {m.n + m.unscored} prompts could not be scored")
