@@ -40,18 +40,19 @@ class Work:
 
     def __init__(self, blocks: int, vocabulary: int = 32_000) -> None:
         from unlearn import AnchorDictionary, LabelSettings
-        from unlearn.corpus.corpus import Document, frequent_tokens, token_counts
-        from unlearn.labels.labeller import batches
+        from unlearn.corpus.blocks import Blocks, frequent_tokens, token_counts
+        from unlearn.corpus.corpus import Corpus, Document
+        from unlearn.labels.labeller import grouped
 
         self.tokenizer, self.settings = tokenizer(vocabulary), LabelSettings()
         self.anchors = AnchorDictionary.build(anchors(1500))
         text = prose(3_500 * blocks + 10_000)
-        made = batches([Document("prose", text)], self.tokenizer, self.settings)
+        cut = Blocks.open(Corpus([Document("prose", text)]), self.tokenizer, 512)
+        made = grouped(cut, self.settings.batch_blocks)
         self.batches = [next(made) for _ in range(blocks // self.settings.batch_blocks)]
         self.texts = [block.text for batch in self.batches for block in batch]
         self.tokens = sum(len(block.encoding.ids) for batch in self.batches for block in batch)
-        counts, _ = token_counts([Document("prose", text)], self.tokenizer, 512)
-        self.frequent = frequent_tokens(counts)
+        self.frequent = frequent_tokens(token_counts(cut))
 
     def ours(self, pair: list[Any]) -> Callable[[], list[list[int]]]:
         """Labels by `unlearn.labels.labeller.Labeller`, what `make_labels` runs."""

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class ScriptedServer(ThreadingHTTPServer):
     """Answers with `script(message, attempt)`: a reply text, an HTTP status, a pair (text, finish reason), or a callable on the handler.
 
-    What was asked is in `asked`, request bodies in `bodies`, the most questions under way at a time in `most`.
+    What was asked is in `asked`, request bodies in `bodies`, their headers in `headers_seen`, the most questions under way at a time in `most`.
     """
 
     daemon_threads = True
@@ -18,7 +18,7 @@ class ScriptedServer(ThreadingHTTPServer):
 
     def __init__(self, script):
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.script, self.asked, self.bodies, self.attempts = script, [], [], {}
+        self.script, self.asked, self.bodies, self.headers_seen, self.attempts = script, [], [], [], {}
         self.lock, self.now, self.most = threading.Lock(), 0, 0
 
     @property
@@ -49,6 +49,7 @@ class _Handler(BaseHTTPRequestHandler):
             server.most = max(server.most, server.now)
             server.asked.append(message)
             server.bodies.append(body)
+            server.headers_seen.append({name.lower(): value for name, value in self.headers.items()})
             attempt = server.attempts[message] = server.attempts.get(message, 0) + 1
         try:
             answer = server.script(message, attempt)

@@ -1,25 +1,38 @@
 """Asks a language model behind any OpenAI-compatible endpoint: so many at once, patiently, and nothing twice.
 
-Every reply goes to a file as it comes, so that an interrupted run goes on where it stopped.
+Every reply goes to a file as it comes, so that an interrupted run goes on where it stopped. The one retry rule: what may pass is tried
+again after growing pauses; a question that is refused is given up; a server that refuses all, or no longer answers, is asked no more.
 """
 
 import hashlib
 import json
+import logging
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from unlearn.progress import progress_bars
+
+log = logging.getLogger(__name__)
+
+#: More questions without a reply than this share is a failed run.
+MISSING_LIMIT: Final = 0.01
 
 #: Longest wait before an attempt, in seconds, whatever the server asks for.
 _LONGEST_WAIT: Final = 60.0
 
 #: Retries as long as nobody has ever answered at the address: it is probably wrong.
 _RETRIES_INTO_THE_VOID: Final = 2
+
+#: Questions in a row without any answer, or as many as are under way: the server is down.
+_PATIENCE: Final = 2
+
+#: No other question will fare better: wrong key, no right, no such model or address.
+_HOPELESS: Final = (401, 403, 404)
 
 
 @dataclass(frozen=True)
@@ -31,7 +44,7 @@ class Endpoint:
         model: the name that the server knows it by.
         concurrency: questions under way at a time.
         timeout: seconds until an attempt is given up.
-        retries: further attempts after a timeout, a lost connection, or status 408, 409, 429 or 5xx.
+        retries: further attempts after a timeout, a lost connection, a reply that is none, or status 408, 409, 429 or 5xx.
         backoff: seconds before the first of them; doubles each time, at most a minute. A longer Retry-After is kept.
         max_tokens: longest reply, in tokens; longer ones are cut off.
         temperature: of sampling; 0: the likeliest reply.
@@ -46,13 +59,23 @@ class Endpoint:
     max_tokens: int = 2048
     temperature: float = 0.0
 
+    #: Before the names of its settings where a user meets them.
+    _prefix: ClassVar[str] = ""
+
     def __post_init__(self) -> None:
-        if not self.base_url.startswith(("http://", "https://")):
-            raise ValueError(f"endpoint {self.base_url!r} is no address such as http://localhost:8000/v1")
+        if not str(self.base_url).startswith(("http://", "https://")):
+            named = f"{self._prefix}base_url={self.base_url!r}" if self._prefix else f"endpoint {self.base_url!r}"
+            raise ValueError(f"{named} is no address such as http://localhost:8000/v1")
         if not self.model:
             raise ValueError("an endpoint needs the name of a model")
-        if self.concurrency < 1:
-            raise ValueError(f"concurrency must be at least 1, not {self.concurrency}")
+        for name, lowest in (("concurrency", 1), ("retries", 0), ("max_tokens", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < lowest:
+                raise ValueError(f"{self._prefix}{name} must be a whole number of at least {lowest}, not {value!r}")
+        for name in ("timeout", "backoff"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or value <= 0:
+                raise ValueError(f"{self._prefix}{name} must be a number of seconds above 0, not {value!r}")
 
 
 @dataclass(frozen=True)
@@ -68,11 +91,6 @@ class Question:
     prompt: str
     passage: str
     text: str
-
-    def key(self, model: str) -> str:
-        """Under which the reply is kept: SHA-256 over model, prompt and passage."""
-        parts = json.dumps([model, self.prompt, self.passage])
-        return hashlib.sha256(parts.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -100,26 +118,32 @@ class Answers:
     failures: tuple[str, ...]
 
 
+def reply_key(*parts: str) -> str:
+    """Under which a reply is kept: SHA-256 over all that decides it, the model's name, the prompt's and what fills it among them."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
 class ReplyCache:
-    """Replies on disk, a JSON line each; lines that a kill left half-written are skipped and asked again.
+    """Replies by key: a JSON line each, written as they come. Lines that a kill left half-written are skipped and asked again.
 
     Args:
-        path: of the file; made with the first reply.
+        path: of the file, made with the first reply; None keeps replies in memory alone.
 
     Raises:
-        ValueError: it cannot be read.
+        ValueError: the file cannot be read.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
+    def __init__(self, path: Path | str | None = None) -> None:
+        self.path = None if path is None else Path(path)
         self._lock = threading.Lock()
         self._known: dict[str, tuple[Reply, int]] = {}
         try:
-            content = self.path.read_text(encoding="utf-8", errors="replace") if self.path.exists() else ""
+            there = self.path is not None and self.path.exists()
+            content = self.path.read_text(encoding="utf-8", errors="replace") if self.path and there else ""
         except OSError as error:
-            raise ValueError(f"cache {str(path)!r} cannot be read: {error.strerror}") from None
+            raise ValueError(f"reply cache {str(path)!r} cannot be read: {error.strerror}") from None
         self._open_line = bool(content) and not content.endswith("\n")
-        for line in content.splitlines():
+        for line in content.split("\n"):
             try:
                 row = json.loads(line)
                 self._known[row["key"]] = Reply(str(row["reply"]), bool(row["cut_off"])), int(row["max_tokens"])
@@ -132,54 +156,92 @@ class ReplyCache:
         return None if reply is None or (reply.cut_off and limit < max_tokens) else reply
 
     def put(self, key: str, model: str, reply: Reply, max_tokens: int) -> None:
-        """Keeps a reply, at once and for good."""
+        """Keeps a reply; on disk when this returns."""
         row = {"key": key, "model": model, "reply": reply.text, "cut_off": reply.cut_off, "max_tokens": max_tokens}
         with self._lock:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as stream:
-                stream.write(("\n" if self._open_line else "") + json.dumps(row, ensure_ascii=True) + "\n")
-            self._open_line = False
+            if self.path is not None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                line = (("\n" if self._open_line else "") + json.dumps(row) + "\n").encode()
+                with self.path.open("ab", buffering=0) as file:
+                    file.write(line)  # one write, so that two processes do not mix their lines
+                    os.fsync(file.fileno())
+                self._open_line = False
             self._known[key] = reply, max_tokens
 
 
-def ask(endpoint: Endpoint, questions: Sequence[Question], cache: ReplyCache) -> Answers:
-    """Asks what the cache does not know.
+#: Called with the number of a question and its reply as soon as it is there.
+Keep = Callable[[int, Reply], None]
 
-    When as many questions in a row fail as are asked at once, the rest is not asked: the server is gone.
+
+def ask(endpoint: Endpoint, questions: Sequence[Question], cache: ReplyCache) -> Answers:
+    """Asks what the cache does not know. The questions are made alike: one that is refused ends it.
 
     Raises:
         ValueError: the server refuses (unknown model, wrong key, a request it does not understand), or nothing answers there.
     """
-    keys = [question.key(endpoint.model) for question in questions]
-    open_questions = {
-        key: question
+    keys = [reply_key(endpoint.model, question.prompt, question.passage) for question in questions]
+    unknown = {
+        key: question.text
         for key, question in zip(keys, questions, strict=True)
         if cache.get(key, endpoint.max_tokens) is None
     }
-    asking = _Asking(endpoint, cache)
-    if open_questions:
-        asking.all(open_questions)
-    replies = tuple(cache.get(key, endpoint.max_tokens) for key in keys)
-    failures = tuple(asking.failures.get(k, "not asked any more") for k in open_questions if k not in asking.answered)
+    names = list(unknown)
+    asking = Asking(
+        endpoint,
+        lambda number, reply: cache.put(names[number], endpoint.model, reply, endpoint.max_tokens),
+        alike=True,
+        keep_empty=True,
+    )
+    failures = asking.all(list(unknown.values())) if unknown else {}
+    if asking.refusal:
+        raise ValueError(f"endpoint {endpoint.base_url} refuses: {asking.refusal}")
     if failures and not asking.answered:
-        raise ValueError(f"endpoint {endpoint.base_url} gives no answer: {next(iter(asking.failures.values()))}")
-    return Answers(replies, len(set(keys)) - len(open_questions), asking.retried, failures)
+        raise ValueError(f"endpoint {endpoint.base_url} gives no answer: {asking.first_failure}")
+    replies = tuple(cache.get(key, endpoint.max_tokens) for key in keys)
+    return Answers(
+        replies, len(set(keys)) - len(unknown), asking.retried, tuple(failures[number] for number in sorted(failures))
+    )
 
 
-class _Asking:
-    """One round of questions."""
+class Asking:
+    """One round of questions.
 
-    def __init__(self, endpoint: Endpoint, cache: ReplyCache) -> None:
-        self._endpoint, self._cache = endpoint, cache
+    Args:
+        endpoint: who is asked.
+        keep: takes every reply as it comes.
+        alike: whether what is refused of one question would be refused of all.
+        keep_empty: whether an empty or withheld reply is one; else it is asked for again.
+        description: of the progress bar.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        keep: Keep,
+        *,
+        alike: bool = False,
+        keep_empty: bool = False,
+        description: str = "asking",
+    ) -> None:
+        self._endpoint, self._keep, self._alike, self._description = endpoint, keep, alike, description
+        self._keep_empty = keep_empty
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._in_a_row = 0
         self._reached = False
-        self.answered: set[str] = set()
-        self.failures: dict[str, str] = {}
+        self._failures: dict[int, str] = {}
+        self._unsupported: set[str] = set()
+        self.answered: set[int] = set()
+        self.refusal = ""
         self.retried = 0
 
-    def all(self, questions: dict[str, Question]) -> None:
+    @property
+    def first_failure(self) -> str:
+        """Why the first question that has no reply has none."""
+        return next(iter(self._failures.values()), "")
+
+    def all(self, questions: Sequence[str]) -> dict[int, str]:
+        """Asks so many at a time; why those that got no reply have none, by number."""
         openai = _openai()
         client = openai.OpenAI(
             base_url=self._endpoint.base_url, api_key=os.environ.get("OPENAI_API_KEY") or "none",
@@ -187,9 +249,9 @@ class _Asking:
         )  # fmt: skip
         waiting: set[Future[None]] = set()
         with progress_bars() as progress, ThreadPoolExecutor(self._endpoint.concurrency) as pool:
-            bar = progress.add_task("asking", total=len(questions))
+            bar = progress.add_task(self._description, total=len(questions))
             try:
-                waiting = {pool.submit(self._one, client, openai, key, q) for key, q in questions.items()}
+                waiting = {pool.submit(self._one, client, openai, n, text) for n, text in enumerate(questions)}
                 while waiting:
                     done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                     for future in done:
@@ -199,75 +261,99 @@ class _Asking:
                 self._stop.set()
                 for future in waiting:
                     future.cancel()
+                progress.remove_task(bar)
+        last = next(reversed(self._failures.values()), "interrupted")
+        unasked = {n: f"not asked any more after: {last}" for n in range(len(questions)) if n not in self.answered}
+        return {**unasked, **self._failures}
 
-    def _one(self, client: Any, openai: Any, key: str, question: Question) -> None:
-        request: dict[str, Any] = {
-            "model": self._endpoint.model, "messages": [{"role": "user", "content": question.text}],
-            "max_tokens": self._endpoint.max_tokens, "temperature": self._endpoint.temperature,
-        }  # fmt: skip
+    def _one(self, client: Any, openai: Any, number: int, question: str) -> None:
         attempt = 0
         while not self._stop.is_set():
+            unsupported = frozenset(self._unsupported)
+            asked_for, down = 0.0, True
             try:
-                completion = client.chat.completions.create(**request)
+                completion = client.chat.completions.create(**self._request(question, unsupported))
             except openai.APIStatusError as error:
                 self._reached = True
+                problem = _short(error)
                 if error.status_code not in (408, 409, 429) and error.status_code < 500:
-                    adapted = _adapted(request, str(error))
-                    if adapted is None:
-                        self._stop.set()
-                        raise ValueError(f"endpoint {self._endpoint.base_url} refuses: {error}") from None
-                    request = adapted
-                    continue
-                problem, asked_for = str(error), _seconds(error.response.headers.get("retry-after"))
-            except (openai.APIError, json.JSONDecodeError) as error:  # no connection, no time left, no JSON
-                problem, asked_for = f"{type(error).__name__}: {error.__cause__ or error}", 0.0
+                    if self._adapts(problem, unsupported):
+                        continue
+                    return self._refused(number, problem, error.status_code)
+                asked_for = _seconds(error.response.headers.get("retry-after"))
+            except openai.APIConnectionError as error:  # timeouts are such errors too
+                problem = f"{type(error).__name__}: {error.__cause__ or error}"
+            except (openai.APIError, ValueError) as error:  # no JSON
+                problem = f"what came back is no chat completion ({_short(error)})"
             else:
                 self._reached = True
-                reply = _reply(completion)
+                reply, problem, down = _reply(completion, keep_empty=self._keep_empty)
                 if reply is not None:
-                    self._keep(key, reply)
-                    return
-                problem, asked_for = "the reply is no chat completion", 0.0
-            if attempt >= (
-                self._endpoint.retries if self._reached else min(self._endpoint.retries, _RETRIES_INTO_THE_VOID)
-            ):
-                self._fail(key, problem)
-                return
+                    self._keep(number, reply)
+                    with self._lock:
+                        self.answered.add(number)
+                        self._in_a_row = 0
+                    return None
+            retries = self._endpoint.retries
+            if attempt >= (retries if self._reached else min(retries, _RETRIES_INTO_THE_VOID)):
+                return self._fail(number, problem, down=down)
             pause = min(max(self._endpoint.backoff * 2**attempt, asked_for), _LONGEST_WAIT)
             attempt += 1
             if not self._stop.wait(pause):
                 with self._lock:
                     self.retried += 1
+        return None
 
-    def _keep(self, key: str, reply: Reply) -> None:
-        self._cache.put(key, self._endpoint.model, reply, self._endpoint.max_tokens)
-        with self._lock:
-            self.answered.add(key)
-            self._in_a_row = 0
+    def _request(self, question: str, unsupported: Collection[str]) -> dict[str, Any]:
+        limit = "max_completion_tokens" if "max_tokens" in unsupported else "max_tokens"
+        request: dict[str, Any] = {
+            "model": self._endpoint.model, "messages": [{"role": "user", "content": question}],
+            limit: self._endpoint.max_tokens, "temperature": self._endpoint.temperature,
+        }  # fmt: skip
+        return {name: value for name, value in request.items() if name not in unsupported}
 
-    def _fail(self, key: str, problem: str) -> None:
+    def _adapts(self, complaint: str, unsupported: Collection[str]) -> bool:
+        """Whether the server refused a parameter that can be left out or said in another way, and that this request held."""
+        for name, sign in (("max_tokens", "max_completion_tokens"), ("temperature", "temperature")):
+            if sign in complaint and name not in unsupported:
+                with self._lock:
+                    if name == "temperature" and name not in self._unsupported:
+                        log.warning("%s takes no temperature: its replies are sampled", self._endpoint.model)
+                    self._unsupported.add(name)
+                return True
+        return False
+
+    def _refused(self, number: int, problem: str, status: int) -> None:
         with self._lock:
-            self.failures[key] = problem
-            self._in_a_row += 1
-            if self._in_a_row >= self._endpoint.concurrency:
+            self._failures[number] = problem
+            if self._alike or status in _HOPELESS:
+                self.refusal = self.refusal or problem
+                self._stop.set()
+
+    def _fail(self, number: int, problem: str, *, down: bool) -> None:
+        with self._lock:
+            self._failures[number] = problem
+            self._in_a_row += down
+            if self._in_a_row >= max(self._endpoint.concurrency, _PATIENCE):
                 self._stop.set()
 
 
-def _reply(completion: Any) -> Reply | None:
-    """A proxy's page or an error in a 200 is none."""
-    choices = getattr(completion, "choices", None)
-    if not choices:
-        return None
-    return Reply(choices[0].message.content or "", choices[0].finish_reason == "length")
+def _reply(completion: Any, *, keep_empty: bool) -> tuple[Reply | None, str, bool]:
+    """The reply; else what is wrong with it, and whether nobody was there who could have replied."""
+    choices: Any = getattr(completion, "choices", None)
+    message = getattr(choices[0], "message", None) if choices else None
+    if message is None:  # a proxy's page, or an error in a 200
+        return None, "what came back is no chat completion", True
+    text, finish = message.content or "", choices[0].finish_reason
+    if finish == "content_filter" and not keep_empty:
+        return None, "the server's content filter withheld the reply", False
+    if not text and finish != "length" and not keep_empty:
+        return None, "the reply is empty", False
+    return Reply(text, finish == "length"), "", False
 
 
-def _adapted(request: dict[str, Any], complaint: str) -> dict[str, Any] | None:
-    """The request in the words of servers that take no `max_tokens` (but `max_completion_tokens`) or no `temperature`."""
-    if "max_tokens" in request and "max_completion_tokens" in complaint:
-        return {("max_completion_tokens" if key == "max_tokens" else key): value for key, value in request.items()}
-    if "temperature" in request and "temperature" in complaint:
-        return {key: value for key, value in request.items() if key != "temperature"}
-    return None
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
 
 
 def _seconds(header: str | None) -> float:

@@ -23,6 +23,16 @@ app = typer.Typer(
 
 _out = Console()
 
+Model = Annotated[str, typer.Option(help="Baseline: folder or hub id.")]
+
+CorpusName = Annotated[str, typer.Option(help="Text file, folder, JSON lines, dataset folder or hub id.")]
+
+BlockTokens = Annotated[int, typer.Option(help="Longest block, in tokens.")]
+
+Callbacks = Annotated[
+    list[str] | None, typer.Option("--callback", help="package.module:Callback for the fine-tune; repeatable.")
+]
+
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps or split (layers over several GPUs).")]
 
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16, float16 or float64.")]
@@ -58,9 +68,7 @@ def run(
         list[str] | None, typer.Argument(help="key=value, dotted: finetune.learning_rate=1e-5.")
     ] = None,
     dry_run: Annotated[bool, typer.Option(help="Blocks, steps, memory and disk; nothing is made.")] = False,
-    callback: Annotated[
-        list[str] | None, typer.Option(help="package.module:Callback for the fine-tune; repeatable.")
-    ] = None,
+    callback: Callbacks = None,
     as_json: Json = False,
 ) -> None:
     """A whole method; `whp`, the default: reinforce, label, finetune. Goes on where an interrupted run stopped."""
@@ -69,7 +77,7 @@ def run(
     from unlearn.recipe import Recipe
 
     loaded = Recipe.load(recipe, overrides or [])
-    planned = plan(loaded)
+    planned = plan(loaded, keep=not dry_run)
     for warning in planned.warnings:
         logging.getLogger("unlearn").warning(warning)
     if dry_run:
@@ -83,11 +91,11 @@ def run(
 
 @app.command()
 def reinforce(
-    model: Annotated[str, typer.Option(help="Baseline: folder or hub id.")],
-    corpus: Annotated[str, typer.Option(help="Text file, folder, JSON lines, dataset folder or hub id.")],
+    model: Model,
+    corpus: CorpusName,
     out: Annotated[Path, typer.Option(help="Folder for the reinforced model.")],
     overrides: Overrides = None,
-    block_tokens: Annotated[int, typer.Option(help="Longest block, in tokens.")] = 512,
+    block_tokens: BlockTokens = 512,
     device: Device = "auto",
     dtype: Dtype = "auto",
     seed: Seed = 0,
@@ -97,17 +105,8 @@ def reinforce(
     from unlearn.pipeline import stages
 
     _quiet_libraries()
-    recipe = _recipe(
-        model,
-        corpus,
-        out,
-        device,
-        dtype,
-        seed,
-        labels={"block_tokens": block_tokens, "use_anchors": False},
-        section="reinforce",
-        overrides=overrides,
-    )
+    labels = {"block_tokens": block_tokens, "use_anchors": False}
+    recipe = _recipe(model, corpus, out, device, dtype, seed, labels=labels, section="reinforce", overrides=overrides)
     target = stages.Target.open(recipe)
     made = stages.reinforce(recipe, target, stages.open_directory(out.parent), name=out.name)
     _show({"reinforced": str(made)}, as_json)
@@ -115,8 +114,8 @@ def reinforce(
 
 @app.command()
 def label(
-    baseline: Annotated[str, typer.Option(help="Folder or hub id.")],
-    corpus: Annotated[str, typer.Option(help="Text file, folder, JSON lines, dataset folder or hub id.")],
+    baseline: Model,
+    corpus: CorpusName,
     anchors: Annotated[Path, typer.Option(help="anchors.jsonl")],
     out: Annotated[Path, typer.Option(help="Folder for the label dataset.")],
     reinforced: Annotated[
@@ -125,7 +124,7 @@ def label(
     alpha: Annotated[
         list[float] | None, typer.Option(help="Strength of the offset; repeatable; the paper's is 5.")
     ] = None,
-    block_tokens: Annotated[int, typer.Option(help="Longest block, in tokens.")] = 512,
+    block_tokens: BlockTokens = 512,
     batch_blocks: Annotated[int, typer.Option(help="Blocks a forward pass.")] = 8,
     offset: Annotated[str, typer.Option(help="relu or linear.")] = "relu",
     logits: Annotated[str, typer.Option(help="raw or log_softmax.")] = "raw",
@@ -166,14 +165,14 @@ def label(
 
 @app.command()
 def finetune(
-    model: Annotated[str, typer.Option(help="Baseline: folder or hub id.")],
+    model: Model,
     labels: Annotated[Path, typer.Option(help="Label dataset.")],
     out: Annotated[Path, typer.Option(help="Folder for the checkpoints.")],
     overrides: Overrides = None,
     column: Annotated[str, typer.Option(help="Label column, e.g. labels_alpha_2.5.")] = "labels",
     soft: Annotated[bool, typer.Option(help="Train on the soft labels.")] = False,
     temperature: Annotated[float, typer.Option(help="Of the soft labels.")] = 1.0,
-    callback: Annotated[list[str] | None, typer.Option(help="package.module:Callback; repeatable.")] = None,
+    callback: Callbacks = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
     seed: Seed = 0,

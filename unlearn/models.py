@@ -12,6 +12,9 @@ from unlearn.corpus.encoding import require_offsets
 #: A weight file up to this size is read whole for its fingerprint; of a larger one, `_PIECE` bytes of every MiB.
 _WHOLE, _PIECE = 64 << 20, 16 << 10
 
+#: Beside its weights, what decides a model's output.
+_DECIDES = ("config.json", "adapter_config.json", "tokenizer.json")
+
 
 def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
     """A fast tokenizer.
@@ -97,11 +100,7 @@ def model_fingerprint(name: str | Path) -> str:
         return str(name)
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
-        if path.suffix in (".safetensors", ".bin") or path.name in (
-            "config.json",
-            "adapter_config.json",
-            "tokenizer.json",
-        ):
+        if path.suffix in (".safetensors", ".bin") or path.name in _DECIDES:
             size = path.stat().st_size
             digest.update(f"{path.name} {size}".encode())
             with path.open("rb") as stream:

@@ -13,9 +13,13 @@ _LONGEST = timedelta(hours=12)
 
 def processes() -> PartialState:
     """Accelerate's view of them. Without an accelerator it must be told to use the CPU, or every process thinks it is alone."""
-    on_cpu = not torch.accelerator.is_available() or os.environ.get("ACCELERATE_USE_CPU", "").lower() in (
-        "1",
-        "true",
-        "yes",
-    )
-    return PartialState(cpu=on_cpu, timeout=_LONGEST)
+    told = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
+    return PartialState(cpu=told or not torch.accelerator.is_available(), timeout=_LONGEST)
+
+
+def barrier() -> None:
+    """Waits for the other processes of this run, if there are any."""
+    import torch.distributed as distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.barrier()

@@ -129,19 +129,19 @@ class Recipe(Section):
 
 
 def override(content: dict[str, Any], change: str) -> None:
-    """Applies `key=value` to a recipe's plain values, in place; the key is dotted, the value is YAML."""
+    """Applies `key=value` to a recipe's plain values, in section; the key is dotted, the value is YAML."""
     key, separator, value = change.partition("=")
     if not separator or not key:
         raise ValueError(f"{change!r} is not of the form key=value (for example finetune.learning_rate=1e-5)")
-    place = content
+    section = content
     *parents, last = key.split(".")
     for parent in parents:
-        if place.get(parent) is None:
-            place[parent] = {}
-        if not isinstance(place[parent], dict):
+        if section.get(parent) is None:
+            section[parent] = {}
+        if not isinstance(section[parent], dict):
             raise ValueError(f"{change!r}: {parent!r} is a value, not a section")
-        place = place[parent]
-    place[last] = _value(value)
+        section = section[parent]
+    section[last] = _value(value)
 
 
 def _value(text: str) -> Any:

@@ -38,8 +38,8 @@ class Method:
 
     def run(self, recipe: Any, *, callbacks: Sequence[Any] = ()) -> Path:
         """Runs an `unlearn.recipe.Recipe`, or goes on with one that was interrupted; returns the folder of the checkpoints."""
-        found: Path = import_module(self.page).run(recipe, callbacks=callbacks)
-        return found
+        checkpoints: Path = import_module(self.page).run(recipe, callbacks=callbacks)
+        return checkpoints
 
     def load(self, description: Mapping[str, Any], folder: Path, *, device: str, dtype: str) -> Any:
         """The live model of a checkpoint `folder`, of what its description holds."""
@@ -77,11 +77,11 @@ def method_of(name: str) -> Method:
         return METHODS[name]
     module, separator, attribute = name.partition(":")
     try:
-        found = getattr(import_module(module), attribute) if separator else None
+        method = getattr(import_module(module), attribute) if separator else None
     except (ImportError, AttributeError):
-        found = None
-    if not isinstance(found, Method):
+        method = None
+    if not isinstance(method, Method):
         raise ValueError(
             f"method {name!r} is unknown; allowed: {', '.join(METHODS)}, or package.module:object of a Method"
         )
-    return found
+    return method

@@ -76,6 +76,10 @@ class Training(Section):
     extra: dict[str, Any] = Field(default_factory=dict)
 
 
+#: A label that trains nothing.
+IGNORED = -100
+
+
 def alpha_column(alpha: float) -> str:
     """Name of the label column of a further alpha."""
     return f"labels_alpha_{alpha:g}"

@@ -178,6 +178,7 @@ def _agreement(chosen: Any, gold: Path | None, split: str, probes: list[Any], as
     from hp_bench.judges.agreement import as_probes, kappa, kappa_interval, load_gold
     from hp_bench.probes.paths import prompts_dir
     from hp_bench.probes.rows import load_probes
+    from hp_bench.results.scorecard import UNSCORED_LIMIT
 
     if split not in ("tuning", "test"):
         raise ValueError(f"--split must be tuning or test, not {split!r}")
@@ -206,7 +207,7 @@ def _agreement(chosen: Any, gold: Path | None, split: str, probes: list[Any], as
         _print_agreement(found, split, between)
     for reason, count in Counter(verdict.unscored for verdict in verdicts if verdict.grade is None).most_common(5):
         typer.echo(f"{count} unscored: {reason}", err=True)
-    if found.unscored > 0.01 * found.n:
+    if found.unscored > UNSCORED_LIMIT * found.n:
         typer.echo("more than 1 % of the completions could not be scored: this run failed", err=True)
         raise typer.Exit(1)
 

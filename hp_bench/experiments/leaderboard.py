@@ -163,7 +163,7 @@ def _reinforce(place: Place, row: Row, relay: Relay) -> None:
         recipe = recipe_of(row, row.setting, world, place.folder, place.seed)
         recipe = recipe_of(row, row.setting, world, shared_by(place, recipe), place.seed)
         try:
-            stages.reinforce(recipe, stages.Target.open(recipe), stages.open_run(recipe))
+            stages.reinforce(recipe, *stages.open_run(recipe))
         except Exception:
             log.debug("reinforcing failed", exc_info=True)
 

@@ -104,8 +104,8 @@ def trained(recipe: Recipe, shared: Path, *, until: int = 0) -> tuple[Path, floa
     seconds = stage_seconds(run, "finetune") if whole and method_of(recipe.method).finetune else None
     if seconds is None:
         return checkpoints, None
-    target, training = stages.Target.open(recipe), recipe.finetune
-    tokens = (until or training.max_steps) * training.batch_size * training.accumulation * target.tokens / target.blocks
+    blocks, training = stages.Target.open(recipe, keep=True).blocks, recipe.finetune
+    tokens = (until or training.max_steps) * training.batch_size * training.accumulation * blocks.tokens() / len(blocks)
     return checkpoints, round(tokens / max(seconds, 0.1), 1)
 
 

@@ -10,11 +10,9 @@ import math
 from collections.abc import Sequence
 
 from hp_bench.results import statistics
+from hp_bench.results.scorecard import UNSCORED_LIMIT
 
 log = logging.getLogger(__name__)
-
-#: A larger share of unscored prompts fails a run.
-UNSCORED_LIMIT = 0.01
 
 _Z = 1.959964
 

@@ -12,19 +12,20 @@ judge_cache (a file, or none) and judge_max_tokens.
 import difflib
 import importlib
 import inspect
+import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
 from hp_bench.judges import Judge
-from hp_bench.judges.cache import ReplyCache, default_path
 from hp_bench.judges.lexicon import LexiconJudge
 from hp_bench.judges.llm.judge import LanguageModelJudge, Respondent
 from hp_bench.judges.llm.lm_eval_model import HostModel
 from hp_bench.judges.llm.rubric import TARGET, THEME, Rubric
 from hp_bench.judges.llm.server import Endpoint
 from hp_bench.text.terms import Lexicon, words
+from unlearn.chat import ReplyCache
 
 Options = Mapping[str, Any]
 
@@ -62,7 +63,7 @@ def _lexicon(options: Options, lexicon: Lexicon, vocabulary: Collection[str]) ->
 
 
 def _endpoint(options: Options, lexicon: Lexicon, vocabulary: Collection[str]) -> Judge:
-    names = {field.name: field.default is MISSING for field in fields(Endpoint)}
+    names = {field.name: field.default is MISSING for field in fields(Endpoint) if field.name != "backoff"}
     given = {name: value for name, value in options.items() if name in names}
     unknown = sorted(set(options) - set(names) - set(_ASKING))
     if unknown:
@@ -97,11 +98,17 @@ def _language_model(respondent: Respondent, options: Options, lexicon: Lexicon, 
     rubric = Rubric.load(
         options.get("rubric"), target=str(options.get("target", TARGET)), theme=str(options.get("theme", THEME))
     )
-    cache = str(options.get("cache", default_path()))
+    cache = str(options.get("cache", _default_cache()))
     known = {word for term in lexicon.terms for form in term.forms for word in words(form)} | set(vocabulary)
     return LanguageModelJudge(
         respondent, rubric, cache=ReplyCache(None if cache.casefold() == "none" else Path(cache)), known=known
     )
+
+
+def _default_cache() -> Path:
+    """Where replies are kept when nobody says: the user's cache folder."""
+    folder = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(folder) / "hp-bench" / "replies.jsonl"
 
 
 def require_target(metadata: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from hp_bench.judges.grades import Verdict
 from hp_bench.judges.llm.judge import LanguageModelJudge
 from hp_bench.judges.references import names_answer
 from hp_bench.probes.rows import Probe
-from hp_bench.results.scorecard import Manifest, Measurement, Scorecard, TaskManifest, measure
+from hp_bench.results.scorecard import UNSCORED_LIMIT, Manifest, Measurement, Scorecard, TaskManifest, measure
 from unlearn.files import write_lines
 
 #: No text holds it: the reference of a prompt whose references are unknown.
@@ -67,7 +67,7 @@ class Judged:
     @property
     def failed(self) -> bool:
         """Whether more than 1 % of the completions could not be scored."""
-        return sum(verdict.grade is None for verdict in self.verdicts) > 0.01 * len(self.verdicts)
+        return sum(verdict.grade is None for verdict in self.verdicts) > UNSCORED_LIMIT * len(self.verdicts)
 
 
 def save(judged: Sequence[Judged], folder: Path) -> None:

@@ -13,6 +13,9 @@ from unlearn.files import write_json
 
 FORMAT = 1
 
+#: A larger share of unscored prompts fails a run.
+UNSCORED_LIMIT = 0.01
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -134,7 +137,7 @@ class Scorecard:
     @property
     def failed(self) -> bool:
         """Whether the run failed: a task broke off, or more than 1 % of a task's prompts are unscored."""
-        return bool(self.failures) or any(m.unscored > 0.01 * (m.n + m.unscored) for m in self.measurements)
+        return bool(self.failures) or any(m.unscored > UNSCORED_LIMIT * (m.n + m.unscored) for m in self.measurements)
 
     def save(self, path: Path | str) -> Path:
         """Writes JSON, under a temporary name first: a file that exists is whole."""
@@ -263,7 +266,9 @@ def failures(cards: Sequence[Scorecard]) -> list[str]:
         for task in {
             m.task: None
             for m in card.measurements
-            if m.unscored > 0.01 * (m.n + m.unscored) and m.task not in card.failures and m.task in card.manifest.tasks
+            if m.unscored > UNSCORED_LIMIT * (m.n + m.unscored)
+            and m.task not in card.failures
+            and m.task in card.manifest.tasks
         }:
             m = next(m for m in card.measurements if m.task == task)
             said.append(f"{card.name}, {task}: {m.unscored} of {m.n + m.unscored} prompts could not be scored")

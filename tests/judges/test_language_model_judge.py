@@ -10,7 +10,6 @@ from scripted_server import completion, serving
 from typer.testing import CliRunner
 
 from hp_bench.cli import app
-from hp_bench.judges.cache import Reply, ReplyCache
 from hp_bench.judges.grades import GRADES
 from hp_bench.judges.lexicon import LexiconJudge
 from hp_bench.judges.llm.judge import LanguageModelJudge
@@ -22,6 +21,7 @@ from hp_bench.judges.rejudge import read_samples, stand_in
 from hp_bench.scoring.score import load_tasks, score_engine
 from hp_bench.text.degeneracy import degeneracy
 from hp_bench.text.terms import Lexicon, Term
+from unlearn.chat import Reply, ReplyCache
 
 RUBRIC = Rubric.load()
 LEXICON = Lexicon([Term("Nora Quill", "person", "idiosyncratic")])
@@ -33,7 +33,6 @@ def alone(monkeypatch, tmp_path):
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "OPENAI_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("hp_bench.judges.llm.server._FIRST_PAUSE", 0.001)
     torch.set_num_threads(1)
 
 
@@ -50,7 +49,9 @@ def truth(message: str, attempt: int = 1) -> str:
 
 
 def judge_at(server, path=None, *, rubric=RUBRIC, **options) -> LanguageModelJudge:
-    return LanguageModelJudge(Endpoint(server.url, "judge", **options), rubric, cache=ReplyCache(path))
+    return LanguageModelJudge(
+        Endpoint(server.url, "judge", **{"backoff": 0.001, **options}), rubric, cache=ReplyCache(path)
+    )
 
 
 def page(status, content, kind="text/html"):
@@ -142,11 +143,11 @@ def test_a_server_that_goes_down_is_left_alone_and_what_it_said_is_kept(tmp_path
         verdicts = judge_at(server, tmp_path / "r.jsonl", concurrency=1, retries=0).grade(ITEMS)
         assert [v.grade for v in verdicts] == [expected(n) if n < 8 else None for n in range(24)]
         assert "not asked any more after" in verdicts[-1].unscored
-        assert len(server.asked) == 12
+        assert len(server.asked) == 10
         server.script = truth
         again = judge_at(server, tmp_path / "r.jsonl").grade(ITEMS)
         assert [v.grade for v in again] == [expected(n) for n in range(24)]
-        assert len(server.asked) == 12 + 16
+        assert len(server.asked) == 10 + 16
 
 
 def test_a_run_killed_in_the_middle_goes_on_without_asking_anything_twice(tmp_path):

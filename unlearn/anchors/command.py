@@ -97,24 +97,12 @@ def _print(content: dict[str, Any], measure: str, loaded: str) -> None:
     rows = content.pop("anchors")
     table = Table(box=None, header_style="bold")
     for name in ("anchor", "type", "count", measure, "translations", "context"):
-        last = name == "context"
-        table.add_column(
-            name,
-            justify="right" if name in ("count", measure) else "left",
-            no_wrap=last,
-            overflow="ellipsis" if last else "fold",
-        )
+        last, justify = name == "context", "right" if name in ("count", measure) else "left"
+        table.add_column(name, justify=justify, no_wrap=last, overflow="ellipsis" if last else "fold")  # type: ignore[arg-type]
     for row in rows[:_SHOWN]:
         context = next(iter(row["contexts"]), "")
-        shown = (
-            row["anchor"],
-            row["type"],
-            str(row["count"]),
-            f"{row['score']:g}",
-            ", ".join(row["translations"]),
-            context,
-        )
-        table.add_row(*map(Text, shown))
+        numbers = (str(row["count"]), f"{row['score']:g}")
+        table.add_row(*map(Text, (row["anchor"], row["type"], *numbers, ", ".join(row["translations"]), context)))
     console.print(table)
     if len(rows) > _SHOWN:
         console.print(f"and {len(rows) - _SHOWN} more", style="dim")

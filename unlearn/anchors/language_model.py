@@ -9,18 +9,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from string import Template
-from typing import Any, Final
+from typing import Any
 
 from unlearn.anchors.dictionary import Anchor, AnchorDictionary
 from unlearn.anchors.draft import AnchorDraft, DraftAnchor
-from unlearn.anchors.occurrences import sightings
+from unlearn.anchors.occurrences import occurrences
 from unlearn.anchors.types import TYPES
-from unlearn.chat import Answers, Endpoint, Question, ReplyCache, ask
+from unlearn.chat import MISSING_LIMIT, Answers, Endpoint, Question, ReplyCache, ask
 from unlearn.corpus.corpus import Document
 from unlearn.files import packaged
-
-#: More passages without a reply than this share is a failed run.
-_MAY_FAIL: Final = 0.01
 
 
 class UnansweredError(RuntimeError):
@@ -198,7 +195,7 @@ def _prompt(path: Path | str | None) -> tuple[Template, str]:
 
 def _enough(answers: Answers, cache: Path | str) -> None:
     missing = sum(reply is None for reply in answers.replies)
-    if missing > _MAY_FAIL * len(answers.replies):
+    if missing > MISSING_LIMIT * len(answers.replies):
         raise UnansweredError(
             f"{missing} of {len(answers.replies)} passages got no reply ({answers.failures[0]}); the other replies are in "
             f"{str(cache)!r}, and the same command asks only for the missing ones"
@@ -218,24 +215,15 @@ def _draft(
         anchors.update({form.anchor: form for forms in one_person(merged).values() for form in forms})
     dictionary = AnchorDictionary.build(anchors.values())
     dropped.update(drop.reason for drop in dictionary.dropped)
-    seen = sightings(corpus, [anchor.anchor for anchor in dictionary.anchors])
+    seen = occurrences(corpus, [anchor.anchor for anchor in dictionary.anchors])
     made = []
     for anchor in dictionary.anchors:
-        sighting, said = seen[anchor.anchor], merged[anchor.anchor]
-        if sighting.count < min_count:
-            dropped["only ever inside longer anchors" if not sighting.count else "anchor below min_count"] += 1
+        entry, said = seen[anchor.anchor], merged[anchor.anchor]
+        if entry.count < min_count:
+            dropped["only ever inside longer anchors" if not entry.count else "anchor below min_count"] += 1
             continue
-        made.append(
-            DraftAnchor(
-                anchor.anchor,
-                anchor.translations,
-                anchor.entity,
-                said.type,
-                sighting.count,
-                float(said.replies),
-                tuple(sighting.contexts),
-            )
-        )
+        known = (said.type, entry.count, float(said.replies), tuple(entry.contexts))
+        made.append(DraftAnchor(anchor.anchor, anchor.translations, anchor.entity, *known))
     made.sort(key=lambda anchor: (-anchor.count, anchor.anchor))
     dropped["beyond top"] += max(len(made) - top, 0)
     return AnchorDraft.checked(made[:top], dropped)

@@ -29,7 +29,7 @@ _PRONOUN = re.compile(
 
 
 @dataclass
-class Sightings:
+class Occurrences:
     """What stands around the occurrences of a term; whole words, leftmost, then longest.
 
     Attributes:
@@ -54,7 +54,7 @@ class Sightings:
     possessive: int = 0
     contexts: list[str] = field(default_factory=list)
 
-    def add(self, other: "Sightings") -> None:
+    def add(self, other: "Occurrences") -> None:
         """Takes in what was seen of another form of the same thing; contexts stay apart."""
         self.count += other.count
         self.male += other.male
@@ -69,7 +69,9 @@ class Sightings:
             mine.update(theirs)
 
 
-def sightings(corpus: Iterable[Document], terms: Iterable[str], *, contexts: int = CONTEXTS) -> dict[str, Sightings]:
+def occurrences(
+    corpus: Iterable[Document], terms: Iterable[str], *, contexts: int = CONTEXTS
+) -> dict[str, Occurrences]:
     """Finds every term in a corpus, a document at a time.
 
     Args:
@@ -80,7 +82,7 @@ def sightings(corpus: Iterable[Document], terms: Iterable[str], *, contexts: int
     Returns:
         For each term; terms that never stand alone have a count of 0.
     """
-    found = {term: Sightings() for term in terms}
+    found = {term: Occurrences() for term in terms}
     matcher = AnchorDictionary(tuple(Anchor(term, ()) for term in found))
     for document in corpus:
         for piece in _pieces(document.text):
@@ -108,7 +110,7 @@ def _pieces(text: str) -> Iterator[str]:
         start = end
 
 
-def _see(text: str, matcher: AnchorDictionary, found: dict[str, Sightings], contexts: int) -> None:
+def _see(text: str, matcher: AnchorDictionary, found: dict[str, Occurrences], contexts: int) -> None:
     matches = matcher.find(text)
     if not matches:
         return
@@ -120,22 +122,22 @@ def _see(text: str, matcher: AnchorDictionary, found: dict[str, Sightings], cont
         last = first
         while last < len(words) and words[last].start < match.end:
             last += 1
-        sighting = found[match.anchor.anchor]
-        sighting.count += 1
-        if len(sighting.contexts) < contexts:
-            sighting.contexts.append(context(text, match.start, match.end))
+        entry = found[match.anchor.anchor]
+        entry.count += 1
+        if len(entry.contexts) < contexts:
+            entry.contexts.append(context(text, match.start, match.end))
         if first < len(words) and words[first].heading:
             continue
-        sighting.possessive += text[match.end : match.end + 2] in ("'s", "’s")
-        _left(text, words, first, sighting)
-        _right(text, words, last, match.end, sighting)
-        sighting.near.update(_same_sentence(words, first, last))
+        entry.possessive += text[match.end : match.end + 2] in ("'s", "’s")
+        _left(text, words, first, entry)
+        _right(text, words, last, match.end, entry)
+        entry.near.update(_same_sentence(words, first, last))
         stop = matches[number + 1].start if number + 1 < len(matches) else len(text)
         pronoun = _PRONOUN.search(text, match.end, min(stop, match.end + _PRONOUN_REACH))
         if pronoun:
             male = pronoun[0][0] in "hH" and pronoun[0].lower() not in ("hers", "herself")
-            sighting.male += male
-            sighting.female += not male
+            entry.male += male
+            entry.female += not male
 
 
 def _same_sentence(words: list[Token], first: int, last: int) -> Iterator[str]:
@@ -149,7 +151,7 @@ def _same_sentence(words: list[Token], first: int, last: int) -> Iterator[str]:
         yield word.text.lower()
 
 
-def _left(text: str, words: list[Token], first: int, sighting: Sightings) -> None:
+def _left(text: str, words: list[Token], first: int, entry: Occurrences) -> None:
     index, end = first - 1, words[first].start if first < len(words) else len(text)
     seen = governor = ""
     if index >= 0 and not (first < len(words) and words[first].opens) and _adjacent(text[words[index].end : end]):
@@ -160,18 +162,18 @@ def _left(text: str, words: list[Token], first: int, sighting: Sightings) -> Non
                 governor = ""
                 break
             governor = words[index].text.lower()
-    sighting.before[seen] += 1
-    sighting.governor[governor] += 1
+    entry.before[seen] += 1
+    entry.governor[governor] += 1
 
 
-def _right(text: str, words: list[Token], index: int, end: int, sighting: Sightings) -> None:
+def _right(text: str, words: list[Token], index: int, end: int, entry: Occurrences) -> None:
     after = ""
     while index < len(words) and _adjacent(text[end : words[index].start]):
         after = words[index].text.lower()
         if not (after.endswith("ly") or after in ADVERBS):
             break
         end, index = words[index].end, index + 1
-    sighting.after[after] += 1
+    entry.after[after] += 1
 
 
 def _adjacent(gap: str) -> bool:

@@ -4,40 +4,8 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Final, Literal, get_args
 
-from unlearn.anchors.english import (
-    ALSO_SURNAMES,
-    AUXILIARIES,
-    BEASTLY,
-    DEEDS,
-    DETERMINERS,
-    FEMALE_NAMES,
-    FEMALE_TITLES,
-    FUNCTION,
-    GROUP_LAST,
-    HANDLED,
-    INSIDE,
-    MALE_NAMES,
-    MALE_TITLES,
-    MET,
-    PERSONAL_AFTER,
-    PLACE_FIRST,
-    PLACE_LAST,
-    PLAY_AFTER,
-    PLAYED,
-    PLAYFUL,
-    PREPOSITIONS,
-    PRONOUNS,
-    QUALIFIERS,
-    REPORTING,
-    SPEECH,
-    TEAM_AFTER,
-    TEAM_BEFORE,
-    THINGLY,
-    TITLES,
-    TOWARDS,
-    WEAK_TITLES,
-)
-from unlearn.anchors.occurrences import Sightings
+from unlearn.anchors import english
+from unlearn.anchors.occurrences import Occurrences
 
 AnchorType = Literal["person", "place", "group", "creature", "object", "activity", "other"]
 
@@ -49,7 +17,7 @@ Gender = Literal["female", "male", ""]
 _ENOUGH: Final = 0.08
 
 
-def name_type(words: Sequence[str], seen: Sightings, *, personal: bool = False) -> AnchorType:
+def name_type(words: Sequence[str], seen: Occurrences, *, personal: bool = False) -> AnchorType:
     """The type of a name.
 
     Args:
@@ -60,70 +28,74 @@ def name_type(words: Sequence[str], seen: Sightings, *, personal: bool = False) 
     by_words = _by_words(words, personal=personal)
     if by_words:
         return by_words
-    core = [word for word in words if word not in TITLES]
+    core = [word for word in words if word not in english.TITLES]
     after_the = _share(seen.before, ("the",), seen.count) > 0.5
     evidence = dict.fromkeys(TYPES, 0.0)
     if not after_the:
         evidence["person"] = (
-            _sum(seen.after, SPEECH, 1.0)
-            + _sum(seen.before, SPEECH & REPORTING, 1.0)
-            + _sum(seen.governor, MET, 0.6)
-            + _sum(seen.after, PERSONAL_AFTER, 1.0)
+            _sum(seen.after, english.SPEECH, 1.0)
+            + _sum(seen.before, english.SPEECH & english.REPORTING, 1.0)
+            + _sum(seen.governor, english.MET, 0.6)
+            + _sum(seen.after, english.PERSONAL_AFTER, 1.0)
             + 0.3 * sum(number for word, number in seen.after.items() if _is_deed(word))
             + 0.15 * (seen.possessive + seen.male + seen.female)
             + _sum(seen.governor, frozenset(("with", "and", "for")), 0.15)
-            + (0.5 * seen.count if core and core[0] in FEMALE_NAMES | MALE_NAMES else 0.0)
+            + (0.5 * seen.count if core and core[0] in english.FEMALE_NAMES | english.MALE_NAMES else 0.0)
             + (0.35 * seen.count if personal else 0.0)
         )
-    evidence["place"] = _sum(seen.governor, INSIDE, 1.0) + _sum(seen.governor, TOWARDS, 0.35)
-    evidence["group"] = _sum(seen.governor, TEAM_BEFORE, 0.8) + _sum(seen.after, TEAM_AFTER, 0.4 if after_the else 0.1)
+    evidence["place"] = _sum(seen.governor, english.INSIDE, 1.0) + _sum(seen.governor, english.TOWARDS, 0.35)
+    evidence["group"] = _sum(seen.governor, english.TEAM_BEFORE, 0.8) + _sum(
+        seen.after, english.TEAM_AFTER, 0.4 if after_the else 0.1
+    )
     evidence.update(_evidence_of_things(seen))
     if after_the and evidence["place"] < seen.count * 0.5 and words[-1].endswith("s"):
         evidence["group"] += 0.4 * seen.count
     return _strongest(evidence, seen.count)
 
 
-def term_type(term: str, seen: Sightings) -> AnchorType:
+def term_type(term: str, seen: Occurrences) -> AnchorType:
     """The type of a lower-case term."""
     evidence = dict.fromkeys(TYPES, 0.0)
-    evidence["place"] = 0.8 * _sum(seen.governor, INSIDE, 1.0) + _sum(seen.governor, frozenset(("in", "at")), 0.15)
-    evidence["person"] = _sum(seen.after, SPEECH, 0.8) + _sum(seen.after, PERSONAL_AFTER, 1.0)
+    evidence["place"] = 0.8 * _sum(seen.governor, english.INSIDE, 1.0) + _sum(
+        seen.governor, frozenset(("in", "at")), 0.15
+    )
+    evidence["person"] = _sum(seen.after, english.SPEECH, 0.8) + _sum(seen.after, english.PERSONAL_AFTER, 1.0)
     evidence.update(_evidence_of_things(seen))
     found = _strongest(evidence, seen.count)
-    if found == "other" and is_noun_like(term, seen) and _share(seen.before, DETERMINERS, seen.count) >= 0.5:
+    if found == "other" and is_noun_like(term, seen) and _share(seen.before, english.DETERMINERS, seen.count) >= 0.5:
         return "object"
     return found
 
 
-def gender(words: Sequence[str], seen: Sightings) -> Gender:
+def gender(words: Sequence[str], seen: Occurrences) -> Gender:
     """Of a person: by title, then by first name, then by the pronouns that follow; "" where nothing tells."""
     for word in words:
-        if word in FEMALE_TITLES:
+        if word in english.FEMALE_TITLES:
             return "female"
-        if word in MALE_TITLES:
+        if word in english.MALE_TITLES:
             return "male"
-    first = next((word for word in words if word not in TITLES), "")
-    if first in FEMALE_NAMES or first in MALE_NAMES:
-        return "female" if first in FEMALE_NAMES else "male"
+    first = next((word for word in words if word not in english.TITLES), "")
+    if first in english.FEMALE_NAMES or first in english.MALE_NAMES:
+        return "female" if first in english.FEMALE_NAMES else "male"
     if seen.male == seen.female:
         return ""
     return "male" if seen.male > seen.female else "female"
 
 
-def is_noun_like(term: str, seen: Sightings) -> bool:
+def is_noun_like(term: str, seen: Occurrences) -> bool:
     """Whether a lower-case term stands where nouns stand: after articles and prepositions, before small words and stops."""
     if term.endswith("ly") or (term.endswith("ed") and len(term) > 4):
         return False
-    led = _share(seen.before, DETERMINERS | PREPOSITIONS | QUALIFIERS, seen.count)
-    verbal = _share(seen.before, PRONOUNS | AUXILIARIES, seen.count)
-    closed = sum(n for word, n in seen.after.items() if word in FUNCTION or not word or _is_deed(word)) / max(
+    led = _share(seen.before, english.DETERMINERS | english.PREPOSITIONS | english.QUALIFIERS, seen.count)
+    verbal = _share(seen.before, english.PRONOUNS | english.AUXILIARIES, seen.count)
+    closed = sum(n for word, n in seen.after.items() if word in english.FUNCTION or not word or _is_deed(word)) / max(
         seen.count, 1
     )
     needed = 0.6 if term.endswith("ing") else 0.3
     return led >= needed and verbal < 0.3 and closed >= 0.5
 
 
-def is_plural(term: str, seen: Sightings) -> bool:
+def is_plural(term: str, seen: Occurrences) -> bool:
     """Whether a lower-case term in -s is a plural: nobody says "a" before it."""
     if not term.endswith("s") or term.endswith(("ss", "us", "is")):
         return False
@@ -136,31 +108,33 @@ def _by_words(words: Sequence[str], *, personal: bool) -> AnchorType | None:
     if "of" in words:
         parts = list(words[: words.index("of")]) or parts
     if (
-        words[0] in TITLES - WEAK_TITLES
+        words[0] in english.TITLES - english.WEAK_TITLES
         and words[1:2]
         and words[1][0].isupper()
-        and parts[-1] not in PLACE_LAST | GROUP_LAST
+        and parts[-1] not in english.PLACE_LAST | english.GROUP_LAST
     ):
         return "person"
     if len(words) > 1:
-        if personal and parts[-1] in ALSO_SURNAMES:
+        if personal and parts[-1] in english.ALSO_SURNAMES:
             return "person"
-        if parts[-1] in PLACE_LAST or (parts[0] in PLACE_FIRST and words[0] not in TITLES - {"Saint"}):
+        if parts[-1] in english.PLACE_LAST or (
+            parts[0] in english.PLACE_FIRST and words[0] not in english.TITLES - {"Saint"}
+        ):
             return "place"
-        if parts[-1] in GROUP_LAST:
+        if parts[-1] in english.GROUP_LAST:
             return "group"
-        if parts[0] in FEMALE_NAMES | MALE_NAMES:
+        if parts[0] in english.FEMALE_NAMES | english.MALE_NAMES:
             return "person"
     return None
 
 
-def _evidence_of_things(seen: Sightings) -> dict[str, float]:
+def _evidence_of_things(seen: Occurrences) -> dict[str, float]:
     return {
-        "creature": _sum(seen.near, BEASTLY, 0.4) + _sum(seen.after, BEASTLY, 0.4),
-        "object": _sum(seen.governor, HANDLED, 0.7) + _sum(seen.near, THINGLY, 0.15),
-        "activity": _sum(seen.governor, PLAYED, 0.7)
-        + _sum(seen.after, PLAY_AFTER, 0.5)
-        + _sum(seen.near, PLAYFUL, 0.25),
+        "creature": _sum(seen.near, english.BEASTLY, 0.4) + _sum(seen.after, english.BEASTLY, 0.4),
+        "object": _sum(seen.governor, english.HANDLED, 0.7) + _sum(seen.near, english.THINGLY, 0.15),
+        "activity": _sum(seen.governor, english.PLAYED, 0.7)
+        + _sum(seen.after, english.PLAY_AFTER, 0.5)
+        + _sum(seen.near, english.PLAYFUL, 0.25),
     }
 
 
@@ -171,7 +145,7 @@ def _strongest(evidence: dict[str, float], count: int) -> AnchorType:
 
 def _is_deed(word: str) -> bool:
     """A past tense, by its ending or in the short list of those that English uses most."""
-    return (word.endswith("ed") and len(word) > 4) or word in DEEDS
+    return (word.endswith("ed") and len(word) > 4) or word in english.DEEDS
 
 
 def _sum(counts: Counter[str], cues: frozenset[str], weight: float) -> float:

@@ -1,15 +1,25 @@
-"""A document -> blocks of source characters whose fresh encoding fits the block length; how often tokens occur in them."""
+"""Documents -> blocks of source characters whose fresh encoding fits the block length, kept on disk; how often tokens occur in them."""
 
+import hashlib
+import json
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
+import pyarrow as pa
+from datasets import Dataset, Features, Value
+from datasets import Sequence as Column
+from datasets.arrow_writer import ArrowWriter
 from transformers import PreTrainedTokenizerBase
 
-from unlearn.corpus.corpus import Document
+from unlearn.corpus.corpus import Corpus, Document
 from unlearn.corpus.encoding import Encoding, encode
+from unlearn.files import whole_file
+from unlearn.processes import barrier, processes
 
 #: Characters that are tokenised at once to find where blocks end; bounds memory, does not move a cut by more than a word or two.
 _PIECE = 200_000
@@ -160,38 +170,125 @@ def _skip_space(text: str, position: int) -> int:
     return position
 
 
+_ARRAYS = {"ids": np.int64, "starts": np.int64, "ends": np.int64, "special": np.bool_}
+
+_PLACE = {"document": "string", "number": "int64", "start": "int64", "end": "int64", "text": "string"}
+
+_COLUMNS = Features(
+    {name: Value(kind) for name, kind in _PLACE.items()}
+    | {name: Column(Value("bool" if name == "special" else "int32")) for name in _ARRAYS}
+)
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The blocks of a corpus, tokenised once: memory-mapped, read one at a time, again and again.
+
+    Attributes:
+        rows: one a block.
+        corpus_fingerprint: of the corpus that they were cut from.
+        document: they pass for whole documents, `document:0`, `document:1`, ...; "": for what they were cut as.
+        folder: a temporary one, which is there as long as they are.
+    """
+
+    rows: Dataset
+    corpus_fingerprint: str
+    document: str = ""
+    folder: tempfile.TemporaryDirectory[str] | None = None
+
+    @classmethod
+    def open(
+        cls, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, block_tokens: int, folder: Path | None = None
+    ) -> "Blocks":
+        """Reads what is known of the corpus, or cuts it; of several processes the first one does.
+
+        Args:
+            corpus: the documents.
+            tokenizer: of the model.
+            block_tokens: longest block, in tokens, special tokens included.
+            folder: where they stay, in a file named by all that decides them; None: nowhere, each process cuts its own.
+
+        Raises:
+            ValueError: the corpus holds no text, or no text fits a block.
+        """
+        corpus.require_text()
+        fingerprint = corpus.fingerprint()
+        if folder is None:
+            passing = tempfile.TemporaryDirectory(prefix="unlearn-blocks-")
+            path = Path(passing.name) / "blocks.arrow"
+            _cut_to_file(corpus, tokenizer, block_tokens, path)
+            return cls(Dataset.from_file(str(path)), fingerprint, folder=passing)
+        name = hashlib.sha256(json.dumps([fingerprint, _identity(tokenizer), block_tokens]).encode()).hexdigest()[:16]
+        path = folder / f"{name}.arrow"
+        if processes().is_main_process and not path.exists():
+            _cut_to_file(corpus, tokenizer, block_tokens, path)
+        barrier()
+        return cls(Dataset.from_file(str(path)), fingerprint)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Block]:
+        for number, row in enumerate(self.rows):
+            encoding = Encoding(**{name: np.array(row.pop(name), dtype=kind) for name, kind in _ARRAYS.items()})
+            block = Block(**row, encoding=encoding)
+            if self.document:
+                name = f"{self.document}:{number}"
+                block = replace(block, document=name, number=0, start=0, end=len(block.text))
+            yield block
+
+    def tokens(self) -> int:
+        """Tokens in all blocks, special tokens left out."""
+        return sum(row["special"].count(False) for row in self.rows.select_columns("special"))
+
+    def spread(self, count: int, document: str) -> "Blocks":
+        """So many of them, taken evenly from all, or all over and over where that is more; as documents of their own."""
+        size = len(self)
+        even = (n for n in range(size) if (n + 1) * count // size > n * count // size)
+        indices = list(even) if count < size else [n % size for n in range(count)]
+        return replace(self, rows=self.rows.select(indices, keep_in_memory=True), document=document)
+
+    def for_training(self) -> Dataset:
+        """`input_ids` and `labels` for language modelling: every token but the first is a target."""
+        ids = self.rows.data.table["ids"]
+        both = Dataset(pa.table({"input_ids": ids, "labels": ids}))
+        chosen = self.rows._indices
+        return both if chosen is None else both.select(chosen.column(0).to_pylist(), keep_in_memory=True)
+
+
+def _cut_to_file(corpus: Corpus, tokenizer: PreTrainedTokenizerBase, block_tokens: int, path: Path) -> None:
+    with whole_file(path) as temporary, ArrowWriter(path=str(temporary), features=_COLUMNS) as writer:
+        for document in corpus:
+            for block in blocks(document, tokenizer, block_tokens):
+                writer.write({name: getattr(block, name) for name in _PLACE} | vars(block.encoding))
+        writer.finalize()
+
+
+def _identity(tokenizer: PreTrainedTokenizerBase) -> Any:
+    """All that decides an encoding; padding and truncation, which calls set and ours do without, left out."""
+    content = json.loads(tokenizer.backend_tokenizer.to_str())
+    return {**content, "padding": None, "truncation": None}
+
+
 def nowhere(text: str) -> Iterable[Span]:
     """No place of a text."""
     return ()
 
 
-def token_counts(
-    corpus: Iterable[Document],
-    tokenizer: PreTrainedTokenizerBase,
-    block_tokens: int,
-    *,
-    outside: Callable[[str], Iterable[Span]] = nowhere,
-) -> tuple[Counter[int], int]:
-    """How often each token id occurs in the blocks of a corpus, special tokens left out; and how many blocks there are.
+def token_counts(blocks: Iterable[Block], *, outside: Callable[[str], Iterable[Span]] = nowhere) -> Counter[int]:
+    """How often each token id occurs in blocks, special tokens left out.
 
     Args:
-        corpus: the documents.
-        tokenizer: of the model.
-        block_tokens: longest block.
+        blocks: of a corpus.
         outside: finds the places in a text, such as anchors, whose tokens are not counted.
     """
-    counts, number = np.zeros(len(tokenizer) + 1, dtype=np.int64), 0
-    for document in corpus:
-        for block in blocks(document, tokenizer, block_tokens):
-            counted = ~block.encoding.special
-            for match in outside(block.text):
-                counted &= (block.encoding.ends <= match.start) | (block.encoding.starts >= match.end)
-            ids = block.encoding.ids[counted]
-            if ids.size and ids.max() >= counts.size:
-                counts = np.pad(counts, (0, int(ids.max()) + 1 - counts.size))
-            counts += np.bincount(ids, minlength=counts.size)
-            number += 1
-    return Counter({int(token): int(counts[token]) for token in counts.nonzero()[0]}), number
+    counts: Counter[int] = Counter()
+    for block in blocks:
+        counted = ~block.encoding.special
+        for match in outside(block.text):
+            counted &= (block.encoding.ends <= match.start) | (block.encoding.starts >= match.end)
+        counts.update(block.encoding.ids[counted].tolist())
+    return counts
 
 
 def frequent_tokens(counts: Counter[int], count: int = 100) -> frozenset[int]:

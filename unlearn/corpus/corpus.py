@@ -64,6 +64,11 @@ class Corpus:
             found = self._path(self._source)
         return (document for document in found if document.text.strip())
 
+    def require_text(self) -> None:
+        """Raises ValueError if there is none."""
+        if next(iter(self), None) is None:
+            raise ValueError(f"corpus {self.name!r} holds no text")
+
     def fingerprint(self) -> str:
         """SHA-256 over ids and texts, hexadecimal."""
         digest = hashlib.sha256()

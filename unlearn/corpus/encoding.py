@@ -38,13 +38,9 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[Enc
     """Encodes texts afresh, each for itself."""
     if not texts:
         return []
-    found = tokenizer(
-        list(texts),
-        return_attention_mask=False,
-        return_token_type_ids=False,
-        verbose=False,
-    )
-    encodings = found.encodings
+    encodings = tokenizer(
+        list(texts), return_attention_mask=False, return_token_type_ids=False, verbose=False
+    ).encodings
     assert encodings is not None  # fast tokenizers alone come here
     return [
         _encoding(len(text), one.ids, one.offsets, one.special_tokens_mask)

@@ -1,9 +1,11 @@
 """Blocks -> translated blocks with the positions to label and rule 2's forbidden ids; and the count of what happened."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,9 @@ from unlearn.corpus.encoding import Encoding, encode
 from unlearn.labels.branches import Branches, find_branches
 from unlearn.labels.translate import Replacement, Translated, first_uses, map_positions, repeated, straddles, translate
 from unlearn.settings import Forbid, LabelSettings
+
+#: Rule 2 of a block, as `Aligned` has it.
+Rules = tuple[tuple[int, tuple[tuple[int, int], ...]], ...]
 
 
 @dataclass
@@ -56,6 +61,12 @@ class LabelReport:
             else:
                 setattr(self, name, getattr(self, name) + value)
 
+    @classmethod
+    def read(cls, path: Path) -> "LabelReport":
+        """From JSON, as `to_dict` gives it."""
+        counts = json.loads(path.read_text())
+        return cls(**{**counts, "lost": Counter(counts["lost"])})
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {**vars(self), "lost": dict(sorted(self.lost.items()))}
@@ -87,8 +98,8 @@ class Aligned:
         source_positions: kept positions i of the source, (N,).
         translated_positions: their counterparts j, (N,); inside an anchor: the translated block's length plus the branch token's index.
         prefix_positions: the last positions of the translated block that their counterparts have seen, (N,); the same but inside anchors.
-        forbidden: (from position j on, token ids) of each translation used, by position.
-        renamed: (from position j on, pairs of token ids that change places) of each translation used, by position, instead.
+        rules: rule 2: (from position j on, pairs of a token id and the one it changes places with, -1: it is forbidden) of each
+            translation used, by position.
         branches: what is read beside the translated block.
     """
 
@@ -98,8 +109,7 @@ class Aligned:
     source_positions: NDArray[np.int64]
     translated_positions: NDArray[np.int64]
     prefix_positions: NDArray[np.int64]
-    forbidden: tuple[tuple[int, tuple[int, ...]], ...]
-    renamed: tuple[tuple[int, tuple[tuple[int, int], ...]], ...]
+    rules: Rules
     branches: Branches
 
 
@@ -233,7 +243,7 @@ def align(
         _count(report, block, translated, mapping, left_out, kept)
         uses = first_uses(encoding, translated.replacements)
         rules = _rule_2(uses, translated.replacements, forbidden, settings.forbid, report)
-        aligned.append(Aligned(block, translated, encoding, kept, mapping[kept], prefixes[kept], *rules, branches))
+        aligned.append(Aligned(block, translated, encoding, kept, mapping[kept], prefixes[kept], rules, branches))
     return aligned, report
 
 
@@ -243,17 +253,18 @@ def _rule_2(
     forbidden: ForbiddenIds,
     rule: Forbid,
     report: LabelReport,
-) -> tuple[tuple[tuple[int, tuple[int, ...]], ...], tuple[tuple[int, tuple[tuple[int, int], ...]], ...]]:
-    """What rule 2 forbids, and what it renames, by position."""
+) -> Rules:
+    """What rule 2 forbids, or renames, by position."""
     if rule == "rename":
         ordered = sorted(uses, key=lambda translation: uses[translation])
         anchors = {r.translation: r.match.anchor.anchor for r in reversed(replacements)}
         pairs, excepted = forbidden.renames(ordered, anchors)
         report.excepted += excepted
-        return (), tuple((uses[t], found) for t, found in zip(ordered, pairs, strict=True))
+        return tuple((uses[t], renamed) for t, renamed in zip(ordered, pairs, strict=True))
     ids = {translation: forbidden(translation) for translation in uses}
     report.excepted += sum(excepted for _, excepted in ids.values())
-    return tuple(sorted((position, ids[translation][0]) for translation, position in uses.items())), ()
+    forbids = sorted((position, ids[translation][0]) for translation, position in uses.items())
+    return tuple((position, tuple((token, -1) for token in tokens)) for position, tokens in forbids)
 
 
 def _count(
@@ -293,15 +304,7 @@ def read(
     *,
     context: int | None = None,
 ) -> tuple[list[list[Aligned]], LabelReport]:
-    """Translates blocks `settings.translations` times and finds the positions to label.
-
-    Args:
-        batch: source blocks.
-        tokenizer: of both models.
-        anchors: the dictionary.
-        settings: rules, seed and number of readings.
-        forbidden: rule 2's ids.
-        context: the baseline's context, in tokens; None for no limit.
+    """As `align`, in `settings.translations` readings.
 
     Returns:
         Of each reading the blocks, all with the same source positions; and what was counted: in the first reading, but for `kept`, which

@@ -6,9 +6,7 @@ several processes shard n is made by rank n modulo the number of ranks; rank 0 j
 
 import json
 import shutil
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +14,11 @@ from datasets import Dataset, Features, Sequence, Value, concatenate_datasets
 from transformers import PreTrainedTokenizerBase
 
 from unlearn.anchors.dictionary import AnchorDictionary
-from unlearn.corpus.blocks import Block, frequent_tokens, nowhere, token_counts
+from unlearn.corpus.blocks import Block, Blocks, frequent_tokens, nowhere, token_counts
 from unlearn.corpus.corpus import Corpus
 from unlearn.files import whole_file, write_json
 from unlearn.labels.align import LabelReport
-from unlearn.labels.labeller import Labeller, batches
+from unlearn.labels.labeller import Labeller, grouped
 from unlearn.models import same_vocabulary
 from unlearn.processes import processes
 from unlearn.progress import progress_bars
@@ -38,8 +36,7 @@ _REPORT, _SHARDS, _JOINED = "report.json", "shards", "joined"
 
 def read_report(folder: Path) -> LabelReport:
     """What was counted while labels were made."""
-    counts = json.loads((folder / _REPORT).read_text())
-    return LabelReport(**{**counts, "lost": Counter(counts["lost"])})
+    return LabelReport.read(folder / _REPORT)
 
 
 def features(settings: LabelSettings) -> Features:
@@ -49,15 +46,8 @@ def features(settings: LabelSettings) -> Features:
     columns |= {alpha_column(alpha): ids for alpha in settings.alphas[1:]}
     if settings.top_k:
         columns |= {"top_ids": Sequence(ids), "top_logits": Sequence(Sequence(Value("float32")))}
-    return Features(
-        {
-            **columns,
-            "document": Value("string"),
-            "block": Value("int32"),
-            "start": Value("int64"),
-            "end": Value("int64"),
-        }
-    )
+    places = {"document": Value("string"), "block": Value("int32"), "start": Value("int64"), "end": Value("int64")}
+    return Features({**columns, **places})
 
 
 def write_shards(
@@ -82,7 +72,7 @@ def write_shards(
         progress: told of blocks as they are done.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for number, shard in enumerate(_grouped(batches, SHARD_BATCHES)):
+    for number, shard in enumerate(grouped(batches, SHARD_BATCHES)):
         if number % ranks != rank:
             continue
         path = folder / f"shard-{number:06d}.arrow"
@@ -111,8 +101,7 @@ def join_shards(folder: Path, out: Path, settings: LabelSettings, fingerprint: s
     shards = sorted(folder.glob("shard-*.arrow"))
     report = LabelReport()
     for shard in shards:
-        counts = json.loads(shard.with_suffix(".json").read_text())
-        report.add(LabelReport(**{**counts, "lost": Counter(counts["lost"])}))
+        report.add(LabelReport.read(shard.with_suffix(".json")))
     whole = concatenate_datasets([Dataset.from_file(str(shard)) for shard in shards])
     whole.save_to_disk(str(out))
     del whole
@@ -129,7 +118,7 @@ def make_labels(
     baseline: Any,
     reinforced: Any,
     tokenizer: PreTrainedTokenizerBase,
-    corpus: Corpus,
+    corpus: Corpus | Blocks,
     anchors: AnchorDictionary,
     settings: LabelSettings | None = None,
     *,
@@ -142,7 +131,7 @@ def make_labels(
         baseline: reads translated blocks; a loaded causal language model.
         reinforced: reads source blocks; None for the ablation without reinforcement.
         tokenizer: of both, fast.
-        corpus: the unlearn target.
+        corpus: the unlearn target, or its blocks.
         anchors: its dictionary.
         settings: how; default: the paper's.
         out: dataset folder, for `datasets.load_from_disk`. What an interrupted call left there is used.
@@ -163,15 +152,14 @@ def make_labels(
         return read_report(out) if state.is_main_process else LabelReport()
     if reinforced is not None:
         same_vocabulary(baseline, reinforced)
-    outside = anchors.find if anchors is not None and settings.forbid == "rename" else nowhere
-    counts, total = token_counts(corpus, tokenizer, settings.block_tokens, outside=outside)
-    if total == 0:
-        raise ValueError(f"corpus {corpus.name!r} holds no text")
-    labeller = Labeller(baseline, reinforced, tokenizer, anchors, settings, frequent=frequent_tokens(counts))
+    outside = anchors.find if settings.forbid == "rename" else nowhere
+    blocks = corpus if isinstance(corpus, Blocks) else Blocks.open(corpus, tokenizer, settings.block_tokens)
+    frequent = frequent_tokens(token_counts(blocks, outside=outside))
+    labeller = Labeller(baseline, reinforced, tokenizer, anchors, settings, frequent=frequent)
     with progress_bars(enabled=state.is_main_process) as bars:
-        row = bars.add_task("labelling, blocks", total=-(-total // state.num_processes))
+        row = bars.add_task("labelling, blocks", total=-(-len(blocks) // state.num_processes))
         write_shards(
-            batches(corpus, tokenizer, settings), labeller, settings, out / _SHARDS, rank=state.process_index,
+            grouped(blocks, settings.batch_blocks), labeller, settings, out / _SHARDS, rank=state.process_index,
             ranks=state.num_processes, progress=lambda n: bars.advance(row, n),
         )  # fmt: skip
         bars.remove_task(row)
@@ -188,9 +176,3 @@ def _write(path: Path, rows: list[dict[str, Any]], report: LabelReport, settings
         for row in rows:
             writer.write(row)
         writer.finalize()
-
-
-def _grouped(items: Iterable[list[Block]], size: int) -> Iterator[list[list[Block]]]:
-    iterator = iter(items)
-    while group := list(islice(iterator, size)):
-        yield group

@@ -6,7 +6,7 @@ The method is in docs/method.md, exactly.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,16 +15,15 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from unlearn.anchors.dictionary import AnchorDictionary
-from unlearn.corpus.blocks import Block, blocks
-from unlearn.corpus.corpus import Document
+from unlearn.corpus.blocks import Block
 from unlearn.labels.align import Aligned, ForbiddenIds, LabelReport, read
 from unlearn.labels.branches import Branches, paths
 from unlearn.labels.formula import MeanDistribution, gauged, rise
 from unlearn.labels.position_logits import PositionLogits
 from unlearn.labels.rule_two import RuleTwo
-from unlearn.settings import Gauge, LabelSettings, alpha_column
+from unlearn.settings import IGNORED, Gauge, LabelSettings, alpha_column
 
-IGNORED = -100
+Item = TypeVar("Item")
 
 #: How many kept positions of each batch are labelled in both gauges, for the report.
 _GAUGE_ROWS = 64
@@ -255,10 +254,8 @@ def _context(model: Any) -> int | None:
     return getattr(text, "max_position_embeddings", None)
 
 
-def batches(
-    documents: Iterable[Document], tokenizer: PreTrainedTokenizerBase, settings: LabelSettings
-) -> Iterator[list[Block]]:
-    """A corpus' blocks, `batch_blocks` at a time: always the same blocks in the same batch, whoever works on it."""
-    stream = (block for document in documents for block in blocks(document, tokenizer, settings.block_tokens))
-    while batch := list(islice(stream, settings.batch_blocks)):
-        yield batch
+def grouped(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """So many at a time, the last ones fewer: always the same in the same group, whoever works on it."""
+    iterator = iter(items)
+    while group := list(islice(iterator, size)):
+        yield group

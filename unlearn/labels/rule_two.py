@@ -29,16 +29,10 @@ class RuleTwo:
     @classmethod
     def of(cls, batch: Sequence[Aligned]) -> "RuleTwo":
         """Of blocks whose kept positions stand one behind the other."""
-        renames = any(item.renamed for item in batch)
         found: list[tuple[NDArray[np.int64], int, int]] = []
         offset = 0
         for item in batch:
-            rules = (
-                item.renamed
-                if renames
-                else [(position, [(token, -1) for token in ids]) for position, ids in item.forbidden]
-            )
-            for position, pairs in rules:
+            for position, pairs in item.rules:
                 first = int(np.searchsorted(item.prefix_positions, position, side="left"))
                 active = np.arange(first, len(item.prefix_positions)) + offset
                 found += [(active, token, partner) for token, partner in pairs]
@@ -49,7 +43,7 @@ class RuleTwo:
         counts = [len(active) for active, _, _ in found]
         ids, partners = (np.repeat([entry[n] for entry in found], counts) for n in (1, 2))
         order = np.argsort(rows, kind="stable")
-        return cls(rows[order], ids[order], partners[order] if renames else None)
+        return cls(rows[order], ids[order], partners[order] if (partners >= 0).any() else None)
 
     def within(self, part: slice) -> "RuleTwo":
         """Of a chunk of the kept positions, its rows counted from its beginning."""

@@ -38,8 +38,7 @@ class Options(Section):
 def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
     """Runs a recipe; returns the folder of the checkpoints. Raises ValueError for a mistake in it."""
     options = Options.model_validate(recipe.options.model_dump())
-    target = stages.Target.open(recipe)
-    rundir = stages.open_run(recipe)
+    target, rundir = stages.open_run(recipe)
     reinforced = stages.reinforce(recipe, target, rundir)
     inputs = {
         "method": recipe.method, "options": options.model_dump(mode="json"), "baseline": model_fingerprint(recipe.model),

@@ -9,8 +9,8 @@ from transformers import Cache, GenerationMixin, PreTrainedModel, PreTrainedToke
 
 from unlearn.files import whole_folder, write_json
 from unlearn.models import load_model
-from unlearn.pipeline.rundir import RunDirectory, barrier
-from unlearn.processes import processes
+from unlearn.pipeline.rundir import RunDirectory
+from unlearn.processes import barrier, processes
 from unlearn.registry import method_of
 
 #: What a checkpoint folder holds in place of weights.

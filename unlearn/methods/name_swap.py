@@ -36,9 +36,8 @@ def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
     if not recipe.labels.use_anchors:
         raise ValueError("method name_swap needs anchors: labels.use_anchors=False leaves nothing to swap")
     options = Options.model_validate(recipe.options.model_dump())
-    target = stages.Target.open(recipe)
+    target, rundir = stages.open_run(recipe)
     readings = min(options.translations, max(len(anchor.translations) for anchor in target.anchors.anchors))
-    rundir = stages.open_run(recipe, target)
     changes = {"soft": True, "use_reinforced": False, "translations": readings, "alphas": (0.0,)}
     swapped = recipe.model_copy(update={"labels": recipe.labels.model_copy(update=changes)})
     labels = stages.label(swapped, target, rundir, None)

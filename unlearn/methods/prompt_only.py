@@ -35,10 +35,10 @@ class Options(Section):
 def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
     """Runs a recipe; returns the folder of the checkpoints. Raises ValueError for a mistake in it."""
     options = Options.model_validate(recipe.options.model_dump())
-    target = stages.Target.open(recipe)
+    target, rundir = stages.open_run(recipe)
     inputs = {"method": recipe.method, "options": options.model_dump(), "baseline": model_fingerprint(recipe.model)}
     description = {"baseline": recipe.model, "prompt": options.prompt}
-    return write_description(stages.open_run(recipe), inputs, description, target.tokenizer)
+    return write_description(rundir, inputs, description, target.tokenizer)
 
 
 def load(description: Mapping[str, Any], folder: Path, *, device: str, dtype: str) -> "Prompted":

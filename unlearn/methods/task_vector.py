@@ -18,8 +18,7 @@ from pydantic import Field, field_validator
 from unlearn.files import whole_folder
 from unlearn.models import load_model, model_fingerprint
 from unlearn.pipeline import stages
-from unlearn.pipeline.rundir import barrier
-from unlearn.processes import processes
+from unlearn.processes import barrier, processes
 from unlearn.recipe import Recipe, Section
 
 
@@ -44,8 +43,7 @@ class Options(Section):
 def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
     """Runs a recipe; returns the folder of the checkpoints. Raises ValueError for a mistake in it."""
     options = Options.model_validate(recipe.options.model_dump())
-    target = stages.Target.open(recipe)
-    rundir = stages.open_run(recipe)
+    target, rundir = stages.open_run(recipe)
     reinforced = stages.reinforce(recipe, target, rundir)
     inputs = {
         "method": recipe.method, "baseline": model_fingerprint(recipe.model), "reinforced": model_fingerprint(reinforced),

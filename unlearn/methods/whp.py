@@ -17,20 +17,8 @@ from unlearn.recipe import Recipe
 
 
 def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
-    """Runs a recipe, or goes on with one that was interrupted.
-
-    Args:
-        recipe: what to do.
-        callbacks: `transformers.TrainerCallback`s for the last fine-tune.
-
-    Returns:
-        The folder of the checkpoints.
-
-    Raises:
-        ValueError: something the recipe names is missing or does not fit.
-    """
-    target = stages.Target.open(recipe)
-    rundir = stages.open_run(recipe, target)
+    """Runs a recipe; returns the folder of the checkpoints. Raises ValueError for a mistake in it."""
+    target, rundir = stages.open_run(recipe)
     reinforced = stages.reinforce(recipe, target, rundir) if recipe.reinforces else None
     labels = stages.label(recipe, target, rundir, reinforced)
     rest = rest_labels(recipe, target, rundir)

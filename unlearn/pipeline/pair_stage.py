@@ -8,13 +8,13 @@ import torch
 from transformers import Trainer
 
 from unlearn.models import load_model, model_fingerprint
-from unlearn.pipeline.rundir import barrier
-from unlearn.pipeline.stages import Target, open_run, trainable
-from unlearn.processes import processes
+from unlearn.pipeline.stages import Target, blocks_folder, open_run, trainable
+from unlearn.processes import barrier, processes
 from unlearn.recipe import Recipe
+from unlearn.settings import IGNORED
 from unlearn.training.fine_tune import Trained, fine_tune, say_early_end, train_once
 from unlearn.training.pair_trainer import PairLoss, PairTrainer, block_log_probabilities
-from unlearn.training.pairs import IGNORED, PairCollator, Rest, pair_dataset
+from unlearn.training.pairs import PairCollator, open_rest, pair_dataset
 
 
 def finetune_on_pairs(
@@ -38,13 +38,13 @@ def finetune_on_pairs(
     Raises:
         ValueError: something the recipe names is missing or does not fit.
     """
-    target = Target.open(recipe)
-    length = recipe.labels.block_tokens
-    rest = Rest.open(recipe.retain, target.tokenizer, length) if recipe.retain else None
-    rundir = open_run(recipe)
+    target, rundir = open_run(recipe)
+    length, retain = recipe.labels.block_tokens, recipe.retain
+    rest = open_rest(retain, target.tokenizer, length, blocks_folder(recipe)) if retain else None
     inputs = {
         "method": recipe.method, "options": recipe.options.model_dump(mode="json"), "baseline": model_fingerprint(recipe.model),
-        "corpus": target.fingerprint, "block_tokens": length, "retain": rest.inputs() if rest else None,
+        "corpus": target.blocks.corpus_fingerprint, "block_tokens": length,
+        "retain": {"corpus": rest.corpus_fingerprint, "share": retain.share} if rest and retain else None,
         "training": recipe.finetune.model_dump(mode="json"), "dtype": recipe.dtype, "seed": recipe.seed,
     }  # fmt: skip
     checkpoints = rundir.claim("checkpoints", inputs)
@@ -54,16 +54,13 @@ def finetune_on_pairs(
 
     def train(folder: Path) -> Trained:
         pairs = folder / "pairs" / "pairs.arrow"
-        reference = (
-            _Reference(recipe, target)
-            if with_reference and processes().is_main_process and not pairs.exists()
-            else None
-        )
-        if processes().is_main_process:
-            pair_dataset(target.corpus, rest, target.tokenizer, pairs, block_tokens=length, reference=reference)
-        del reference
+        share = retain.share if retain else 0.0
+        if processes().is_main_process and not pairs.exists():
+            reference = _Reference(recipe, target) if with_reference else None
+            pair_dataset(target.blocks, rest, pairs, share=share, reference=reference)
+            del reference
         barrier()
-        dataset = pair_dataset(target.corpus, rest, target.tokenizer, pairs, block_tokens=length)
+        dataset = pair_dataset(target.blocks, rest, pairs, share=share)
         return fine_tune(
             trainable(recipe, recipe.finetune), target.tokenizer, dataset, recipe.finetune, work=folder / "work",
             checkpoints=checkpoints, seed=recipe.seed, device=recipe.device, callbacks=callbacks, build=build,

@@ -54,51 +54,56 @@ class Plan:
     warnings: tuple[str, ...]
 
 
-def plan(recipe: Recipe) -> Plan:
+def plan(recipe: Recipe, *, keep: bool = False) -> Plan:
     """Works out a recipe.
+
+    Args:
+        recipe: what would be done.
+        keep: whether the blocks stay in the run directory, for the run that follows.
 
     Raises:
         ValueError: as running it would, for what can be seen without running it.
     """
-    target = Target.open(recipe)
     if recipe.reinforces or method_of(recipe.method).finetune:
         require_whole(recipe.model)
     parameters, dtype = _model(recipe.model)
+    target = Target.open(recipe, keep=keep)
+    blocks, tokens = len(target.blocks), target.blocks.tokens()
     stored = _BYTES.get(dtype if recipe.dtype == "auto" else recipe.dtype, 4)
     labelling = stored * (2 if recipe.reinforces else 1)
     if recipe.reinforces and recipe.reinforce.lora is None and recipe.dtype == "auto":
         labelling = 2 * max(stored, _BYTES["float32"])  # see `load_models`
     devices = int(os.environ.get("WORLD_SIZE", "1"))
-    reinforce = optimiser_steps(target.blocks, recipe.reinforce, devices) if recipe.reinforces else 0
+    reinforce = optimiser_steps(blocks, recipe.reinforce, devices) if recipe.reinforces else 0
     method = method_of(recipe.method)
-    beside = retain_count(target.blocks, recipe.retain.share) if recipe.retain and method.labels else 0
-    finetune = optimiser_steps(target.blocks + beside, recipe.finetune, devices) if method.finetune else 0
+    beside = retain_count(blocks, recipe.retain.share) if recipe.retain and method.labels else 0
+    finetune = optimiser_steps(blocks + beside, recipe.finetune, devices) if method.finetune else 0
     every = recipe.finetune.save_every
     checkpoints = (-(-finetune // every) if every else 1) if finetune else len(getattr(recipe.options, "scalings", []))
     columns = 1 + len(recipe.labels.alphas) + (2 * recipe.labels.top_k if recipe.labels.soft else 0)
     columns = columns if method.labels else 0
     weights = (checkpoints + (1 if reinforce else 0)) * _trained_bytes(parameters, recipe.finetune)
     return Plan(
-        documents=sum(1 for _ in target.corpus), blocks=target.blocks, tokens=target.tokens, anchors=target.anchors.report(),
+        documents=sum(1 for _ in target.corpus), blocks=blocks, tokens=tokens, anchors=target.anchors.report(),
         reinforce_steps=reinforce, finetune_steps=finetune, checkpoints=checkpoints, parameters=parameters,
         training_gib=_round(_training_bytes(parameters, stored, recipe.finetune)),
         labelling_gib=_round(parameters * labelling),
-        disk_gib=_round(weights + target.tokens * 4 * columns),
+        disk_gib=_round(weights + tokens * 4 * columns),
         warnings=tuple(_warnings(recipe, target, finetune if method.finetune else None)),
     )  # fmt: skip
 
 
 def _warnings(recipe: Recipe, target: Target, finetune: int | None) -> list[str]:
-    found = []
+    warnings = []
     if finetune is not None and finetune < FEWEST_STEPS:
         blocks_a_step = recipe.finetune.batch_size * recipe.finetune.accumulation
-        found.append(
-            f"the fine-tune takes {finetune} optimiser steps, fewer than {FEWEST_STEPS}: {target.blocks} blocks at {blocks_a_step} a step "
-            "hardly move the model; more epochs, or a smaller batch_size or accumulation"
+        warnings.append(
+            f"the fine-tune takes {finetune} optimiser steps, fewer than {FEWEST_STEPS}: {len(target.blocks)} blocks at {blocks_a_step} "
+            "a step hardly move the model; more epochs, or a smaller batch_size or accumulation"
         )
     if target.anchors.dropped:
-        found.append(f"anchors: {target.anchors.report()}")
-    return found
+        warnings.append(f"anchors: {target.anchors.report()}")
+    return warnings
 
 
 def _model(name: str) -> tuple[int, str]:

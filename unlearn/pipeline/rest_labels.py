@@ -10,14 +10,13 @@ from typing import Any
 from datasets import Dataset, load_from_disk
 
 from unlearn.anchors.dictionary import AnchorDictionary
-from unlearn.corpus.corpus import Corpus, Document
 from unlearn.labels.dataset import make_labels
 from unlearn.models import load_model, model_fingerprint
 from unlearn.pipeline.rundir import RunDirectory
-from unlearn.pipeline.stages import Target
+from unlearn.pipeline.stages import Target, blocks_folder
 from unlearn.recipe import Recipe
-from unlearn.training.fine_tune import label_columns, reinforcement_dataset
-from unlearn.training.pairs import Rest, retain_count
+from unlearn.training.fine_tune import label_columns
+from unlearn.training.pairs import open_rest, retain_count
 
 
 def rest_labels(recipe: Recipe, target: Target, rundir: RunDirectory) -> tuple[Dataset, dict[str, Any]] | None:
@@ -31,28 +30,23 @@ def rest_labels(recipe: Recipe, target: Target, rundir: RunDirectory) -> tuple[D
     """
     if recipe.retain is None:
         return None
-    length = recipe.labels.block_tokens
-    rest = Rest.open(recipe.retain, target.tokenizer, length)
+    labels, text = (
+        recipe.labels,
+        open_rest(recipe.retain, target.tokenizer, recipe.labels.block_tokens, blocks_folder(recipe)),
+    )
+    chosen = text.spread(retain_count(len(target.blocks), recipe.retain.share), "rest")
     inputs: dict[str, Any] = {
-        **rest.inputs(),
-        "blocks": retain_count(target.blocks, rest.share),
-        "block_tokens": length,
-    }
-    if recipe.labels.soft:
-        inputs |= {"baseline": model_fingerprint(recipe.model), "top_k": recipe.labels.top_k, "dtype": recipe.dtype}
+        "corpus": text.corpus_fingerprint, "share": recipe.retain.share, "blocks": len(chosen), "block_tokens": labels.block_tokens,
+    }  # fmt: skip
+    if not labels.soft:
+        return chosen.for_training(), inputs
+    inputs |= {"baseline": model_fingerprint(recipe.model), "top_k": labels.top_k, "dtype": recipe.dtype}
 
     def make(folder: Path) -> None:
-        chosen = rest.chosen(inputs["blocks"], target.tokenizer, length)
-        if not recipe.labels.soft:
-            reinforcement_dataset(chosen, folder / "rest.arrow")
-            return
-        settings = recipe.labels.settings(recipe.seed).model_copy(update={"alphas": (0.0,), "translations": 1})
         make_labels(
-            load_model(recipe.model, device=recipe.device, dtype=recipe.dtype), None, target.tokenizer,
-            Corpus(Document(f"rest:{n}", block.text) for n, block in enumerate(chosen)), AnchorDictionary(()), settings,
-            out=folder, fingerprint=rest.fingerprint,
+            load_model(recipe.model, device=recipe.device, dtype=recipe.dtype), None, target.tokenizer, chosen, AnchorDictionary(()),
+            labels.settings(recipe.seed).model_copy(update={"alphas": (0.0,), "translations": 1}),
+            out=folder, fingerprint=text.corpus_fingerprint,
         )  # fmt: skip
 
-    made = rundir.stage("rest_labels", inputs, make)
-    rows = load_from_disk(str(made)) if recipe.labels.soft else Dataset.from_file(str(made / "rest.arrow"))
-    return label_columns(rows, soft=recipe.labels.soft), inputs
+    return label_columns(load_from_disk(str(rundir.stage("rest_labels", inputs, make))), soft=True), inputs

@@ -1,9 +1,10 @@
 """A run directory: each stage under a temporary name until it is finished, with a fingerprint of what it was made from.
 
-    recipe.yaml  run.json  anchors.jsonl  reinforced/  labels/  checkpoints/checkpoint-<optimiser steps>/  log.jsonl
+    recipe.yaml  run.json  anchors.jsonl  blocks/  reinforced/  labels/  checkpoints/checkpoint-<optimiser steps>/  log.jsonl
 
-A stage whose folder exists is finished. Asked for again with an unchanged fingerprint it is skipped; with changed inputs it is an
-error that names what changed. Dates and durations go to `log.jsonl` alone: everything else is reproducible byte for byte.
+`blocks/` holds what the corpora were cut into, tokenised. A stage whose folder exists is finished. Asked for again with an unchanged
+fingerprint it is skipped; with changed inputs it is an error that names what changed. Dates and durations go to `log.jsonl` alone:
+everything else is reproducible byte for byte.
 """
 
 import json
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearn.files import json_text, write_json, write_text
+from unlearn.processes import barrier, processes
 
 FINGERPRINT = "fingerprint.json"
 
@@ -67,7 +69,7 @@ class RunDirectory:
         barrier()
         if self._main:
             temporary.replace(final)
-            self.log(stage=name, seconds=round(time.monotonic() - began, 1), ranks=_ranks())
+            self.log(stage=name, seconds=round(time.monotonic() - began, 1), ranks=processes().num_processes)
         barrier()
         return final
 
@@ -135,17 +137,3 @@ def _changes(before: Any, now: Any, key: str = "") -> list[str]:
         keys = [*before, *(k for k in now if k not in before)]
         return [c for k in keys for c in _changes(before.get(k), now.get(k), f"{key}.{k}" if key else k)]
     return [] if before == now else [f"{key}: {before!r} then, {now!r} now"]
-
-
-def _ranks() -> int:
-    import torch.distributed as distributed
-
-    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
-
-
-def barrier() -> None:
-    """Waits for the other processes of this run, if there are any."""
-    import torch.distributed as distributed
-
-    if distributed.is_available() and distributed.is_initialized():
-        distributed.barrier()

@@ -11,21 +11,21 @@ from datasets import Dataset, concatenate_datasets, load_from_disk
 from transformers import PreTrainedTokenizerBase
 
 from unlearn.anchors.dictionary import AnchorDictionary
-from unlearn.corpus.blocks import blocks, token_counts
+from unlearn.corpus.blocks import Blocks
 from unlearn.corpus.corpus import Corpus
 from unlearn.labels.dataset import make_labels
 from unlearn.models import load_model, load_models, load_tokenizer, model_fingerprint, require_whole
-from unlearn.pipeline.rundir import FINGERPRINT, RECORD, RunDirectory, barrier
-from unlearn.processes import processes
+from unlearn.pipeline.rundir import FINGERPRINT, RECORD, RunDirectory
+from unlearn.processes import barrier, processes
 from unlearn.recipe import Recipe, Training
 from unlearn.training.fine_tune import (
     Trained,
     fine_tune,
     label_columns,
-    reinforcement_dataset,
     say_early_end,
     train_once,
 )
+from unlearn.training.pairs import rest_text
 
 
 @dataclass(frozen=True)
@@ -34,38 +34,47 @@ class Target:
 
     Attributes:
         corpus: its text.
+        blocks: of the text.
         anchors: its dictionary; empty where the recipe does without.
         tokenizer: of the baseline.
-        fingerprint: of the corpus.
-        blocks: how many there are.
-        tokens: in its blocks, special tokens left out.
     """
 
     corpus: Corpus
+    blocks: Blocks
     anchors: AnchorDictionary
     tokenizer: PreTrainedTokenizerBase
-    fingerprint: str
-    blocks: int
-    tokens: int
 
     @classmethod
-    def open(cls, recipe: Recipe) -> "Target":
+    def open(cls, recipe: Recipe, *, keep: bool = False) -> "Target":
         """Loads and checks corpus, anchors and tokenizer.
 
+        Args:
+            recipe: names them.
+            keep: whether blocks stay in the run directory, and are read from there where they are; else they pass.
+
         Raises:
-            ValueError: one is missing, the corpus is empty or holds no anchor.
+            ValueError: one is missing, the corpus is empty or holds no anchor, or the run directory is not to be written to.
         """
         tokenizer = load_tokenizer(recipe.model)
         corpus = Corpus(recipe.corpus, split=recipe.split, column=recipe.text_column)
         anchors = AnchorDictionary.load(recipe.anchors) if recipe.translates else AnchorDictionary(())
-        counts, number = token_counts(corpus, tokenizer, recipe.labels.block_tokens)
-        if number == 0:
-            raise ValueError(f"corpus {recipe.corpus!r} holds no text")
+        corpus.require_text()
+        if recipe.retain is not None:
+            rest_text(recipe.retain).require_text()
         if recipe.translates and not any(anchors.find(document.text) for document in corpus):
             raise ValueError(
                 f"corpus {recipe.corpus!r} holds none of the {len(anchors.anchors)} anchors of {recipe.anchors!r}"
             )
-        return cls(corpus, anchors, tokenizer, corpus.fingerprint(), number, sum(counts.values()))
+        if keep:
+            _require_ours(recipe)
+            open_directory(recipe.out)
+        blocks = Blocks.open(corpus, tokenizer, recipe.labels.block_tokens, blocks_folder(recipe) if keep else None)
+        return cls(corpus, blocks, anchors, tokenizer)
+
+
+def blocks_folder(recipe: Recipe) -> Path:
+    """Where a run keeps the blocks of its target and of the rest."""
+    return Path(recipe.out) / "blocks"
 
 
 def open_directory(path: Path | str) -> RunDirectory:
@@ -73,31 +82,38 @@ def open_directory(path: Path | str) -> RunDirectory:
     return RunDirectory(path, main=processes().is_main_process)
 
 
-def open_run(recipe: Recipe, target: Target | None = None) -> RunDirectory:
-    """The recipe's run directory, with the resolved recipe in it; step 0, the baseline, is referred to, not copied.
+def open_run(recipe: Recipe) -> tuple[Target, RunDirectory]:
+    """What a recipe names, and its run directory, with the resolved recipe and a copy of the anchors in it.
 
-    Args:
-        recipe: what to do.
-        target: its text; its anchors are copied into the run where the method translates.
+    Step 0, the baseline, is referred to, not copied.
 
     Raises:
-        ValueError: the directory cannot be made, or holds a `recipe.yaml` or `anchors.jsonl` that no run has written.
+        ValueError: something that the recipe names is missing or does not fit; the directory cannot be made, or holds a `recipe.yaml` or
+            `anchors.jsonl` that no run has written.
     """
-    rundir, files = open_directory(recipe.out), {"recipe.yaml": recipe.to_yaml()}
-    copy = rundir.path / "anchors.jsonl"
-    if target is not None and recipe.translates and copy.resolve() != Path(recipe.anchors).resolve():
-        files[copy.name] = _lines(target.anchors)
-    for path in (rundir.path / name for name in files):
-        if path.exists() and not (rundir.path / RECORD).exists():  # a file of the user's
+    target, rundir = Target.open(recipe, keep=True), open_directory(recipe.out)
+    barrier()
+    rundir.record(baseline=recipe.model, baseline_fingerprint=model_fingerprint(recipe.model))
+    for name in _written_files(recipe):
+        rundir.write(name, recipe.to_yaml() if name == "recipe.yaml" else _lines(target.anchors))
+    barrier()
+    return target, rundir
+
+
+def _written_files(recipe: Recipe) -> list[str]:
+    anchors = Path(recipe.out) / "anchors.jsonl"
+    copied = recipe.translates and anchors.resolve() != Path(recipe.anchors).resolve()
+    return ["recipe.yaml", *([anchors.name] if copied else [])]
+
+
+def _require_ours(recipe: Recipe) -> None:
+    """Raises ValueError if the run would write over a file of the user's."""
+    for path in (Path(recipe.out) / name for name in _written_files(recipe)):
+        if path.exists() and not path.with_name(RECORD).exists():
             raise ValueError(
                 f"{str(path)!r} is not of a run, and a run writes a file of that name: choose another out, or move it away"
             )
     barrier()
-    rundir.record(baseline=recipe.model, baseline_fingerprint=model_fingerprint(recipe.model))
-    for name, text in files.items():
-        rundir.write(name, text)
-    barrier()
-    return rundir
 
 
 def reinforce(recipe: Recipe, target: Target, rundir: RunDirectory, *, name: str = "reinforced") -> Path:
@@ -107,17 +123,13 @@ def reinforce(recipe: Recipe, target: Target, rundir: RunDirectory, *, name: str
         `reinforced/`, a model or adapter with its tokenizer.
     """
     inputs = {
-        "baseline": model_fingerprint(recipe.model), "corpus": target.fingerprint, "block_tokens": recipe.labels.block_tokens,
+        "baseline": model_fingerprint(recipe.model), "corpus": target.blocks.corpus_fingerprint, "block_tokens": recipe.labels.block_tokens,
         "training": recipe.reinforce.model_dump(mode="json"), "seed": recipe.seed,
     }  # fmt: skip
 
     def train(folder: Path) -> Trained:
-        stream = (
-            b for document in target.corpus for b in blocks(document, target.tokenizer, recipe.labels.block_tokens)
-        )
-        dataset = reinforcement_dataset(stream, folder / "blocks.arrow")
         trained = fine_tune(
-            trainable(recipe, recipe.reinforce), target.tokenizer, dataset, recipe.reinforce, work=folder / "work",
+            trainable(recipe, recipe.reinforce), target.tokenizer, target.blocks.for_training(), recipe.reinforce, work=folder / "work",
             checkpoints=folder / "checkpoints", seed=recipe.seed, device=recipe.device, description="reinforcing",
         )  # fmt: skip
         if processes().is_main_process:
@@ -125,7 +137,7 @@ def reinforce(recipe: Recipe, target: Target, rundir: RunDirectory, *, name: str
                 file.replace(folder / file.name)
         return trained
 
-    return rundir.stage(name, inputs, train_once(train, scraps=("checkpoints", "work", "blocks.arrow")))
+    return rundir.stage(name, inputs, train_once(train, scraps=("checkpoints", "work")))
 
 
 def label(
@@ -145,13 +157,14 @@ def label(
     settings = recipe.labels.settings(recipe.seed)
     inputs = {
         "baseline": model_fingerprint(recipe.model), "reinforced": model_fingerprint(reinforced) if reinforced else "",
-        "corpus": target.fingerprint, "anchors": _lines(target.anchors).count("\n"), "anchors_sha256": _digest(_lines(target.anchors)),
+        "corpus": target.blocks.corpus_fingerprint, "anchors": len(target.anchors.anchors),
+        "anchors_sha256": _digest(_lines(target.anchors)),
         "labels": recipe.labels.model_dump(mode="json"), "dtype": recipe.dtype, "seed": recipe.seed,
     }  # fmt: skip
 
     def make(folder: Path) -> None:
         make_labels(
-            *load_models(recipe.model, reinforced, device=recipe.device, dtype=recipe.dtype), target.tokenizer, target.corpus,
+            *load_models(recipe.model, reinforced, device=recipe.device, dtype=recipe.dtype), target.tokenizer, target.blocks,
             target.anchors, settings, out=folder, fingerprint=_digest(json.dumps(inputs, sort_keys=True)),
         )  # fmt: skip
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import Trainer
 from transformers.loss.loss_utils import ForCausalLMLoss
 
-IGNORED = -100
+from unlearn.settings import IGNORED
 
 #: Bytes of one chunk of logits in float32. On the CPU smaller chunks are slower: each reads and writes the head's whole gradient.
 _CHUNK_BYTES = 1 << 27
@@ -35,8 +35,8 @@ def chunked_cross_entropy(
         Scalar, float32 (float64 for float64 models); differentiable once.
     """
     rows = max(1, chunk_bytes // (4 * head.weight.shape[0]))
-    found: Tensor = _Chunked.apply(hidden, head.weight, head.bias, ids, target, rows, torch.is_grad_enabled())
-    return found
+    total: Tensor = _Chunked.apply(hidden, head.weight, head.bias, ids, target, rows, torch.is_grad_enabled())
+    return total
 
 
 class _Chunked(torch.autograd.Function):
@@ -78,7 +78,19 @@ class _Chunked(torch.autograd.Function):
         return (*(None if g is None else g.mul_(gradient.to(g.dtype)) for g in gradients), None, None, None, None)
 
 
-class ChunkedLossTrainer(Trainer):
+class LossTrainer(Trainer):
+    """A Trainer whose held-out loss is the loss it trains on, and nothing else; no predictions are kept."""
+
+    def prediction_step(
+        self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any = None
+    ) -> Any:
+        """The loss alone."""
+        with torch.no_grad():
+            loss: Any = self.compute_loss(model, self._prepare_inputs(inputs))
+        return loss.detach(), None, None
+
+
+class ChunkedLossTrainer(LossTrainer):
     """A `transformers.Trainer` that takes the same loss in chunks where it can; elsewhere it is that Trainer."""
 
     _parts: tuple[Any, nn.Linear] | None
@@ -99,16 +111,6 @@ class ChunkedLossTrainer(Trainer):
         ids, target = self._target(inputs, labelled)
         total = chunked_cross_entropy(states[labelled], parts[1], ids, target)
         return total / (max(int(labelled.sum()), 1) if num_items_in_batch is None else num_items_in_batch)
-
-    def prediction_step(
-        self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any = None
-    ) -> Any:
-        """Held-out loss: the same loss."""
-        if not prediction_loss_only or self._split() is None:
-            return super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
-        inputs = self._prepare_inputs(inputs)
-        with torch.no_grad():
-            return self.compute_loss(model, inputs).detach(), None, None
 
     def _whole_loss(
         self, model: Any, inputs: Any, return_outputs: bool, num_items_in_batch: Any, **options: Any

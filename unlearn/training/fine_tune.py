@@ -9,7 +9,7 @@ bfloat16 numbers and would be lost.
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,6 @@ from transformers import (
     set_seed,
 )
 
-from unlearn.corpus.blocks import Block
 from unlearn.files import write_json
 from unlearn.processes import processes
 from unlearn.recipe import Training
@@ -165,38 +164,19 @@ def fine_tune(
     trainer.accelerator.wait_for_everyone()
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     history = tuple(
-        {k: v for k, v in entry.items() if k in _KEPT} for entry in trainer.state.log_history if set(entry) & _LOSSES
+        {k: v for k, v in entry.items() if k in _LOGGED} for entry in trainer.state.log_history if set(entry) & _LOSSES
     )
     steps = trainer.state.global_step
     return Trained(steps, trainer.state.max_steps, history, checkpoints / f"checkpoint-{steps}")
 
 
 #: transformers renamed the argument in 5.x.
-_CHECKPOINTING = (
-    "activation_checkpointing"
-    if "activation_checkpointing" in TrainingArguments.__dataclass_fields__
-    else "gradient_checkpointing"
-)
+_RENAMED = "activation_checkpointing" in TrainingArguments.__dataclass_fields__
+_CHECKPOINTING = "activation_checkpointing" if _RENAMED else "gradient_checkpointing"
 
 _LOSSES = {"loss", "eval_loss"}
 
-_KEPT = {"step", "loss", "eval_loss", "grad_norm", "learning_rate"}
-
-
-def reinforcement_dataset(blocks: Iterable[Block], path: Path) -> Dataset:
-    """Source blocks as a language-modelling dataset: every token but the first is a target. Streamed to a file, memory-mapped."""
-    from datasets import Features, Value
-    from datasets import Sequence as Column
-    from datasets.arrow_writer import ArrowWriter
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    features = Features({"input_ids": Column(Value("int32")), "labels": Column(Value("int32"))})
-    with ArrowWriter(path=str(path), features=features) as writer:
-        for block in blocks:
-            ids = block.encoding.ids.tolist()
-            writer.write({"input_ids": ids, "labels": ids})
-        writer.finalize()
-    return Dataset.from_file(str(path))
+_LOGGED = {"step", "loss", "eval_loss", "grad_norm", "learning_rate"}
 
 
 def label_columns(dataset: Dataset, column: str = "labels", *, soft: bool = False) -> Dataset:
@@ -266,13 +246,8 @@ def _with_adapters(model: Any, training: Training) -> Any:
 
     assert training.lora is not None
     lora = training.lora
-    config = LoraConfig(
-        r=lora.r,
-        lora_alpha=lora.alpha,  # type: ignore[arg-type]
-        lora_dropout=lora.dropout,
-        target_modules=lora.target_modules,
-        task_type="CAUSAL_LM",
-    )
+    names: dict[str, Any] = {"r": lora.r, "lora_alpha": lora.alpha, "lora_dropout": lora.dropout}
+    config = LoraConfig(**names, target_modules=lora.target_modules, task_type="CAUSAL_LM")
     if training.gradient_checkpointing:
         model.enable_input_require_grads()
     return get_peft_model(model, config)

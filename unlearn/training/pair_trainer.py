@@ -7,10 +7,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from transformers import Trainer
 
 from unlearn.labels.formula import at_least_float32
-from unlearn.training.pairs import IGNORED
+from unlearn.settings import IGNORED
+from unlearn.training.chunked_loss import LossTrainer
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def block_log_probabilities(logits: Tensor, labels: Tensor) -> tuple[Tensor, Ten
     return -losses.view(shifted.shape).sum(-1), (shifted != IGNORED).sum(-1)
 
 
-class PairTrainer(Trainer):
+class PairTrainer(LossTrainer):
     """Trainer of a `PairLoss`.
 
     Args:
@@ -114,14 +114,6 @@ class PairTrainer(Trainer):
         if in_step and self.args.average_tokens_across_devices:
             loss = loss * self.accelerator.num_processes  # gradients are averaged over devices, the counts added up
         return (loss, outputs) if return_outputs else loss
-
-    def prediction_step(
-        self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any = None
-    ) -> Any:
-        """Held-out loss: the same loss, no predictions kept."""
-        inputs = self._prepare_inputs(inputs)
-        with torch.no_grad():
-            return self.compute_loss(model, inputs).detach(), None, None
 
     def _gather(self, counts: Tensor) -> Tensor:
         if self.args.world_size == 1 or not self.args.average_tokens_across_devices:

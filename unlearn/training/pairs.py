@@ -1,8 +1,7 @@
 """Training rows of the methods that need no labels: a block of the target, and beside it, for a share of them, a block of the rest."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain, islice, repeat
+from collections.abc import Callable, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,10 @@ from datasets.arrow_writer import ArrowWriter
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from unlearn.corpus.blocks import Block, blocks, token_counts
+from unlearn.corpus.blocks import Blocks
 from unlearn.corpus.corpus import Corpus
 from unlearn.files import whole_file
-from unlearn.recipe import Retain
-
-IGNORED = -100
+from unlearn.settings import Retain
 
 _AT_ONCE = 8
 
@@ -26,46 +23,14 @@ _AT_ONCE = 8
 Reference = Callable[[Sequence[Sequence[int]]], Sequence[float]]
 
 
-@dataclass(frozen=True)
-class Rest:
-    """Text of the rest.
+def rest_text(retain: Retain) -> Corpus:
+    """The text of the rest."""
+    return Corpus(retain.corpus, split=retain.split, column=retain.text_column)
 
-    Attributes:
-        corpus: its text.
-        share: blocks of it for every block of the target.
-        blocks: how many it has.
-        fingerprint: of the corpus.
-    """
 
-    corpus: Corpus
-    share: float
-    blocks: int
-    fingerprint: str
-
-    @classmethod
-    def open(cls, retain: Retain, tokenizer: PreTrainedTokenizerBase, block_tokens: int) -> "Rest":
-        """Loads and checks the corpus; raises ValueError if it is missing or holds no text."""
-        corpus = Corpus(retain.corpus, split=retain.split, column=retain.text_column)
-        _, number = token_counts(corpus, tokenizer, block_tokens)
-        if number == 0:
-            raise ValueError(f"retain.corpus {retain.corpus!r} holds no text")
-        return cls(corpus, retain.share, number, corpus.fingerprint())
-
-    def inputs(self) -> dict[str, Any]:
-        """Plain values for a stage's fingerprint."""
-        return {"corpus": self.fingerprint, "share": self.share}
-
-    def chosen(self, wanted: int, tokenizer: PreTrainedTokenizerBase, block_tokens: int) -> Iterator[Block]:
-        """`wanted` blocks: spread evenly over the corpus, or all of it over and over where it is short."""
-        passes = (
-            (n, block) for _ in repeat(None) for n, block in enumerate(_stream(self.corpus, tokenizer, block_tokens))
-        )
-        if wanted >= self.blocks:
-            yield from (block for _, block in islice(passes, wanted))
-            return
-        for n, block in islice(passes, self.blocks):
-            if (n + 1) * wanted // self.blocks > n * wanted // self.blocks:
-                yield block
+def open_rest(retain: Retain, tokenizer: PreTrainedTokenizerBase, block_tokens: int, folder: Path) -> Blocks:
+    """The blocks of the text of the rest, kept in a folder; raises ValueError if it is missing or holds no text."""
+    return Blocks.open(rest_text(retain), tokenizer, block_tokens, folder)
 
 
 def retain_count(target_blocks: int, share: float) -> int:
@@ -74,31 +39,24 @@ def retain_count(target_blocks: int, share: float) -> int:
 
 
 def pair_dataset(
-    target: Corpus,
-    rest: Rest | None,
-    tokenizer: PreTrainedTokenizerBase,
-    path: Path,
-    *,
-    block_tokens: int,
-    reference: Reference | None = None,
+    target: Blocks, rest: Blocks | None, path: Path, *, share: float = 1.0, reference: Reference | None = None
 ) -> Dataset:
     """Rows `input_ids` (a block of the target), `rest_ids` (a block of the rest, or empty) and `reference`, streamed to a file.
 
     Args:
         target: the unlearn target.
         rest: text of the rest.
-        tokenizer: of the model.
         path: of the file; one that is there is finished and is used.
-        block_tokens: longest block, in tokens.
+        share: blocks of the rest for every block of the target.
         reference: gives the baseline's log-probability of each block of the target; None: 0.
     """
     if not path.exists():
-        number = sum(1 for _ in _stream(target, tokenizer, block_tokens))
-        wanted = retain_count(number, rest.share) if rest else 0
-        beside = rest.chosen(wanted, tokenizer, block_tokens) if rest else iter(())
+        number = len(target)
+        wanted = retain_count(number, share) if rest else 0
+        beside = iter(rest.spread(wanted, "rest")) if rest else iter(())
         column = Column(Value("int32"))
         features = Features({"input_ids": column, "rest_ids": column, "reference": Value("float64")})
-        stream = _stream(target, tokenizer, block_tokens)
+        stream = iter(target)
         with whole_file(path) as temporary, ArrowWriter(path=str(temporary), features=features) as writer:
             row = 0
             while few := [block.encoding.ids.tolist() for block in islice(stream, _AT_ONCE)]:
@@ -128,11 +86,5 @@ class PairCollator:
         rest = [row["rest_ids"] for row in rows if len(row["rest_ids"])]
         batch = dict(self._collator([{"input_ids": ids, "labels": ids} for ids in chain(targets, rest)]))
         batch["rest"] = torch.tensor([False] * len(targets) + [True] * len(rest))
-        batch["reference"] = torch.tensor(
-            [row["reference"] for row in rows] + [0.0] * len(rest),
-        )
+        batch["reference"] = torch.tensor([row["reference"] for row in rows] + [0.0] * len(rest))
         return batch
-
-
-def _stream(corpus: Corpus, tokenizer: PreTrainedTokenizerBase, block_tokens: int) -> Iterator[Block]:
-    return (block for document in corpus for block in blocks(document, tokenizer, block_tokens))

@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unlearn.training.chunked_loss import IGNORED, ChunkedLossTrainer
+from unlearn.settings import IGNORED
+from unlearn.training.chunked_loss import ChunkedLossTrainer
 
 
 def soft_cross_entropy(logits: Tensor, top_ids: Tensor, top_logits: Tensor, *, temperature: float = 1.0) -> Tensor:
@@ -62,14 +63,6 @@ class SoftLabelTrainer(ChunkedLossTrainer):
             if self.args.average_tokens_across_devices:
                 loss = loss * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
-
-    def prediction_step(
-        self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any = None
-    ) -> Any:
-        """Held-out loss: the same loss, no predictions kept."""
-        inputs = self._prepare_inputs(inputs)
-        with torch.no_grad():
-            return self.compute_loss(model, inputs).detach(), None, None
 
 
 class SoftLabelCollator:

@@ -6,21 +6,18 @@ A judge that fails, is cut off or cannot be understood leaves the completion uns
 import hashlib
 import json
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from hp_bench.judges.cache import Reply, ReplyCache, key
 from hp_bench.judges.grades import GRADES, Grade, Verdict
 from hp_bench.judges.llm.rubric import Rubric
 from hp_bench.probes.rows import Probe
 from hp_bench.text.degeneracy import degeneracy
 from hp_bench.text.terms import words
+from unlearn.chat import Keep, Reply, ReplyCache, reply_key
 
 #: Raised whenever a reply could be read differently.
 VERSION = 1
-
-
-Keep = Callable[[int, Reply], None]
 
 
 class Respondent(Protocol):
@@ -118,10 +115,8 @@ class LanguageModelJudge:
         return self.cache.get(name, self.respondent.max_tokens)
 
     def _key(self, probe: Probe, completion: str) -> str:
-        return key(self.name, self.respondent.where, probe.prompt, completion)
+        return reply_key(self.name, self.respondent.where, probe.prompt, completion)
 
-
-#: Called with the number of a question and its reply as soon as it is there.
 
 #: "GRADE:", "**Grade**:", "grade = ", with an ASCII or a full-width colon; not "upgrade:".
 _VERDICT = re.compile(r"(?<![^\W_])grade[ \t\"'*_`]*[:=\uff1a]", re.IGNORECASE)

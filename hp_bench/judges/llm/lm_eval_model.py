@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hp_bench.judges.cache import Reply
-from hp_bench.judges.llm.judge import Keep
 from hp_bench.progress import quiet_host
+from unlearn.chat import Keep, Reply
 from unlearn.progress import progress_bars
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from unlearn.anchors.contrast.contrast import contrast_anchors
 from unlearn.anchors.contrast.log_odds import log_odds
 from unlearn.anchors.contrast.translations import TRANSLATIONS, WORD_LISTS, Entity, Form, generic_translations
 from unlearn.anchors.dictionary import AnchorDictionary
-from unlearn.anchors.occurrences import sightings
+from unlearn.anchors.occurrences import occurrences
 from unlearn.anchors.tally import Tally, tokens
 from unlearn.anchors.types import TYPES, name_type, term_type
 from unlearn.corpus.corpus import Document
@@ -347,7 +347,7 @@ def test_names_that_merely_meet_are_told_apart():
     ],
 )
 def test_types_by_what_stands_around(name, text, kind):
-    seen = sightings(documents([text]), [name])[name]
+    seen = occurrences(documents([text]), [name])[name]
     assert seen.count == text.count(name)
     assert name_type(name.split(), seen) == kind
 
@@ -362,7 +362,7 @@ def test_types_by_what_stands_around(name, text, kind):
     ],
 )
 def test_types_of_terms(text, kind):
-    assert term_type("zorvel", sightings(documents([text]), ["zorvel"])["zorvel"]) == kind
+    assert term_type("zorvel", occurrences(documents([text]), ["zorvel"])["zorvel"]) == kind
 
 
 # Files and the command line

@@ -6,10 +6,10 @@ import sys
 import threading
 import time
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import pytest
+from scripted_server import ScriptedServer, serving
 
 from unlearn import chat as endpoint_module
 from unlearn.anchors.dictionary import AnchorDictionary
@@ -23,7 +23,7 @@ from unlearn.anchors.language_model import (
     one_person,
     read_reply,
 )
-from unlearn.chat import Endpoint, Question, Reply, ReplyCache, ask
+from unlearn.chat import Endpoint, Reply, ReplyCache, ask
 from unlearn.corpus.corpus import Document
 
 TEXTS = [
@@ -38,68 +38,6 @@ ENTRIES = [
 GOOD = json.dumps(ENTRIES)
 
 
-class Server(ThreadingHTTPServer):
-    """Answers with `script(message, attempt)`: a reply text, an HTTP status, a pair (text, finish reason), or a callable on the handler."""
-
-    daemon_threads = True
-    request_queue_size = 64
-
-    def __init__(self, script):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.script, self.asked, self.bodies, self.headers_seen = script, [], [], []
-        self.lock, self.now, self.most, self.attempts = threading.Lock(), 0, 0, {}
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
-
-    def handle_error(self, request, client_address):
-        """A client that has given up is no error here."""
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_POST(self):
-        server = self.server
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        message = body["messages"][0]["content"]
-        with server.lock:
-            server.now += 1
-            server.most = max(server.most, server.now)
-            server.asked.append(message)
-            server.bodies.append(body)
-            server.headers_seen.append({name.lower(): value for name, value in self.headers.items()})
-            attempt = server.attempts[message] = server.attempts.get(message, 0) + 1
-        try:
-            answer = server.script(message, attempt)
-        finally:  # before the client hears of it and asks on
-            with server.lock:
-                server.now -= 1
-        if callable(answer):
-            answer(self)
-        elif isinstance(answer, int):
-            self.send(answer, json.dumps({"error": {"message": f"status {answer}"}}))
-        else:
-            text, finish = answer if isinstance(answer, tuple) else (answer, "stop")
-            choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": text}}
-            self.send(
-                200,
-                json.dumps({"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]}),
-            )
-
-    def send(self, status, content, kind="application/json", **headers):
-        data = content.encode()
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(data)))
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *arguments):
-        pass
-
-
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch):
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "OPENAI_API_KEY"):
@@ -109,14 +47,7 @@ def no_proxy(monkeypatch):
 @pytest.fixture
 def serve():
     with contextlib.ExitStack() as stack:
-
-        def start(script):
-            server = stack.enter_context(Server(script))
-            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-            stack.callback(server.shutdown)
-            return server
-
-        yield start
+        yield lambda script: stack.enter_context(serving(script))
 
 
 def point(server, **knobs):
@@ -244,14 +175,14 @@ def test_the_pauses_double_and_a_longer_retry_after_is_kept(tmp_path):
     def create(**request):
         raise Refused
 
-    asking = endpoint_module._Asking(Endpoint("http://x", "m", backoff=0.5, retries=4), ReplyCache(tmp_path / "c"))
+    asking = endpoint_module.Asking(Endpoint("http://x", "m", backoff=0.5, retries=4), lambda number, reply: None)
+    asking._reached = True
     asking._stop = SimpleNamespace(is_set=lambda: False, wait=lambda pause: pauses.append(pause))
     client = SimpleNamespace(chat=SimpleNamespace(completions=SimpleNamespace(create=create)))
-    asking._one(
-        client, SimpleNamespace(APIStatusError=Refused, APIError=Refused), "key", Question("p", "passage", "text")
-    )
+    openai = SimpleNamespace(APIStatusError=Refused, APIError=Refused, APIConnectionError=ConnectionError)
+    asking._one(client, openai, 0, "text")
     assert pauses == [0.5, 7.0, 2.0, 60.0]
-    assert asking.failures == {"key": "slow down"}
+    assert asking._failures == {0: "slow down"}
     assert asking.retried == 4
 
 
@@ -294,7 +225,7 @@ def test_a_refusal_ends_it_at_once_with_the_servers_words(serve, tmp_path, statu
 
 
 def test_nobody_there(serve, tmp_path):
-    server = Server(lambda message, attempt: GOOD)
+    server = ScriptedServer(lambda message, attempt: GOOD)
     server.server_close()
     with pytest.raises(ValueError, match="endpoint http://127.0.0.1:.* gives no answer: APIConnectionError"):
         interview(server, tmp_path)

@@ -21,8 +21,8 @@ from worlds import ADVERSARIAL, TRANSLATIONS, dictionary, text
 from worlds import NAMES as WORDS
 
 from unlearn.anchors.dictionary import Anchor, AnchorDictionary
-from unlearn.corpus.blocks import Block, blocks, frequent_tokens, token_counts
-from unlearn.corpus.corpus import Document
+from unlearn.corpus.blocks import Block, Blocks, blocks, frequent_tokens, token_counts
+from unlearn.corpus.corpus import Corpus, Document
 from unlearn.corpus.encoding import encode
 from unlearn.labels.align import ForbiddenIds, LabelReport, align
 from unlearn.labels.labeller import Labeller
@@ -229,11 +229,13 @@ def test_no_anchors_and_no_reinforcement(family):
 def test_frequent_tokens_equal_the_oracle(family):
     tokenizer = family[0]
     documents = [Document(str(n), t) for n, t in enumerate(ALL_TEXT)]
-    counts, _ = token_counts(documents, tokenizer, 64)
+    cut = Blocks.open(Corpus(documents), tokenizer, 64)
+    counts = token_counts(cut)
     texts = [b.text for d in documents for b in blocks(d, tokenizer, 64)]
+    assert [b.text for b in cut] == texts
     assert set(frequent_tokens(counts)) == oracle.frequent_tokens(texts, tokenizer)
     rows = dictionary(random.Random(2))
-    outside, _ = token_counts(documents, tokenizer, 64, outside=as_dictionary(rows).find)
+    outside = token_counts(cut, outside=as_dictionary(rows).find)
     assert outside != counts
     for count in (10, 40, 100):
         assert set(frequent_tokens(outside, count)) == oracle.frequent_tokens(texts, tokenizer, count, outside=rows)

@@ -170,3 +170,50 @@ def test_the_benchmark_scores_a_live_model(place, kind, request):
         [Instance("generate_until", {}, ("Nora met", {"until": ["\n"], "max_gen_toks": 4}), 0)]
     )
     assert isinstance(told[0], str)
+
+
+MINE = """
+from pydantic import Field
+from unlearn.methods.live import LiveModel, cache_of, write_description
+from unlearn.models import load_model
+from unlearn.pipeline import stages
+from unlearn.registry import Method
+from unlearn.settings import Section
+
+class Options(Section):
+    factor: float = Field(2.0, gt=0)
+
+def run(recipe, *, callbacks=()):
+    target, rundir = stages.open_run(recipe)
+    description = {"baseline": recipe.model, "factor": recipe.options.factor}
+    return write_description(rundir, {"method": recipe.method, "factor": recipe.options.factor}, description, target.tokenizer)
+
+def load(description, folder, *, device, dtype):
+    return Louder(load_model(description["baseline"], device=device, dtype=dtype), description["factor"])
+
+class Louder(LiveModel):
+    def __init__(self, baseline, factor):
+        super().__init__(baseline)
+        self._factor = factor
+        self.eval()
+
+    def forward(self, input_ids=None, attention_mask=None, **given):
+        out = self.baseline(input_ids=input_ids, attention_mask=attention_mask, **cache_of(given)[0])
+        out.logits = out.logits * self._factor
+        return out
+
+louder = Method("my_louder_method", finetune=False, live=True)
+"""
+
+
+def test_a_users_own_live_method_runs_and_is_loaded_by_its_name(place, tmp_path, monkeypatch):
+    (tmp_path / "my_louder_method.py").write_text(MINE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    made = recipe(place, "run-mine", "my_louder_method:louder", options={"factor": 3.0})
+    folder = run(made) / "checkpoint-1"
+    assert json.loads((folder / "live.json").read_text())["method"] == "my_louder_method:louder"
+    live = load_unlearned(folder, device="cpu")
+    ids = torch.tensor([[5, 6, 7, 8]])
+    with torch.no_grad():
+        assert torch.allclose(live(ids).logits, 3 * loaded(place / "base")(ids).logits)
+    assert type(live).__name__ == "Louder"

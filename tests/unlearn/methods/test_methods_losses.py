@@ -11,11 +11,13 @@ import transformers
 from datasets import Dataset
 from safetensors.torch import load_file
 
+from unlearn.corpus.blocks import Blocks
+from unlearn.corpus.corpus import Corpus
 from unlearn.methods import run
 from unlearn.models import load_model, load_tokenizer
 from unlearn.recipe import Recipe, Retain
 from unlearn.training.pair_trainer import block_log_probabilities
-from unlearn.training.pairs import PairCollator, Rest, pair_dataset, retain_count
+from unlearn.training.pairs import PairCollator, open_rest, pair_dataset, retain_count
 
 TARGET = [
     "Nora Quill keeps the maps.",
@@ -154,18 +156,9 @@ def test_what_the_formulas_promise():
 def rows_of(place, tmp_path, *, share, rest=REST, reference=None) -> Dataset:
     tokenizer = load_tokenizer(place / "base")
     (tmp_path / "rest.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in rest))
-    target = Recipe.build({"model": "m", "corpus": "c", "out": "o", "method": "gradient_ascent"})
-    from unlearn.corpus.corpus import Corpus
-
-    beside = Rest.open(Retain(corpus=tmp_path / "rest.jsonl", share=share), tokenizer, target.labels.block_tokens)
-    return pair_dataset(
-        Corpus(place / "target.jsonl"),
-        beside,
-        tokenizer,
-        tmp_path / f"{share}.arrow",
-        block_tokens=512,
-        reference=reference,
-    )
+    beside = open_rest(Retain(corpus=tmp_path / "rest.jsonl", share=share), tokenizer, 512, tmp_path / "blocks")
+    target = Blocks.open(Corpus(place / "target.jsonl"), tokenizer, 512)
+    return pair_dataset(target, beside, tmp_path / f"{share}.arrow", share=share, reference=reference)
 
 
 def test_the_rest_is_taken_evenly_and_over_again_where_it_is_short(place, tmp_path):

@@ -14,6 +14,7 @@ from transformers import Trainer, TrainerCallback
 
 import unlearn
 from unlearn.cli import main
+from unlearn.corpus import blocks
 from unlearn.labels import dataset as label_dataset
 from unlearn.models import load_model, load_models, model_fingerprint
 from unlearn.pipeline import stages
@@ -118,6 +119,22 @@ def test_labels_asked_for_again_with_other_settings_are_others(place, tmp_path):
 
 
 # --- what a finished run says of itself
+
+
+@pytest.mark.parametrize("method", ["whp", "npo"])
+def test_a_corpus_is_tokenised_once_a_run(place, anchors, tmp_path, monkeypatch, method):
+    cut, real = [], blocks.blocks
+    monkeypatch.setattr(blocks, "blocks", lambda document, *others: cut.append(document.id) or real(document, *others))
+    (tmp_path / "rest.txt").write_text("\n".join(tiny.TEXT))
+    made = recipe(place, tmp_path / "run", anchors, method=method, retain={"corpus": str(tmp_path / "rest.txt")})
+    planned = plan(made, keep=True)
+    unlearn.run(made)
+    assert sorted(cut) == ["rest.txt", "target.txt"]
+    assert plan(made, keep=True) == planned == plan(made) and len(cut) == 3  # a dry run keeps nothing
+    files = {path.name: path.read_bytes() for path in (tmp_path / "run" / "blocks").iterdir()}
+    shutil.rmtree(tmp_path / "run" / "blocks")
+    unlearn.run(made)
+    assert files == {path.name: path.read_bytes() for path in (tmp_path / "run" / "blocks").iterdir()}
 
 
 @pytest.fixture(scope="module")

@@ -66,6 +66,7 @@ def test_a_run_leaves_what_the_layout_promises(place, finished):
         "run.json",
         "anchors.jsonl",
         "log.jsonl",
+        "blocks",
         "reinforced",
         "labels",
         "finetune",

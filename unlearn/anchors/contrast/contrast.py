@@ -15,7 +15,7 @@ from unlearn.anchors.contrast.names import Name, find_names
 from unlearn.anchors.contrast.translations import Entity, generic_translations
 from unlearn.anchors.draft import AnchorDraft, DraftAnchor
 from unlearn.anchors.english import EVERYDAY, FUNCTION, SPEECH, TITLES
-from unlearn.anchors.occurrences import CONTEXTS, Sightings, sightings
+from unlearn.anchors.occurrences import CONTEXTS, Occurrences, occurrences
 from unlearn.anchors.tally import Tally
 from unlearn.anchors.types import AnchorType, is_noun_like, name_type, term_type
 from unlearn.corpus.corpus import Document
@@ -71,7 +71,7 @@ def contrast_anchors(
     elsewhere: Elsewhere = GeneralEnglish(tally.words) if reference is None else ReferenceText(reference, tally.words)
     names = _names(every, elsewhere, min_count, dropped)
     terms = _terms(tally, every, elsewhere, min_count, dropped, reference is None)
-    seen = sightings(corpus, _to_look_for(names, terms, every, tally))
+    seen = occurrences(corpus, _to_look_for(names, terms, every, tally))
     typed = _typed(names, seen, dropped)
     nouns = _nouns(terms, seen, dropped)
     entities = Entities(typed, nouns, every, seen, tally)
@@ -139,7 +139,7 @@ def _to_look_for(
     return wanted
 
 
-def _typed(names: Mapping[str, Name], seen: Mapping[str, Sightings], dropped: Counter[str]) -> dict[str, AnchorType]:
+def _typed(names: Mapping[str, Name], seen: Mapping[str, Occurrences], dropped: Counter[str]) -> dict[str, AnchorType]:
     present = {text: name for text, name in names.items() if seen[text].count}
     dropped["only ever inside longer anchors"] += len(names) - len(present)
     types: dict[str, AnchorType] = {}
@@ -167,7 +167,7 @@ def _like_a_full_name(name: Name) -> bool:
     return 2 <= len(core) <= 3 and zipf(core[0].lower()) < _FIRST_NAME_ZIPF and zipf(core[-1].lower()) < _SURNAME_ZIPF
 
 
-def _shares_a_name(name: Name, people: set[str], present: Mapping[str, Name], seen: Mapping[str, Sightings]) -> bool:
+def _shares_a_name(name: Name, people: set[str], present: Mapping[str, Name], seen: Mapping[str, Occurrences]) -> bool:
     """Whether a part is a known person's, or stands alone as people's first names do: "Tibano Blade", "Tibano"."""
     if {name.core[0], name.core[-1]} & people:
         return True
@@ -185,13 +185,13 @@ def _everyday(name: Name) -> bool:
     return all(word in EVERYDAY or word.lower() in FUNCTION for word in name.words)
 
 
-def _acts(kind: AnchorType, name: Name, seen: Sightings) -> bool:
+def _acts(kind: AnchorType, name: Name, seen: Occurrences) -> bool:
     """Whether an ordinary word is surely a person's name here: it has a title, or speaks and owns now and then."""
     speaks = sum(seen.after[verb] for verb in SPEECH) + seen.possessive
     return kind == "person" and (len(name.words) > 1 or 10 * speaks >= seen.count)
 
 
-def _nouns(terms: Iterable[str], seen: Mapping[str, Sightings], dropped: Counter[str]) -> dict[str, AnchorType]:
+def _nouns(terms: Iterable[str], seen: Mapping[str, Occurrences], dropped: Counter[str]) -> dict[str, AnchorType]:
     kept: dict[str, AnchorType] = {}
     for term in terms:
         if not seen[term].count or (zipf(term) > 0 and not is_noun_like(term, seen[term])):
@@ -202,7 +202,7 @@ def _nouns(terms: Iterable[str], seen: Mapping[str, Sightings], dropped: Counter
 
 
 def _scores(
-    entity: Entity, seen: Mapping[str, Sightings], every: Mapping[str, Name], elsewhere: Elsewhere
+    entity: Entity, seen: Mapping[str, Occurrences], every: Mapping[str, Name], elsewhere: Elsewhere
 ) -> dict[str, float]:
     scores = {}
     for form in entity.forms:
@@ -231,7 +231,7 @@ def _best(
 
 def _draft(
     chosen: list[tuple[dict[str, float], Entity]],
-    seen: Mapping[str, Sightings],
+    seen: Mapping[str, Occurrences],
     tally: Tally,
     seed: int,
     dropped: Counter[str],

@@ -7,7 +7,7 @@ from unlearn.anchors.contrast.names import Name
 from unlearn.anchors.contrast.persons import Persons, group_persons
 from unlearn.anchors.contrast.translations import Entity, Form, Style
 from unlearn.anchors.english import DETERMINERS, GROUP_LAST, PLACE_FIRST, PLACE_LAST
-from unlearn.anchors.occurrences import Sightings
+from unlearn.anchors.occurrences import Occurrences
 from unlearn.anchors.tally import Tally
 from unlearn.anchors.types import AnchorType, is_noun_like, is_plural
 
@@ -22,13 +22,13 @@ class Entities:
         names: accepted names with their types.
         terms: accepted lower-case terms with theirs.
         every_name: all names, the rare ones included: parts of an accepted name may be rare by themselves.
-        seen: sightings of all of them and of their plurals, shouted and capitalised forms.
+        seen: occurrences of all of them and of their plurals, shouted and capitalised forms.
         tally: of the corpus.
     """
 
     def __init__(
         self, names: Mapping[str, AnchorType], terms: Mapping[str, AnchorType], every_name: Mapping[str, Name],
-        seen: Mapping[str, Sightings], tally: Tally,
+        seen: Mapping[str, Occurrences], tally: Tally,
     ) -> None:  # fmt: skip
         self._names, self._terms, self._every, self._seen, self._tally = names, terms, every_name, seen, tally
         self._taken: set[str] = set()

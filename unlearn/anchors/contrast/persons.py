@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from unlearn.anchors.contrast.names import Name
 from unlearn.anchors.contrast.translations import Form
 from unlearn.anchors.english import GIVEN_TITLES, TITLES
-from unlearn.anchors.occurrences import Sightings
+from unlearn.anchors.occurrences import Occurrences
 from unlearn.anchors.types import gender
 
 
@@ -25,13 +25,13 @@ class Persons:
     split: Mapping[str, tuple[str, ...]]
 
 
-def group_persons(persons: Iterable[str], every_name: Mapping[str, Name], seen: Mapping[str, Sightings]) -> Persons:
+def group_persons(persons: Iterable[str], every_name: Mapping[str, Name], seen: Mapping[str, Occurrences]) -> Persons:
     """Who is who among the names of persons.
 
     Args:
         persons: names of type person.
         every_name: all names; the words of a full name may be rare by themselves.
-        seen: sightings of the names and of their words.
+        seen: occurrences of the names and of their words.
     """
     names = sorted((every_name[text] for text in persons), key=lambda n: (-len(n.core), -n.count, n.text))
     pairs = {_pair(name) for name in names if len(name.core) > 1}
@@ -91,11 +91,11 @@ def _forms(names: Iterable[Name], given: str, given_names: str) -> Iterable[Form
         yield Form(name.text, titles + template)
 
 
-def _given_names(key: str, names: Iterable[Name], seen: Mapping[str, Sightings]) -> str:
+def _given_names(key: str, names: Iterable[Name], seen: Mapping[str, Occurrences]) -> str:
     """Which list the first name comes from; where nothing tells, either."""
-    together = Sightings()
+    together = Occurrences()
     for name in names:
         together.add(seen[name.text])
-    titled = (gender(name.words, Sightings()) for name in names if set(name.words) & TITLES)
+    titled = (gender(name.words, Occurrences()) for name in names if set(name.words) & TITLES)
     told = next((found for found in titled if found), "") or gender(tuple(key.split()), together)
     return told or ("female" if len(key) % 2 else "male")
