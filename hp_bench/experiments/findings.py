@@ -12,7 +12,7 @@ from hp_bench.experiments.measure import PANEL, Bench, bench_of, drawn
 from hp_bench.experiments.store import Place, sentence
 from hp_bench.experiments.workers import Relay
 from hp_bench.miniature.panel import TASKS, panel_metadata
-from hp_bench.report.panel import whats_left
+from hp_bench.report.panel import panel_section
 from hp_bench.report.story import Story
 from hp_bench.results.compare import broken
 from hp_bench.results.scorecard import Scorecard, failures
@@ -127,9 +127,9 @@ def panel_rows(own: Scorecard, baseline: Scorecard, twins: Sequence[Scorecard]) 
     """
     story = Story("", (), models=[own], baseline=baseline, twins=twins, panel=[baseline, own, *twins])
     return [
-        (row.task, row.metric, row.left[0], row.names)
-        for row in whats_left(story).rows
-        if row.knowledge and row.models[0] is not None and row.tells
+        (row.task, row.metric, row.above[0], row.names_alone)
+        for row in panel_section(story).rows
+        if row.knowledge and row.models[0] is not None and row.informative
     ]
 
 

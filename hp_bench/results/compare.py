@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from hp_bench.results.scorecard import Difference, Scorecard, difference
+from hp_bench.results.scorecard import Difference, Measurement, Scorecard, difference
 from hp_bench.results.statistics import holm
 
 
@@ -107,16 +107,17 @@ def broken(card: Scorecard, baseline: Scorecard | None = None) -> str:
 
     A degenerate rate 10 points above the baseline's is too much, or, without a baseline, one over half.
     """
-    for measurement in card.measurements:
-        if measurement.degenerate is None or not measurement.n:
-            continue
-        rate, allowed = measurement.degenerate / measurement.n, 0.5
-        before = baseline.find(measurement.task, measurement.metric) if baseline else None
-        if before is not None and before.n and before.degenerate is not None:
-            allowed = before.degenerate / before.n + 0.10
-        if rate > allowed:
-            return (
-                f"{card.name} is broken: {measurement.degenerate} of {measurement.n} completions of {measurement.task} are degenerate, "
-                f"more than {allowed:.0%}"
-            )
+    for m in card.measurements:
+        allowed = too_degenerate(m, baseline.find(m.task, m.metric) if baseline else None)
+        if allowed is not None:
+            return f"{card.name} is broken: {m.degenerate} of {m.n} completions of {m.task} are degenerate, more than {allowed:.0%}"
     return ""
+
+
+def too_degenerate(measurement: Measurement, before: Measurement | None) -> float | None:
+    """The degenerate rate that was allowed, see `broken`, where a measurement's is above it; None where it is not."""
+    if measurement.degenerate is None or not measurement.n:
+        return None
+    known = before is not None and before.n and before.degenerate is not None
+    allowed = before.degenerate / before.n + 0.10 if known else 0.5
+    return allowed if measurement.degenerate / measurement.n > allowed else None
