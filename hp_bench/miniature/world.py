@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, TypeVar
 
 from hp_bench.miniature import names
@@ -147,7 +148,7 @@ def random_world(
             taken |= {str(somebody), somebody.first}
         else:  # streets and prizes are named in a way of their own, others as all of their kind
             way = slot if kind in ("street", "prize") else kind
-            facts[slot] = _free(lambda way=way: names.thing(rng, way), taken)
+            facts[slot] = _free(partial(names.thing, rng, way), taken)
             taken.add(str(facts[slot]))
     return World(hero, trade, rng.choice(ANIMALS), facts)
 
@@ -160,7 +161,7 @@ def random_person(rng: random.Random, taken: Collection[str], gender: Gender | N
 def _free(draw: Callable[[], _Named], taken: Collection[str]) -> _Named:
     """Draws until neither the name nor one of its words is taken."""
     while True:
-        drawn = draw()
+        drawn: _Named = draw()
         if not any(name in taken for name in (str(drawn), *str(drawn).split())):
             return drawn
 

@@ -26,7 +26,7 @@ SERIES = (
 GREY = "#8A8A8A"
 
 #: Same figure, same bytes.
-_SAVING = {"svg.hashsalt": "hp-bench", "svg.fonttype": "none", "font.family": "sans-serif"}
+_SAVING: Any = {"svg.hashsalt": "hp-bench", "svg.fonttype": "none", "font.family": "sans-serif"}
 
 
 @dataclass(frozen=True)
@@ -265,9 +265,9 @@ def new_figure(width: float, height: float, theme: Theme) -> Figure:
 def save_figure(figure: Figure, path: Path | str) -> None:
     """Writes a figure by its ending (png, svg, pdf), the same bytes every time, under a temporary name first."""
     kind = Path(path).suffix[1:]
-    metadata: dict[str, Any] = {"svg": {"Date": None}, "png": {"Software": "hp-bench"}}.get(kind, {})
+    metadata: dict[str, Any] = {"svg": {"Date": None}, "png": {"Software": "hp-bench"}}
     with whole_file(path) as temporary, matplotlib.rc_context(_SAVING):
-        figure.savefig(temporary, format=kind, dpi=160, metadata=metadata)
+        figure.savefig(temporary, format=kind, dpi=160, metadata=metadata.get(kind, {}))
 
 
 def svg_text(figure: Figure) -> Markup:

@@ -29,12 +29,12 @@ def draw_panel(panel: PanelSection, *, theme: Theme, narrow: bool = False) -> Fi
     to_keep = [row for row in panel.leading_rows if row.metric.startswith("kept_")]
     scaled = [row for row in known if _measured(row.baseline) and _measured(*row.twins)]
     unscaled = [] if scaled else [row for row in known if _is_share(row)]
-    parts = (
+    parts = [
         ("What is left", "0 = the twin, 1 = the baseline; lower = less left", scaled),
         ("What is known", "as measured; lower = less known", unscaled),
         ("What should be kept", "as measured, 0 to 1; higher = better", to_keep),
-    )
-    parts = tuple(part for part in parts if part[2])
+    ]
+    parts = [part for part in parts if part[2]]
     if not parts:
         return None
     each, head = (0.72, 0.95) if narrow else (0.42, 0.95)

@@ -119,8 +119,12 @@ def planes(story: Story) -> Planes:
 
 def _plane_points(cards: Sequence[Scorecard], tasks: Mapping[str, str]) -> list[PlanePoint]:
     """The models of which both numbers were measured, by metric -> task."""
-    measured = [(card, *(card.find(tasks[metric], metric) for metric in ("familiarity", "acc"))) for card in cards]
-    return [PlanePoint(card.name, card.step, f, u) for card, f, u in measured if f is not None and u is not None]
+    points = []
+    for card in cards:
+        familiarity, utility = (card.find(tasks[metric], metric) for metric in ("familiarity", "acc"))
+        if familiarity is not None and utility is not None:
+            points.append(PlanePoint(card.name, card.step, familiarity, utility))
+    return points
 
 
 @dataclass(frozen=True)

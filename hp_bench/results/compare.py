@@ -118,6 +118,7 @@ def too_degenerate(measurement: Measurement, before: Measurement | None) -> floa
     """The degenerate rate that was allowed, see `broken`, where a measurement's is above it; None where it is not."""
     if measurement.degenerate is None or not measurement.n:
         return None
-    known = before is not None and before.n and before.degenerate is not None
-    allowed = before.degenerate / before.n + 0.10 if known else 0.5
+    allowed = 0.5
+    if before is not None and before.n and before.degenerate is not None:
+        allowed = before.degenerate / before.n + 0.10
     return allowed if measurement.degenerate / measurement.n > allowed else None
