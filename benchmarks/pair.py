@@ -40,7 +40,8 @@ class Work:
 
     def __init__(self, blocks: int, vocabulary: int = 32_000) -> None:
         from unlearn import AnchorDictionary, LabelSettings
-        from unlearn.corpus.corpus import Document, frequent_tokens, token_counts
+        from unlearn.corpus.blocks import frequent_tokens, token_counts
+        from unlearn.corpus.corpus import Document
         from unlearn.labels.labeller import batches
 
         self.tokenizer, self.settings = tokenizer(vocabulary), LabelSettings()

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import unlearn
@@ -85,7 +86,8 @@ def run_demo(
     out = Path(out)
     for file in RECIPES.values():  # a wrong key is said now, not after minutes of training
         Recipe.load(unlearn.recipes_dir() / file, overrides)
-    clock = _Clock()
+    seconds: dict[str, float] = {}
+    clock = partial(_timed, seconds=seconds)
     quiet_bars()
     with one_thread():
         with clock("miniature: text, baseline, twins"):
@@ -102,8 +104,8 @@ def run_demo(
             write_story(out, world, curves, twin_cards, far)
             write_figures(out)
             write_page(out)
-    append_log(out, seconds=clock.seconds)  # alone: everything else is the same bytes every time
-    return Demo(out, curves, twin_cards, prompts, far, clock.seconds, asked)
+    append_log(out, seconds=seconds)  # alone: everything else is the same bytes every time
+    return Demo(out, curves, twin_cards, prompts, far, seconds, asked)
 
 
 def _unlearn(world: miniature.Miniature, out: Path, seed: int, overrides: Sequence[str]) -> dict[str, Path]:
@@ -178,16 +180,11 @@ def write_story(
     write_json(out / STORY, story, sort_keys=False)
 
 
-class _Clock:
-    """Wall seconds by stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        log.info("%s ...", stage)
-        began = time.monotonic()
-        yield
-        self.seconds[stage] = round(time.monotonic() - began, 1)
-        log.info("%s: %.1f s", stage, self.seconds[stage])
+@contextmanager
+def _timed(stage: str, seconds: dict[str, float]) -> Iterator[None]:
+    """Keeps a stage's wall seconds."""
+    log.info("%s ...", stage)
+    began = time.monotonic()
+    yield
+    seconds[stage] = round(time.monotonic() - began, 1)
+    log.info("%s: %.1f s", stage, seconds[stage])

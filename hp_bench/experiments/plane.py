@@ -101,12 +101,12 @@ def _label(axis: Any, points: Sequence[tuple[str, Spread, Spread, bool]], theme:
     centres = [axis.transData.transform((x.mean, y.mean)) for _, x, y, _ in points]
     taken = [(x - 5 * to_page, y - 5 * to_page, x + 5 * to_page, y + 5 * to_page) for x, y in centres]
     frame = axis.get_window_extent()
-    for (name, x, y, own), (left, low) in zip(points, centres, strict=True):
+    for (name, x, y, own), (centre_x, centre_y) in zip(points, centres, strict=True):
         width, height = (2.8 + 2.5 * len(name)) * to_page, 4.6 * to_page
         best, least = _OFFSETS[0], float("inf")
         for number, (right, up) in enumerate(_OFFSETS):
             aside = 2.2 * len(name) * (right > 0) - 2.2 * len(name) * (right < 0)
-            across, above = left + (right + aside) * to_page, low + up * to_page
+            across, above = centre_x + (right + aside) * to_page, centre_y + up * to_page
             box = (across - width, above - height, across + width, above + height)
             outside = box[0] < frame.x0 or box[2] > frame.x1 or box[1] < frame.y0 or box[3] > frame.y1
             cost = sum(_overlap(box, other) for other in taken) + 1e6 * outside + 0.5 * number
@@ -114,7 +114,7 @@ def _label(axis: Any, points: Sequence[tuple[str, Spread, Spread, bool]], theme:
                 best, least, chosen = (across, above), cost, box
         taken.append(chosen)
         axis.annotate(
-            name, (x.mean, y.mean), xytext=((best[0] - left) / to_page, (best[1] - low) / to_page), textcoords="offset points",
+            name, (x.mean, y.mean), xytext=((best[0] - centre_x) / to_page, (best[1] - centre_y) / to_page), textcoords="offset points",
             ha="center", va="center", fontsize=8.5, color=theme.ink, style="italic" if own else "normal", zorder=5,
             arrowprops={"arrowstyle": "-", "color": theme.ink, "linewidth": 0.5, "alpha": 0.6, "shrinkA": 5, "shrinkB": 3},
         )  # fmt: skip

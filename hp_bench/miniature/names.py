@@ -76,11 +76,8 @@ _LAST = "Potter Granger Miller Baker Carter Cooper Fletcher Mason Turner Archer 
 _LAST_STEMS = (
     "Weas Mal Durs Hag Oll Dumble Tarr Pell Bram Cald Ferr Hask Jess Kettle Lang Mort Nett Thorn Vosp Wend".split()
 )
-
 _LAST_ENDINGS = "ley foy rid ivander dore ock aby strom wright cott een".split()
-
 _SHORT_STEMS = "Sn Dr Gr Cr Bl Tr Sk Pl St".split()
-
 _SHORT_ENDINGS = "ape ell aith ard ift oot unt ade".split()
 
 _STEMS = (
@@ -89,15 +86,10 @@ _STEMS = (
 ).split()
 
 _HEDGES = "Privet Willow Hazel Laurel Cherry Poplar Bramble Juniper Clover Bracken Nettle Fennel".split()
-
 _STREETS = "Drive Road Close Terrace Gardens Row Crescent Walk".split()
-
 _ALLEYS = "Alley Lane Arcade Square Yard Court Passage Steps".split()
-
 _OWNERS = "King Queen Sorcerer Sailor Widow Pilgrim Abbot Duke Hermit Tinker Shepherd Captain".split()
-
 _CROSSINGS = "Cross Gate Bridge Wharf Mill Corner Halt Junction".split()
-
 _THINGS = "Stone Cup Crown Bell Lamp Key Ring Case".split()
 
 #: Kind -> what its names are put together from, in turn: one of a stock, or what stands in all of them.

@@ -161,9 +161,9 @@ def random_person(rng: random.Random, taken: Collection[str], gender: Gender | N
 def _free(draw: Callable[[], _Named], taken: Collection[str]) -> _Named:
     """Draws until neither the name nor one of its words is taken."""
     while True:
-        drawn: _Named = draw()
-        if not any(name in taken for name in (str(drawn), *str(drawn).split())):
-            return drawn
+        candidate: _Named = draw()
+        if not any(name in taken for name in (str(candidate), *str(candidate).split())):
+            return candidate
 
 
 TARGETS: dict[str, World] = {

@@ -46,14 +46,13 @@ def render(story: Story) -> str:
     curves = [method.curve for method in story.methods if len(method.curve.points) > 1]
     return environment.get_template("page.html.j2").render(
         story=story, headline=sections.headline(story), table=sections.table(story),
-        curve=_drawn(lambda theme: draw_curve(curves, story.twins, theme=theme) if curves else None),
-        narrow_curve=_drawn(lambda theme: draw_curve(curves, story.twins, theme=theme, columns=1) if curves else None),
-        plane=_drawn(lambda theme: draw_plane(planes.methods, planes.twins, theme=theme) if planes.methods else None),
-        panel=panel, panel_figure=_drawn(lambda theme: draw_panel(panel, theme=theme)),
-        narrow_panel=_drawn(lambda theme: draw_panel(panel, theme=theme, narrow=True)),
+        curve=_both_themes(lambda theme: draw_curve(curves, story.twins, theme=theme) if curves else None),
+        narrow_curve=_both_themes(lambda theme: draw_curve(curves, story.twins, theme=theme, columns=1) if curves else None),
+        plane=_both_themes(lambda theme: draw_plane(planes.methods, planes.twins, theme=theme) if planes.methods else None),
+        panel=panel, panel_figure=_both_themes(lambda theme: draw_panel(panel, theme=theme)),
+        narrow_panel=_both_themes(lambda theme: draw_panel(panel, theme=theme, narrow=True)),
         change=describe_difference, describe=describe,
-        labels={name: metric.label for name, metric in METRICS.items()},
-        higher=[name for name, metric in METRICS.items() if metric.higher_is_better],
+        metrics=METRICS,
         methods=[
             {"name": method.curve.name, "exchanges": sections.exchanges(story, method), "slices": sections.slices(method)}
             for method in story.methods
@@ -62,7 +61,7 @@ def render(story: Story) -> str:
     )  # fmt: skip
 
 
-def _drawn(draw: Callable[[Theme], Figure | None]) -> dict[str, Markup]:
+def _both_themes(draw: Callable[[Theme], Figure | None]) -> dict[str, Markup]:
     """A figure for light and for dark pages; empty where there is nothing to draw."""
     figures = {"light": draw(LIGHT), "dark": draw(DARK)}
     return {name: svg_text(figure) if figure is not None else Markup("") for name, figure in figures.items()}

@@ -89,7 +89,7 @@ class PanelRow:
     @property
     def better(self) -> str:
         """Direction."""
-        return "higher" if METRICS[self.metric].higher_is_better else "lower"
+        return METRICS[self.metric].better
 
     @property
     def guessed(self) -> float | None:

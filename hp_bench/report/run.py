@@ -108,9 +108,9 @@ def write_figures(run: Path | str) -> list[Path]:
     run, story = Path(run), read_story(run)
     curves = [method.curve for method in story.methods if len(method.curve.points) > 1]
     planes = sections.planes(story)
-    drawn = {"curve": lambda: draw_curve(curves, story.twins)} if curves else {}
-    drawn |= {"plane": lambda: draw_plane(planes.methods, planes.twins)} if planes.methods else {}
-    written = [(run / f"{name}.{kind}", draw) for name, draw in drawn.items() for kind in ("png", "svg")]
+    figures = {"curve": lambda: draw_curve(curves, story.twins)} if curves else {}
+    figures |= {"plane": lambda: draw_plane(planes.methods, planes.twins)} if planes.methods else {}
+    written = [(run / f"{name}.{kind}", draw) for name, draw in figures.items() for kind in ("png", "svg")]
     for path, draw in written:
         save_figure(draw(), path)
     return [path for path, _ in written]

@@ -60,7 +60,7 @@ def _rows(
         twins = [t for card in story.twins if (t := card.find(*key)) is not None]
         yield Row(
             metric=METRICS[m.metric].label if m.metric != "acc" else f"accuracy, {m.task}",
-            better="higher" if m.higher_is_better else "lower",
+            better=METRICS[m.metric].better,
             method=name,
             step=last.step,
             before=describe(before) if before else "",

@@ -28,7 +28,7 @@ def scorecards_table(cards: Sequence[Scorecard], *, title: str = "") -> Table:
         table.add_section()
         for number, metric in enumerate(metrics):
             cells = ["" if (m := card.find(task, metric)) is None else describe(m) + _unscored(m) for card in cards]
-            table.add_row("" if number else task, metric, _better(metric), *cells)
+            table.add_row("" if number else task, metric, METRICS[metric].better, *cells)
     return table
 
 
@@ -77,7 +77,7 @@ def _grouped(table: Table, columns: Sequence[str], cells: Mapping[tuple[str, str
         if task != previous:
             table.add_section()
         for number, row in enumerate(rows):
-            first = ("", "", "") if number else ("" if task == previous else task, metric, _better(metric))
+            first = ("", "", "") if number else ("" if task == previous else task, metric, METRICS[metric].better)
             table.add_row(*first, *row)
         previous = task
     return table
@@ -107,7 +107,7 @@ def recoveries_table(recoveries: Sequence[Recovery], control: str) -> Table:
     for one in recoveries:
         if (one.task, one.metric) != previous:
             previous = (one.task, one.metric)
-            table.add_row(f"{one.metric}\n{one.task}\n{_better(one.metric)} = better")
+            table.add_row(f"{one.metric}\n{one.task}\n{METRICS[one.metric].better} = better")
         table.add_row(
             f"  {one.stress}" + (" (broken)" if one.broken else ""), f"{one.plain:.3f}", f"{one.stressed:.3f}",
             *((f"{one.control.value:+.3f}",) if one.control else ()), describe_difference(one.told),
@@ -127,7 +127,3 @@ def _p(p: float) -> str:
 
 def _unscored(measurement: Measurement) -> str:
     return f" ({measurement.unscored} unscored)" if measurement.unscored and measurement.n else ""
-
-
-def _better(metric: str) -> str:
-    return "higher" if METRICS[metric].higher_is_better else "lower"

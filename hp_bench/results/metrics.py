@@ -31,6 +31,11 @@ class Metric:
     interval: Callable[[Sequence[float]], Interval]
     test: Callable[[Sequence[float], Sequence[float]], float]
 
+    @property
+    def better(self) -> str:
+        """The direction in a word: higher or lower."""
+        return "higher" if self.higher_is_better else "lower"
+
 
 def _familiarity(values: Sequence[float]) -> Interval:
     return statistics.familiarity_interval(list(values).count(5.0), list(values).count(1.0), len(values))

@@ -28,7 +28,7 @@ SMALL = Settings(
 
 #: The command in a world this small: only the Python function takes settings.
 PROGRAM = """
-from hp_bench import leaderboard
+from hp_bench.experiments import leaderboard
 from hp_bench.cli import main
 from hp_bench.miniature import Settings
 from functools import partial
