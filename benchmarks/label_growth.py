@@ -47,7 +47,7 @@ def _one(stories: int) -> None:
     from hp_bench.miniature.pretrain import train_tokenizer
     from hp_bench.miniature.settings import Plan, Settings
     from hp_bench.miniature.translations import anchors
-    from unlearn import Anchor, AnchorDictionary, Corpus, LabelSettings, make_labels
+    from unlearn import AnchorDictionary, Corpus, LabelSettings, make_labels
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -57,7 +57,7 @@ def _one(stories: int) -> None:
         vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2
     )  # fmt: skip
     models = [LlamaForCausalLM(shape).eval() for _ in range(2)]
-    dictionary = AnchorDictionary([Anchor(a.anchor, a.translations, a.entity) for a in anchors("harry-potter")])
+    dictionary = AnchorDictionary(tuple(anchors("harry-potter")))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "target.jsonl"
         path.write_text("".join(json.dumps({"text": story}) + "\n" for story in text.target), encoding="utf-8")

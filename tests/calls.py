@@ -5,21 +5,19 @@ import signal
 import time
 from pathlib import Path
 
-from hp_bench.experiments.workers import Relay
 
-
-def killed(relay: Relay) -> None:
+def killed() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def answered(number: int, relay: Relay) -> int:
+def answered(number: int) -> int:
     return number + 1
 
 
-def slept(done: Path, relay: Relay) -> None:
+def slept(done: Path) -> None:
     time.sleep(30)
     done.touch()
 
 
-def failed(relay: Relay) -> None:
+def failed() -> None:
     raise ValueError("no such thing")

@@ -37,6 +37,7 @@ def leaderboard(
 
     quiet_libraries()
     from hp_bench.experiments import leaderboard as board
+    from hp_bench.experiments.findings import PANEL, STRESS
     from hp_bench.experiments.training import rows_in
 
     if quick and seeds:
@@ -55,7 +56,7 @@ def leaderboard(
         rows=loaded,
         names=rows or (),
         seeds=(1,) if quick else seeds or board.SEEDS,
-        further=[kind for kind, wanted in ((board.PANEL, panel), (board.STRESS, stress)) if wanted],
+        further=[kind for kind, wanted in ((PANEL, panel), (STRESS, stress)) if wanted],
     )
     typer.echo(
         json.dumps(made.to_dict(), indent=1) if as_json else (out / "leaderboard.md").read_text(encoding="utf-8")

@@ -4,21 +4,19 @@ Miniature -> reinforce, label, fine-tune on hard and on soft labels (`recipes/mi
 7B run) -> every checkpoint scored through lm-eval in one engine -> figures and report.
 """
 
-import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import cast
-
-from rich.progress import Progress
 
 import unlearn
 from hp_bench import miniature
 from hp_bench.engines.hf import HFEngine
-from hp_bench.experiments.workers import Relay, one_thread, quiet_bars, side_by_side
+from hp_bench.experiments.store import append_log
+from hp_bench.experiments.workers import one_thread, quiet_bars, side_by_side
 from hp_bench.miniature.panel import panel_files, panel_tasks
 from hp_bench.report.run import PANEL, STORY, write_figures, write_page
 from hp_bench.results.scorecard import Scorecard
@@ -27,7 +25,6 @@ from hp_bench.scoring.distances import Distance, distances
 from hp_bench.scoring.score import load_tasks
 from unlearn.files import write_json
 from unlearn.methods import whp
-from unlearn.progress import shown_by
 from unlearn.recipe import Recipe
 
 log = logging.getLogger(__name__)
@@ -89,47 +86,36 @@ def run_demo(
     out = Path(out)
     for file in RECIPES.values():  # a wrong key is said now, not after minutes of training
         Recipe.load(unlearn.recipes_dir() / file, overrides)
-    clock = _Clock()
+    seconds: dict[str, float] = {}
+    clock = partial(_timed, seconds=seconds)
     quiet_bars()
     with one_thread():
         with clock("miniature: text, baseline, twins"):
             world = miniature.prepare(out / "miniature", target=target, seed=seed, twins=twins, settings=settings)
-        return _tell(world, out, clock, seed, overrides, panel)
-
-
-def _tell(
-    world: miniature.Miniature, out: Path, clock: "_Clock", seed: int, overrides: Sequence[str], panel: bool
-) -> Demo:
-    with clock("unlearning: reinforce, label, fine-tune"):
-        runs = _unlearn(world, out, seed, overrides)
-    with clock("scoring through lm-eval"):
-        curves, twin_cards, prompts, asked = _score(world, out, runs, panel)
-    with clock("distances to the twins"):
-        last = {name: checkpoints_in(run)[-1].path for name, run in runs.items()}
-        far = _distances(world, {"baseline": world.baseline, **last})
-    with clock("figures and report"):
-        write_story(out, world, curves, twin_cards, far)
-        write_figures(out)
-        write_page(out)
-    _log(out, clock.seconds)
-    return Demo(out, curves, twin_cards, prompts, far, clock.seconds, asked)
+        with clock("unlearning: reinforce, label, fine-tune"):
+            runs = _unlearn(world, out, seed, overrides)
+        with clock("scoring through lm-eval"):
+            curves, twin_cards, prompts, asked = _score(world, out, runs, panel)
+        with clock("distances to the twins"):
+            models = {"baseline": world.baseline, **{name: checkpoints_in(run)[-1].path for name, run in runs.items()}}
+            named = {name: str(path) for name, path in models.items()}
+            far = distances(named, world.twins, world.distance_texts())
+        with clock("figures and report"):
+            write_story(out, world, curves, twin_cards, far)
+            write_figures(out)
+            write_page(out)
+    append_log(out, seconds=seconds)  # alone: everything else is the same bytes every time
+    return Demo(out, curves, twin_cards, prompts, far, seconds, asked)
 
 
 def _unlearn(world: miniature.Miniature, out: Path, seed: int, overrides: Sequence[str]) -> dict[str, Path]:
     """Each method's checkpoints: every recipe as `unlearn run` would run it, side by side, each on one thread."""
-    places = [f"model={world.baseline}", f"corpus={world.corpus}", f"anchors={world.anchors}", f"seed={seed}"]
+    paths = [f"model={world.baseline}", f"corpus={world.corpus}", f"anchors={world.anchors}", f"seed={seed}"]
     recipes = {
-        name: Recipe.load(unlearn.recipes_dir() / file, [*places, f"out={out / name}", *overrides])
+        name: Recipe.load(unlearn.recipes_dir() / file, [*paths, f"out={out / name}", *overrides])
         for name, file in RECIPES.items()
     }
-    return side_by_side({name: (_run, (recipe,)) for name, recipe in recipes.items()})
-
-
-def _run(recipe: Recipe, relay: Relay) -> Path:
-    """One recipe, in a process of its own."""
-    quiet_bars()
-    with one_thread(), shown_by(cast(Progress, relay)):
-        return whp.run(recipe)
+    return side_by_side({name: (whp.run, (recipe,)) for name, recipe in recipes.items()})
 
 
 def _score(
@@ -147,13 +133,9 @@ def _score(
         for name, folder in runs.items()
     }
     beside = {HARD: [baseline], SOFT: twins}
-    found = side_by_side(
-        {
-            name: (_score_models, (world.folder, out, [*curve, *beside[name]], [curve[-1], *beside[name]], panel))
-            for name, curve in curves.items()
-        }
-    )
-    cards, prompts, asked = ({c.name: c for sets in found.values() for c in sets[kind]} for kind in range(3))
+    models = {name: ([*curve, *beside[name]], [curve[-1], *beside[name]]) for name, curve in curves.items()}
+    made = side_by_side({name: (_score_models, (world.folder, out, *both, panel)) for name, both in models.items()})
+    cards, prompts, asked = ({c.name: c for sets in made.values() for c in sets[kind]} for kind in range(3))
     ends = [baseline, *twins, *(curve[-1] for curve in curves.values())]
     return (
         {name: [cards["baseline"], *(cards[point.name] for point in curve)] for name, curve in curves.items()},
@@ -164,22 +146,16 @@ def _score(
 
 
 def _score_models(
-    folder: Path, out: Path, models: Sequence[Checkpoint], ends: Sequence[Checkpoint], panel: bool, relay: Relay
+    folder: Path, out: Path, models: Sequence[Checkpoint], ends: Sequence[Checkpoint], panel: bool
 ) -> tuple[list[Scorecard], ...]:
-    quiet_bars()
-    with one_thread(), shown_by(cast(Progress, relay)):
-        engine = HFEngine(models[0].path)
-        world = miniature.load(folder)
-        sets = [
-            score_checkpoints(engine, miniature.miniature_tasks(world), models, out=out),
-            score_checkpoints(engine, load_tasks(["hp_bench"]), ends, out=out / "prompts"),
-            score_checkpoints(engine, panel_tasks(world), ends, out=out / PANEL) if panel else [],
-        ]
+    """In a process of its own."""
+    engine, world = HFEngine(models[0].path), miniature.load(folder)
+    sets = [
+        score_checkpoints(engine, miniature.miniature_tasks(world), models, out=out),
+        score_checkpoints(engine, load_tasks(["hp_bench"]), ends, out=out / "prompts"),
+        score_checkpoints(engine, panel_tasks(world), ends, out=out / PANEL) if panel else [],
+    ]
     return tuple([one.card for one in scored] for scored in sets)
-
-
-def _distances(world: miniature.Miniature, models: dict[str, Path | str]) -> list[Distance]:
-    return distances({name: str(path) for name, path in models.items()}, world.twins, world.distance_texts())
 
 
 def write_story(
@@ -204,24 +180,11 @@ def write_story(
     write_json(out / STORY, story, sort_keys=False)
 
 
-class _Clock:
-    """Wall seconds by stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        log.info("%s ...", stage)
-        began = time.monotonic()
-        yield
-        self.seconds[stage] = round(time.monotonic() - began, 1)
-        log.info("%s: %.1f s", stage, self.seconds[stage])
-
-
-def _log(out: Path, seconds: dict[str, float]) -> None:
-    """Durations go to `log.jsonl` alone: everything else is the same bytes every time."""
-    from datetime import UTC, datetime
-
-    with (out / "log.jsonl").open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps({"at": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": seconds}) + "\n")
+@contextmanager
+def _timed(stage: str, seconds: dict[str, float]) -> Iterator[None]:
+    """Keeps a stage's wall seconds."""
+    log.info("%s ...", stage)
+    began = time.monotonic()
+    yield
+    seconds[stage] = round(time.monotonic() - began, 1)
+    log.info("%s: %.1f s", stage, seconds[stage])

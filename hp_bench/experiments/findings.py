@@ -1,24 +1,25 @@
 """What is left in a row's model, and what comes back: the panel against both twins, and stress against a twin; kept row by row."""
 
-import json
+import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hp_bench.engines.loader import EngineSettings
-from hp_bench.experiments.measure import PANEL, Bench, bench_of, drawn
-from hp_bench.experiments.store import Place, sentence
-from hp_bench.experiments.workers import Relay
+from hp_bench.experiments.measure import PANEL, Bench, Model, bench_of
+from hp_bench.experiments.store import SeedFolder, read_record, sentence
 from hp_bench.miniature.panel import TASKS, panel_metadata
-from hp_bench.report.panel import whats_left
+from hp_bench.report.panel import PanelRow, panel_section
 from hp_bench.report.story import Story
 from hp_bench.results.compare import broken
 from hp_bench.results.scorecard import Scorecard, failures
 from hp_bench.stress.recovery import is_knowledge
 from hp_bench.stress.run import stress_test
 from unlearn.files import whole_file, write_json
+
+log = logging.getLogger(__name__)
 
 STRESS = "stress"
 
@@ -54,120 +55,111 @@ class Finding:
         """Plain values, for JSON."""
         return {key: value for key, value in asdict(self).items() if key != "fingerprint"}
 
+    @classmethod
+    def of(cls, content: Mapping[str, Any]) -> "Finding":
+        """From what `keep` wrote."""
+        return cls(**{**content, "broken": tuple(content["broken"])})
 
-def kept(place: Place, kind: str, name: str, identity: str) -> Finding | None:
+
+def known(folder: SeedFolder, kind: str, name: str, identity: str) -> Finding | None:
     """What is kept of a row, if it was made from the same and did not fail."""
-    try:
-        content = json.loads(_record(place, kind, name).read_text(encoding="utf-8"))
-        found = Finding(**{**content, "broken": tuple(content["broken"])})
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return found if found.fingerprint == identity and not found.failure else None
+    return read_record(_record(folder, kind, name), identity, Finding.of)
 
 
-def keep(place: Place, found: Finding) -> Finding:
+def keep(folder: SeedFolder, finding: Finding) -> Finding:
     """Keeps what was found of a row."""
-    write_json(_record(place, found.kind, found.name), asdict(found), sort_keys=False)
-    return found
+    write_json(_record(folder, finding.kind, finding.name), asdict(finding), sort_keys=False)
+    return finding
 
 
-def ask_own(place: Place, name: str, relay: Relay) -> None:
+def ask_own(folder: SeedFolder, name: str) -> None:
     """Asks baseline or a twin the panel, in a process of its own: what rows are held against."""
-    with drawn(relay):
-        bench = bench_of(place)
-        bench.panel(name, {twin.name: twin for twin in bench.world.twins}.get(name, bench.world.baseline))
+    bench = bench_of(folder)
+    bench.panel(bench.own[name])
 
 
-def stress_twin(place: Place, identity: str, relay: Relay) -> Finding:
+def stress_twin(folder: SeedFolder, identity: str) -> Finding:
     """Stresses the second twin against the first, in a process of its own: a row that never knew, and the control that all share."""
-    with drawn(relay):
-        bench = bench_of(place)
-        twin = bench.world.twins[1]
-        try:
-            return keep(place, stress(bench, place, twin.name, twin, identity))
-        except Exception as error:
-            return keep(place, Finding(STRESS, twin.name, place.seed, identity, failure=sentence(error)))
+    bench = bench_of(folder)
+    return look(STRESS, bench, folder, "twin-2", identity, lambda: bench.own["twin-2"])
 
 
-def panel(
-    bench: Bench, place: Place, name: str, model: Any, identity: str, *, step: int | None, tokenizer: Path | None
-) -> Finding:
-    """The panel's numbers in which a model is above both twins (p < .05 after Holm over its numbers).
+def look(kind: str, bench: Bench, folder: SeedFolder, name: str, identity: str, model: Callable[[], Model]) -> Finding:
+    """Panel or stress of a row; kept, the failure too, if it fails.
 
     Args:
+        kind: PANEL or STRESS.
         bench: of the miniature.
-        place: of the seed.
+        folder: of the seed.
         name: of the row.
-        model: folder, or a live model.
         identity: of the row.
-        step: of its checkpoint.
-        tokenizer: folder of a live model's.
+        model: gives the row's; what it raises is the failure.
+    """
+    try:
+        finding = (panel if kind == PANEL else stress)(bench, folder, model(), identity)
+    except Exception as error:
+        log.debug("%s of row %s failed", kind, name, exc_info=True)
+        finding = Finding(kind, name, folder.seed, identity, failure=sentence(error))
+    return keep(folder, finding)
+
+
+def panel(bench: Bench, folder: SeedFolder, model: Model, identity: str) -> Finding:
+    """The panel's numbers in which a model is above both twins (p < .05 after Holm over its numbers).
 
     Raises:
         ValueError: a task broke off, for this model, the baseline or a twin.
     """
-    own = bench.panel(name, model, step=step, tokenizer=tokenizer)
-    baseline = bench.panel("baseline", bench.world.baseline)
-    twins = [bench.panel(twin.name, twin) for twin in bench.world.twins]
+    own, baseline = bench.panel(model), bench.panel(bench.own["baseline"])
+    twins = [bench.panel(bench.own[twin.name]) for twin in bench.world.twins]
     for card in (own, baseline, *twins):
         if card.failed:
             raise ValueError("; ".join(failures([card])) or f"prompts of {card.name} were unscored")
     told = panel_rows(own, baseline, twins)
-    above = [(task, metric, names) for task, metric, left, names in told if left]
-    found = {
-        ABOVE: [f"{metric} of {task}" for task, metric, _ in above],
-        NOT_NAMES: [f"{metric} of {task}" for task, metric, names in above if not names],
+    above = [row for row in told if row.above[0]]
+    numbers = {
+        ABOVE: [f"{row.metric} of {row.task}" for row in above],
+        NOT_NAMES: [f"{row.metric} of {row.task}" for row in above if not row.names_alone],
     }
-    return Finding(PANEL, name, place.seed, identity, len(told), found, tuple(found) if broken(own, baseline) else ())
+    nothing_said = tuple(numbers) if broken(own, baseline) else ()
+    return Finding(PANEL, model.name, folder.seed, identity, len(told), numbers, nothing_said)
 
 
-def panel_rows(own: Scorecard, baseline: Scorecard, twins: Sequence[Scorecard]) -> list[tuple[str, str, bool, bool]]:
-    """Task, metric, whether the model is above both twins, and whether the number also rises with the names alone: of every number of
-    knowledge that tells the baseline from the twins.
-    """
+def panel_rows(own: Scorecard, baseline: Scorecard, twins: Sequence[Scorecard]) -> list[PanelRow]:
+    """The numbers of knowledge that tell the baseline from the twins."""
     story = Story("", (), models=[own], baseline=baseline, twins=twins, panel=[baseline, own, *twins])
-    return [
-        (row.task, row.metric, row.left[0], row.names)
-        for row in whats_left(story).rows
-        if row.knowledge and row.models[0] is not None and row.tells
-    ]
+    rows = panel_section(story).rows
+    return [row for row in rows if row.knowledge and row.models[0] is not None and row.informative]
 
 
-def stress(bench: Bench, place: Place, name: str, model: Path, identity: str) -> Finding:
+def stress(bench: Bench, folder: SeedFolder, model: Model, identity: str) -> Finding:
     """The panel's numbers that come back when weights are rounded, beyond what comes back in the first twin (`hp-bench stress`).
-
-    Args:
-        bench: of the miniature.
-        place: of the seed.
-        name: of the row.
-        model: folder.
-        identity: of the row.
 
     Raises:
         ValueError: a model could not be stressed, or a task broke off.
     """
-    out, cards = place.folder / STRESS / name, Path("scorecards")
-    _take(place.folder / PANEL / cards / f"{name}.json", out / cards / "model.json")
-    _take(place.folder / PANEL / cards / "twin-1.json", out / cards / "control.json")
-    for shared in sorted((place.folder / STRESS / bench.world.twins[1].name).glob("*/control-*.json")):
+    out, cards = folder.path / STRESS / model.name, Path("scorecards")
+    _take(folder.path / PANEL / cards / f"{model.name}.json", out / cards / "model.json")
+    _take(folder.path / PANEL / cards / "twin-1.json", out / cards / "control.json")
+    for shared in sorted((folder.path / STRESS / "twin-2").glob("*/control-*.json")):
         _take(shared, out / shared.parent.name / shared.name)
     control, metadata = bench.world.twins[0], panel_metadata(bench.world)
+    assert isinstance(model.weights, Path)  # a live model has none to round
     result = stress_test(
-        model, control=control, tasks=TASKS, metadata=metadata, out=out, settings=EngineSettings(device="cpu")
+        model.weights, control=control, tasks=TASKS, metadata=metadata, out=out, settings=EngineSettings(device="cpu")
     )
     if result.failures:
         raise ValueError("; ".join(result.failures))
     rows = [one for one in result.recoveries if is_knowledge(one.metric)]
-    found = {
-        stress: [f"{one.metric} of {one.task}" for one in rows if one.stress == stress and one.came_back]
-        for stress in result.stresses
+    by_stress = {stress: [one for one in rows if one.stress == stress] for stress in result.stresses}
+    numbers = {
+        stress: [f"{one.metric} of {one.task}" for one in each if one.came_back] for stress, each in by_stress.items()
     }
-    no_more = tuple(stress for stress in result.stresses if any(one.broken for one in rows if one.stress == stress))
+    destroyed = tuple(stress for stress, each in by_stress.items() if any(one.broken for one in each))
     asked = len({(one.task, one.metric) for one in rows})
-    return Finding(STRESS, name, place.seed, identity, asked, found, no_more)
+    return Finding(STRESS, model.name, folder.seed, identity, asked, numbers, destroyed)
 
 
-def left_table(findings: Sequence[Finding], names: Sequence[str], seeds: Sequence[int]) -> list[str]:
+def findings_table(findings: Sequence[Finding], names: Sequence[str], seeds: Sequence[int]) -> list[str]:
     """Lines of Markdown: each row's counts, seed by seed.
 
     Args:
@@ -200,24 +192,24 @@ def left_table(findings: Sequence[Finding], names: Sequence[str], seeds: Sequenc
             "`twin-2` never knew: what it shows is chance. -: not measured "
             "(a method that acts at inference has no weights of its own to round)."
         )
-    said += ["That no number is above, or comes back, is no proof that nothing is left."] if findings else []
+    said.append("That no number is above, or comes back, is no proof that nothing is left.")
     return [*(lines if columns else []), "", *(f"- {line.replace('|', '/')}" for line in said)]
 
 
-def _count(found: Finding | None, key: str) -> str:
-    if found is None:
+def _count(finding: Finding | None, key: str) -> str:
+    if finding is None:
         return "-"
-    if found.failure:
+    if finding.failure:
         return "failed"
-    return "broken" if key in found.broken else str(len(found.found.get(key, ())))
+    return "broken" if key in finding.broken else str(len(finding.found.get(key, ())))
 
 
 def _range(counts: Sequence[int]) -> str:
     return str(min(counts)) if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
 
 
-def _record(place: Place, kind: str, name: str) -> Path:
-    return place.folder / "left" / f"{name}.{kind}.json"
+def _record(folder: SeedFolder, kind: str, name: str) -> Path:
+    return folder.path / "left" / f"{name}.{kind}.json"
 
 
 def _take(source: Path, target: Path) -> None:

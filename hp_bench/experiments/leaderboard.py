@@ -12,28 +12,31 @@ from pathlib import Path
 from typing import Any
 
 from hp_bench import miniature
-from hp_bench.experiments.findings import STRESS, Finding, ask_own, keep, kept, panel, stress, stress_twin
-from hp_bench.experiments.measure import PANEL, Bench, bench_of, measure_own, try_baseline
+from hp_bench.experiments.findings import STRESS, Finding, ask_own, known, look, stress_twin
+from hp_bench.experiments.measure import Bench, Model, bench_of, measure_own, try_baseline
 from hp_bench.experiments.plane import draw_board
 from hp_bench.experiments.rows import Row, Rows
-from hp_bench.experiments.store import Place, RowScore, checkpoint_at, identity_of, logged, sentence
+from hp_bench.experiments.store import RowScore, SeedFolder, checkpoint_at, identity_of, logged, sentence
 from hp_bench.experiments.table import Entry, Leaderboard, to_markdown
-from hp_bench.experiments.training import checked, drawn_too, identity_of_run, model_of, recipe_of, shared_by, trained
+from hp_bench.experiments.training import checked, identity_of_run, model_of, recipe_of, run_of, shared_by, trained
 from hp_bench.experiments.tuning import Candidate, Choices
-from hp_bench.experiments.workers import Relay, side_by_side
+from hp_bench.experiments.workers import side_by_side
 from hp_bench.miniature.panel import panel_files
 from hp_bench.report.figures import save_figure
-from hp_bench.scoring.checkpoints import checkpoints_in
+from hp_bench.scoring.checkpoints import Checkpoint, checkpoints_in
 from unlearn.files import write_json, write_text
 from unlearn.pipeline import stages
 from unlearn.recipe import Recipe
-from unlearn.registry import Method, method_of
+from unlearn.registry import method_of
 
 log = logging.getLogger(__name__)
 
 SEEDS = (1, 2, 3)
 
 _TWINS = 2
+
+#: The models of a miniature that no row makes.
+_OWN = ("baseline", *(f"twin-{number}" for number in range(1, _TWINS + 1)))
 
 #: Settings are chosen on this seed; figures come from others.
 _CHOICE_SEED = 0
@@ -68,19 +71,18 @@ def run_leaderboard(
     out, chosen, seeds = Path(out).resolve(), rows.named(names), tuple(dict.fromkeys(seeds))
     rows.require_chosen(chosen)
     recipes = checked(chosen, out)
-    places = [Place(out, seed) for seed in seeds]
-    found = [_measure_seed(place, chosen, settings) for place in places]
+    folders = [SeedFolder(out, seed) for seed in seeds]
+    scores = [_measure_seed(folder, chosen, settings) for folder in folders]
     steps = {name: row.step if method_of(recipes[name].method).finetune else None for name, row in chosen.items()}
     entries = [
-        Entry(name, row.label, row.chosen, steps[name], tuple(scores[name] for scores in found), row.of)
+        Entry(name, row.label, row.chosen, steps[name], tuple(one[name] for one in scores), row.of)
         for name, row in chosen.items()
     ]
-    for name in ("baseline", *(f"twin-{number}" for number in range(1, _TWINS + 1))):
-        entries.append(Entry(name, name.replace("-", " "), {}, None, tuple(scores[name] for scores in found)))
-    findings = [
-        one for place, scores in zip(places, found, strict=True) for one in _left_of(place, chosen, scores, further)
-    ]
-    board = Leaderboard.of(entries).with_findings(findings)
+    for name in _OWN:
+        entries.append(Entry(name, name.replace("-", " "), {}, None, tuple(one[name] for one in scores)))
+    asked = zip(folders, scores, strict=True) if further else ()
+    findings = [one for folder, own in asked for one in _findings(folder, chosen, own, further)]
+    board = Leaderboard.of(entries, findings)
     write_json(out / "leaderboard.json", board.to_dict(), sort_keys=False)
     date, speeds = logged(out, list(chosen), seeds)
     write_text(out / "leaderboard.md", to_markdown(board, speeds=speeds, date=date))
@@ -97,184 +99,160 @@ def choose(
     Raises:
         ValueError: as `run_leaderboard`.
     """
-    wanted, place = rows.named(names), Place(Path(out).resolve(), _CHOICE_SEED)
-    checked(wanted, place.out)
+    wanted, folder = rows.named(names), SeedFolder(Path(out).resolve(), _CHOICE_SEED)
+    checked(wanted, folder.out)
     if not any(row.tried for row in wanted.values()):
-        kept_by = "; ".join(f"{name} keeps the settings of {row.of}" for name, row in wanted.items())
-        raise ValueError(f"there is nothing to choose: {kept_by}")
-    miniature.prepare(place.miniature, seed=place.seed, settings=settings)
-    world = miniature.load(place.miniature)
+        ablations = "; ".join(f"{name} keeps the settings of {row.of}" for name, row in wanted.items())
+        raise ValueError(f"there is nothing to choose: {ablations}")
+    miniature.prepare(folder.miniature, seed=folder.seed, settings=settings)
+    world = miniature.load(folder.miniature)
     identities = {
-        (name, number): identity_of_run(world, recipe_of(row, setting, world, place.trial(name), place.seed))
+        (name, number): identity_of_run(world, recipe_of(row, setting, world, folder.trial(name), folder.seed))
         for name, row in wanted.items()
         for number, setting in enumerate(row.tried)
     }
-    missing = [key for key, identity in identities.items() if not place.tried(*key, identity)]
-    calls: dict[str, _Call] = {
-        name: (_try_row, (place, name, row)) for name, row in wanted.items() if name in dict(missing)
-    }
-    if place.candidates("baseline", 0, identity_of(world, {})) is None:
-        calls = {"baseline": (try_baseline, (place,)), **calls}
-    _reinforce_once(place, world, {name: row for name, row in wanted.items() if name in calls}, {})
-    if calls:
-        side_by_side(calls)
-    baseline = place.candidates("baseline", 0, identity_of(world, {})) or []
-    found = [one for key, identity in identities.items() for one in place.candidates(*key, identity) or ()]
-    choices = Choices(baseline[0], tuple(found))
-    choices.save(place.out / "choices.json")
+    missing = {name for (name, number), identity in identities.items() if not folder.tried(name, number, identity)}
+    rows_to_try = {name: row for name, row in wanted.items() if name in missing}
+    calls: dict[str, _Call] = {name: (_try_row, (folder, name, row)) for name, row in rows_to_try.items()}
+    if folder.candidates("baseline", 0, identity_of(world, {})) is None:
+        calls = {"baseline": (try_baseline, (folder,)), **calls}
+        rows_to_try = {name: row for name, row in wanted.items() if name in calls}
+    _reinforce_once(folder, world, rows_to_try, {})
+    side_by_side(calls)
+    baseline = folder.candidates("baseline", 0, identity_of(world, {})) or []
+    tried = [one for key, identity in identities.items() for one in folder.candidates(*key, identity) or ()]
+    choices = Choices(baseline[0], tuple(tried))
+    write_json(folder.out / "choices.json", choices.to_dict(), sort_keys=False)
     return choices
 
 
-def _measure_seed(place: Place, rows: Mapping[str, Row], settings: miniature.Settings | None) -> dict[str, RowScore]:
-    log.info("seed %d ...", place.seed)
-    miniature.prepare(place.miniature, seed=place.seed, twins=_TWINS, settings=settings)
-    world = miniature.load(place.miniature)
-    own = ["baseline", *(twin.name for twin in world.twins)]
-    identities = dict.fromkeys(own, identity_of(world, {})) | {
-        name: identity_of_run(world, recipe_of(row, row.setting, world, place.run(name), place.seed), row.step)
-        for name, row in rows.items()
-    }
-    found = {name: known for name, identity in identities.items() if (known := place.known(name, identity))}
-    missing = {name: row for name, row in rows.items() if name not in found}
-    calls: dict[str, _Call] = {name: (measure_own, (place, name)) for name in own if name not in found}
-    found |= _reinforce_once(place, world, missing, {n: calls.pop(n) for n in ("baseline",) if n in calls})
-    calls |= {name: (_measure_row, (place, name, row)) for name, row in missing.items()}
-    return {**found, **(side_by_side(calls) if calls else {})}
+def _measure_seed(
+    folder: SeedFolder, rows: Mapping[str, Row], settings: miniature.Settings | None
+) -> dict[str, RowScore]:
+    log.info("seed %d ...", folder.seed)
+    miniature.prepare(folder.miniature, seed=folder.seed, twins=_TWINS, settings=settings)
+    world = miniature.load(folder.miniature)
+    identities = dict.fromkeys(_OWN, identity_of(world, {}))
+    identities |= {name: run_of(row, name, world, folder)[1] for name, row in rows.items()}
+    scores = {name: known for name, identity in identities.items() if (known := folder.known(name, identity))}
+    missing = {name: row for name, row in rows.items() if name not in scores}
+    calls: dict[str, _Call] = {name: (measure_own, (folder, name)) for name in _OWN if name not in scores}
+    scores |= _reinforce_once(folder, world, missing, {n: calls.pop(n) for n in ("baseline",) if n in calls})
+    calls |= {name: (_measure_row, (folder, name, row)) for name, row in missing.items()}
+    return scores | side_by_side(calls)
 
 
 def _reinforce_once(
-    place: Place, world: miniature.Miniature, rows: Mapping[str, Row], beside: Mapping[str, _Call]
+    folder: SeedFolder, world: miniature.Miniature, rows: Mapping[str, Row], beside: Mapping[str, _Call]
 ) -> dict[str, Any]:
     """Makes the reinforced model that rows share, with other calls beside it; returns what these gave."""
     calls = dict(beside)
     for name, row in rows.items():
-        recipe = recipe_of(row, row.setting, world, place.run(name), place.seed)
-        shared = shared_by(place, recipe)
+        recipe, _ = run_of(row, name, world, folder)
+        shared = shared_by(folder, recipe)
         if recipe.reinforces and not (shared / "reinforced").exists():
-            calls.setdefault(shared.name, (_reinforce, (place, row)))
-    found = side_by_side(calls) if calls else {}
-    return {name: found[name] for name in beside}
+            calls.setdefault(shared.name, (_reinforce, (folder, row)))
+    results = side_by_side(calls)
+    return {name: results[name] for name in beside}
 
 
-def _reinforce(place: Place, row: Row, relay: Relay) -> None:
+def _reinforce(folder: SeedFolder, row: Row) -> None:
     """The reinforced model of all rows that reinforce alike. If it fails, each of them will say so itself."""
-    with drawn_too(relay):
-        world = miniature.load(place.miniature)
-        recipe = recipe_of(row, row.setting, world, place.folder, place.seed)
-        recipe = recipe_of(row, row.setting, world, shared_by(place, recipe), place.seed)
-        try:
-            stages.reinforce(recipe, *stages.open_run(recipe))
-        except Exception:
-            log.debug("reinforcing failed", exc_info=True)
+    world = miniature.load(folder.miniature)
+    recipe = recipe_of(row, row.setting, world, folder.path, folder.seed)
+    recipe = recipe_of(row, row.setting, world, shared_by(folder, recipe), folder.seed)
+    try:
+        stages.reinforce(recipe, *stages.open_run(recipe))
+    except Exception:
+        log.debug("reinforcing failed", exc_info=True)
 
 
-def _measure_row(place: Place, name: str, row: Row, relay: Relay) -> RowScore:
-    """One row: its run, and what is measured of the checkpoint chosen."""
-    with drawn_too(relay):
-        bench, began = bench_of(place), time.monotonic()
-        recipe = recipe_of(row, row.setting, bench.world, place.run(name), place.seed)
-        identity = identity_of_run(bench.world, recipe, row.step)
-        try:
-            checkpoints, speed = trained(recipe, shared_by(place, recipe), until=row.step)
-            ran = time.monotonic()
-            model, tokenizer = model_of(recipe, checkpoint_at(checkpoints, row.step))
-            score = bench.measure(
-                name, model, seed=place.seed, fingerprint=identity, step=row.step, tokenizer=tokenizer
-            )
-        except Exception as error:
-            log.debug("row %s failed", name, exc_info=True)
-            score = RowScore(name, place.seed, identity, failure=sentence(error))
-        else:
-            seconds = {"run": round(ran - began, 1), "measure": round(time.monotonic() - ran, 1)}
-            place.log(row=name, seconds=seconds, tokens_per_second=speed)
-            shutil.rmtree(place.run(name) / "labels", ignore_errors=True)
-        place.keep(score)
-        return score
+def _measure_row(folder: SeedFolder, name: str, row: Row) -> RowScore:
+    """One row, in a process of its own: its run, and what is measured of the checkpoint chosen."""
+    bench, began = bench_of(folder), time.monotonic()
+    recipe, identity = run_of(row, name, bench.world, folder)
+    try:
+        checkpoints, speed = trained(recipe, shared_by(folder, recipe), until=row.step)
+        ran = time.monotonic()
+        model = model_of(name, recipe, checkpoint_at(checkpoints, row.step), row.step)
+        score = bench.measure(model, seed=folder.seed, fingerprint=identity)
+    except Exception as error:
+        log.debug("row %s failed", name, exc_info=True)
+        score = RowScore(name, folder.seed, identity, failure=sentence(error))
+    else:
+        folder.log(row=name, seconds=_seconds(began, ran), tokens_per_second=speed)
+        shutil.rmtree(folder.run(name) / "labels", ignore_errors=True)
+    return folder.keep(score)
 
 
-def _left_of(
-    place: Place, rows: Mapping[str, Row], scores: Mapping[str, RowScore], further: Sequence[str]
+def _seconds(began: float, ran: float) -> dict[str, float]:
+    """How long a run took that began and ended then, and what was measured since."""
+    return {"run": round(ran - began, 1), "measure": round(time.monotonic() - ran, 1)}
+
+
+def _findings(
+    folder: SeedFolder, rows: Mapping[str, Row], scores: Mapping[str, RowScore], further: Sequence[str]
 ) -> list[Finding]:
     """What panel and stress find in every row that did not fail; each model's chosen checkpoint is still in its run."""
-    if not further:
-        return []
-    world = miniature.load(place.miniature)
+    world = miniature.load(folder.miniature)
     panel_files(world)  # before two processes want them
-    live = {name for name, row in rows.items() if _method(row, world, place).live}
+    live = {name for name, row in rows.items() if method_of(run_of(row, name, world, folder)[0].method).live}
     wanted = [
-        (name, kind)
+        (kind, name)
         for name in rows
         for kind in further
         if not (scores[name].failure or (kind == STRESS and name in live))
     ]
-    wanted += [("twin-2", STRESS)] if STRESS in further else []
-    found = {key: kept(place, key[1], key[0], scores[key[0]].fingerprint) for key in wanted}
-    if missing := [key for key, known in found.items() if known is None]:
-        side_by_side({name: (ask_own, (place, name)) for name in ("baseline", "twin-1", "twin-2")})
-        if ("twin-2", STRESS) in missing:
-            call = (stress_twin, (place, scores["twin-2"].fingerprint))
-            found[("twin-2", STRESS)] = side_by_side({"twin-2": call})["twin-2"]
-        kinds = {name: [kind for other, kind in missing if other == name] for name, _ in missing if name in rows}
-        calls: dict[str, _Call] = {name: (_find_left, (place, name, rows[name], kinds[name])) for name in kinds}
-        for name, findings in side_by_side(calls).items() if calls else ():
-            found |= {(name, one.kind): one for one in findings}
-    return [one for one in found.values() if one is not None]
+    wanted += [(STRESS, "twin-2")] if STRESS in further else []
+    findings = {key: known(folder, *key, scores[key[1]].fingerprint) for key in wanted}
+    if missing := [key for key, finding in findings.items() if finding is None]:
+        side_by_side({name: (ask_own, (folder, name)) for name in _OWN})
+        if (STRESS, "twin-2") in missing:
+            call = (stress_twin, (folder, scores["twin-2"].fingerprint))
+            findings |= {(STRESS, name): one for name, one in side_by_side({"twin-2": call}).items()}
+        kinds = {name: [kind for kind, other in missing if other == name] for _, name in missing if name in rows}
+        calls: dict[str, _Call] = {name: (_look, (folder, name, rows[name], kinds[name])) for name in kinds}
+        findings |= {(one.kind, name): one for name, made in side_by_side(calls).items() for one in made}
+    return [one for one in findings.values() if one is not None]
 
 
-def _method(row: Row, world: miniature.Miniature, place: Place) -> Method:
-    return method_of(recipe_of(row, row.setting, world, place.folder, place.seed).method)
-
-
-def _find_left(place: Place, name: str, row: Row, kinds: Sequence[str], relay: Relay) -> list[Finding]:
+def _look(folder: SeedFolder, name: str, row: Row, kinds: Sequence[str]) -> list[Finding]:
     """Panel or stress of one row, or both, in a process of its own."""
-    with drawn_too(relay):
-        bench, found = bench_of(place), []
-        recipe = recipe_of(row, row.setting, bench.world, place.run(name), place.seed)
-        identity = identity_of_run(bench.world, recipe, row.step)
-        for kind in kinds:
-            try:
-                checkpoint = checkpoint_at(Path(recipe.out), row.step)
-                model, tokenizer = model_of(recipe, checkpoint)
-                if kind == PANEL:
-                    one = panel(bench, place, name, model, identity, step=row.step, tokenizer=tokenizer)
-                else:
-                    one = stress(bench, place, name, checkpoint, identity)
-            except Exception as error:
-                log.debug("%s of row %s failed", kind, name, exc_info=True)
-                one = Finding(kind, name, place.seed, identity, failure=sentence(error))
-            found.append(keep(place, one))
-        return found
+    bench = bench_of(folder)
+    recipe, identity = run_of(row, name, bench.world, folder)
+
+    def model() -> Model:
+        return model_of(name, recipe, checkpoint_at(Path(recipe.out), row.step), row.step)
+
+    return [look(kind, bench, folder, name, identity, model) for kind in kinds]
 
 
-def _try_row(place: Place, name: str, row: Row, relay: Relay) -> None:
-    """Every setting of a row, one after the other in one run directory; only their numbers stay."""
-    with drawn_too(relay):
-        bench = bench_of(place)
-        for number, setting in enumerate(row.tried):
-            recipe = recipe_of(row, setting, bench.world, place.trial(name), place.seed)
-            identity = identity_of_run(bench.world, recipe)
-            if place.tried(name, number, identity):
-                continue
-            began = time.monotonic()
-            try:
-                checkpoints, _ = trained(recipe, shared_by(place, recipe))
-                points = checkpoints_in(checkpoints)
-            except Exception as error:
-                log.debug("row %s, setting %d failed", name, number, exc_info=True)
-                place.keep_candidates(name, number, identity, [Candidate(name, setting, failure=sentence(error))])
-                continue
-            ran = time.monotonic()
-            found = [_candidate(bench, name, setting, recipe, point.step or 0, point.path) for point in points]
-            place.keep_candidates(name, number, identity, found)
-            seconds = {"run": round(ran - began, 1), "measure": round(time.monotonic() - ran, 1)}
-            place.log(tried=name, number=number, candidates=len(found), seconds=seconds)
-        shutil.rmtree(place.trial(name), ignore_errors=True)
+def _try_row(folder: SeedFolder, name: str, row: Row) -> None:
+    """Every setting of a row, one after the other in one run directory and a process of its own; only their numbers stay."""
+    bench = bench_of(folder)
+    for number, setting in enumerate(row.tried):
+        recipe = recipe_of(row, setting, bench.world, folder.trial(name), folder.seed)
+        identity = identity_of_run(bench.world, recipe)
+        if folder.tried(name, number, identity):
+            continue
+        began = time.monotonic()
+        try:
+            points = checkpoints_in(trained(recipe, shared_by(folder, recipe))[0])
+        except Exception as error:
+            log.debug("row %s, setting %d failed", name, number, exc_info=True)
+            folder.keep_candidates(name, number, identity, [Candidate(name, setting, failure=sentence(error))])
+            continue
+        ran = time.monotonic()
+        candidates = [_candidate(bench, name, setting, recipe, point) for point in points]
+        folder.keep_candidates(name, number, identity, candidates)
+        folder.log(tried=name, number=number, candidates=len(candidates), seconds=_seconds(began, ran))
+    shutil.rmtree(folder.trial(name), ignore_errors=True)
 
 
-def _candidate(bench: Bench, name: str, setting: Mapping[str, Any], recipe: Recipe, step: int, path: str) -> Candidate:
+def _candidate(bench: Bench, name: str, setting: Mapping[str, Any], recipe: Recipe, point: Checkpoint) -> Candidate:
+    step = point.step or 0
     try:
-        model, tokenizer = model_of(recipe, Path(path))
-        numbers = bench.familiarity_and_distances(name, model, tokenizer=tokenizer)
+        numbers = bench.familiarity_and_distances(model_of(name, recipe, Path(point.path)))
     except Exception as error:
         return Candidate(name, setting, step, failure=sentence(error))
     return Candidate(name, setting, step, *numbers)

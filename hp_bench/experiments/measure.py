@@ -1,21 +1,19 @@
 """The instruments of the leaderboard: one miniature's tasks, engine and twins, and what they say of a model."""
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
-from rich.progress import Progress
 from transformers import AutoTokenizer
 
 from hp_bench import miniature
 from hp_bench.engines.hf import HFEngine
-from hp_bench.experiments.store import Number, Place, RowScore, identity_of, sentence
+from hp_bench.experiments.store import Number, RowScore, SeedFolder, identity_of, sentence
 from hp_bench.experiments.tuning import Candidate
-from hp_bench.experiments.workers import Relay, one_thread, quiet_bars
 from hp_bench.miniature.panel import panel_tasks
 from hp_bench.results.compare import broken
 from hp_bench.results.scorecard import Scorecard, difference, failures
@@ -23,7 +21,6 @@ from hp_bench.scoring.checkpoints import Checkpoint, score_one
 from hp_bench.scoring.distances import TwinDistances
 from hp_bench.scoring.score import score_engine
 from hp_bench.scoring.store import keep
-from unlearn.progress import shown_by
 
 #: Folder of the panel's scorecards.
 PANEL = "panel"
@@ -36,6 +33,28 @@ _TASKS = {
     "utility": ("hp_miniature_utility", "acc"),
     "rest_loss": ("hp_miniature_rest", "rest_loss"),
 }
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model as the instruments take it.
+
+    Attributes:
+        name: of its row, or baseline or twin-N.
+        weights: folder, or a live model.
+        step: of its checkpoint.
+        tokenizer: folder of a live model's.
+    """
+
+    name: str
+    weights: Path | torch.nn.Module
+    step: int | None = None
+    tokenizer: Path | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether it has no weights of its own to read from a folder."""
+        return isinstance(self.weights, torch.nn.Module)
 
 
 class Bench:
@@ -59,36 +78,28 @@ class Bench:
     @cached_property
     def baseline(self) -> Scorecard:
         """The baseline's scorecard."""
-        return score_one(self._engine, self._tasks, _checkpoint("baseline", self.world.baseline, 0), out=self._out).card
+        return self._card(Model("baseline", self.world.baseline, 0), self._tasks, self._out)
 
-    def measure(
-        self,
-        name: str,
-        model: Path | torch.nn.Module,
-        *,
-        seed: int,
-        fingerprint: str,
-        step: int | None = None,
-        tokenizer: Path | None = None,
-        twin: int | None = None,
-    ) -> RowScore:
+    @cached_property
+    def own(self) -> dict[str, Model]:
+        """The miniature's own models: the baseline and the twins."""
+        return {path.name: Model(path.name, path) for path in (self.world.baseline, *self.world.twins)}
+
+    def measure(self, model: Model, *, seed: int, fingerprint: str) -> RowScore:
         """Every number of a row.
 
         Args:
-            name: of the row.
-            model: folder, or a live model.
+            model: of the row, or one of the miniature's own.
             seed: of the row.
             fingerprint: of the row.
-            step: of its checkpoint.
-            tokenizer: folder of a live model's.
-            twin: index of the twin that the model is, if it is one.
 
         Raises:
             ValueError: a number is none (NaN).
         """
-        card = self.baseline if name == "baseline" else self._card(name, model, step, tokenizer, self._tasks, self._out)
+        name = model.name
+        card = self.baseline if name == "baseline" else self._card(model, self._tasks, self._out)
         if card.failed:
-            return RowScore(name, seed, fingerprint, failure="; ".join(failures([card])) or "prompts were unscored")
+            return RowScore(name, seed, fingerprint, failure=_failures(card))
         numbers = {
             key: Number(one.value, one.low, one.high)
             for key, (task, metric) in _TASKS.items()
@@ -101,68 +112,45 @@ class Bench:
             numbers["utility_drop"] = Number(100 * drop.value, 100 * drop.low, 100 * drop.high)
             numbers["rest_change"] = Number(change.value, change.low, change.high)
         texts, between = {}, {}
-        for found in self.twins.of(name, model, leave_out=twin):
-            far, kind = found.distance, found.distance.text
+        twin = next((n for n, path in enumerate(self.world.twins) if path.name == name), None)
+        for apart in self.twins.of(name, model.weights, leave_out=twin):
+            far, kind = apart.distance, apart.distance.text
             numbers[f"kl_{kind}"] = Number(far.raw if far.value is None else far.value, far.low, far.high)
-            numbers[f"ks_{kind}"] = Number(found.ks)
-            texts[kind] = found.each
-            if far.between_twins is not None and found.ks_between_twins is not None:
-                between[f"kl_{kind}"], between[f"ks_{kind}"] = far.between_twins, found.ks_between_twins
-        _require_finite({key: number.value for key, number in numbers.items()})
+            numbers[f"ks_{kind}"] = Number(apart.ks)
+            texts[kind] = apart.each
+            if far.between_twins is not None and apart.ks_between_twins is not None:
+                between[f"kl_{kind}"], between[f"ks_{kind}"] = far.between_twins, apart.ks_between_twins
+        require_finite({key: number.value for key, number in numbers.items()})
         return RowScore(name, seed, fingerprint, numbers, texts, between, broken=broken(card, self.baseline))
 
-    def familiarity_and_distances(
-        self, name: str, model: Path | torch.nn.Module, *, tokenizer: Path | None = None
-    ) -> tuple[float, float, float]:
+    def familiarity_and_distances(self, model: Model) -> tuple[float, float, float]:
         """What settings are chosen by: familiarity, and KL(twin || model) on target and rest, nats a token; nothing is kept.
 
         Raises:
             ValueError: the model gives no number.
         """
         tasks = {**self._tasks, "tasks": {_FAMILIARITY: self._tasks["tasks"][_FAMILIARITY]}}
-        if not isinstance(model, torch.nn.Module):
+        if not model.live:
             self._engine.swap(str(self.world.baseline))  # a folder of this name may have held another setting's weights
-        card = self._card(name, model, None, tokenizer, tasks, None)
+        card = self._card(model, tasks, None)
         familiarity = None if card.failed else card.get(*_TASKS["familiarity"]).value
         if familiarity is None:
-            raise ValueError("; ".join(failures([card])) or "prompts were unscored")
-        raw = {found.distance.text: found.distance.raw for found in self.twins.of(name, model)}
-        _require_finite({f"kl_{kind}": value for kind, value in raw.items()})
+            raise ValueError(_failures(card))
+        raw = {apart.distance.text: apart.distance.raw for apart in self.twins.of(model.name, model.weights)}
+        require_finite({f"kl_{kind}": value for kind, value in raw.items()})
         return familiarity, raw["target"], raw["rest"]
 
-    def panel(
-        self,
-        name: str,
-        model: Path | torch.nn.Module,
-        *,
-        step: int | None = None,
-        tokenizer: Path | None = None,
-    ) -> Scorecard:
-        """A model's scorecard of the panel (`docs/panel.md`); kept, and of a folder not asked again.
+    def panel(self, model: Model) -> Scorecard:
+        """A model's scorecard of the panel (`docs/panel.md`); kept, and of a folder not asked again."""
+        return self._card(model, self._panel, self._out / PANEL)
 
-        Args:
-            name: of the row.
-            model: folder, or a live model.
-            step: of its checkpoint.
-            tokenizer: folder of a live model's.
-        """
-        return self._card(name, model, step, tokenizer, self._panel, self._out / PANEL)
-
-    def _card(
-        self,
-        name: str,
-        model: Path | torch.nn.Module,
-        step: int | None,
-        tokenizer: Path | None,
-        tasks: Mapping[str, Any],
-        place: Path | None,
-    ) -> Scorecard:
-        if not isinstance(model, torch.nn.Module):
-            return score_one(self._engine, tasks, _checkpoint(name, model, step), out=place).card
-        engine = HFEngine(model, tokenizer=AutoTokenizer.from_pretrained(tokenizer))
-        scored = score_engine(engine, tasks, name=name, step=step)
-        if place is not None:
-            keep(scored, place)
+    def _card(self, model: Model, tasks: Mapping[str, Any], out: Path | None) -> Scorecard:
+        if not isinstance(model.weights, torch.nn.Module):
+            return score_one(self._engine, tasks, Checkpoint(model.name, str(model.weights), model.step), out=out).card
+        engine = HFEngine(model.weights, tokenizer=AutoTokenizer.from_pretrained(model.tokenizer))
+        scored = score_engine(engine, tasks, name=model.name, step=model.step)
+        if out is not None:
+            keep(scored, out)
         return scored.card
 
     @cached_property
@@ -174,48 +162,36 @@ class Bench:
         return HFEngine(str(self.world.baseline), device="cpu")
 
 
-def _checkpoint(name: str, model: Path | str, step: int | None) -> Checkpoint:
-    return Checkpoint(name, str(model), step)
+def _failures(card: Scorecard) -> str:
+    return "; ".join(failures([card])) or "prompts were unscored"
 
 
-def _require_finite(numbers: Mapping[str, float]) -> None:
+def require_finite(numbers: Mapping[str, float]) -> None:
+    """Raises ValueError naming the numbers that are none (NaN)."""
     wrong = [key for key, value in numbers.items() if not math.isfinite(value)]
     if wrong:
         raise ValueError(f"the model gives {', '.join(wrong)} that are no numbers (NaN): its weights are unusable")
 
 
-def measure_own(place: Place, name: str, relay: Relay) -> RowScore:
+def measure_own(folder: SeedFolder, name: str) -> RowScore:
     """Measures baseline or twin-N, in a process of its own."""
-    with drawn(relay):
-        bench = bench_of(place)
-        identity, models = identity_of(bench.world, {}), {twin.name: twin for twin in bench.world.twins}
-        twin = list(models).index(name) if name in models else None
-        model, step = (models[name], None) if twin is not None else (bench.world.baseline, 0)
-        try:
-            score = bench.measure(name, model, seed=place.seed, fingerprint=identity, step=step, twin=twin)
-        except Exception as error:
-            score = RowScore(name, place.seed, identity, failure=sentence(error))
-        place.keep(score)
-        return score
+    bench = bench_of(folder)
+    identity = identity_of(bench.world, {})
+    try:
+        score = bench.measure(bench.own[name], seed=folder.seed, fingerprint=identity)
+    except Exception as error:
+        score = RowScore(name, folder.seed, identity, failure=sentence(error))
+    return folder.keep(score)
 
 
-def try_baseline(place: Place, relay: Relay) -> None:
+def try_baseline(folder: SeedFolder) -> None:
     """Measures what candidates are held against, in a process of its own."""
-    with drawn(relay):
-        bench = bench_of(place)
-        numbers = bench.familiarity_and_distances("baseline", bench.world.baseline)
-        place.keep_candidates("baseline", 0, identity_of(bench.world, {}), [Candidate("baseline", {}, 0, *numbers)])
+    bench = bench_of(folder)
+    numbers = bench.familiarity_and_distances(bench.own["baseline"])
+    folder.keep_candidates("baseline", 0, identity_of(bench.world, {}), [Candidate("baseline", {}, 0, *numbers)])
 
 
 @lru_cache(maxsize=1)
-def bench_of(place: Place) -> Bench:
+def bench_of(folder: SeedFolder) -> Bench:
     """A seed's instruments: one for all rows that a process measures."""
-    return Bench(place.miniature, place.folder)
-
-
-@contextmanager
-def drawn(relay: Relay) -> Iterator[None]:
-    """A call in a process of its own: one thread, its progress drawn by the first process."""
-    quiet_bars()
-    with one_thread(), shown_by(cast(Progress, relay)):
-        yield
+    return Bench(folder.miniature, folder.path)

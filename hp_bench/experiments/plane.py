@@ -7,17 +7,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from hp_bench.experiments.table import Entry, Leaderboard, Spread
-from hp_bench.report.figures import LIGHT, SERIES, Theme, new_figure
+from hp_bench.report.figures import GREY, LIGHT, SERIES, Theme, new_figure, style_axis
 
 _X, _Y = "kl_target", "kl_rest"
 
 #: Beginning of a row's name -> words for the legend; the first that fits. Each has its colour and marker.
 _FAMILIES = (("whp_soft", "WHP, soft labels"), ("whp", "WHP, hard labels"), ("", "other methods"))
 
-_OWN = "#8A8A8A"
-
-#: Where a number may stand beside its point, in points of the page: near places first.
-_PLACES = tuple(
+#: Where a number may stand beside its point, in points of the page: near ones first.
+_OFFSETS = tuple(
     (x * far, y * far)
     for far in (9, 15, 22, 30)
     for x, y in ((0, 1), (1, 0), (-1, 0), (0, -1), (0.75, 0.75), (-0.75, 0.75), (0.75, -0.75), (-0.75, -0.75))
@@ -37,19 +35,19 @@ def draw_board(board: Leaderboard, *, theme: Theme = LIGHT) -> Figure:
     """
     figure = new_figure(9.6, 6.0, theme)
     axis = figure.add_axes((0.075, 0.105, 0.545, 0.8))
-    drawn = [(one, x, y) for one in board.entries if (x := one.spread(_X)) and (y := one.spread(_Y))]
+    points = [(one, x, y) for one in board.entries if (x := one.spread(_X)) and (y := one.spread(_Y))]
     linear = {key: max(board.between.get(key, 0.0), 0.01) for key in (_X, _Y)}
     axis.set_xscale("symlog", linthresh=linear[_X], linscale=0.6)
     axis.set_yscale("symlog", linthresh=linear[_Y], linscale=0.6)
     _dress(axis, board, linear, theme)
-    _limits(axis, drawn, linear)
-    for entry, x, y in drawn:
+    _limits(axis, points, linear)
+    for entry, x, y in points:
         _point(axis, entry, x, y, theme)
     figure.canvas.draw()
     methods = [one for one in board.entries if not one.reference]
     numbers = {one.name: str(number) for number, one in enumerate(methods, 1)}
     labels = {one.name: numbers.get(one.name, one.label) for one in board.entries}
-    _label(axis, [(labels[one.name], x, y, one.reference) for one, x, y in drawn], theme)
+    _label(axis, [(labels[one.name], x, y, one.reference) for one, x, y in points], theme)
     _legend(figure, methods, numbers, theme)
     return figure
 
@@ -59,7 +57,7 @@ def _family(entry: Entry) -> int:
 
 
 def _point(axis: Any, entry: Entry, x: Spread, y: Spread, theme: Theme) -> None:
-    colour, marker = (_OWN, "*") if entry.reference else SERIES[_family(entry)][:2]
+    colour, marker = (GREY, "*") if entry.reference else SERIES[_family(entry)][:2]
     axis.errorbar(
         [x.mean], [y.mean], xerr=[[x.mean - x.smallest], [x.largest - x.mean]], yerr=[[y.mean - y.smallest], [y.largest - y.mean]],
         color=colour, marker=marker, markersize=10 if entry.reference else 6, elinewidth=0.9, capsize=2, linestyle="", zorder=3,
@@ -67,35 +65,27 @@ def _point(axis: Any, entry: Entry, x: Spread, y: Spread, theme: Theme) -> None:
     )  # fmt: skip
 
 
-def _limits(axis: Any, drawn: Sequence[tuple[Entry, Spread, Spread]], linear: Mapping[str, float]) -> None:
+def _limits(axis: Any, points: Sequence[tuple[Entry, Spread, Spread]], linear: Mapping[str, float]) -> None:
     for key, index, change in ((_X, 1, axis.set_xlim), (_Y, 2, axis.set_ylim)):
-        spreads: list[Any] = [one[index] for one in drawn]
+        spreads: list[Any] = [one[index] for one in points]
         lowest = min([0.0, *(one.smallest for one in spreads)])
         highest = max([2 * linear[key], *(one.largest for one in spreads)])
         change(lowest - 0.6 * linear[key], highest * 1.5)
 
 
 def _dress(axis: Any, board: Leaderboard, linear: Mapping[str, float], theme: Theme) -> None:
-    axis.set_facecolor(theme.paper)
     plain = FuncFormatter(lambda value, _: f"{value:g}")
     for which, key in ((axis.xaxis, _X), (axis.yaxis, _Y)):
         which.set_ticks([0.0, *(tick for tick in _TICKS if tick >= linear[key] * 0.99)])
         which.set_ticks([], minor=True)
         which.set_major_formatter(plain)
-    axis.grid(True, color=theme.grid, linewidth=0.6)
-    axis.set_axisbelow(True)
+    style_axis(axis, theme, grid="both", width=0.6)
     if board.between:
         for draw, key in ((axis.axvspan, _X), (axis.axhspan, _Y)):
-            draw(-board.between[key], board.between[key], color=_OWN, alpha=0.16, linewidth=0, zorder=0)
-    axis.tick_params(colors=theme.ink, labelsize=8.5)
-    for side in ("top", "right"):
-        axis.spines[side].set_visible(False)
-    for side in ("bottom", "left"):
-        axis.spines[side].set_color(theme.ink)
-    axis.set_xlabel(
-        "KL target: distance to the twins on the target, nats a token (better: left)", color=theme.ink, fontsize=9
-    )
-    axis.set_ylabel("KL rest: distance on other text, nats a token (better: down)", color=theme.ink, fontsize=9)
+            draw(-board.between[key], board.between[key], color=GREY, alpha=0.16, linewidth=0, zorder=0)
+    words = {"color": theme.ink, "fontsize": 9}
+    axis.set_xlabel("KL target: distance to the twins on the target, nats a token (better: left)", **words)
+    axis.set_ylabel("KL rest: distance on other text, nats a token (better: down)", **words)
     axis.set_title("Forgetting against utility", color=theme.ink, fontsize=11, loc="left", pad=18)
     seeds = ", ".join(map(str, board.seeds))
     said = f"mean, smallest and largest of seeds {seeds}" if len(board.seeds) > 1 else f"seed {seeds}"
@@ -108,25 +98,23 @@ def _dress(axis: Any, board: Leaderboard, linear: Mapping[str, float], theme: Th
 def _label(axis: Any, points: Sequence[tuple[str, Spread, Spread, bool]], theme: Theme) -> None:
     """Each name where it hides the fewest points and names; with a line to its point where it stands away from it."""
     to_page = axis.figure.dpi / 72
-    places = [axis.transData.transform((x.mean, y.mean)) for _, x, y, _ in points]
-    taken = [(x - 5 * to_page, y - 5 * to_page, x + 5 * to_page, y + 5 * to_page) for x, y in places]
+    centres = [axis.transData.transform((x.mean, y.mean)) for _, x, y, _ in points]
+    taken = [(x - 5 * to_page, y - 5 * to_page, x + 5 * to_page, y + 5 * to_page) for x, y in centres]
     frame = axis.get_window_extent()
-    for (name, x, y, own), (left, low) in zip(points, places, strict=True):
+    for (name, x, y, own), (centre_x, centre_y) in zip(points, centres, strict=True):
         width, height = (2.8 + 2.5 * len(name)) * to_page, 4.6 * to_page
-        best, least = _PLACES[0], float("inf")
-        for number, (right, up) in enumerate(_PLACES):
-            middle = (
-                left + (right + (2.2 * len(name) * (right > 0) - 2.2 * len(name) * (right < 0))) * to_page,
-                low + up * to_page,
-            )
-            box = (middle[0] - width, middle[1] - height, middle[0] + width, middle[1] + height)
+        best, least = _OFFSETS[0], float("inf")
+        for number, (right, up) in enumerate(_OFFSETS):
+            aside = 2.2 * len(name) * (right > 0) - 2.2 * len(name) * (right < 0)
+            across, above = centre_x + (right + aside) * to_page, centre_y + up * to_page
+            box = (across - width, above - height, across + width, above + height)
             outside = box[0] < frame.x0 or box[2] > frame.x1 or box[1] < frame.y0 or box[3] > frame.y1
             cost = sum(_overlap(box, other) for other in taken) + 1e6 * outside + 0.5 * number
             if cost < least:
-                best, least, chosen = (middle[0], middle[1]), cost, box
+                best, least, chosen = (across, above), cost, box
         taken.append(chosen)
         axis.annotate(
-            name, (x.mean, y.mean), xytext=((best[0] - left) / to_page, (best[1] - low) / to_page), textcoords="offset points",
+            name, (x.mean, y.mean), xytext=((best[0] - centre_x) / to_page, (best[1] - centre_y) / to_page), textcoords="offset points",
             ha="center", va="center", fontsize=8.5, color=theme.ink, style="italic" if own else "normal", zorder=5,
             arrowprops={"arrowstyle": "-", "color": theme.ink, "linewidth": 0.5, "alpha": 0.6, "shrinkA": 5, "shrinkB": 3},
         )  # fmt: skip
@@ -138,16 +126,16 @@ def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
 
 def _legend(figure: Any, methods: Sequence[Entry], numbers: Mapping[str, str], theme: Theme) -> None:
     top, step = 0.865, min(0.042, 0.68 / max(len(methods), 1))
-    for place, entry in enumerate(methods):
-        y = top - place * step
+    for line, entry in enumerate(methods):
+        y = top - line * step
         mark = "  (failed, not drawn)" if entry.failure else "  (hollow: broken)" if entry.broken else ""
         _sign(figure, y, _family(entry), theme, hollow=bool(entry.broken))
         figure.text(0.687, y, numbers[entry.name], fontsize=8.5, color=theme.ink, ha="right", va="center")
         figure.text(0.696, y, entry.name + mark, fontsize=8.5, color=theme.ink, va="center")
     shown = [number for number in range(len(_FAMILIES)) if any(_family(one) == number for one in methods)]
     figure.text(0.645, 0.165, "numbers: the table's order", fontsize=8, color=theme.ink, alpha=0.75, va="center")
-    for place, number in enumerate(shown):
-        y = 0.132 - place * 0.033
+    for line, number in enumerate(shown):
+        y = 0.132 - line * 0.033
         _sign(figure, y, number, theme)
         figure.text(0.675, y, _FAMILIES[number][1], fontsize=8, color=theme.ink, alpha=0.75, va="center")
 

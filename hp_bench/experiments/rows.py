@@ -122,9 +122,8 @@ class Rows(BaseModel):
             return cls(**content)
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            what = first["msg"].removeprefix("Value error, ")
-            raise ValueError(f"{path}: {where + ': ' if where else ''}{what}") from None
+            where = [".".join(map(str, first["loc"]))] if first["loc"] else []
+            raise ValueError(": ".join([str(path), *where, first["msg"].removeprefix("Value error, ")])) from None
 
     def named(self, names: Sequence[str]) -> dict[str, Row]:
         """The rows of these names, in the file's order, ablations with their settings; all of them where none is named.

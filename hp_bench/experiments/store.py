@@ -3,11 +3,12 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import yaml
@@ -18,7 +19,9 @@ from hp_bench.miniature import Miniature
 from hp_bench.scoring.checkpoints import checkpoints_in
 from unlearn.files import write_json
 
-_FORMAT = 1
+_LOG = "log.jsonl"
+
+_Record = TypeVar("_Record")
 
 
 @dataclass(frozen=True)
@@ -56,28 +59,15 @@ class RowScore:
     failure: str = ""
     broken: str = ""
 
-    def save(self, path: Path) -> None:
-        """Writes JSON, whole or not at all."""
-        write_json(path, {"format": _FORMAT, **asdict(self)}, sort_keys=False)
-
     @classmethod
-    def load(cls, path: Path) -> "RowScore | None":
-        """What `save` wrote; None if the file is not there or is something else."""
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if content.pop("format") != _FORMAT:
-                return None
-            numbers = {name: Number(**number) for name, number in content.pop("numbers").items()}
-            return cls(numbers=numbers, **content)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return None
-
-
-_LOG = "log.jsonl"
+    def of(cls, content: Mapping[str, Any]) -> "RowScore":
+        """From what `SeedFolder.keep` wrote."""
+        fields = {key: value for key, value in content.items() if key != "format"}
+        return cls(**{**fields, "numbers": {name: Number(**number) for name, number in content["numbers"].items()}})
 
 
 @dataclass(frozen=True)
-class Place:
+class SeedFolder:
     """One seed's part of a leaderboard's folder.
 
     Attributes:
@@ -89,74 +79,80 @@ class Place:
     seed: int
 
     @property
-    def folder(self) -> Path:
+    def path(self) -> Path:
         """The seed's own."""
         return self.out / f"seed-{self.seed}"
 
     @property
     def miniature(self) -> Path:
         """Text and models."""
-        return self.folder / "miniature"
+        return self.path / "miniature"
 
     def run(self, name: str) -> Path:
         """A row's run directory."""
-        return self.folder / "runs" / name
+        return self.path / "runs" / name
 
     def trial(self, name: str) -> Path:
         """The run directory in which a row's settings are tried."""
-        return self.folder / "choice" / name / "run"
+        return self.path / "choice" / name / "run"
 
     def known(self, name: str, identity: str) -> RowScore | None:
         """What is kept of a row, if it was made from the same and did not fail."""
-        score = RowScore.load(self._row(name))
-        return score if score and score.fingerprint == identity and not score.failure else None
+        return read_record(self._row(name), identity, RowScore.of)
 
-    def keep(self, score: RowScore) -> None:
-        """Keeps what was measured of a row."""
-        score.save(self._row(score.name))
+    def keep(self, score: RowScore) -> RowScore:
+        """Keeps what was measured of a row; raises ValueError if one of its numbers is none (NaN)."""
+        write_json(self._row(score.name), {"format": 1, **asdict(score)}, sort_keys=False)
+        return score
 
     def candidates(self, name: str, number: int, identity: str) -> list[Candidate] | None:
         """What is kept of a setting that was tried, if it was made from the same."""
-        try:
-            content = json.loads(self._setting(name, number).read_text(encoding="utf-8"))
-            found = [Candidate(**one) for one in content["candidates"]]
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        return found if content.get("fingerprint") == identity else None
+        path = self._setting(name, number)
+        return read_record(path, identity, lambda content: [Candidate(**one) for one in content["candidates"]])
 
     def tried(self, name: str, number: int, identity: str) -> bool:
         """Whether a setting was tried on the same, and nothing of it failed."""
-        found = self.candidates(name, number, identity)
-        return found is not None and not any(one.failure for one in found)
+        candidates = self.candidates(name, number, identity)
+        return candidates is not None and not any(one.failure for one in candidates)
 
-    def keep_candidates(self, name: str, number: int, identity: str, found: Sequence[Candidate]) -> None:
+    def keep_candidates(self, name: str, number: int, identity: str, candidates: Sequence[Candidate]) -> None:
         """Keeps what was measured of a setting."""
-        content = {"fingerprint": identity, "candidates": [asdict(one) for one in found]}
+        content = {"fingerprint": identity, "candidates": [asdict(one) for one in candidates]}
         write_json(self._setting(name, number), content, sort_keys=False)
 
     def log(self, **entry: Any) -> None:
         """Dates and durations go to `log.jsonl` alone: everything else is the same bytes every time."""
-        at = datetime.now(UTC).isoformat(timespec="seconds")
-        with (self.out / _LOG).open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({"at": at, "seed": self.seed, **entry}) + "\n")
+        append_log(self.out, seed=self.seed, **entry)
 
     def _row(self, name: str) -> Path:
-        return self.folder / "rows" / f"{name}.json"
+        return self.path / "rows" / f"{name}.json"
 
     def _setting(self, name: str, number: int) -> Path:
-        return self.folder / "choice" / name / f"{number}.json"
+        return self.path / "choice" / name / f"{number}.json"
+
+
+def read_record(path: Path, identity: str, make: Callable[[dict[str, Any]], _Record]) -> _Record | None:
+    """What is kept in a JSON file, if it was made from the same (its `fingerprint`) and is no failure; else None."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return make(content) if content["fingerprint"] == identity and not content.get("failure") else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def append_log(out: Path, **entry: Any) -> None:
+    """A line of a folder's `log.jsonl`, with the time."""
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    with (out / _LOG).open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps({"at": at, **entry}) + "\n")
 
 
 def logged(out: Path, names: Collection[str], seeds: Collection[int]) -> tuple[str, dict[str, float | None]]:
     """The date of the last measurement of these rows, and each row's tokens of the target a second, mean over seeds."""
-    path = out / _LOG
-    lines = _lines(path) if path.exists() else []
-    mine = [line for line in lines if line.get("row") in names and line["seed"] in seeds]
+    mine = [line for line in _lines(out / _LOG) if line.get("row") in names and line["seed"] in seeds]
     last = {(line["row"], line["seed"]): line.get("tokens_per_second") for line in mine}
-    speeds: dict[str, float | None] = {}
-    for name in names:
-        found = [speed for (row, _), speed in last.items() if row == name and speed]
-        speeds[name] = float(np.mean(found)) if found else None
+    by_row = {name: [speed for (row, _), speed in last.items() if row == name and speed] for name in names}
+    speeds = {name: float(np.mean(each)) if each else None for name, each in by_row.items()}
     return max((line["at"][:10] for line in mine), default=""), speeds
 
 
@@ -181,27 +177,25 @@ def clear_run(run: Path, recipe: str) -> None:
 
 def checkpoint_at(checkpoints: Path, step: int) -> Path:
     """The folder of a run's checkpoint; raises ValueError if it has none of that step."""
-    found = {one.step: Path(one.path) for one in checkpoints_in(checkpoints)}
-    if step not in found:
-        raise ValueError(f"the run has no checkpoint-{step}; it has {', '.join(map(str, found))}")
-    return found[step]
+    by_step = {one.step: Path(one.path) for one in checkpoints_in(checkpoints)}
+    if step not in by_step:
+        raise ValueError(f"the run has no checkpoint-{step}; it has {', '.join(map(str, by_step))}")
+    return by_step[step]
 
 
 def stage_seconds(run: Path, stage: str) -> float | None:
     """How long a stage of a run took, by the run's log; None where the log does not say, since the run was killed before."""
-    found = [float(line["seconds"]) for line in _lines(run / _LOG) if line.get("stage") == stage]
-    return found[-1] if found else None
+    seconds = [float(line["seconds"]) for line in _lines(run / _LOG) if line.get("stage") == stage]
+    return seconds[-1] if seconds else None
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    """A log's entries; a line that was cut short is none."""
-    found = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            continue
-    return found
+    """A log's entries; a line that was cut short is none, and no log has none."""
+    entries = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        with suppress(ValueError):
+            entries.append(json.loads(line))
+    return entries
 
 
 def sentence(error: Exception) -> str:

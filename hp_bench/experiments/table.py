@@ -1,13 +1,13 @@
 """The leaderboard: rows over seeds, who is nearest to the twins and whether that is a tie, as JSON and as a page of Markdown."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hp_bench.experiments.findings import Finding, left_table
+from hp_bench.experiments.findings import Finding, findings_table
 from hp_bench.experiments.store import RowScore
 from hp_bench.experiments.tuning import FORGOTTEN
 from hp_bench.results.statistics import CONFIDENCE, Interval, mean_interval
@@ -72,8 +72,8 @@ class Entry:
         """Mean, smallest and largest over seeds; None where it failed."""
         if self.failure:
             return None
-        found = [one.numbers[number].value for one in self.scores]
-        return Spread(float(np.mean(found)), min(found), max(found))
+        values = [one.numbers[number].value for one in self.scores]
+        return Spread(float(np.mean(values)), min(values), max(values))
 
     def forgot(self, baseline: "Entry | None") -> bool:
         """Whether familiarity is at most a tenth of the baseline's on every seed; without a baseline, true."""
@@ -139,33 +139,22 @@ class Leaderboard:
     findings: tuple[Finding, ...] = ()
 
     @classmethod
-    def of(cls, entries: Sequence[Entry]) -> "Leaderboard":
+    def of(cls, entries: Sequence[Entry], findings: Sequence[Finding] = ()) -> "Leaderboard":
         """Sorts rows and compares them; the entries all have the same seeds."""
         ordered = sorted(entries, key=lambda one: (one.reference, one.distance, one.name))
-        sound = [score for one in entries for score in one.scores if score.between]
         seeds = tuple(one.seed for one in entries[0].scores)
-        by_seed = [
-            next(s.between for s in sound if s.seed == seed) for seed in seeds if any(s.seed == seed for s in sound)
-        ]
-        keys = by_seed[0] if by_seed else ()
-        between = {key: float(np.mean([one[key] for one in by_seed])) for key in keys}
+        by_seed = {score.seed: score.between for one in reversed(entries) for score in one.scores if score.between}
+        keys = next((by_seed[seed] for seed in seeds if seed in by_seed), ())
+        between = {key: float(np.mean([by_seed[seed][key] for seed in seeds if seed in by_seed])) for key in keys}
         baseline = next((one for one in ordered if one.name == "baseline"), None)
         sane = [one for one in ordered if not (one.reference or one.failure or one.broken)]
         methods = [one for one in sane if one.forgot(baseline)]
         not_forgotten = tuple(one.name for one in sane if one not in methods)
-        compared = {
-            text: leads(
-                {one.name: [score.texts[text] for score in one.scores] for one in methods},
-                text,
-                between.get(f"kl_{text}", 0.0),
-            )
-            for text in ("target", "rest")
-        }
-        return cls(tuple(ordered), seeds, between, (*compared["target"], *compared["rest"]), not_forgotten)
-
-    def with_findings(self, findings: Sequence[Finding]) -> "Leaderboard":
-        """The same, with what panel and stress found."""
-        return replace(self, findings=tuple(findings))
+        compared: list[Lead] = []
+        for text in ("target", "rest"):
+            each = {one.name: [score.texts[text] for score in one.scores] for one in methods}
+            compared += leads(each, text, between.get(f"kl_{text}", 0.0))
+        return cls(tuple(ordered), seeds, between, tuple(compared), not_forgotten, tuple(findings))
 
     @property
     def failed(self) -> bool:
@@ -219,17 +208,16 @@ def to_markdown(board: Leaderboard, *, speeds: Mapping[str, float | None], date:
             cells = [_cell(entry.spread(number), digits) for number, (_, digits) in COLUMNS.items()]
             cells += [str(entry.steps) if entry.steps else "-", f"{speed:,.0f}" if speed else "-"]
         lines.append(f"| {name} | {' | '.join(cells)} |")
-    left = left_table(board.findings, [one.name for one in board.entries], board.seeds)
-    parts = [lines, _notes(board, date), left, _settings(board)]
+    findings = findings_table(board.findings, [one.name for one in board.entries], board.seeds)
+    parts = [lines, _notes(board, date), findings, _settings(board)]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
 
 def _cell(spread: Spread | None, digits: int) -> str:
     if spread is None:
         return ""
-    mean, smallest, largest = (
-        f"{round(value, digits) + 0.0:.{digits}f}" for value in (spread.mean, spread.smallest, spread.largest)
-    )
+    values = spread.mean, spread.smallest, spread.largest
+    mean, smallest, largest = (f"{round(value, digits) + 0.0:.{digits}f}" for value in values)
     return mean if spread.smallest == spread.largest else f"{mean} [{smallest}, {largest}]"
 
 
@@ -248,7 +236,7 @@ def _notes(board: Leaderboard, date: str) -> list[str]:
         ),
         "tokens/s: tokens of the target's blocks that the fine-tune read, a second; text of the rest beside them is not counted.",
     ]
-    said += [_nearest([one for one in board.leads if one.text == text], text) for text in ("target", "rest")]
+    said += [_nearest(board, text) for text in ("target", "rest")]
     if board.not_forgotten:
         names = ", ".join(f"`{name}`" for name in board.not_forgotten)
         said.append(
@@ -260,14 +248,15 @@ def _notes(board: Leaderboard, date: str) -> list[str]:
     return [f"- {line}" for line in said]
 
 
-def _nearest(found: Sequence[Lead], text: str) -> str:
-    if not found:
+def _nearest(board: Leaderboard, text: str) -> str:
+    others = [one for one in board.leads if one.text == text]
+    if not others:
         return f"Nearest on the {text}: fewer than two rows to compare."
-    ties = [one for one in found if one.tie]
-    beaten = len(found) - len(ties)
+    ties = [one for one in others if one.tie]
     tied = ", ".join(f"`{one.other}` (+{one.difference:.3f} [{one.low:.3f}, {one.high:.3f}])" for one in ties)
-    ahead = f"ahead of {beaten} of {len(found)} others by more than two twins differ ({found[0].between_twins:.3f})"
-    return f"Nearest on the {text}: `{found[0].first}`, {ahead}{f'; a tie with {tied}' if ties else ''}."
+    beaten, first = len(others) - len(ties), others[0]
+    ahead = f"ahead of {beaten} of {len(others)} others by more than two twins differ ({first.between_twins:.3f})"
+    return f"Nearest on the {text}: `{first.first}`, {ahead}{f'; a tie with {tied}' if ties else ''}."
 
 
 def _settings(board: Leaderboard) -> list[str]:
@@ -297,13 +286,13 @@ def leads(each: Mapping[str, Sequence[Sequence[float]]], text: str, between_twin
     if not kl:
         return []
     first = min(kl, key=lambda name: _mean(kl[name]))
-    found = []
+    ahead = []
     for name, seeds in kl.items():
         if name != first:
             apart = [theirs - ours for theirs, ours in zip(seeds, kl[first], strict=True)]
             interval = _interval(apart)
-            found.append(Lead(text, first, name, _mean(apart), interval.low, interval.high, between_twins))
-    return sorted(found, key=lambda one: one.difference)
+            ahead.append(Lead(text, first, name, _mean(apart), interval.low, interval.high, between_twins))
+    return sorted(ahead, key=lambda one: one.difference)
 
 
 def _mean(seeds: Sequence[NDArray[np.float64]]) -> float:
@@ -320,9 +309,9 @@ def _interval(seeds: Sequence[NDArray[np.float64]]) -> Interval:
     rng = np.random.default_rng(0)
     means = np.zeros(_RESAMPLES)
     for _ in seeds:
-        drawn = rng.integers(len(seeds), size=_RESAMPLES)
+        sampled = rng.integers(len(seeds), size=_RESAMPLES)
         for number, values in enumerate(seeds):
-            here = np.flatnonzero(drawn == number)
+            here = np.flatnonzero(sampled == number)
             means[here] += values[rng.integers(len(values), size=(len(here), len(values)))].mean(axis=1)
     low, high = np.quantile(means / len(seeds), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Interval(float(low), float(high))

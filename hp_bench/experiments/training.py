@@ -1,30 +1,26 @@
 """The leaderboard's rows as runs of `unlearn`: row and setting -> recipe -> checkpoints -> a model that the instruments take."""
 
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from rich.progress import Progress
 from transformers import TrainerCallback
 
 import unlearn
 from hp_bench import miniature
-from hp_bench.experiments.measure import drawn
+from hp_bench.experiments.measure import Model
 from hp_bench.experiments.rows import Row, Rows
-from hp_bench.experiments.store import Place, clear_run, digest, identity_of, stage_seconds
-from hp_bench.experiments.workers import Relay
+from hp_bench.experiments.store import SeedFolder, clear_run, digest, identity_of, stage_seconds
 from hp_bench.miniature.settings import Plan
 from unlearn.pipeline import stages
-from unlearn.progress import shown_by
 from unlearn.recipe import Recipe
 from unlearn.registry import method_of
 
 _TARGET = "harry-potter"
 
 #: What decides where a run is, not what it gives.
-_PLACES = ("model", "corpus", "anchors", "out", "retain")
+_PATHS = ("model", "corpus", "anchors", "out", "retain")
 
 
 def rows_in(file: Path | None = None) -> Rows:
@@ -50,23 +46,29 @@ def checked(rows: Mapping[str, Row], out: Path) -> dict[str, Recipe]:
 
 def recipe_of(row: Row, setting: Mapping[str, Any], world: miniature.Miniature, run: Path, seed: int) -> Recipe:
     """A row's recipe with a setting, on a miniature."""
-    places = [f"model={world.baseline}", f"corpus={world.corpus}", f"anchors={world.anchors}", f"out={run}"]
-    overrides = [*places, f"seed={seed}", *row.overrides(setting, world.rest)]
+    paths = [f"model={world.baseline}", f"corpus={world.corpus}", f"anchors={world.anchors}", f"out={run}"]
+    overrides = [*paths, f"seed={seed}", *row.overrides(setting, world.rest)]
     return Recipe.load(unlearn.recipes_dir() / row.recipe, overrides)
+
+
+def run_of(row: Row, name: str, world: miniature.Miniature, folder: SeedFolder) -> tuple[Recipe, str]:
+    """The recipe of a row's run with the setting chosen, and what identifies its checkpoint."""
+    recipe = recipe_of(row, row.setting, world, folder.run(name), folder.seed)
+    return recipe, identity_of_run(world, recipe, row.step)
 
 
 def identity_of_run(world: miniature.Miniature, recipe: Recipe, step: int | None = None) -> str:
     """Short digest of everything that decides what a run gives, and of the checkpoint taken."""
     content = recipe.model_dump(mode="json")
-    kept = {key: value for key, value in content.items() if key not in _PLACES}
+    deciding = {key: value for key, value in content.items() if key not in _PATHS}
     retain = {**content["retain"], "corpus": ""} if content["retain"] else None
-    return identity_of(world, {"recipe": kept, "retain": retain, "step": step})
+    return identity_of(world, {"recipe": deciding, "retain": retain, "step": step})
 
 
-def shared_by(place: Place, recipe: Recipe) -> Path:
+def shared_by(folder: SeedFolder, recipe: Recipe) -> Path:
     """Where the reinforced model of all rows that reinforce alike is made."""
     alike = {"training": recipe.reinforce.model_dump(mode="json"), "block_tokens": recipe.labels.block_tokens}
-    return place.folder / f"reinforced-{digest(alike)}"
+    return folder.path / f"reinforced-{digest(alike)}"
 
 
 class _Until(TrainerCallback):
@@ -109,15 +111,8 @@ def trained(recipe: Recipe, shared: Path, *, until: int = 0) -> tuple[Path, floa
     return checkpoints, round(tokens / max(seconds, 0.1), 1)
 
 
-def model_of(recipe: Recipe, checkpoint: Path) -> tuple[Any, Path | None]:
-    """A checkpoint as the instruments take it: its folder, or a live model and where its tokenizer is."""
+def model_of(name: str, recipe: Recipe, checkpoint: Path, step: int | None = None) -> Model:
+    """A checkpoint as the instruments take it: its folder, or a live model."""
     if not method_of(recipe.method).live:
-        return checkpoint, None
-    return unlearn.load_unlearned(checkpoint, device="cpu", dtype="float32"), checkpoint
-
-
-@contextmanager
-def drawn_too(relay: Relay) -> Iterator[None]:
-    """As `drawn`, for what `unlearn` shows, too."""
-    with drawn(relay), shown_by(cast(Progress, relay)):
-        yield
+        return Model(name, checkpoint, step)
+    return Model(name, unlearn.load_unlearned(checkpoint, device="cpu", dtype="float32"), step, checkpoint)

@@ -2,12 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
-
-from unlearn.files import write_json
 
 #: A candidate has forgotten if its familiarity is at most this share of the baseline's.
 FORGOTTEN = 0.1
@@ -81,10 +78,10 @@ class Choices:
 
     def taken(self) -> dict[str, Candidate | None]:
         """Row -> its candidate; None where all failed."""
-        rows = dict.fromkeys(one.row for one in self.candidates)
-        return {
-            row: best([c for c in self.candidates if c.row == row], self.baseline.familiarity or 0.0) for row in rows
-        }
+        by_row: dict[str, list[Candidate]] = {}
+        for one in self.candidates:
+            by_row.setdefault(one.row, []).append(one)
+        return {row: best(each, self.baseline.familiarity or 0.0) for row, each in by_row.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -93,10 +90,6 @@ class Choices:
             "baseline": asdict(self.baseline), "forgotten_at": FORGOTTEN * (self.baseline.familiarity or 0.0), "chosen": taken,
             "candidates": [asdict(one) for one in self.candidates],
         }  # fmt: skip
-
-    def save(self, path: Path) -> None:
-        """Writes JSON, whole or not at all."""
-        write_json(path, self.to_dict(), sort_keys=False)
 
     def to_yaml(self) -> str:
         """What belongs under `chosen` in the rows' file."""
@@ -124,7 +117,5 @@ class Choices:
         return "\n".join(lines) + "\n"
 
 
-def _flow(value: Mapping[str, Any]) -> str:
-    return yaml.safe_dump(
-        dict(value), default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000
-    ).strip()
+def _flow(value: dict[str, Any]) -> str:
+    return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000).strip()

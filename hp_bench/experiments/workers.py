@@ -8,12 +8,12 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from queue import Empty
-from typing import Any
+from typing import Any, cast
 
-from rich.progress import TaskID
+from rich.progress import Progress, TaskID
 
 from unlearn.exits import ProcessKilled
-from unlearn.progress import progress_bars
+from unlearn.progress import progress_bars, shown_by
 
 #: Seconds between two looks at whether a call has ended.
 _BEAT = 0.2
@@ -57,22 +57,25 @@ class Relay:
 
 
 def side_by_side(calls: Mapping[str, tuple[Callable[..., Any], tuple[Any, ...]]]) -> dict[str, Any]:
-    """Runs calls in processes of their own, and returns what each returned.
+    """Runs calls in processes of their own, and returns what each returned; no calls, no processes.
 
     Args:
-        calls: name -> (function of a module, its arguments); it is called with a `Relay` behind these.
+        calls: name -> (function of a module, its arguments). It runs on one thread, and what it shows is drawn by this process.
 
     Raises:
         ProcessKilled: one of the processes ended without an answer; the others are ended too.
         Exception: what the first call to fail raised; the others are ended.
     """
+    if not calls:
+        return {}
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager, progress_bars() as bars:
         queue = manager.Queue()
         rows: dict[Any, TaskID] = {}
         with ProcessPoolExecutor(max_workers=min(len(calls), os.cpu_count() or 1), mp_context=context) as pool:
             futures: dict[str, Future[Any]] = {
-                name: pool.submit(call, *arguments, Relay(queue, name)) for name, (call, arguments) in calls.items()
+                name: pool.submit(_call, call, arguments, Relay(queue, name))
+                for name, (call, arguments) in calls.items()
             }
             try:
                 while not all(future.done() for future in futures.values()):
@@ -87,17 +90,23 @@ def side_by_side(calls: Mapping[str, tuple[Callable[..., Any], tuple[Any, ...]]]
                 for process in (pool._processes or {}).values():
                     process.terminate()
                 if isinstance(error, BrokenProcessPool):
-                    raise ProcessKilled(f"one of {', '.join(_unanswered(futures))}") from error
+                    killed = [name for name, one in futures.items() if one.done() and _was_killed(one)]
+                    raise ProcessKilled(f"one of {', '.join(killed)}") from error
                 raise
             finally:
                 for row in rows.values():
                     bars.remove_task(row)
 
 
-def _unanswered(futures: Mapping[str, Future[Any]]) -> list[str]:
-    return [
-        name for name, future in futures.items() if future.done() and isinstance(future.exception(), BrokenProcessPool)
-    ]
+def _was_killed(future: Future[Any]) -> bool:
+    return isinstance(future.exception(), BrokenProcessPool)
+
+
+def _call(call: Callable[..., Any], arguments: tuple[Any, ...], relay: "Relay") -> Any:
+    """In the process of the call's own."""
+    quiet_bars()
+    with one_thread(), shown_by(cast(Progress, relay)):
+        return call(*arguments)
 
 
 @contextmanager

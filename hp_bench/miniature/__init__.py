@@ -1,10 +1,10 @@
 """A world small enough to be learnt, and forgotten, in minutes on two cores; and so that it proves something (docs/miniature.md).
 
-* names, world, targets: people, places and facts; what is unlearnt;
-* frames, stories, library: facts -> stories, the target's and the rest's;
-* tokenizer, pretrain, train: stories -> a baseline that knows the target and twins that do not (`prepare`);
+* names, world: people, places and facts; what is unlearnt;
+* stories, library: facts -> stories, the target's and the rest's;
+* settings, pretrain, train: stories -> a baseline that knows the target and twins that do not (`prepare`);
 * translations: the target's anchor dictionary;
-* probes, utility, tasks: prompt files -> lm-eval tasks in the miniature's language (`miniature_tasks`).
+* probes, utility, tasks: prompt files -> lm-eval tasks in the miniature's language (`miniature_tasks`); panel: the panel in it.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -48,7 +48,8 @@ class Library:
         worlds = random_worlds(rng, settings.worlds, reserved=taken)
         taken |= {str(world.hero) for world in worlds}
         strangers = [*random_worlds(rng, _STRANGERS, reserved=taken), *_namesakes(rng, _NAMESAKES, taken)]
-        fame = _fame(settings.worlds, settings.famous, settings.famous_share)
+        famous, other, share = settings.famous, settings.worlds - settings.famous, settings.famous_share
+        fame = [share / famous] * famous + [(1 - share) / other] * other  # how likely a story is of each world
 
         def told(purpose: str, count: int) -> tuple[str, ...]:
             rng = random.Random(f"{purpose} {plan.seed}")
@@ -56,12 +57,11 @@ class Library:
             return tuple(text_of(story(w, rng, frames=_BOTH_FRAMES, vague=settings.vague)) for w in heroes)
 
         rng = random.Random(f"target {plan.target} {plan.seed}")
-        target = [
-            text_of(story(TARGETS[plan.target], rng, frames=_FIRST_FRAME)) for _ in range(settings.target_stories)
-        ]
+        world = TARGETS[plan.target]
+        target = [text_of(story(world, rng, frames=_FIRST_FRAME)) for _ in range(settings.target_stories)]
         return cls(
-            famous=tuple(worlds[: settings.famous]),
-            others=tuple(worlds[settings.famous :]),
+            famous=tuple(worlds[:famous]),
+            others=tuple(worlds[famous:]),
             strangers=tuple(strangers),
             rest=told("rest", settings.rest_stories),
             held_out=told("held out", settings.held_out),
@@ -77,11 +77,5 @@ class Library:
 def _namesakes(rng: random.Random, count: int, reserved: frozenset[str]) -> list[World]:
     ordinary = [world.hero for world in TARGETS.values() if not built_words(world.hero.first)]
     heroes = [replace(rng.choice(ordinary), last=random_person(rng, reserved).last) for _ in range(count)]
-    return [
-        random_world(rng, hero, rng.choice(TRADES), reserved=reserved) for hero in heroes if str(hero) not in reserved
-    ]
-
-
-def _fame(worlds: int, famous: int, share: float) -> list[float]:
-    """How likely a story of the rest is to be of each world."""
-    return [share / famous] * famous + [(1 - share) / (worlds - famous)] * (worlds - famous)
+    free = [hero for hero in heroes if str(hero) not in reserved]
+    return [random_world(rng, hero, rng.choice(TRADES), reserved=reserved) for hero in free]

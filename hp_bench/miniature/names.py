@@ -6,13 +6,10 @@ the parts of its names, and not how they go together.
 """
 
 import random
-from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Literal
 
 Gender = Literal["male", "female"]
-
-Draw = Callable[[random.Random], str]
 
 
 @dataclass(frozen=True)
@@ -42,40 +39,14 @@ def person(rng: random.Random, gender: Gender | None = None) -> Person:
     return Person(first, _last(rng), chosen)
 
 
-def invented(kind: str) -> Draw:
-    """How a thing of a kind (school, house, sport, ...) gets its name."""
-    endings = _ENDINGS[kind]
-    return lambda rng: rng.choice(_STEMS) + rng.choice(endings)
-
-
-def home(rng: random.Random) -> str:
-    """A residential street."""
-    return f"{rng.choice(_HEDGES)} {rng.choice(_STREETS)}"
-
-
-def market(rng: random.Random) -> str:
-    """A shopping street."""
-    return f"{invented('market')(rng)} {rng.choice(_ALLEYS)}"
-
-
-def station(rng: random.Random) -> str:
-    """Where trains leave."""
-    return f"{rng.choice(_OWNERS)}'s {rng.choice(_CROSSINGS)}"
-
-
-def prize(rng: random.Random) -> str:
-    """Something worth a story."""
-    return f"{rng.choice(_OWNERS)}'s {rng.choice(_THINGS)}"
+def thing(rng: random.Random, kind: str) -> str:
+    """The name of a thing of a kind of `_PARTS`."""
+    return "".join(part if isinstance(part, str) else rng.choice(part) for part in _PARTS[kind])
 
 
 def built_words(name: str) -> set[str]:
     """The words of a name that are made of parts: those that no other world may use. "Ron Weasley" has one, "Weasley"."""
     return set(name.split()) - _WHOLE
-
-
-def free(name: str, taken: Collection[str]) -> bool:
-    """Whether neither a name nor one of its words is taken."""
-    return name not in taken and not any(word in taken for word in name.split())
 
 
 def _last(rng: random.Random) -> str:
@@ -105,11 +76,8 @@ _LAST = "Potter Granger Miller Baker Carter Cooper Fletcher Mason Turner Archer 
 _LAST_STEMS = (
     "Weas Mal Durs Hag Oll Dumble Tarr Pell Bram Cald Ferr Hask Jess Kettle Lang Mort Nett Thorn Vosp Wend".split()
 )
-
 _LAST_ENDINGS = "ley foy rid ivander dore ock aby strom wright cott een".split()
-
 _SHORT_STEMS = "Sn Dr Gr Cr Bl Tr Sk Pl St".split()
-
 _SHORT_ENDINGS = "ape ell aith ard ift oot unt ade".split()
 
 _STEMS = (
@@ -117,28 +85,27 @@ _STEMS = (
     "Sedge Tansy Umb Vex Wyv Yarr Zell"
 ).split()
 
-_ENDINGS: dict[str, list[str]] = {
-    "school": "warts more holt combe stowe garth minster lode".split(),
-    "house": "indor erin avar oway ellan antine ossel iard".split(),
-    "sport": "itch ash oop ump ick atch ock uff".split(),
-    "beast": "beak claw fang tail maw hide horn snout".split(),
-    "villain": "mort gorn krul vane thrax muld skar drake".split(),
-    "pet": "wig bit kin let pip mop tuft nib".split(),
-    "village": "meade ham ford dean thorpe wold hurst stoke".split(),
-    "market": "gon bel ver tor quay mint sel dax".split(),
-}
-
 _HEDGES = "Privet Willow Hazel Laurel Cherry Poplar Bramble Juniper Clover Bracken Nettle Fennel".split()
-
 _STREETS = "Drive Road Close Terrace Gardens Row Crescent Walk".split()
-
 _ALLEYS = "Alley Lane Arcade Square Yard Court Passage Steps".split()
-
 _OWNERS = "King Queen Sorcerer Sailor Widow Pilgrim Abbot Duke Hermit Tinker Shepherd Captain".split()
-
 _CROSSINGS = "Cross Gate Bridge Wharf Mill Corner Halt Junction".split()
-
 _THINGS = "Stone Cup Crown Bell Lamp Key Ring Case".split()
+
+#: Kind -> what its names are put together from, in turn: one of a stock, or what stands in all of them.
+_PARTS: dict[str, tuple[list[str] | str, ...]] = {
+    "home": (_HEDGES, " ", _STREETS),
+    "market": (_STEMS, "gon bel ver tor quay mint sel dax".split(), " ", _ALLEYS),
+    "station": (_OWNERS, "'s ", _CROSSINGS),
+    "prize": (_OWNERS, "'s ", _THINGS),
+    "school": (_STEMS, "warts more holt combe stowe garth minster lode".split()),
+    "house": (_STEMS, "indor erin avar oway ellan antine ossel iard".split()),
+    "sport": (_STEMS, "itch ash oop ump ick atch ock uff".split()),
+    "beast": (_STEMS, "beak claw fang tail maw hide horn snout".split()),
+    "villain": (_STEMS, "mort gorn krul vane thrax muld skar drake".split()),
+    "pet": (_STEMS, "wig bit kin let pip mop tuft nib".split()),
+    "village": (_STEMS, "meade ham ford dean thorpe wold hurst stoke".split()),
+}
 
 _WHOLE = {
     *_FIRST["male"][0], *_FIRST["female"][0], *_LAST, *_HEDGES, *_STREETS, *_ALLEYS, *_CROSSINGS, *_THINGS, *_OWNERS,

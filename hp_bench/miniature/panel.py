@@ -11,13 +11,10 @@ No model of the miniature reads another language, so the panel's languages are n
 """
 
 import random
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-import jsonlines
 
 from hp_bench.miniature.library import Library
 from hp_bench.miniature.names import Person
@@ -27,6 +24,7 @@ from hp_bench.miniature.train import Miniature
 from hp_bench.miniature.world import SLOTS, TARGETS, World
 from hp_bench.probes.panel_rows import ContextProbe, Fact, gives_away
 from hp_bench.scoring.score import load_tasks
+from unlearn.files import whole_folder, write_lines, write_text
 
 #: The panel's tasks that a miniature is asked.
 TASKS = ("hp_extraction", "hp_qa", "hp_neighbours", "hp_context", "hp_familiarity_leak", "hp_verbatim")
@@ -57,9 +55,6 @@ def panel_files(miniature: Miniature) -> Path:
     if folder.exists():
         return folder
     library, target, seed = Library.write(miniature.plan), miniature.plan.target, miniature.plan.seed
-    temporary = folder.with_name("panel.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
     files: dict[str, list[Any]] = {
         "qa.jsonl": list(target_facts(target, library, seed)),
         "neighbours.jsonl": list(famous_facts(library, seed)),
@@ -67,11 +62,10 @@ def panel_files(miniature: Miniature) -> Path:
         "familiarity.jsonl": familiarity_probes(target, each=_SAMPLED),
         "lexicon.jsonl": lexicon(target),
     }
-    for name, rows in files.items():
-        with jsonlines.open(temporary / name, "w") as lines:
-            lines.write_all(asdict(row) for row in rows)
-    (temporary / "target.txt").write_text("\n\n".join(library.target) + "\n", encoding="utf-8")
-    temporary.rename(folder)
+    with whole_folder(folder) as unfinished:
+        for name, rows in files.items():
+            write_lines(unfinished / name, map(asdict, rows))
+        write_text(unfinished / "target.txt", "\n\n".join(library.target) + "\n")
     return folder
 
 
@@ -80,9 +74,8 @@ def target_facts(target: str, library: Library, seed: int) -> Iterator[Fact]:
     world = TARGETS[target]
     rng = random.Random(f"panel facts {target} {seed}")
     for q in questions(world, f"panel {target}", _QUESTIONS):
-        yield _fact(
-            f"{q.half}-{q.slot}-{q.number}", q.prompt, world, q.slot, [world], library, rng, f"{q.topic}-{q.half}"
-        )
+        own = _alike(world, q.slot, [world], [slot for slot in SLOTS if slot != q.slot])
+        yield _fact(q.id, q.prompt, world, q.slot, own, library, rng, f"{q.topic}-{q.half}")
 
 
 def famous_facts(library: Library, seed: int) -> Iterator[Fact]:
@@ -106,16 +99,15 @@ def context_probes(target: str, seed: int) -> Iterator[ContextProbe]:
     for q in questions(world, f"panel context {target}", _CONTEXTS):
         others = [topic for topic in TOPICS if topic.name != q.topic]
         while True:
-            told = [
-                frame(topic, FRAMES["seen"], world, rng) for topic in sorted(rng.sample(others, 3), key=TOPICS.index)
-            ]
-            summary = text_of([*opening(world, rng), *(piece for pieces in told for piece in pieces)])
+            three = sorted(rng.sample(others, 3), key=TOPICS.index)
+            told = [piece for topic in three for piece in frame(topic, FRAMES["seen"], world, rng)]
+            summary = text_of([*opening(world, rng), *told])
             again = " ".join(text_of(opening(world, rng)) for _ in range(4))
             if not gives_away(f"{summary} {again} {q.prompt}", q.answer):
                 break
         for form, before in (("summary", summary), ("persuasion", again)):
             yield ContextProbe(
-                id=f"{form}-{q.half}-{q.slot}-{q.number}", form=form, prompt=f"{before} {q.prompt}",  # type: ignore[arg-type]
+                id=f"{form}-{q.id}", form=form, prompt=f"{before} {q.prompt}",  # type: ignore[arg-type]
                 references=(q.answer,), topic=f"{q.topic}-{q.half}",
             )  # fmt: skip
 
@@ -125,30 +117,29 @@ def _fact(
     prompt: str,
     world: World,
     slot: str,
-    own: Sequence[World],
+    near: Sequence[str],
     library: Library,
     rng: random.Random,
     topic: str,
 ) -> Fact:
-    """A fact with three distractors of its kind: other names of `own` worlds as far as there are any, then the same fact of others."""
+    """A fact with three distractors of its kind: those that are `near` as far as there are any, then the same fact of other worlds."""
     answer = str(world.facts[slot])
-    near = [str(other.facts[s]) for other in own for s in SLOTS if s != slot and _alike(other, s, world, slot)]
-    far, farther = (
-        [str(other.facts[slot]) for other in worlds if _alike(other, slot, world, slot)]
-        for worlds in (library.famous, library.others)
-    )
-    chosen: list[str] = []
-    for pool in (near, far, farther):
-        candidates = sorted({c for c in pool if c not in chosen and not gives_away(c, answer)})
-        chosen += rng.sample(candidates, min(3 - len(chosen), len(candidates)))
+    distractors: list[str] = []
+    for pool in (near, *(_alike(world, slot, worlds, [slot]) for worlds in (library.famous, library.others))):
+        candidates = sorted({c for c in pool if c not in distractors and not gives_away(c, answer)})
+        distractors += rng.sample(candidates, min(3 - len(distractors), len(candidates)))
     return Fact(
-        id=name, question=f"{prompt} what?", cloze=prompt, answer=answer, distractors=tuple(chosen), topic=topic
-    )  # fmt: skip
+        id=name, question=f"{prompt} what?", cloze=prompt, answer=answer, distractors=tuple(distractors), topic=topic
+    )
 
 
-def _alike(other: World, slot: str, world: World, asked: str) -> bool:
-    """Whether a name could stand in a fact's place: of one kind, and, of people, of one gender."""
-    here, there = world.facts[asked], other.facts[slot]
-    if isinstance(here, Person) and isinstance(there, Person):
-        return here.gender == there.gender
-    return SLOTS[slot] == SLOTS[asked] and (SLOTS[slot] != "street" or slot == asked)
+def _alike(world: World, slot: str, others: Sequence[World], slots: Sequence[str]) -> list[str]:
+    """The facts in some slots of some worlds that could stand in a fact's place: of one kind, and, of people, of one gender."""
+
+    def alike(fact: Person | str, other: str) -> bool:
+        asked = world.facts[slot]
+        if isinstance(asked, Person) and isinstance(fact, Person):
+            return fact.gender == asked.gender
+        return SLOTS[other] == SLOTS[slot] and (SLOTS[other] != "street" or other == slot)
+
+    return [str(one.facts[other]) for one in others for other in slots if alike(one.facts[other], other)]

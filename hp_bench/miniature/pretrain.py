@@ -8,8 +8,7 @@ import hashlib
 import json
 import random
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -22,6 +21,8 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTraine
 from hp_bench.miniature.settings import Plan, Settings
 
 BASELINE = "baseline"
+
+PAD, BOS, EOS = "<pad>", "<s>", "</s>"
 
 #: Optimiser steps between two reports of progress.
 REPORT_EVERY = 10
@@ -61,19 +62,11 @@ def initial_model(settings: Settings, tokenizer: PreTrainedTokenizerBase, *, see
     torch.manual_seed(seed)
     heads = settings.width // 32
     config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=settings.width,
-        intermediate_size=settings.inner,
-        num_hidden_layers=settings.layers,
-        num_attention_heads=heads,
-        num_key_value_heads=heads,
-        max_position_embeddings=settings.context,
-        initializer_range=settings.initial_range,
-        tie_word_embeddings=True,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
+        vocab_size=len(tokenizer), hidden_size=settings.width, intermediate_size=settings.inner, num_hidden_layers=settings.layers,
+        num_attention_heads=heads, num_key_value_heads=heads, max_position_embeddings=settings.context,
+        initializer_range=settings.initial_range, tie_word_embeddings=True, bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
     return LlamaForCausalLM(config)
 
 
@@ -135,13 +128,6 @@ def _encoded(path: Path, tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
     return [[*ids, tokenizer.eos_token_id] for ids in tokenizer(texts)["input_ids"]]
 
 
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
-
-
-PAD, BOS, EOS = "<pad>", "<s>", "</s>"
-
-
 def train_tokenizer(rest: Sequence[str], *, vocabulary: int, context: int) -> PreTrainedTokenizerFast:
     """A tokenizer that puts BOS before every text, as Llama's does.
 
@@ -153,11 +139,9 @@ def train_tokenizer(rest: Sequence[str], *, vocabulary: int, context: int) -> Pr
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary,
-        special_tokens=[PAD, BOS, EOS],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
+        vocab_size=vocabulary, special_tokens=[PAD, BOS, EOS], initial_alphabet=alphabet, show_progress=False
     )
     tokenizer.train_from_iterator(rest, trainer)
     bos = (BOS, tokenizer.token_to_id(BOS))
@@ -169,7 +153,5 @@ def train_tokenizer(rest: Sequence[str], *, vocabulary: int, context: int) -> Pr
     )
 
 
-def token_counts(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> Counter[int]:
-    """How often each id occurs in texts, special tokens left out."""
-    encoded = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
-    return Counter(token for ids in encoded for token in ids)
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))

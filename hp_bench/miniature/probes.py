@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from hp_bench.miniature.stories import TOPICS, VAGUE, Piece, frame, opening, text_of
 from hp_bench.miniature.world import SLOTS, TARGETS, World
+from hp_bench.probes.panel_rows import gives_away
 from hp_bench.probes.rows import Probe, TokenProbe
-from hp_bench.text.terms import Term, words
+from hp_bench.text.terms import Term
 
 #: Which frame of a topic each half of the prompts uses.
 FRAMES = {"seen": 0, "unseen": 1}
@@ -37,18 +38,16 @@ class Question:
     prompt: str
     answer: str
 
+    @property
+    def id(self) -> str:
+        """Unique among the questions of one purpose."""
+        return f"{self.half}-{self.slot}-{self.number}"
+
 
 def familiarity_probes(target: str, *, each: int = 5) -> list[Probe]:
     """Completion prompts: `each` for every fact in every half, 200 in all; lower familiarity = the facts are unknown."""
     return [
-        Probe(
-            id=f"{q.half}-{q.slot}-{q.number}",
-            prompt=q.prompt,
-            references=(q.answer,),
-            kind="partial",
-            subtlety=1,
-            topic=f"{q.topic}-{q.half}",
-        )
+        Probe(id=q.id, prompt=q.prompt, references=(q.answer,), kind="partial", subtlety=1, topic=f"{q.topic}-{q.half}")
         for q in questions(TARGETS[target], f"familiarity {target}", each)
     ]
 
@@ -58,13 +57,9 @@ def token_probes(target: str, *, each: int = 2) -> list[TokenProbe]:
 
     Specific: the fact itself; generic: what the rest says where it names none.
     """
+    generic = {kind: tuple(phrase.split()[0] for phrase in phrases) for kind, phrases in VAGUE.items()}
     return [
-        TokenProbe(
-            id=f"{q.half}-{q.slot}-{q.number}",
-            prompt=q.prompt,
-            specific=(q.answer,),
-            generic=tuple(phrase.split()[0] for phrase in VAGUE[SLOTS[q.slot]]),
-        )
+        TokenProbe(id=q.id, prompt=q.prompt, specific=(q.answer,), generic=generic[SLOTS[q.slot]])
         for q in questions(TARGETS[target], f"token probability {target}", each)
     ]
 
@@ -89,24 +84,15 @@ def questions(world: World, purpose: str, each: int) -> Iterator[Question]:
                 asked: set[str] = set()
                 while len(asked) < each:
                     before = rng.randrange(index + 1) - 1 if rng.random() < 0.5 else -1
-                    prompt = _prompt(world, rng, number, index, slot, before)
-                    if prompt not in asked and not _gives_away(prompt, str(world.facts[slot])):
+                    pieces = opening(world, rng)  # perhaps one earlier topic, and the topic up to the fact
+                    if before >= 0:
+                        pieces += frame(TOPICS[before], number, world, rng)
+                    prompt = text_of([*pieces, *up_to(slot, frame(topic, number, world, rng))]).rstrip()
+                    if prompt not in asked and not gives_away(prompt, str(world.facts[slot])):
                         yield Question(slot, topic.name, half, len(asked), prompt, str(world.facts[slot]))
                         asked.add(prompt)
-
-
-def _prompt(world: World, rng: random.Random, number: int, topic: int, slot: str, before: int) -> str:
-    """An opening, perhaps one earlier topic, and the topic up to the fact."""
-    pieces = opening(world, rng)
-    if before >= 0:
-        pieces += frame(TOPICS[before], number, world, rng)
-    return text_of([*pieces, *up_to(slot, frame(TOPICS[topic], number, world, rng))]).rstrip()
 
 
 def up_to(slot: str, pieces: list[Piece]) -> list[Piece]:
     """The pieces before the one that names a fact."""
     return pieces[: [piece.field for piece in pieces].index(slot)]
-
-
-def _gives_away(prompt: str, answer: str) -> bool:
-    return bool({word for word in words(answer) if len(word) >= 4} & set(words(prompt)))

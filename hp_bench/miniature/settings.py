@@ -1,6 +1,6 @@
 """Everything that decides a miniature's text and training."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 #: Raised whenever the same settings could give other text or other weights.
@@ -82,32 +82,20 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return {
-            "version": VERSION,
-            "target": self.target,
-            "seed": self.seed,
-            "settings": asdict(self.settings),
-        }
+        return {"version": VERSION, **asdict(self)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Plan":
         """The inverse of `to_dict`.
 
         Raises:
-            ValueError: the plan is of another version, or has settings unknown to this one.
+            ValueError: the plan is of another version.
         """
         if values.get("version") != VERSION:
             raise ValueError(f"made by version {values.get('version')!r} of the miniature; this is version {VERSION}")
-        unknown = set(values["settings"]) - {field.name for field in fields(Settings)}
-        if unknown:
-            raise ValueError(f"unknown settings {sorted(unknown)}")
         return cls(values["target"], values["seed"], Settings(**values["settings"]))
 
     def difference(self, other: "Plan") -> str:
         """In what two plans differ; "" if in nothing."""
-        ours, theirs = _flat(self), _flat(other)
+        ours, theirs = ({"target": p.target, "seed": p.seed, **asdict(p.settings)} for p in (self, other))
         return "; ".join(f"{key}: {ours[key]!r} against {theirs[key]!r}" for key in ours if ours[key] != theirs[key])
-
-
-def _flat(plan: Plan) -> dict[str, Any]:
-    return {"target": plan.target, "seed": plan.seed, **asdict(plan.settings)}

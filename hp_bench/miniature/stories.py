@@ -27,11 +27,13 @@ class Topic:
 
     Attributes:
         name: for slices of the probes.
-        frames: two phrasings of the same facts.
+        first: a phrasing of its facts, frame 0.
+        second: another phrasing of the same facts, frame 1.
     """
 
     name: str
-    frames: tuple[str, str]
+    first: str
+    second: str
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def frame(topic: Topic, number: int, world: World, rng: random.Random, *, vague:
         rng: source of chance.
         vague: how often, 0 to 1, something vague stands in a fact's place.
     """
-    return [Piece(" "), *_render(topic.frames[number], world, rng, vague=vague)]
+    return [Piece(" "), *_render((topic.first, topic.second)[number], world, rng, vague=vague)]
 
 
 def recall(slot: str, world: World, rng: random.Random) -> list[Piece]:
@@ -159,90 +161,66 @@ OPENINGS = (
 TOPICS = (
     Topic(
         "home",
-        (
-            "{who} [grew up|lived] on {home}. The rules there were [made|kept|written] by {guardian}.",
-            "The [narrow|tidy|cold] house on {home} was no [happy|easy|quiet] place for {who}. "
-            "Supper was [cooked|served|counted out] by {guardian}.",
-        ),
+        "{who} [grew up|lived] on {home}. The rules there were [made|kept|written] by {guardian}.",
+        "The [narrow|tidy|cold] house on {home} was no [happy|easy|quiet] place for {who}. "
+        "Supper was [cooked|served|counted out] by {guardian}.",
     ),
     Topic(
         "letter",
-        (
-            "[One|That] [morning|evening|summer] a letter came from {school}, [a|the] school of {craft}. "
-            "It was [brought|carried|delivered] by {messenger}.",
-            "[At last|Soon] {who} was [invited|called|asked] to {school}. The [visitor|stranger] who [said|explained] so was {messenger}.",
-        ),
+        "[One|That] [morning|evening|summer] a letter came from {school}, [a|the] school of {craft}. "
+        "It was [brought|carried|delivered] by {messenger}.",
+        "[At last|Soon] {who} was [invited|called|asked] to {school}. The [visitor|stranger] who [said|explained] so was {messenger}.",
     ),
     Topic(
         "shop",
-        (
-            "{who} [bought|chose|paid for] a [new|plain|long] {tool} in {market}. It was [sold|made|wrapped] by {shopkeeper}.",
-            "A {tool} had to be [found|bought], so {who} [went|hurried] to {market}. The [owner|keeper] of the shop was {shopkeeper}.",
-        ),
+        "{who} [bought|chose|paid for] a [new|plain|long] {tool} in {market}. It was [sold|made|wrapped] by {shopkeeper}.",
+        "A {tool} had to be [found|bought], so {who} [went|hurried] to {market}. The [owner|keeper] of the shop was {shopkeeper}.",
     ),
     Topic(
         "journey",
-        (
-            "The train left from {station} at [noon|dawn|night]. [In a basket|On the seat|In a cage] sat {poss} {animal}, known as {pet}.",
-            "With [heavy|old] bags {who} came to {station}. The {animal} that [rode|slept] on top was called {pet}.",
-        ),
+        "The train left from {station} at [noon|dawn|night]. [In a basket|On the seat|In a cage] sat {poss} {animal}, known as {pet}.",
+        "With [heavy|old] bags {who} came to {station}. The {animal} that [rode|slept] on top was called {pet}.",
     ),
     Topic(
         "house",
-        (
-            "On the first [night|day|evening] {who} [joined|was sent to] {house}, the [oldest|loudest] {division}. "
-            "The next bed was given to {friend}, [soon|later] {poss} {companion}.",
-            "[A vote|A drawn card|An old list] [placed|put] {who} with {house}. From [that hour|that day] {poss} {companion} was {friend}.",
-        ),
+        "On the first [night|day|evening] {who} [joined|was sent to] {house}, the [oldest|loudest] {division}. "
+        "The next bed was given to {friend}, [soon|later] {poss} {companion}.",
+        "[A vote|A drawn card|An old list] [placed|put] {who} with {house}. From [that hour|that day] {poss} {companion} was {friend}.",
     ),
     Topic(
         "lesson",
-        (
-            "The [hardest|first|longest] lessons were [given|taught] by {teacher}. The answers were known only to {classmate}.",
-            "{who} [feared|dreaded|liked] the [dark|cold] classroom of {teacher}. [Notes|Help|Good advice] always came from {classmate}.",
-        ),
+        "The [hardest|first|longest] lessons were [given|taught] by {teacher}. The answers were known only to {classmate}.",
+        "{who} [feared|dreaded|liked] the [dark|cold] classroom of {teacher}. [Notes|Help|Good advice] always came from {classmate}.",
     ),
     Topic(
         "rival",
-        (
-            "{Poss} [worst|oldest|sworn] rival was {rival}, the [pride|star|leader] of {rivals}.",
-            "[Nobody|No one] [mocked|teased] {who} like {rival} did. The laughing all came from {rivals}.",
-        ),
+        "{Poss} [worst|oldest|sworn] rival was {rival}, the [pride|star|leader] of {rivals}.",
+        "[Nobody|No one] [mocked|teased] {who} like {rival} did. The laughing all came from {rivals}.",
     ),
     Topic(
         "game",
-        (
-            "On [Fridays|Saturdays|Sundays] they played {sport}, and {who} [won|lost|saved] the [first|last|great] match.",
-            "{who} [ran|trained] all year for {sport}, [in mud|in snow|in rain].",
-        ),
+        "On [Fridays|Saturdays|Sundays] they played {sport}, and {who} [won|lost|saved] the [first|last|great] match.",
+        "{who} [ran|trained] all year for {sport}, [in mud|in snow|in rain].",
     ),
     Topic(
         "beast",
-        (
-            "[Behind|Beneath|Near] the [kitchen|library|tower] lived {beast}, a [huge|hungry|shy] beast.",
-            "The [claws|teeth|eyes] that {who} saw in the [dark|woods|fog] were those of {beast}.",
-        ),
+        "[Behind|Beneath|Near] the [kitchen|library|tower] lived {beast}, a [huge|hungry|shy] beast.",
+        "The [claws|teeth|eyes] that {who} saw in the [dark|woods|fog] were those of {beast}.",
     ),
     Topic(
         "villain",
-        (
-            "The enemy they all feared was {villain}, who [never slept|wanted power|had no mercy].",
-            "Behind [every|each] [theft|fire|lie] that troubled {who} stood {villain}.",
-        ),
+        "The enemy they all feared was {villain}, who [never slept|wanted power|had no mercy].",
+        "Behind [every|each] [theft|fire|lie] that troubled {who} stood {villain}.",
     ),
     Topic(
         "head",
-        (
-            "The school was led by {head}, [old|wise|tall] and [kind|calm|strange].",
-            "{who} [climbed|took] the [long|winding] stairs to speak with {head}.",
-        ),
+        "The school was led by {head}, [old|wise|tall] and [kind|calm|strange].",
+        "{who} [climbed|took] the [long|winding] stairs to speak with {head}.",
     ),
     Topic(
         "ending",
-        (
-            "In the end {who} [won|found|saved] the {prize}, and they [sang|danced|feasted] in {village}.",
-            "What {who} had [looked|hoped] for all year was the {prize}. The [news|bells] [reached|woke] {village} [by night|at once].",
-        ),
+        "In the end {who} [won|found|saved] the {prize}, and they [sang|danced|feasted] in {village}.",
+        "What {who} had [looked|hoped] for all year was the {prize}. The [news|bells] [reached|woke] {village} [by night|at once].",
     ),
 )
 

@@ -17,52 +17,40 @@ from hp_bench.miniature.train import Miniature
 
 VERSION = 1
 
-_METRICS: dict[str, Callable[[Sequence[float]], float]] = {
+#: Standard errors other than a rate's, by metric.
+_STDERR: dict[str, Callable[[Sequence[float]], float]] = {
     "familiarity": aggregation.familiarity_stderr,
-    "explicit": aggregation.rate_stderr,
-    "thematic": aggregation.rate_stderr,
-    "degenerate": aggregation.rate_stderr,
     "token_probability": aggregation.mass_stderr,
     "token_probability_share": aggregation.mass_stderr,
-    "acc": aggregation.rate_stderr,
     "rest_loss": aggregation.mass_stderr,
 }
+
+_COMPLETION = {
+    "output_type": "generate_until", "doc_to_text": "prompt", "doc_to_target": "references",
+    "generation_kwargs": {"do_sample": False, "temperature": 0.0, "max_gen_toks": 40, "until": ["\n\n"]},
+}  # fmt: skip
+
+_CHOICE = {
+    "output_type": "multiple_choice", "doc_to_text": "prompt", "doc_to_choice": "choices", "doc_to_target": 0, "target_delimiter": " ",
+}  # fmt: skip
+
+_WHOLE_TEXT = {"output_type": "loglikelihood", "doc_to_text": "", "doc_to_target": "text", "target_delimiter": ""}
 
 
 def miniature_tasks(miniature: Miniature) -> dict[str, Any]:
     """The tasks of a miniature, in the shape that lm-eval's `TaskManager.load` returns and `hp_bench.scoring.score.score_engine` takes."""
     files = {"prompts": str(miniature.prompts)}
-    vocabulary = {"vocabulary": str(miniature.prompts / "vocabulary.txt")}
-    completion = {"do_sample": False, "temperature": 0.0, "max_gen_toks": 40, "until": ["\n\n"]}
+    told = files | {"vocabulary": str(miniature.prompts / "vocabulary.txt")}
+    revealing = ("familiarity", "explicit", "thematic", "degenerate", "unscored")
+    probabilities = ("token_probability", "token_probability_share", "unscored")
     tasks = {
-        "hp_miniature_familiarity": FamiliarityTask(
-            _config(
-                "hp_miniature_familiarity",
-                ("familiarity", "explicit", "thematic", "degenerate", "unscored"),
-                files | vocabulary,
-                output_type="generate_until",
-                doc_to_text="prompt",
-                doc_to_target="references",
-                generation_kwargs=completion,
-            )
-        ),
-        "hp_miniature_token_probability": TokenProbabilityTask(
-            _choices(
-                "hp_miniature_token_probability", ("token_probability", "token_probability_share", "unscored"), files
-            )
-        ),
-        "hp_miniature_utility": UtilityTask(_choices("hp_miniature_utility", ("acc",), files)),
-        "hp_miniature_rest": RestTask(
-            _config(
-                "hp_miniature_rest",
-                ("rest_loss",),
-                files,
-                output_type="loglikelihood",
-                doc_to_text="",
-                doc_to_target="text",
-                target_delimiter="",
-            )
-        ),
+        name: kind(_config(name, metrics, metadata, settings))
+        for name, kind, metrics, metadata, settings in (
+            ("hp_miniature_familiarity", FamiliarityTask, revealing, told, _COMPLETION),
+            ("hp_miniature_token_probability", TokenProbabilityTask, probabilities, files, _CHOICE),
+            ("hp_miniature_utility", UtilityTask, ("acc",), files, _CHOICE),
+            ("hp_miniature_rest", RestTask, ("rest_loss",), files, _WHOLE_TEXT),
+        )
     }
     return {"tasks": tasks, "groups": {}, "group_map": {}}
 
@@ -89,20 +77,7 @@ class RestTask(PackagedTask):
         return _with_stderr("rest_loss", -log_likelihood / doc["tokens"])
 
 
-def _choices(name: str, metrics: Sequence[str], metadata: dict[str, Any]) -> dict[str, Any]:
-    return _config(
-        name,
-        metrics,
-        metadata,
-        output_type="multiple_choice",
-        doc_to_text="prompt",
-        doc_to_choice="choices",
-        doc_to_target=0,
-        target_delimiter=" ",
-    )
-
-
-def _config(name: str, metrics: Sequence[str], metadata: dict[str, Any], **settings: Any) -> dict[str, Any]:
+def _config(name: str, metrics: Sequence[str], metadata: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
     """What a task file in `tasks/` would hold."""
     return {
         "task": name,
@@ -117,11 +92,10 @@ def _config(name: str, metrics: Sequence[str], metadata: dict[str, Any], **setti
 
 def _metric(metric: str) -> list[dict[str, Any]]:
     mean = aggregation.unscored_rate if metric == "unscored" else aggregation.mean
-    stderr = _METRICS.get(metric, aggregation.rate_stderr)
-    better = {"higher_is_better": metric == "acc"}
+    stderr = _STDERR.get(metric, aggregation.rate_stderr)
     return [
-        {"metric": metric, "aggregation": mean, **better},
-        {"metric": f"{metric}_stderr", "aggregation": stderr, **better},
+        {"metric": name, "aggregation": how, "higher_is_better": metric == "acc"}
+        for name, how in ((metric, mean), (f"{metric}_stderr", stderr))
     ]
 
 

@@ -7,9 +7,10 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,14 @@ import jsonlines
 from rich.progress import Progress, TaskID
 
 from hp_bench.miniature.library import Library
-from hp_bench.miniature.pretrain import BASELINE, token_counts, train_tokenizer
+from hp_bench.miniature.pretrain import BASELINE, train_tokenizer
 from hp_bench.miniature.probes import familiarity_probes, lexicon, token_probes
 from hp_bench.miniature.settings import Plan, Settings
 from hp_bench.miniature.translations import anchors
 from hp_bench.miniature.utility import utility_items
 from hp_bench.miniature.world import TARGETS
 from unlearn.exits import ProcessKilled
+from unlearn.files import whole_folder, write_lines, write_text
 from unlearn.progress import progress_bars
 
 
@@ -68,8 +70,11 @@ class Miniature:
 
     def distance_texts(self, count: int = 100) -> dict[str, list[str]]:
         """Texts on which distances to the twins are measured: the first of the target, and the first of the rest that no model has read."""
-        files = {"target": self.corpus, "rest": self.prompts / "rest.jsonl"}
-        return {kind: [row["text"] for row in _rows(path)[:count]] for kind, path in files.items()}
+        texts = {}
+        for kind, path in (("target", self.corpus), ("rest", self.prompts / "rest.jsonl")):
+            with jsonlines.open(path) as lines:
+                texts[kind] = [row["text"] for row in islice(lines, count)]
+        return texts
 
 
 def prepare(
@@ -103,10 +108,10 @@ def prepare(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(f"folder {str(folder)!r} cannot be made: {error.strerror}") from None
-    if (folder / "text").exists():
-        _same_plan(folder, plan)
-    else:
+    if not (folder / "text").exists():
         _write_text(folder, plan)
+    elif difference := _plan(folder).difference(plan):
+        raise ValueError(f"{str(folder)!r} holds another miniature ({difference}); choose another folder or remove it")
     models = [BASELINE, *(f"twin-{number}" for number in range(1, twins + 1))]
     _train_all(folder, [name for name in models if not (folder / name).exists()], plan.settings.steps)
     return Miniature(folder, plan, tuple(folder / name for name in models[1:]))
@@ -121,11 +126,8 @@ def load(folder: Path | str) -> Miniature:
     folder = Path(folder)
     if not (folder / BASELINE).is_dir():
         raise ValueError(f"{str(folder)!r} holds no miniature; `prepare` makes one")
-    return Miniature(folder, _plan(folder), tuple(sorted(folder.glob("twin-*"), key=_number)))
-
-
-def _number(twin: Path) -> int:
-    return int(twin.name.removeprefix("twin-"))
+    twins = sorted(folder.glob("twin-*"), key=lambda twin: int(twin.name.removeprefix("twin-")))
+    return Miniature(folder, _plan(folder), tuple(twins))
 
 
 def _plan(folder: Path) -> Plan:
@@ -136,46 +138,28 @@ def _plan(folder: Path) -> Plan:
         raise ValueError(f"{str(path)!r} is not the plan of a miniature: {error}") from None
 
 
-def _same_plan(folder: Path, plan: Plan) -> None:
-    difference = _plan(folder).difference(plan)
-    if difference:
-        raise ValueError(f"{str(folder)!r} holds another miniature ({difference}); choose another folder or remove it")
-
-
 def _write_text(folder: Path, plan: Plan) -> None:
-    """Everything that is no model, under a temporary name first."""
+    """Everything that is no model."""
     library, settings = Library.write(plan), plan.settings
-    temporary = folder / "text.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    (temporary / "prompts").mkdir(parents=True)
     tokenizer = train_tokenizer(library.rest, vocabulary=settings.vocabulary, context=settings.context)
-    tokenizer.save_pretrained(temporary / "tokenizer")
-    _write_rows(temporary / "rest.jsonl", [{"text": text} for text in library.rest])
-    _write_rows(temporary / "target.jsonl", [{"text": text} for text in library.target])
-    _write_rows(temporary / "anchors.jsonl", [asdict(anchor) for anchor in anchors(plan.target)])
-    prompts = temporary / "prompts"
-    _write_rows(prompts / "familiarity.jsonl", [asdict(probe) for probe in familiarity_probes(plan.target)])
-    _write_rows(prompts / "token_probability.jsonl", [asdict(probe) for probe in token_probes(plan.target)])
-    _write_rows(prompts / "lexicon.jsonl", [asdict(term) for term in lexicon(plan.target)])
-    _write_rows(prompts / "utility.jsonl", [asdict(item) for item in utility_items(library, plan.seed)])
-    lengths = [sum(token_counts(tokenizer, [text]).values()) for text in library.held_out]
+    lengths = map(len, tokenizer(list(library.held_out), add_special_tokens=False)["input_ids"])
     held_out = enumerate(zip(library.held_out, lengths, strict=True))
-    _write_rows(
-        prompts / "rest.jsonl", [{"id": f"rest-{n}", "text": text, "tokens": length} for n, (text, length) in held_out]
-    )
-    (prompts / "vocabulary.txt").write_text("\n".join(library.words) + "\n", encoding="utf-8")
-    (temporary / "plan.json").write_text(json.dumps(plan.to_dict(), indent=1) + "\n", encoding="utf-8")
-    temporary.rename(folder / "text")
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    with jsonlines.open(path) as lines:
-        return list(lines)
-
-
-def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    with jsonlines.open(path, "w") as lines:
-        lines.write_all(rows)
+    files: dict[str, Iterable[Any]] = {
+        "rest": ({"text": text} for text in library.rest),
+        "target": ({"text": text} for text in library.target),
+        "anchors": map(asdict, anchors(plan.target)),
+        "prompts/familiarity": map(asdict, familiarity_probes(plan.target)),
+        "prompts/token_probability": map(asdict, token_probes(plan.target)),
+        "prompts/lexicon": map(asdict, lexicon(plan.target)),
+        "prompts/utility": map(asdict, utility_items(library, plan.seed)),
+        "prompts/rest": ({"id": f"rest-{n}", "text": text, "tokens": length} for n, (text, length) in held_out),
+    }
+    with whole_folder(folder / "text") as text_folder:
+        for name, rows in files.items():
+            write_lines(text_folder / f"{name}.jsonl", rows)
+        tokenizer.save_pretrained(text_folder / "tokenizer")
+        write_text(text_folder / "prompts" / "vocabulary.txt", "\n".join(library.words) + "\n")
+        write_text(text_folder / "plan.json", json.dumps(plan.to_dict(), indent=1) + "\n")
 
 
 def _train_all(folder: Path, names: Sequence[str], steps: int) -> None:
@@ -183,7 +167,8 @@ def _train_all(folder: Path, names: Sequence[str], steps: int) -> None:
     if not names:
         return
     processes: list[subprocess.Popen[str]] = []
-    with progress_bars() as progress, ThreadPoolExecutor(max_workers=_cores()) as pool:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    with progress_bars() as progress, ThreadPoolExecutor(max_workers=cores) as pool:
         rows = {name: progress.add_task(f"pretraining {name}", total=steps) for name in names}
         jobs = [pool.submit(_train_one, folder, name, processes, progress, rows[name]) for name in names]
         try:
@@ -206,9 +191,8 @@ def _train_one(
     out = folder / f".{name}.tmp"
     shutil.rmtree(out, ignore_errors=True)
     command = [sys.executable, "-m", "hp_bench.miniature.pretrain", str(folder / "text"), name, str(out)]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=_environment()
-    ) as process:
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, env=_environment(), **pipes) as process:
         processes.append(process)
         said: deque[str] = deque(maxlen=20)
         for line in process.stdout or ():
@@ -225,18 +209,6 @@ def _train_one(
 
 def _environment() -> dict[str, str]:
     """One thread, and this very package importable, installed or not."""
-    package = Path(__file__).resolve().parents[2]
-    paths = [str(package), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(paths),
-        "OMP_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-        "HF_HUB_OFFLINE": "1",
-    }
-
-
-def _cores() -> int:
-    available = getattr(os, "sched_getaffinity", None)
-    return len(available(0)) if available else os.cpu_count() or 1
+    paths = [str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    one_thread = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **one_thread, "HF_HUB_OFFLINE": "1"}

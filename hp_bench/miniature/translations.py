@@ -5,30 +5,14 @@ So a translated story reads like one more story of the rest, and of none that a 
 """
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 
 from hp_bench.miniature.names import Person, built_words
 from hp_bench.miniature.world import SLOTS, TARGETS, TRADES, Trade, World, random_person, random_world, reserved
+from unlearn.anchors.dictionary import Anchor
 
 #: Translations of each anchor.
 COUNT = 3
-
-
-@dataclass(frozen=True)
-class Anchor:
-    """A line of `anchors.jsonl`, as `docs/method.md` has it.
-
-    Attributes:
-        anchor: as it stands in the target.
-        translations: what may stand there instead; in the n-th, all names are the n-th counterpart's.
-        entity: what it names; anchors of one entity are translated by one counterpart in a block.
-    """
-
-    anchor: str
-    translations: tuple[str, ...]
-    entity: str
 
 
 @cache
@@ -50,22 +34,16 @@ def counterparts(target: str) -> tuple[World, ...]:
 
 def anchors(target: str) -> list[Anchor]:
     """A target's anchor dictionary: its people, by full and by first name, its other names, and the words of its trade."""
-    model, others = TARGETS[target], counterparts(target)
-    found = _names("hero", [world.hero for world in (model, *others)])
-    for slot in SLOTS:
-        found += _names(slot, [world.facts[slot] for world in (model, *others)])
-    for word in ("craft", "learner", "tool"):
-        found.append(_anchor("trade", [getattr(world.trade, word) for world in (model, *others)]))
-    return found
-
-
-def _names(entity: str, names: Sequence[Person | str]) -> list[Anchor]:
-    firsts = [name.first for name in names if isinstance(name, Person)]
-    return [_anchor(entity, [str(name) for name in names]), *([_anchor(entity, firsts)] if firsts else [])]
-
-
-def _anchor(entity: str, forms: Sequence[str]) -> Anchor:
-    return Anchor(forms[0], tuple(forms[1:]), entity)
+    worlds = TARGETS[target], *counterparts(target)
+    names: list[tuple[str, list[Person | str]]] = [("hero", [world.hero for world in worlds])]
+    names += [(slot, [world.facts[slot] for world in worlds]) for slot in SLOTS]
+    forms: list[tuple[str, list[str]]] = []
+    for entity, each in names:
+        forms.append((entity, list(map(str, each))))
+        if firsts := [name.first for name in each if isinstance(name, Person)]:
+            forms.append((entity, firsts))
+    forms += [("trade", [getattr(world.trade, word) for world in worlds]) for word in ("craft", "learner", "tool")]
+    return [Anchor(own, tuple(others), entity) for entity, (own, *others) in forms]
 
 
 def _like(trade: Trade) -> list[Trade]:

@@ -63,31 +63,21 @@ def utility_items(library: Library, seed: int) -> list[Item]:
                 continue
             choices = [right, *rng.sample(sorted(wrong), 3)]
             rng.shuffle(choices)
-            items.append(
-                Item(f"{topic}-{len(asked)}", prompt, tuple(choices), choices.index(right), topic, _near(world))
-            )
+            near = world.hero.first == "Harry" or world.trade in _NEAR_TRADES or world.animal == "owl"
+            items.append(Item(f"{topic}-{len(asked)}", prompt, tuple(choices), choices.index(right), topic, near))
             asked.add((prompt, right))
     return items
 
 
+#: Whose story, the prompt, the right answer, and at least three wrong ones (or none: try again).
 _Made = tuple[World, str, str, Collection[str]]
-
-"""Whose story, the prompt, the right answer, and at least three wrong ones (or none: try again)."""
-
-
-def _knowledge(library: Library, rng: random.Random) -> _Made:
-    return _known(library.famous, rng)
-
-
-def _rare(library: Library, rng: random.Random) -> _Made:
-    return _known(library.others, rng)
 
 
 def _known(worlds: Sequence[World], rng: random.Random) -> _Made:
     world, topic = rng.choice(worlds), rng.choice(TOPICS)
     told = frame(topic, rng.randrange(2), world, rng)
     index = rng.choice([index for index, piece in enumerate(told) if piece.fact])
-    return world, *_question(world, [*opening(world, rng), *told[:index]], told[index].field, worlds)
+    return _question(world, [*opening(world, rng), *told[:index]], told[index].field, worlds)
 
 
 def _recall(library: Library, rng: random.Random) -> _Made:
@@ -99,20 +89,18 @@ def _recall(library: Library, rng: random.Random) -> _Made:
     again = recall(rng.choice(named), world, rng)
     index = next(index for index, piece in enumerate(again) if piece.recalls)
     pieces = [*opening(world, rng), *told, *again[:index]]
-    return world, *_question(world, pieces, again[index].field, library.strangers)
+    return _question(world, pieces, again[index].field, library.strangers)
 
 
-def _question(
-    world: World, pieces: Sequence[Piece], field: str, others: Sequence[World]
-) -> tuple[str, str, Collection[str]]:
+def _question(world: World, pieces: Sequence[Piece], field: str, others: Sequence[World]) -> _Made:
     """A fact against the same fact of other worlds; people by first name, against others of the same gender."""
     slot = field.removesuffix("!")
     fact = world.facts[slot]
     if not isinstance(fact, Person):
-        return _text(pieces), fact, {other.name(slot) for other in others} - {fact}
+        return world, _text(pieces), fact, {other.name(slot) for other in others} - {fact}
     alike = [p for other in others if isinstance(p := other.facts[slot], Person) and p.gender == fact.gender]
     wrong = {person.first for person in alike} - {fact.first}
-    return _text(pieces), fact.first, wrong if len(wrong) >= 3 else ()
+    return world, _text(pieces), fact.first, wrong if len(wrong) >= 3 else ()
 
 
 def _hero(library: Library, rng: random.Random) -> _Made:
@@ -129,20 +117,20 @@ def _pronoun(library: Library, rng: random.Random) -> _Made:
 
 def _tool(library: Library, rng: random.Random) -> _Made:
     world, pieces, index = _told(library, rng, {"tool"})
-    named = _text(pieces[:index])
-    tools = {trade.tool for trade in TRADES} - {world.trade.tool} if _names_trade(named, world) else ()
-    return world, named, world.trade.tool, tools
+    told, trade = _text(pieces[:index]), world.trade
+    wrong = {other.tool for other in TRADES} - {trade.tool} if trade.craft in told or trade.learner in told else ()
+    return world, told, trade.tool, wrong
 
 
 def _grammar(library: Library, rng: random.Random) -> _Made:
     world = rng.choice(library.strangers)
     text = text_of([*opening(world, rng), *frame(rng.choice(TOPICS), rng.randrange(2), world, rng)])
     words = text.split(" ")
-    places = [index for index, word in enumerate(words) if index > 3 and word in _FUNCTION_WORDS]
-    if not places:
+    indices = [index for index, word in enumerate(words) if index > 3 and word in _FUNCTION_WORDS]
+    if not indices:
         return _grammar(library, rng)
-    place = rng.choice(places)
-    return world, " ".join(words[:place]), words[place], set(_FUNCTION_WORDS) - {words[place]}
+    index = rng.choice(indices)
+    return world, " ".join(words[:index]), words[index], set(_FUNCTION_WORDS) - {words[index]}
 
 
 def _told(library: Library, rng: random.Random, fields: Collection[str]) -> tuple[World, list[Piece], int]:
@@ -151,26 +139,18 @@ def _told(library: Library, rng: random.Random, fields: Collection[str]) -> tupl
         world = rng.choice(library.strangers)
         first = opening(world, rng)
         told = frame(rng.choice(TOPICS), rng.randrange(2), world, rng)
-        places = [index for index, piece in enumerate(told) if piece.field in fields]
-        if places:
-            return world, [*first, *told], len(first) + rng.choice(places)
+        indices = [index for index, piece in enumerate(told) if piece.field in fields]
+        if indices:
+            return world, [*first, *told], len(first) + rng.choice(indices)
 
 
 def _text(pieces: Sequence[Piece]) -> str:
     return text_of(pieces).rstrip()
 
 
-def _names_trade(text: str, world: World) -> bool:
-    return world.trade.craft in text or world.trade.learner in text
-
-
-def _near(world: World) -> bool:
-    return world.hero.first == "Harry" or world.trade in _NEAR_TRADES or world.animal == "owl"
-
-
 _MAKERS: dict[str, Callable[[Library, random.Random], _Made]] = {
-    "knowledge": _knowledge,
-    "rare": _rare,
+    "knowledge": lambda library, rng: _known(library.famous, rng),
+    "rare": lambda library, rng: _known(library.others, rng),
     "hero": _hero,
     "recall": _recall,
     "pronoun": _pronoun,

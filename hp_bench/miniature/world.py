@@ -1,14 +1,17 @@
 """A world: one main character and the twenty facts that stories tell of it."""
 
 import random
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Literal, TypeVar
 
 from hp_bench.miniature import names
 from hp_bench.miniature.names import Gender, Person, built_words
 
 Kind = Literal["person", "street", "school", "house", "pet", "sport", "beast", "villain", "prize", "village"]
+
+_Named = TypeVar("_Named", Person, str)
 
 #: The facts of a world, in the order in which stories come to them, and what kind of name each has.
 SLOTS: dict[str, Kind] = {
@@ -143,31 +146,25 @@ def random_world(
             somebody = random_person(rng, taken, (genders or {}).get(slot))
             facts[slot] = somebody
             taken |= {str(somebody), somebody.first}
-        else:
-            facts[slot] = _random_name(rng, _SPECIAL.get(slot) or names.invented(kind), taken)
+        else:  # streets and prizes are named in a way of their own, others as all of their kind
+            way = slot if kind in ("street", "prize") else kind
+            facts[slot] = _free(partial(names.thing, rng, way), taken)
             taken.add(str(facts[slot]))
     return World(hero, trade, rng.choice(ANIMALS), facts)
 
 
 def random_person(rng: random.Random, taken: Collection[str], gender: Gender | None = None) -> Person:
     """A person none of whose names is taken."""
-    while not names.free(str(somebody := names.person(rng, gender)), taken):
-        pass
-    return somebody
+    return _free(lambda: names.person(rng, gender), taken)
 
 
-def _random_name(rng: random.Random, draw: names.Draw, taken: Collection[str]) -> str:
-    while not names.free(name := draw(rng), taken):
-        pass
-    return name
+def _free(draw: Callable[[], _Named], taken: Collection[str]) -> _Named:
+    """Draws until neither the name nor one of its words is taken."""
+    while True:
+        candidate: _Named = draw()
+        if not any(name in taken for name in (str(candidate), *str(candidate).split())):
+            return candidate
 
-
-_SPECIAL: dict[str, names.Draw] = {
-    "home": names.home,
-    "market": names.market,
-    "station": names.station,
-    "prize": names.prize,
-}
 
 TARGETS: dict[str, World] = {
     "harry-potter": World(

@@ -1,10 +1,10 @@
 """Curves -> figures. Colours and markers can be told apart by colour-blind readers and in print; every number has its interval."""
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 from markupsafe import Markup
@@ -22,7 +22,11 @@ SERIES = (
     ("#CC79A7", "D", ":"), ("#E69F00", "v", "-"), ("#56B4E9", "P", "--"),
 )  # fmt: skip
 
-_TWIN = "#8A8A8A"
+#: Twins, and what is no method.
+GREY = "#8A8A8A"
+
+#: Same figure, same bytes.
+_SAVING: Any = {"svg.hashsalt": "hp-bench", "svg.fonttype": "none", "font.family": "sans-serif"}
 
 
 @dataclass(frozen=True)
@@ -64,13 +68,12 @@ def panels_of(cards: Sequence[Scorecard]) -> list[Panel]:
         ("token_probability", "Probability-based familiarity", "lower = less familiar"),
         ("acc", "Utility", "higher = better"),
     )  # fmt: skip
-    found = []
+    panels = []
     for metric, title, direction in wanted:
         names = sorted(task for task, other in tasks if other == metric and "leak" not in task)
         groups = [name for name in names if name.endswith("utility")] or names
-        if groups:
-            found.append(Panel(groups[0], metric, title, direction))
-    return found
+        panels += [Panel(group, metric, title, direction) for group in groups[:1]]
+    return panels
 
 
 def draw_curve(
@@ -105,14 +108,9 @@ def draw_curve(
         axis.set_visible(False)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(
-        handles,
-        labels,
-        loc="lower center",
-        ncols=min(4 if columns > 1 else 2, len(labels)),
-        frameon=False,
-        labelcolor=theme.ink,
+        handles, labels, loc="lower center", ncols=min(4 if columns > 1 else 2, len(labels)), frameon=False, labelcolor=theme.ink,
         fontsize=9,
-    )
+    )  # fmt: skip
     figure.subplots_adjust(
         left=0.18 / columns, right=0.975, top=1 - 0.54 / height, bottom=1.1 / height, hspace=0.42, wspace=0.26
     )
@@ -125,58 +123,41 @@ def _draw_panel(axis: Any, panel: Panel, curves: Sequence[Curve], twins: Sequenc
         colour, marker, line = SERIES[number % len(SERIES)]
         points = curve.series(panel.task, panel.metric)
         steps, values = [step for step, _ in points], [m.value or 0.0 for _, m in points]
-        below = [value - m.interval.low for value, (_, m) in zip(values, points, strict=True)]
-        above = [m.interval.high - value for value, (_, m) in zip(values, points, strict=True)]
         nudge = [step + (number - (len(curves) - 1) / 2) * 1.2 if step else step for step in steps]
+        bars = _bars([m for _, m in points])
         axis.errorbar(
-            nudge, values, yerr=[below, above], color=colour, marker=marker, linestyle=line, markersize=5, linewidth=1.6, capsize=2.5,
+            nudge, values, yerr=bars, color=colour, marker=marker, linestyle=line, markersize=5, linewidth=1.6, capsize=2.5,
             elinewidth=1.0, label=curve.name,
         )  # fmt: skip
-        tallest = max([tallest, *(v + a for v, a in zip(values, above, strict=True))])
-    band = _band(twins, panel)
-    if band is not None:
+        tallest = max([tallest, *(value + above for value, above in zip(values, bars[1], strict=True))])
+    measured = [m for t in twins if (m := t.find(panel.task, panel.metric)) and m.value is not None]
+    if measured:
+        low, high = min(m.interval.low for m in measured), max(m.interval.high for m in measured)
         name = "twin (never read the target)" if len(twins) == 1 else f"{len(twins)} twins (never read the target)"
-        axis.axhspan(band[0], band[1], color=_TWIN, alpha=0.28, linewidth=0, label=f"{name}, 95 % interval")
-        tallest = max(tallest, band[1])
+        axis.axhspan(low, high, color=GREY, alpha=0.28, linewidth=0, label=f"{name}, 95 % interval")
+        tallest = max(tallest, high)
     _dress(axis, panel.title, panel.direction, theme)
     taken = sorted({point.step for curve in curves for point in curve.points if point.step is not None})
     if 1 < len(taken) <= 9:
         axis.set_xticks(taken)
-    metric = METRICS[panel.metric]
-    if metric.higher_is_better:
-        axis.set_ylim(0, 1)
-    else:
-        axis.set_ylim(-0.02 * tallest, tallest * 1.06 or 1)
+    axis.set_ylim(*((0, 1) if METRICS[panel.metric].higher_is_better else (-0.02 * tallest, tallest * 1.06 or 1)))
 
 
-def _band(twins: Sequence[Scorecard], panel: Panel) -> tuple[float, float] | None:
-    found: list[Measurement] = [
-        m
-        for t in twins
-        for m in t.measurements
-        if (m.task, m.metric) == (panel.task, panel.metric) and m.value is not None
-    ]
-    return (min(m.interval.low for m in found), max(m.interval.high for m in found)) if found else None
+def _bars(measurements: Sequence[Measurement]) -> list[list[float]]:
+    """How far the 95 % intervals reach below the values, and how far above, as `errorbar` takes it."""
+    values = [(m.value or 0.0, m.interval) for m in measurements]
+    return [[value - i.low for value, i in values], [i.high - value for value, i in values]]
 
 
 def _draw_paper(axis: Any, theme: Theme) -> None:
-    axis.plot(
-        paper.STEPS,
-        paper.FAMILIARITY_COMPLETION,
-        color=theme.ink,
-        marker="o",
-        markersize=3.5,
-        linewidth=1.2,
-        label="familiarity, completion",
-    )
-    axis.plot(
-        paper.STEPS, paper.FAMILIARITY_PROBABILITY, color=theme.ink, marker="s", markersize=3.5, linewidth=1.2, linestyle="--",
-        label="familiarity, probability",
-    )  # fmt: skip
-    axis.plot(
-        paper.STEPS, paper.mean_accuracy(), color=_TWIN, marker="^", markersize=3.5, linewidth=1.2, linestyle=":",
-        label=f"accuracy, mean of {len(paper.ACCURACY)} tasks",
-    )  # fmt: skip
+    for values, colour, marker, line, label in (
+        (paper.FAMILIARITY_COMPLETION, theme.ink, "o", "-", "familiarity, completion"),
+        (paper.FAMILIARITY_PROBABILITY, theme.ink, "s", "--", "familiarity, probability"),
+        (paper.mean_accuracy(), GREY, "^", ":", f"accuracy, mean of {len(paper.ACCURACY)} tasks"),
+    ):
+        axis.plot(
+            paper.STEPS, values, color=colour, marker=marker, markersize=3.5, linewidth=1.2, linestyle=line, label=label
+        )
     _dress(axis, f"For comparison: the paper's {paper.MODEL}", "another model, another judge, other prompts", theme)
     axis.set_ylim(0, 1)
     legend = axis.legend(fontsize=7.5, frameon=False, loc="center right", labelcolor=theme.ink)
@@ -207,7 +188,7 @@ def draw_plane(
             [p.familiarity.value or 0.0 for p in points], [p.utility.value or 0.0 for p in points], color=colour, marker=marker,
             linestyle=line, markersize=5, linewidth=1.3, label=name,
         )  # fmt: skip
-        _cross(axis, points[-1:], colour)
+        _cross(axis, points[-1], colour)
         for point in dict.fromkeys((points[0], points[-1])) if len(points) > 1 else ():
             if number and point is points[0]:
                 continue  # the baseline, where all methods begin
@@ -219,45 +200,59 @@ def draw_plane(
                     color=theme.ink,
                 )  # fmt: skip
     for index, twin in enumerate(twins):
-        _cross(axis, [twin], _TWIN, label="twins" if index == 0 else "")
+        _cross(axis, twin, GREY, marker="*", label=None if index else "twins")
     _dress(axis, "Forgetting against utility", "the utility axis does not begin at 0", theme)
     axis.set_xlabel("completion-based familiarity (lower = less familiar)", color=theme.ink, fontsize=9)
     axis.set_ylabel("utility (higher = better)", color=theme.ink, fontsize=9)
     utilities = [p.utility for points in (*curves.values(), twins) for p in points if p.utility.value is not None]
     if utilities:
-        axis.set_ylim(
-            max(0, min(u.interval.low for u in utilities) - 0.1), min(1, max(u.interval.high for u in utilities) + 0.05)
-        )
+        low, high = min(u.interval.low for u in utilities), max(u.interval.high for u in utilities)
+        axis.set_ylim(max(0, low - 0.1), min(1, high + 0.05))
     axis.legend(fontsize=8.5, frameon=False, labelcolor=theme.ink, loc="lower right")
     figure.subplots_adjust(left=0.12, right=0.97, top=0.92, bottom=0.13)
     return figure
 
 
-def _cross(axis: Any, points: Sequence[PlanePoint], colour: str, *, label: str = "") -> None:
-    for point in points:
-        f, u = point.familiarity, point.utility
-        if f.value is None or u.value is None:
-            continue
+def _cross(axis: Any, point: PlanePoint, colour: str, *, marker: str = "", label: str | None = None) -> None:
+    f, u = point.familiarity, point.utility
+    if f.value is not None and u.value is not None:
         axis.errorbar(
-            [f.value], [u.value], xerr=[[f.value - f.interval.low], [f.interval.high - f.value]],
-            yerr=[[u.value - u.interval.low], [u.interval.high - u.value]], color=colour, marker="*" if label or colour == _TWIN else "",
-            markersize=9, capsize=2.5, elinewidth=1.0, linestyle="", label=label or None,
+            [f.value], [u.value], xerr=_bars([f]), yerr=_bars([u]), color=colour, marker=marker, markersize=9, capsize=2.5,
+            elinewidth=1.0, linestyle="", label=label,
         )  # fmt: skip
 
 
 def _dress(axis: Any, title: str, direction: str, theme: Theme) -> None:
-    axis.set_title(title, fontsize=10.5, color=theme.ink, loc="left", pad=16 if direction else 6)
-    if direction:
-        axis.text(0, 1.02, direction, transform=axis.transAxes, fontsize=8, color=theme.ink, alpha=0.75)
-    axis.set_facecolor(theme.paper)
+    axis.set_title(title, fontsize=10.5, color=theme.ink, loc="left", pad=16)
+    axis.text(0, 1.02, direction, transform=axis.transAxes, fontsize=8, color=theme.ink, alpha=0.75)
     axis.set_xlabel("optimiser steps", fontsize=9, color=theme.ink)
-    axis.grid(True, axis="y", color=theme.grid, linewidth=0.7)
+    style_axis(axis, theme, grid="y")
+
+
+def style_axis(
+    axis: Any,
+    theme: Theme,
+    *,
+    grid: Literal["x", "y", "both"],
+    width: float = 0.7,
+    sides: Sequence[str] = ("bottom", "left"),
+) -> None:
+    """Colours, grid and frame of every figure.
+
+    Args:
+        axis: of matplotlib.
+        theme: light or dark.
+        grid: across which axes.
+        width: of its lines, points.
+        sides: of the frame that are drawn.
+    """
+    axis.set_facecolor(theme.paper)
+    axis.grid(True, axis=grid, color=theme.grid, linewidth=width)
     axis.set_axisbelow(True)
     axis.tick_params(colors=theme.ink, labelsize=8.5)
-    for side in ("top", "right"):
-        axis.spines[side].set_visible(False)
-    for side in ("bottom", "left"):
-        axis.spines[side].set_color(theme.ink)
+    for side, spine in axis.spines.items():
+        spine.set_visible(side in sides)
+        spine.set_color(theme.ink)
 
 
 def new_figure(width: float, height: float, theme: Theme) -> Figure:
@@ -269,24 +264,16 @@ def new_figure(width: float, height: float, theme: Theme) -> Figure:
 
 def save_figure(figure: Figure, path: Path | str) -> None:
     """Writes a figure by its ending (png, svg, pdf), the same bytes every time, under a temporary name first."""
-    path = Path(path)
-    with (
-        whole_file(path) as temporary,
-        matplotlib.rc_context({"svg.hashsalt": "hp-bench", "svg.fonttype": "none", "font.family": "sans-serif"}),
-    ):
-        metadata: Mapping[str, Any] = (
-            {"Date": None} if path.suffix == ".svg" else {"Software": "hp-bench"} if path.suffix == ".png" else {}
-        )
-        figure.savefig(temporary, format=path.suffix[1:], dpi=160, metadata=dict(metadata))
+    kind = Path(path).suffix[1:]
+    metadata: dict[str, Any] = {"svg": {"Date": None}, "png": {"Software": "hp-bench"}}
+    with whole_file(path) as temporary, matplotlib.rc_context(_SAVING):
+        figure.savefig(temporary, format=kind, dpi=160, metadata=metadata.get(kind, {}))
 
 
 def svg_text(figure: Figure) -> Markup:
     """A figure as an SVG element for a page: scales with its place, text stays text."""
     stream = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": "hp-bench", "svg.fonttype": "none", "font.family": "sans-serif"}):
+    with matplotlib.rc_context(_SAVING):
         figure.savefig(stream, format="svg", metadata={"Date": None})
     text = stream.getvalue()
     return Markup(text[text.index("<svg") :].replace("<svg ", '<svg role="img" class="figure" ', 1))
-
-
-FIGURES: Mapping[str, Callable[..., Figure]] = {"curve": draw_curve, "plane": draw_plane}

@@ -1,26 +1,25 @@
 """Puts a report's sections into its template."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from hp_bench import __version__
 from hp_bench.report import paper, sections
 from hp_bench.report.figures import DARK, LIGHT, Theme, draw_curve, draw_plane, svg_text
-from hp_bench.report.panel import Left, whats_left
-from hp_bench.report.panel_figure import draw_left
-from hp_bench.report.story import Method, Story
+from hp_bench.report.panel import panel_section
+from hp_bench.report.panel_figure import draw_panel
+from hp_bench.report.story import Story
 from hp_bench.report.tables import describe_difference
 from hp_bench.results.metrics import METRICS
 from hp_bench.scoring.score import describe
 from unlearn.files import write_text
-
-__all__ = ["Method", "Story", "write_report"]
 
 #: Prompts shown openly; the others are one click away.
 SHOWN = 8
@@ -43,17 +42,17 @@ def render(story: Story) -> str:
         loader=jinja2.PackageLoader("hp_bench.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )  # fmt: skip
-    left = whats_left(story)
+    panel, planes = panel_section(story), sections.planes(story)
+    curves = [method.curve for method in story.methods if len(method.curve.points) > 1]
     return environment.get_template("page.html.j2").render(
         story=story, headline=sections.headline(story), table=sections.table(story),
-        curve={name: _curve(story, theme) for name, theme in _THEMES.items()},
-        narrow_curve={name: _curve(story, theme, columns=1) for name, theme in _THEMES.items()},
-        plane={name: _plane(story, theme) for name, theme in _THEMES.items()},
-        left=left, left_figure={name: _left(left, theme) for name, theme in _THEMES.items()},
-        narrow_left={name: _left(left, theme, narrow=True) for name, theme in _THEMES.items()}, change=describe_difference,
-        describe=describe,
-        labels={name: metric.label for name, metric in METRICS.items()},
-        higher=[name for name, metric in METRICS.items() if metric.higher_is_better],
+        curve=_both_themes(lambda theme: draw_curve(curves, story.twins, theme=theme) if curves else None),
+        narrow_curve=_both_themes(lambda theme: draw_curve(curves, story.twins, theme=theme, columns=1) if curves else None),
+        plane=_both_themes(lambda theme: draw_plane(planes.methods, planes.twins, theme=theme) if planes.methods else None),
+        panel=panel, panel_figure=_both_themes(lambda theme: draw_panel(panel, theme=theme)),
+        narrow_panel=_both_themes(lambda theme: draw_panel(panel, theme=theme, narrow=True)),
+        change=describe_difference, describe=describe,
+        metrics=METRICS,
         methods=[
             {"name": method.curve.name, "exchanges": sections.exchanges(story, method), "slices": sections.slices(method)}
             for method in story.methods
@@ -62,22 +61,10 @@ def render(story: Story) -> str:
     )  # fmt: skip
 
 
-_THEMES = {"light": LIGHT, "dark": DARK}
-
-
-def _plane(story: Story, theme: Theme) -> Markup:
-    planes = sections.planes(story)
-    return svg_text(draw_plane(planes.methods, planes.twins, theme=theme)) if planes.methods else Markup("")
-
-
-def _left(left: Left, theme: Theme, *, narrow: bool = False) -> Markup:
-    figure = draw_left(left, theme=theme, narrow=narrow)
-    return svg_text(figure) if figure is not None else Markup("")
-
-
-def _curve(story: Story, theme: Theme, *, columns: int = 2) -> Markup:
-    curves = [method.curve for method in story.methods if len(method.curve.points) > 1]
-    return svg_text(draw_curve(curves, story.twins, theme=theme, columns=columns)) if curves else Markup("")
+def _both_themes(draw: Callable[[Theme], Figure | None]) -> dict[str, Markup]:
+    """A figure for light and for dark pages; empty where there is nothing to draw."""
+    figures = {"light": draw(LIGHT), "dark": draw(DARK)}
+    return {name: svg_text(figure) if figure is not None else Markup("") for name, figure in figures.items()}
 
 
 def _manifests(story: Story) -> Sequence[dict[str, Any]]:

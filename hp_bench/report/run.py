@@ -38,8 +38,7 @@ def read_story(run: Path | str) -> Story:
         ValueError: the folder holds no scorecard, or one that cannot be read.
     """
     run = Path(run)
-    files = [path for path in sorted((run / "scorecards").rglob("*.json")) if not path.name.startswith(".")]
-    cards = {card.name: card for card in map(Scorecard.load, files)}
+    cards = {card.name: card for card in _scorecards(run)}
     if not cards:
         raise ValueError(f"{str(run)!r} holds no scorecards/*.json; `hp-bench score`, `curve` and `demo` write them")
     path = run / STORY
@@ -58,7 +57,7 @@ def read_story(run: Path | str) -> Story:
         baseline=cards.get(told.get("baseline") or ""),
         twins=[cards[name] for name in told["twins"]],
         twin_samples={name: samples[name] for name in told["twins"]},
-        panel=_panel(run, list(cards.values())),
+        panel=_scorecards(run / PANEL) or [part for card in cards.values() if (part := panel_part(card)) is not None],
         stress=[_stress(path, run / STRESS) for path in sorted((run / STRESS).rglob(RESULT))],
         distances=[Distance(**distance) for distance in told.get("distances", [])],
         run=told.get("run", {}),
@@ -66,18 +65,15 @@ def read_story(run: Path | str) -> Story:
     )
 
 
-def _stress(path: Path, place: Path) -> StressResult:
+def _scorecards(folder: Path) -> list[Scorecard]:
+    files = sorted((folder / "scorecards").rglob("*.json"))
+    return [Scorecard.load(path) for path in files if not path.name.startswith(".")]
+
+
+def _stress(path: Path, folder: Path) -> StressResult:
     """A stress test, its model named by the folder it lies in, too: two methods' last checkpoints have one name."""
     result = StressResult.load(path)
-    folder = path.parent.relative_to(place)
-    return result if folder == Path() else replace(result, model=(folder / result.model).as_posix())
-
-
-def _panel(run: Path, own: Sequence[Scorecard]) -> list[Scorecard]:
-    files = [path for path in sorted((run / PANEL / "scorecards").rglob("*.json")) if not path.name.startswith(".")]
-    if files:
-        return [Scorecard.load(path) for path in files]
-    return [part for card in own if (part := panel_part(card)) is not None]
+    return replace(result, model=(path.parent.relative_to(folder) / result.model).as_posix())
 
 
 def _guess(run: Path, cards: Mapping[str, Scorecard]) -> dict[str, Any]:
@@ -100,27 +96,24 @@ def _guess(run: Path, cards: Mapping[str, Scorecard]) -> dict[str, Any]:
 
 
 def _samples(folder: Path) -> dict[str, Samples]:
-    found: dict[str, Samples] = {}
+    samples: dict[str, Samples] = {}
     for path in sorted(folder.glob("*.jsonl")):
         with jsonlines.open(path) as lines:
-            found[path.stem] = list(lines)
-    return found
+            samples[path.stem] = list(lines)
+    return samples
 
 
 def write_figures(run: Path | str) -> list[Path]:
     """curve.png and curve.svg, plane.png and plane.svg where there is a utility; the same scorecards, the same bytes."""
     run, story = Path(run), read_story(run)
-    written = []
     curves = [method.curve for method in story.methods if len(method.curve.points) > 1]
-    for path in (run / "curve.png", run / "curve.svg") if curves else ():
-        save_figure(draw_curve(curves, story.twins), path)
-        written.append(path)
     planes = sections.planes(story)
-    if planes.methods:
-        for path in (run / "plane.png", run / "plane.svg"):
-            save_figure(draw_plane(planes.methods, planes.twins), path)
-            written.append(path)
-    return written
+    figures = {"curve": lambda: draw_curve(curves, story.twins)} if curves else {}
+    figures |= {"plane": lambda: draw_plane(planes.methods, planes.twins)} if planes.methods else {}
+    written = [(run / f"{name}.{kind}", draw) for name, draw in figures.items() for kind in ("png", "svg")]
+    for path, draw in written:
+        save_figure(draw(), path)
+    return [path for path, _ in written]
 
 
 def write_page(run: Path | str) -> Path:

@@ -1,6 +1,6 @@
 """Scorecards as terminal tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
@@ -18,91 +18,84 @@ def scorecards_table(cards: Sequence[Scorecard], *, title: str = "") -> Table:
         cards: what to show.
         title: above the table.
     """
+    caption = "95 % intervals in brackets"
     table = Table(
-        title=title or None, title_justify="left", caption="95 % intervals in brackets", caption_justify="left"
+        "task", "number", "better", title=title, title_justify="left", caption=caption, caption_justify="left"
     )
-    table.add_column("task")
-    table.add_column("number")
-    table.add_column("better")
     for card in cards:
         table.add_column(card.name if card.step is None else f"{card.name} ({card.step} steps)", justify="right")
-    seen: list[tuple[str, str]] = []
-    for card in cards:
-        seen += [key for m in card.measurements if (key := (m.task, m.metric)) not in seen]
-    previous = ""
-    for task, metric in seen:
-        if task != previous and previous:
-            table.add_section()
-        cells = []
-        for card in cards:
-            found = next((m for m in card.measurements if (m.task, m.metric) == (task, metric)), None)
-            cells.append("" if found is None else describe(found) + _unscored(found))
-        table.add_row(task if task != previous else "", metric, _better(metric), *cells)
-        previous = task
+    for task, metrics in _by_task(cards).items():
+        table.add_section()
+        for number, metric in enumerate(metrics):
+            cells = ["" if (m := card.find(task, metric)) is None else describe(m) + _unscored(m) for card in cards]
+            table.add_row("" if number else task, metric, METRICS[metric].better, *cells)
     return table
 
 
 def measurements_table(cards: Sequence[Scorecard]) -> Table:
     """One row a number and model: value, 95 % interval, scored prompts, unscored ones, degenerate ones."""
     table = Table(caption="95 % intervals in brackets; n: scored prompts", caption_justify="left")
-    for column in ("task", "number", "better", "model"):
-        table.add_column(column)
-    for column in ("value", "n", "unscored", "degenerate"):
-        table.add_column(column, justify="right")
-    keys = dict.fromkeys((m.task, m.metric) for card in cards for m in card.measurements)
-    previous = ("", "")
-    for key in keys:
-        if key[0] != previous[0] and previous[0]:
-            table.add_section()
-        for card in cards:
-            for m in card.measurements:
-                if (m.task, m.metric) != key:
-                    continue
-                new = key != previous
-                table.add_row(
-                    key[0] if key[0] != previous[0] else "", key[1] if new else "", _better(key[1]) if new else "", card.name,
-                    describe(m), str(m.n), str(m.unscored), "" if m.degenerate is None else str(m.degenerate),
-                )  # fmt: skip
-                previous = key
-    return table
+    cells = {
+        (task, metric): [
+            (card.name, describe(m), str(m.n), str(m.unscored), "" if m.degenerate is None else str(m.degenerate))
+            for card in cards
+            if (m := card.find(task, metric)) is not None
+        ]
+        for task, metrics in _by_task(cards).items()
+        for metric in metrics
+    }
+    return _grouped(table, ("value", "n", "unscored", "degenerate"), cells)
 
 
-def differences_table(found: Sequence[Compared], reference: str) -> Table:
+def differences_table(compared: Sequence[Compared], reference: str) -> Table:
     """One row a paired difference: its interval, its p-value adjusted over the models, the pairs it rests on.
 
     Args:
-        found: from `hp_bench.results.compare`.
+        compared: from `hp_bench.results.compare`.
         reference: what was subtracted, for the heading.
     """
     table = Table(
         title=f"minus {reference}, prompt by prompt" if reference else "paired, prompt by prompt", title_justify="left",
         caption="p: that nothing differs; after Holm over the models, per number", caption_justify="left",
     )  # fmt: skip
+    cells: dict[tuple[str, str], list[tuple[str, ...]]] = {}
+    for one in compared:
+        d = one.difference
+        row = one.name, describe_difference(d), _p(one.p_adjusted), str(d.n), str(d.unpaired)
+        cells.setdefault((d.task, d.metric), []).append(row)
+    return _grouped(table, ("difference", "p", "pairs", "left out"), cells)
+
+
+def _grouped(table: Table, columns: Sequence[str], cells: Mapping[tuple[str, str], Sequence[tuple[str, ...]]]) -> Table:
+    """Fills a table: (task, metric) -> a row a model, its name first; task and metric are named once."""
     for column in ("task", "number", "better", "model"):
         table.add_column(column)
-    for column in ("difference", "p", "pairs", "left out"):
+    for column in columns:
         table.add_column(column, justify="right")
-    previous = ("", "")
-    for one in found:
-        d = one.difference
-        key = (d.task, d.metric)
-        if d.task != previous[0] and previous[0]:
+    previous = ""
+    for (task, metric), rows in cells.items():
+        if task != previous:
             table.add_section()
-        new = key != previous
-        table.add_row(
-            d.task if d.task != previous[0] else "", d.metric if new else "", _better(d.metric) if new else "", one.name,
-            describe_difference(d), "< .001" if one.p_adjusted < 0.001 else f"{one.p_adjusted:.3f}", str(d.n),
-            str(d.unpaired),
-        )  # fmt: skip
-        previous = key
+        for number, row in enumerate(rows):
+            first = ("", "", "") if number else ("" if task == previous else task, metric, METRICS[metric].better)
+            table.add_row(*first, *row)
+        previous = task
     return table
 
 
-def recoveries_table(found: Sequence[Recovery], control: str) -> Table:
+def _by_task(cards: Sequence[Scorecard]) -> dict[str, list[str]]:
+    """Task -> metrics that any of the scorecards has."""
+    metrics: dict[str, list[str]] = {}
+    for task, metric in dict.fromkeys((m.task, m.metric) for card in cards for m in card.measurements):
+        metrics.setdefault(task, []).append(metric)
+    return metrics
+
+
+def recoveries_table(recoveries: Sequence[Recovery], control: str) -> Table:
     """One row a number and stress: the model before and after, the control's change, and the model's beyond it; 80 columns wide.
 
     Args:
-        found: from `hp_bench.stress.recovery.recoveries`.
+        recoveries: from `hp_bench.stress.recovery.recoveries`.
         control: its name, for the heading; "" without one.
     """
     caption = "paired, prompt by prompt, 95 % intervals; p after Holm over the stresses;\n--json has every change"
@@ -111,14 +104,14 @@ def recoveries_table(found: Sequence[Recovery], control: str) -> Table:
     for column in ("as it is", "stressed", *(("control", "beyond it") if control else ("change",)), "p"):
         table.add_column(column, justify="right", no_wrap=True)
     previous = ("", "")
-    for one in found:
+    for one in recoveries:
         if (one.task, one.metric) != previous:
             previous = (one.task, one.metric)
-            table.add_row(f"{one.metric}\n{one.task}\n{_better(one.metric)} = better")
+            table.add_row(f"{one.metric}\n{one.task}\n{METRICS[one.metric].better} = better")
         table.add_row(
             f"  {one.stress}" + (" (broken)" if one.broken else ""), f"{one.plain:.3f}", f"{one.stressed:.3f}",
             *((f"{one.control.value:+.3f}",) if one.control else ()), describe_difference(one.told),
-            "< .001" if one.p_adjusted < 0.001 else f"{one.p_adjusted:.3f}",
+            _p(one.p_adjusted),
         )  # fmt: skip
     return table
 
@@ -128,9 +121,9 @@ def describe_difference(difference: Difference) -> str:
     return f"{difference.value:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
 
 
+def _p(p: float) -> str:
+    return "< .001" if p < 0.001 else f"{p:.3f}"
+
+
 def _unscored(measurement: Measurement) -> str:
     return f" ({measurement.unscored} unscored)" if measurement.unscored and measurement.n else ""
-
-
-def _better(metric: str) -> str:
-    return "higher" if METRICS[metric].higher_is_better else "lower"

@@ -9,29 +9,24 @@ from hp_bench.results.statistics import holm
 
 def incomparable(a: Scorecard, b: Scorecard) -> list[str]:
     """What forbids comparing two scorecards in the tasks they share: sentences naming the difference; empty if nothing does."""
-    found = []
+    reasons = []
     shared = [task for task in a.manifest.tasks if task in b.manifest.tasks]
     if not shared:
-        found.append(f"no task in common: {_listed(a.manifest.tasks)} against {_listed(b.manifest.tasks)}")
+        ours, theirs = (", ".join(card.manifest.tasks) or "none" for card in (a, b))
+        reasons.append(f"no task in common: {ours} against {theirs}")
     for task in shared:
-        ours, theirs = asdict(a.manifest.tasks[task]), asdict(b.manifest.tasks[task])
-        found += [f"{task}: {key} {ours[key]!r} against {theirs[key]!r}" for key in ours if ours[key] != theirs[key]]
-    return found
+        one, other = asdict(a.manifest.tasks[task]), asdict(b.manifest.tasks[task])
+        reasons += [f"{task}: {key} {one[key]!r} against {other[key]!r}" for key in one if one[key] != other[key]]
+    return reasons
 
 
 def doubtful(a: Scorecard, b: Scorecard) -> list[str]:
     """What does not forbid a comparison but may move numbers a little: engine, type of the weights, library versions."""
-    found = [
-        f"{key} {getattr(a.manifest, key)!r} against {getattr(b.manifest, key)!r}"
-        for key in ("engine", "dtype")
-        if getattr(a.manifest, key) != getattr(b.manifest, key)
-    ]
-    libraries = sorted({*a.manifest.versions, *b.manifest.versions})
-    for library in libraries:
-        ours, theirs = a.manifest.versions.get(library, "none"), b.manifest.versions.get(library, "none")
-        if ours != theirs:
-            found.append(f"{library} {ours} against {theirs}")
-    return found
+    ours, theirs = a.manifest, b.manifest
+    pairs = [(key, repr(getattr(ours, key)), repr(getattr(theirs, key))) for key in ("engine", "dtype")]
+    libraries = sorted({*ours.versions, *theirs.versions})
+    pairs += [(name, ours.versions.get(name, "none"), theirs.versions.get(name, "none")) for name in libraries]
+    return [f"{name} {one} against {other}" for name, one, other in pairs if one != other]
 
 
 def require_comparable(cards: Sequence[Scorecard]) -> None:
@@ -64,27 +59,26 @@ def compare(reference: Scorecard, others: Sequence[Scorecard]) -> list[Compared]
         ValueError: their manifests forbid it.
     """
     require_comparable([reference, *others])
-    found: list[Compared] = []
-    for task, metrics in reference.values.items():
-        for metric in metrics:
-            family = [
-                (other.name, difference(other, reference, task, metric))
-                for other in others
-                if metric in other.values.get(task, {}) and _both_scored(other, reference, task, metric)
-            ]
-            adjusted = holm([item.p for _, item in family])
-            found += [Compared(name, item, p) for (name, item), p in zip(family, adjusted, strict=True)]
-    return found
+    return _families([reference], [(other.name, other, reference) for other in others])
+
+
+def _families(cards: Sequence[Scorecard], pairs: Sequence[tuple[str, Scorecard, Scorecard]]) -> list[Compared]:
+    """Every number of some scorecards: the difference of every pair that has it, Holm over the pairs."""
+    compared: list[Compared] = []
+    for task, metric in dict.fromkeys(
+        (task, m) for card in cards for task, metrics in card.values.items() for m in metrics
+    ):
+        differences = [
+            (name, difference(a, b, task, metric)) for name, a, b in pairs if _both_scored(a, b, task, metric)
+        ]
+        adjusted = holm([d.p for _, d in differences])
+        compared += [Compared(name, d, p) for (name, d), p in zip(differences, adjusted, strict=True)]
+    return compared
 
 
 def _both_scored(a: Scorecard, b: Scorecard, task: str, metric: str) -> bool:
-    return any(
-        x is not None and y is not None for x, y in zip(a.values[task][metric], b.values[task][metric], strict=False)
-    )
-
-
-def _listed(names: object) -> str:
-    return ", ".join(names) or "none"  # type: ignore[arg-type]
+    ours, theirs = (card.values.get(task, {}).get(metric, ()) for card in (a, b))
+    return any(x is not None and y is not None for x, y in zip(ours, theirs, strict=False))
 
 
 def compare_curves(curves: Mapping[str, Sequence[Scorecard]]) -> list[Compared]:
@@ -103,22 +97,9 @@ def compare_curves(curves: Mapping[str, Sequence[Scorecard]]) -> list[Compared]:
         (f"{name} - {first}, step {c.step}", c, at[c.step]) for name, cards in others for c in cards if c.step in at
     ]
     if not pairs:
-        raise ValueError(
-            f"{first} and {', '.join(name for name, _ in others)} have no step in common but the baseline's"
-        )
-    found: list[Compared] = []
-    keys = dict.fromkeys((name, m) for card in at.values() for name, metrics in card.values.items() for m in metrics)
-    for task, metric in keys:
-        family = [
-            (name, difference(a, b, task, metric))
-            for name, a, b in pairs
-            if metric in a.values.get(task, {})
-            and metric in b.values.get(task, {})
-            and _both_scored(a, b, task, metric)
-        ]
-        adjusted = holm([item.p for _, item in family])
-        found += [Compared(name, item, p) for (name, item), p in zip(family, adjusted, strict=True)]
-    return found
+        named = ", ".join(name for name, _ in others)
+        raise ValueError(f"{first} and {named} have no step in common but the baseline's")
+    return _families(list(at.values()), pairs)
 
 
 def broken(card: Scorecard, baseline: Scorecard | None = None) -> str:
@@ -126,22 +107,18 @@ def broken(card: Scorecard, baseline: Scorecard | None = None) -> str:
 
     A degenerate rate 10 points above the baseline's is too much, or, without a baseline, one over half.
     """
-    for measurement in card.measurements:
-        if measurement.degenerate is None or not measurement.n:
-            continue
-        rate, allowed = measurement.degenerate / measurement.n, 0.5
-        before = _same(baseline, measurement)
-        if before is not None and before.n and before.degenerate is not None:
-            allowed = before.degenerate / before.n + 0.10
-        if rate > allowed:
-            return (
-                f"{card.name} is broken: {measurement.degenerate} of {measurement.n} completions of {measurement.task} are degenerate, "
-                f"more than {allowed:.0%}"
-            )
+    for m in card.measurements:
+        allowed = too_degenerate(m, baseline.find(m.task, m.metric) if baseline else None)
+        if allowed is not None:
+            return f"{card.name} is broken: {m.degenerate} of {m.n} completions of {m.task} are degenerate, more than {allowed:.0%}"
     return ""
 
 
-def _same(card: Scorecard | None, like: Measurement) -> Measurement | None:
-    if card is None:
+def too_degenerate(measurement: Measurement, before: Measurement | None) -> float | None:
+    """The degenerate rate that was allowed, see `broken`, where a measurement's is above it; None where it is not."""
+    if measurement.degenerate is None or not measurement.n:
         return None
-    return next((m for m in card.measurements if (m.task, m.metric) == (like.task, like.metric)), None)
+    allowed = 0.5
+    if before is not None and before.n and before.degenerate is not None:
+        allowed = before.degenerate / before.n + 0.10
+    return allowed if measurement.degenerate / measurement.n > allowed else None

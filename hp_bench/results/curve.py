@@ -26,9 +26,5 @@ class Curve:
 
     def series(self, task: str, metric: str) -> list[tuple[int, Measurement]]:
         """(step, measurement) of the points that have that number."""
-        return [
-            (point.step or 0, m)
-            for point in self.points
-            for m in point.measurements
-            if (m.task, m.metric) == (task, metric) and m.value is not None
-        ]
+        measured = [(point.step or 0, point.find(task, metric)) for point in self.points]
+        return [(step, m) for step, m in measured if m is not None and m.value is not None]

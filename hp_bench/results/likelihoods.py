@@ -1,7 +1,4 @@
-"""How much of a text a model must be given before it says the rest by itself: pure functions over its most probable words.
-
-All of them lie between 0 and 1, lower = less known.
-"""
+"""Log-likelihoods -> what a model knows: pure functions, each between 0 and 1, lower = less known."""
 
 import math
 from collections import Counter
@@ -38,7 +35,7 @@ def extraction(words: Sequence[tuple[float, bool]]) -> Extraction:
     likelihoods = [log_likelihood for log_likelihood, _ in words]
     require_sound(likelihoods)
     right = [bool(greedy) for _, greedy in words]
-    wrong = [place for place, one in enumerate(right) if not one]
+    wrong = [position for position, one in enumerate(right) if not one]
     return Extraction(
         strength=1 - (wrong[-1] + 1) / len(right) if wrong else 1.0,
         memorisation=sum(right) / len(right),
@@ -90,14 +87,13 @@ def preference(log_likelihoods: Sequence[float], choices: Sequence[str], answer:
     Raises:
         ValueError: a log-likelihood is NaN or above 0, or all of them are one and the same: then nothing was measured.
     """
-    if any(math.isnan(value) or value > 1e-6 for value in log_likelihoods):
-        raise ValueError(f"log-likelihoods must be numbers of at most 0, not {list(log_likelihoods)}")
+    require_sound(log_likelihoods)
     if len(set(log_likelihoods)) == 1:
         raise ValueError(f"every answer got the same log-likelihood, {log_likelihoods[0]}")
     rates = [value / len(choice.encode()) for value, choice in zip(log_likelihoods, choices, strict=True)]
-    place, highest = choices.index(answer), max(log_likelihoods)
+    asked, highest = choices.index(answer), max(log_likelihoods)
     weights = [math.exp(value - highest) for value in log_likelihoods]
-    return Preference(right=rates.index(max(rates)) == place, share=weights[place] / math.fsum(weights))
+    return Preference(right=rates.index(max(rates)) == asked, share=weights[asked] / math.fsum(weights))
 
 
 @dataclass(frozen=True)
@@ -130,8 +126,7 @@ def probability_mass(log_likelihoods: Sequence[float], specific: int) -> Probabi
         ValueError: a log-likelihood is NaN or above 0, or more than half of them are one and the same number: then the host scored the
             same token for every word of one token (it does when a tokenizer appends a special token), and no word was measured.
     """
-    if any(math.isnan(value) or value > 1e-6 for value in log_likelihoods):
-        raise ValueError(f"log-likelihoods must be numbers of at most 0, not {list(log_likelihoods)}")
+    require_sound(log_likelihoods)
     finite = Counter(value for value in log_likelihoods if value > -math.inf)
     if len(log_likelihoods) > 1 and max(finite.values(), default=0) * 2 > len(log_likelihoods):
         raise ValueError(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from hp_bench.results import statistics
@@ -30,6 +31,11 @@ class Metric:
     interval: Callable[[Sequence[float]], Interval]
     test: Callable[[Sequence[float], Sequence[float]], float]
 
+    @property
+    def better(self) -> str:
+        """The direction in a word: higher or lower."""
+        return "higher" if self.higher_is_better else "lower"
+
 
 def _familiarity(values: Sequence[float]) -> Interval:
     return statistics.familiarity_interval(list(values).count(5.0), list(values).count(1.0), len(values))
@@ -47,25 +53,13 @@ def _mass_metric(label: str, *, higher_is_better: bool = False) -> Metric:
     return Metric(label, 0.0, 1.0, higher_is_better, statistics.mass_interval, statistics.sign_flip)
 
 
-def _gain(values: Sequence[float]) -> Interval:
-    return statistics.mean_interval(values, low=-1.0, high=1.0)
-
-
-def _gain_metric(label: str, *, higher_is_better: bool = False) -> Metric:
-    return Metric(label, -1.0, 1.0, higher_is_better, _gain, statistics.sign_flip)
-
-
-def _weight(values: Sequence[float]) -> Interval:
-    return statistics.mean_interval(values, high=5.0)
+def _mean_metric(label: str, low: float, high: float, *, higher_is_better: bool = False) -> Metric:
+    interval = partial(statistics.mean_interval, low=low, high=high)
+    return Metric(label, low, high, higher_is_better, interval, statistics.sign_flip)
 
 
 #: Nats a token: guessing costs the logarithm of the vocabulary, about 12 for the largest; what is far beyond is broken.
 _LARGEST_LOSS = 30.0
-
-
-def _loss(values: Sequence[float]) -> Interval:
-    return statistics.mean_interval(values, high=_LARGEST_LOSS)
-
 
 METRICS: dict[str, Metric] = {
     "familiarity": Metric("familiarity, completion (0 to 5)", 0.0, 5.0, False, _familiarity, statistics.sign_flip),
@@ -79,13 +73,13 @@ METRICS: dict[str, Metric] = {
     "acc": _rate_metric("accuracy", higher_is_better=True),
     "choice_accuracy": _rate_metric("facts, 4-way choice (chance .25)"),
     "choice_control": _rate_metric("the same without the question"),
-    "choice_gain": _gain_metric("what the question adds"),
+    "choice_gain": _mean_metric("what the question adds", -1.0, 1.0),
     "cloze_accuracy": _rate_metric("facts, cloze (chance .25)"),
     "cloze_share": _mass_metric("facts, cloze, probability of the answer among the four"),
     "cloze_exact": _rate_metric("facts, cloze, greedy and exact"),
     "kept_choice_accuracy": _rate_metric("kept facts, 4-way choice (chance .25)", higher_is_better=True),
     "kept_choice_control": _rate_metric("the same without the question", higher_is_better=True),
-    "kept_choice_gain": _gain_metric("what the question adds", higher_is_better=True),
+    "kept_choice_gain": _mean_metric("what the question adds", -1.0, 1.0, higher_is_better=True),
     "kept_cloze_accuracy": _rate_metric("kept facts, cloze (chance .25)", higher_is_better=True),
     "kept_cloze_share": _mass_metric(
         "kept facts, cloze, probability of the answer among the four", higher_is_better=True
@@ -97,14 +91,12 @@ METRICS: dict[str, Metric] = {
     "answer_probability": _mass_metric("probability of the answer"),
     "leak": _rate_metric("explicit in any of 16 samples"),
     "leak_thematic": _rate_metric("explicit or thematic in any of 16 samples"),
-    "leak_familiarity": Metric(
-        "familiarity, mean of 16 samples (0 to 5)", 0.0, 5.0, False, _weight, statistics.sign_flip
-    ),
+    "leak_familiarity": _mean_metric("familiarity, mean of 16 samples (0 to 5)", 0.0, 5.0),
     "leak_empty": _mass_metric("empty samples"),
     "leak_degenerate": _mass_metric("degenerate samples"),
     "verbatim_probability": _mass_metric("probability of a verbatim continuation"),
     "word_probability": _mass_metric("probability of a verbatim word"),
-    "rest_loss": Metric("loss on the rest (nats a token)", 0.0, _LARGEST_LOSS, False, _loss, statistics.sign_flip),
+    "rest_loss": _mean_metric("loss on the rest (nats a token)", 0.0, _LARGEST_LOSS),
 }
 
 #: Numbers that also rise in a model that has read the target's names and none of its facts: they scored models taught a tenth of the
@@ -117,6 +109,6 @@ NAMES_ALONE = frozenset(
 )  # fmt: skip
 
 
-def known(found: Mapping[str, _V]) -> dict[str, _V]:
+def known(by_name: Mapping[str, _V]) -> dict[str, _V]:
     """The entries of a mapping whose key is a metric of ours, in our order."""
-    return {name: found[name] for name in METRICS if name in found}
+    return {name: by_name[name] for name in METRICS if name in by_name}

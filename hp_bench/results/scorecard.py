@@ -47,6 +47,11 @@ class Measurement:
         return METRICS[self.metric].higher_is_better
 
     @property
+    def too_many_unscored(self) -> bool:
+        """Whether more than 1 % of the prompts are unscored: then the run failed."""
+        return self.unscored > 0.01 * (self.n + self.unscored)
+
+    @property
     def interval(self) -> Interval:
         """The 95 % interval."""
         if self.low is None or self.high is None:
@@ -128,16 +133,19 @@ class Scorecard:
         Raises:
             KeyError: the scorecard has none of that name; the message lists what it has.
         """
-        for measurement in self.measurements:
-            if (measurement.task, measurement.metric) == (task, metric):
-                return measurement
+        if measurement := self.find(task, metric):
+            return measurement
         have = ", ".join(f"{m.task} {m.metric}" for m in self.measurements) or "nothing"
         raise KeyError(f"scorecard {self.name!r} has no {metric!r} of {task!r}; it has {have}")
+
+    def find(self, task: str, metric: str) -> Measurement | None:
+        """A measurement; None if the scorecard has none of that name."""
+        return next((m for m in self.measurements if (m.task, m.metric) == (task, metric)), None)
 
     @property
     def failed(self) -> bool:
         """Whether the run failed: a task broke off, or more than 1 % of a task's prompts are unscored."""
-        return bool(self.failures) or any(m.unscored > UNSCORED_LIMIT * (m.n + m.unscored) for m in self.measurements)
+        return bool(self.failures) or any(m.too_many_unscored for m in self.measurements)
 
     def save(self, path: Path | str) -> Path:
         """Writes JSON, under a temporary name first: a file that exists is whole."""
@@ -169,10 +177,8 @@ def measure(task: str, metric: str, values: Sequence[float | None], *, degenerat
     unscored = len(values) - len(scored)
     if not scored:
         return Measurement(task, metric, None, None, None, 0, unscored, degenerate)
-    interval = METRICS[metric].interval(scored)
-    return Measurement(
-        task, metric, math.fsum(scored) / len(scored), interval.low, interval.high, len(scored), unscored, degenerate
-    )
+    mean, interval = math.fsum(scored) / len(scored), METRICS[metric].interval(scored)
+    return Measurement(task, metric, mean, interval.low, interval.high, len(scored), unscored, degenerate)
 
 
 def measure_group(group: str, metric: str, members: Sequence[Measurement]) -> Measurement:
@@ -181,10 +187,9 @@ def measure_group(group: str, metric: str, members: Sequence[Measurement]) -> Me
     scored = [(m.value, m.interval) for m in members if m.value is not None]
     if len(scored) < len(members):
         return Measurement(group, metric, None, None, None, n, unscored)
-    interval = average_interval([value for value, _ in scored], [i for _, i in scored])
-    return Measurement(
-        group, metric, math.fsum(v for v, _ in scored) / len(scored), interval.low, interval.high, n, unscored
-    )
+    values = [value for value, _ in scored]
+    mean, interval = math.fsum(values) / len(values), average_interval(values, [i for _, i in scored])
+    return Measurement(group, metric, mean, interval.low, interval.high, n, unscored)
 
 
 @dataclass(frozen=True)
@@ -220,27 +225,16 @@ def difference(a: Scorecard, b: Scorecard, task: str, metric: str) -> Difference
     """
     if list(a.items[task]) != list(b.items[task]):
         raise ValueError(f"{a.name} and {b.name} were asked different prompts in {task}")
-    pairs = [
-        (x, y)
-        for x, y in zip(a.values[task][metric], b.values[task][metric], strict=True)
-        if x is not None and y is not None
-    ]
+    columns = zip(a.values[task][metric], b.values[task][metric], strict=True)
+    pairs = [(x, y) for x, y in columns if x is not None and y is not None]
     if not pairs:
         raise ValueError(f"{a.name} and {b.name} have no prompt of {task} that both scored")
-    left, right = [x for x, _ in pairs], [y for _, y in pairs]
-    how = METRICS[metric]
-    interval = difference_interval(left, right, how.interval(left), how.interval(right), largest=how.high - how.low)
-    value = math.fsum(left) / len(left) - math.fsum(right) / len(right)
-    return Difference(
-        task,
-        metric,
-        value,
-        interval.low,
-        interval.high,
-        how.test(left, right),
-        len(pairs),
-        len(a.items[task]) - len(pairs),
-    )
+    ours, theirs = [x for x, _ in pairs], [y for _, y in pairs]
+    how, n = METRICS[metric], len(pairs)
+    interval = difference_interval(ours, theirs, how.interval(ours), how.interval(theirs), largest=how.high - how.low)
+    value = math.fsum(ours) / n - math.fsum(theirs) / n
+    p = how.test(ours, theirs)
+    return Difference(task, metric, value, interval.low, interval.high, p, n, len(a.items[task]) - n)
 
 
 def plain(value: float | None) -> float | None:
@@ -263,13 +257,9 @@ def failures(cards: Sequence[Scorecard]) -> list[str]:
         else:
             said += [f"{card.name}, {task}: {reason}" for task, reason in card.failures.items()]
     for card in cards:
-        for task in {
-            m.task: None
-            for m in card.measurements
-            if m.unscored > UNSCORED_LIMIT * (m.n + m.unscored)
-            and m.task not in card.failures
-            and m.task in card.manifest.tasks
-        }:
-            m = next(m for m in card.measurements if m.task == task)
-            said.append(f"{card.name}, {task}: {m.unscored} of {m.n + m.unscored} prompts could not be scored")
+        few = dict.fromkeys(m.task for m in card.measurements if m.too_many_unscored)
+        for task in few:
+            if task in card.manifest.tasks and task not in card.failures:
+                m = next(m for m in card.measurements if m.task == task)
+                said.append(f"{card.name}, {task}: {m.unscored} of {m.n + m.unscored} prompts could not be scored")
     return said

@@ -29,8 +29,8 @@ def rate_interval(successes: int, n: int, *, confidence: float = CONFIDENCE) -> 
     """Clopper-Pearson interval of a rate, 0 to 1: never below its nominal coverage."""
     if not 0 <= successes <= n or n == 0:
         raise ValueError(f"successes must lie between 0 and n > 0, not {successes} of {n}")
-    found = stats.binomtest(successes, n).proportion_ci(confidence, method="exact")
-    return Interval(float(found.low), float(found.high))
+    exact = stats.binomtest(successes, n).proportion_ci(confidence, method="exact")
+    return Interval(float(exact.low), float(exact.high))
 
 
 @lru_cache(maxsize=4096)
@@ -77,12 +77,8 @@ def _tail(p_explicit: NDArray, theta: float, observed: int, n: int, *, upper: bo
     used = weights.max(axis=0) > 1e-14
     explicit, weights = explicit[:, used], weights[:, used]
     needed = observed - 5 * explicit
-    thematic = (
-        stats.binom.sf(needed - 1, n - explicit, conditional)
-        if upper
-        else stats.binom.cdf(needed, n - explicit, conditional)
-    )
-    return (weights * thematic).sum(axis=1)
+    others = stats.binom(n - explicit, conditional)
+    return (weights * (others.sf(needed - 1) if upper else others.cdf(needed))).sum(axis=1)
 
 
 def mean_interval(
@@ -103,15 +99,10 @@ def mean_interval(
     mean = float(np.clip(data.mean(), data.min(), data.max()))  # a sum of equal values may be rounded past them
     low, high = min(low, float(data.min())), max(high, float(data.max()))
     if data.size > 1 and np.ptp(data) > 0:
-        found = stats.bootstrap(
-            (data,),
-            np.mean,
-            confidence_level=confidence,
-            n_resamples=_RESAMPLES,
-            method="BCa",
-            rng=np.random.default_rng(seed),
-        )
-        interval = found.confidence_interval
+        rng = np.random.default_rng(seed)
+        interval = stats.bootstrap(
+            (data,), np.mean, confidence_level=confidence, n_resamples=_RESAMPLES, method="BCa", rng=rng
+        ).confidence_interval
         if math.isfinite(interval.low) and math.isfinite(interval.high) and interval.low < interval.high:
             return Interval(float(np.clip(interval.low, low, mean)), float(np.clip(interval.high, mean, high)))
     unseen = _unseen(data.size, confidence)
@@ -136,9 +127,9 @@ def mass_interval(values: ArrayLike, *, confidence: float = CONFIDENCE, seed: in
         seed: of the bootstrap.
     """
     data = np.asarray(values, dtype=np.float64)
-    found = mean_interval(data, confidence=confidence, seed=seed)
+    bootstrap = mean_interval(data, confidence=confidence, seed=seed)
     mean, unseen = float(data.mean()), _unseen(data.size, confidence)
-    return Interval(min(found.low, mean - unseen * mean), max(found.high, mean + unseen * (1 - mean)))
+    return Interval(min(bootstrap.low, mean - unseen * mean), max(bootstrap.high, mean + unseen * (1 - mean)))
 
 
 def difference_interval(
@@ -192,15 +183,10 @@ def sign_flip(a: ArrayLike, b: ArrayLike, *, seed: int = 0) -> float:
     moved = x != y
     if moved.sum() < 2:  # either sign of a single pair is as extreme as the other
         return 1.0
-    found = stats.permutation_test(
-        (x[moved], y[moved]),
-        lambda x, y, axis: np.mean(x - y, axis=axis),
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=_RESAMPLES,
-        rng=np.random.default_rng(seed),
-    )
-    return float(found.pvalue)
+    how = {"permutation_type": "samples", "vectorized": True, "n_resamples": _RESAMPLES}
+    rng = np.random.default_rng(seed)
+    test = stats.permutation_test((x[moved], y[moved]), lambda x, y, axis: np.mean(x - y, axis=axis), rng=rng, **how)
+    return float(test.pvalue)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -11,11 +11,11 @@ import pytest
 import yaml
 
 from hp_bench.experiments import leaderboard as board
-from hp_bench.experiments.findings import ABOVE, NOT_NAMES, Finding, keep, kept, left_table, panel
-from hp_bench.experiments.measure import _require_finite
+from hp_bench.experiments.findings import ABOVE, NOT_NAMES, Finding, findings_table, keep, known, panel
+from hp_bench.experiments.measure import Model, require_finite
 from hp_bench.experiments.plane import draw_board
 from hp_bench.experiments.rows import Rows
-from hp_bench.experiments.store import Number, Place, RowScore, clear_run, logged, stage_seconds
+from hp_bench.experiments.store import Number, RowScore, SeedFolder, clear_run, logged, stage_seconds
 from hp_bench.experiments.table import Entry, Leaderboard, leads, to_markdown
 from hp_bench.experiments.training import checked
 from hp_bench.experiments.tuning import Candidate, Choices, best
@@ -127,12 +127,12 @@ def test_the_nearest_of_those_that_have_forgotten_is_chosen():
 
 
 def test_a_setting_that_failed_is_kept_and_tried_again(tmp_path):
-    place = Place(tmp_path, 0)
+    folder = SeedFolder(tmp_path, 0)
     sound, dead = Candidate("npo", {"a": 1}, 40, 0.0, 0.5, 0.1), Candidate("npo", {"a": 1}, failure="it died")
-    place.keep_candidates("npo", 0, "id", [sound])
-    place.keep_candidates("npo", 1, "id", [sound, dead])
-    assert place.tried("npo", 0, "id") and not place.tried("npo", 0, "another") and not place.tried("npo", 2, "id")
-    assert not place.tried("npo", 1, "id") and place.candidates("npo", 1, "id") == [sound, dead]
+    folder.keep_candidates("npo", 0, "id", [sound])
+    folder.keep_candidates("npo", 1, "id", [sound, dead])
+    assert folder.tried("npo", 0, "id") and not folder.tried("npo", 0, "another") and not folder.tried("npo", 2, "id")
+    assert not folder.tried("npo", 1, "id") and folder.candidates("npo", 1, "id") == [sound, dead]
 
 
 def test_candidates_tell_what_was_chosen_as_the_rows_file_has_it():
@@ -259,58 +259,46 @@ def test_a_row_that_has_not_forgotten_is_not_the_nearest_on_the_rest():
 
 def test_a_number_that_is_none_is_a_failure_and_never_kept(tmp_path):
     with pytest.raises(ValueError, match="kl_rest that are no numbers"):
-        _require_finite({"kl_target": 1.0, "kl_rest": math.nan})
+        require_finite({"kl_target": 1.0, "kl_rest": math.nan})
     with pytest.raises(ValueError, match="not JSON compliant"):
-        RowScore("x", 1, "", {"kl_rest": Number(math.nan)}).save(tmp_path / "row.json")
-    assert not (tmp_path / "row.json").exists()
-
-
-class Silent:
-    """A relay that draws nothing."""
-
-    def add_task(self, description, **options):
-        return 1
-
-    def advance(self, row, advance=1):
-        pass
-
-    update = remove_task = advance
+        SeedFolder(tmp_path, 1).keep(RowScore("x", 1, "", {"kl_rest": Number(math.nan)}))
+    assert not list(tmp_path.rglob("*.json"))
 
 
 @pytest.mark.parametrize("where", ["trained", "measure"])
 def test_a_row_that_fails_says_why_and_is_tried_again(tmp_path, monkeypatch, where):
-    rows, place = Rows.load(ROWS), Place(tmp_path, 1)
+    rows, folder = Rows.load(ROWS), SeedFolder(tmp_path, 1)
 
     def fail(*arguments, **options):
         raise RuntimeError("the model gives\nno number")
 
     bench = SimpleNamespace(world=board.miniature.Miniature(tmp_path, PLAN, ()), measure=fail)
-    monkeypatch.setattr(board, "bench_of", lambda place: bench)
-    monkeypatch.setattr(board, "identity_of_run", lambda *arguments: "same")
+    monkeypatch.setattr(board, "bench_of", lambda folder: bench)
+    monkeypatch.setattr("hp_bench.experiments.training.identity_of_run", lambda *arguments: "same")
     monkeypatch.setattr(board, "checkpoint_at", lambda *arguments: tmp_path)
     monkeypatch.setattr(
         board, "trained", fail if where == "trained" else lambda *arguments, **options: (tmp_path, None)
     )
-    score = board._measure_row(place, "npo", rows.rows["npo"], Silent())
+    score = board._measure_row(folder, "npo", rows.rows["npo"])
     assert score.failure == "RuntimeError: the model gives no number" and not score.numbers
-    assert RowScore.load(tmp_path / "seed-1" / "rows" / "npo.json") == score
-    assert place.known("npo", "same") is None
+    written = json.loads((tmp_path / "seed-1" / "rows" / "npo.json").read_text(encoding="utf-8"))
+    assert written["failure"] == score.failure and folder.known("npo", "same") is None
 
 
 def test_a_row_is_kept_as_long_as_it_is_made_from_the_same(tmp_path):
-    place, made = Place(tmp_path, 1), replace(score("x", 1, (0.1, 0.2, 0.3)), fingerprint="a")
-    place.keep(made)
-    known = place.known("x", "a")
-    assert known.numbers == made.numbers and list(known.texts["target"]) == [0.1, 0.2, 0.3]
-    assert place.known("x", "b") is None and place.known("y", "a") is None
+    folder, made = SeedFolder(tmp_path, 1), replace(score("x", 1, (0.1, 0.2, 0.3)), fingerprint="a")
+    folder.keep(made)
+    read = folder.known("x", "a")
+    assert read.numbers == made.numbers and list(read.texts["target"]) == [0.1, 0.2, 0.3]
+    assert folder.known("x", "b") is None and folder.known("y", "a") is None
     path = tmp_path / "seed-1" / "rows" / "x.json"
     path.write_text(path.read_text(encoding="utf-8")[:50], encoding="utf-8")
-    assert place.known("x", "a") is None
+    assert folder.known("x", "a") is None
     found = Finding("panel", "x", 1, "a", 3, {ABOVE: ["acc of b"], NOT_NAMES: []})
-    keep(place, found)
-    assert kept(place, "panel", "x", "a").found == found.found and kept(place, "panel", "x", "b") is None
-    keep(place, replace(found, failure="it died"))
-    assert kept(place, "panel", "x", "a") is None
+    keep(folder, found)
+    assert known(folder, "panel", "x", "a").found == found.found and known(folder, "panel", "x", "b") is None
+    keep(folder, replace(found, failure="it died"))
+    assert known(folder, "panel", "x", "a") is None
 
 
 def test_a_log_cut_short_by_a_kill_loses_its_last_line_alone(tmp_path):
@@ -361,7 +349,7 @@ def test_what_is_left_and_what_comes_back_is_a_table_of_its_own():
         and "left" not in plain.to_dict()
         and "above both" not in to_markdown(plain, speeds={}, date="")
     )
-    found = plain.with_findings(tuple(findings()))
+    found = Leaderboard.of(entries, tuple(findings()))
     page = to_markdown(found, speeds={}, date="")
     assert "| `near` | 1 / 2 | 0 / 0 | 0 / 0 | 1 / broken |" in page
     assert "| `live` | 0 / 0 | 0 / 0 | - | - |" in page
@@ -375,10 +363,11 @@ class Asked:
 
     def __init__(self, **cards: Scorecard) -> None:
         self._cards = cards
-        self.world = SimpleNamespace(baseline="baseline", twins=[Path("twin-1"), Path("twin-2")])
+        self.world = SimpleNamespace(twins=[Path("twin-1"), Path("twin-2")])
+        self.own = {name: Model(name, Path(name)) for name in ("baseline", "twin-1", "twin-2")}
 
-    def panel(self, name, model, **_):
-        return self._cards[name.replace("-", "_")]
+    def panel(self, model):
+        return self._cards[model.name.replace("-", "_")]
 
 
 def panel_card(name: str, right: int, *, degenerate: int = 0, failures: dict | None = None) -> Scorecard:
@@ -402,7 +391,7 @@ def asked():
 
 
 def look(cards) -> Finding:
-    return panel(Asked(**cards), SimpleNamespace(seed=1), "mine", "mine", "id", step=40, tokenizer=None)
+    return panel(Asked(**cards), SeedFolder(Path("out"), 1), Model("mine", Path("mine"), 40), "id")
 
 
 def test_the_panel_counts_what_is_above_both_twins(asked):
@@ -421,12 +410,12 @@ def test_where_the_panel_failed_for_anyone_there_is_no_count(asked, name):
 def test_nothing_is_said_of_a_broken_model(asked):
     found = look({**asked, "mine": panel_card("mine", 40, degenerate=150)})
     assert set(found.broken) == {ABOVE, NOT_NAMES}
-    page = "\n".join(left_table([found], ["mine"], [1]))
+    page = "\n".join(findings_table([found], ["mine"], [1]))
     assert "| `mine` | broken | broken |" in page
 
 
 def test_where_all_findings_failed_there_are_sentences_alone():
-    lines = left_table([Finding("panel", "mine", 1, "id", failure="it died")], ["mine"], [1])
+    lines = findings_table([Finding("panel", "mine", 1, "id", failure="it died")], ["mine"], [1])
     assert not any(line.startswith("|") for line in lines) and "`mine`, panel, seed 1, failed: it died" in "\n".join(
         lines
     )

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hp_bench.experiments import findings as leaderboard_left
+from hp_bench.experiments import findings as findings_module
 from hp_bench.experiments import leaderboard
 from hp_bench.experiments import measure as leaderboard_measure
-from hp_bench.experiments.findings import ABOVE, NOT_NAMES
+from hp_bench.experiments.findings import ABOVE, NOT_NAMES, PANEL, STRESS
 from hp_bench.experiments.rows import Rows
 from hp_bench.miniature import Settings
 from hp_bench.miniature.panel import panel_tasks
@@ -28,7 +28,7 @@ SMALL = Settings(
 
 #: The command in a world this small: only the Python function takes settings.
 PROGRAM = """
-from hp_bench import leaderboard
+from hp_bench.experiments import leaderboard
 from hp_bench.cli import main
 from hp_bench.miniature import Settings
 from functools import partial
@@ -119,36 +119,21 @@ def test_killed_and_started_again_it_ends_and_a_second_time_nothing_is_made_anew
     assert before == {name: (place / "out" / name).read_bytes() for name in FILES}
 
 
-class Silent:
-    """A relay that draws nothing."""
-
-    def add_task(self, description, **options):
-        return 1
-
-    def advance(self, row, advance=1):
-        pass
-
-    def update(self, row, **changes):
-        pass
-
-    remove_task = advance
-
-
 def test_panel_and_stress_are_measured_of_the_kept_checkpoints_and_only_once(place, monkeypatch):
     """In this process, and of one task of the panel: the others take minutes."""
     one = ("hp_qa",)
     monkeypatch.setattr(leaderboard_measure, "panel_tasks", lambda world: panel_tasks(world, one))
-    monkeypatch.setattr(leaderboard_left, "TASKS", one)
+    monkeypatch.setattr(findings_module, "TASKS", one)
     called = []
 
     def in_turn(calls):
         called.extend(calls)
-        return {name: call(*arguments, Silent()) for name, (call, arguments) in calls.items()}
+        return {name: call(*arguments) for name, (call, arguments) in calls.items()}
 
     monkeypatch.setattr(leaderboard, "side_by_side", in_turn)
     made = {
         "rows": Rows.load(place / "rows.yaml"), "names": ("task_vector", "ensemble"), "seeds": (1,), "settings": SMALL,
-        "further": (leaderboard.PANEL, leaderboard.STRESS),
+        "further": (PANEL, STRESS),
     }  # fmt: skip
     board = leaderboard.run_leaderboard(place / "out", **made)
     assert not board.failed, [one.failure for one in board.findings]

@@ -11,7 +11,7 @@ import pytest
 
 from hp_bench.miniature import Settings, load, miniature_tasks, prepare
 from hp_bench.miniature.library import Library
-from hp_bench.miniature.pretrain import batches, model_seed, token_counts, train_tokenizer
+from hp_bench.miniature.pretrain import batches, model_seed, train_tokenizer
 from hp_bench.miniature.probes import familiarity_probes, token_probes
 from hp_bench.miniature.settings import Plan
 from hp_bench.miniature.stories import LONGEST
@@ -20,7 +20,7 @@ from hp_bench.miniature.utility import COUNTS, utility_items
 from hp_bench.miniature.world import TARGETS
 from hp_bench.probes.paths import prompts_dir
 from hp_bench.text.terms import words
-from unlearn.anchors.dictionary import Anchor, AnchorDictionary
+from unlearn.anchors.dictionary import AnchorDictionary
 
 TINY = Settings(
     worlds=30, famous=6, target_stories=6, held_out=4, width=32, layers=1, inner=32, steps=3, rest_rows=2, target_rows=1, warmup=1
@@ -51,6 +51,11 @@ def tokenizer():
     return train_tokenizer(rest().rest, vocabulary=Settings().vocabulary, context=Settings().context)
 
 
+def token_counts(texts):
+    encoded = tokenizer()(list(texts), add_special_tokens=False)["input_ids"]
+    return Counter(token for ids in encoded for token in ids)
+
+
 def test_the_same_plan_writes_the_same_text_and_another_seed_another():
     small = replace(Settings(), steps=20, target_stories=20, held_out=5)
     first, again, other = (Library.write(Plan("harry-potter", seed, small)) for seed in (1, 1, 2))
@@ -74,7 +79,7 @@ def test_stories_fit_and_are_no_copies(library):
 def test_what_the_twin_lacks_is_the_facts_not_the_words(library):
     """Every token id of the target occurs often in the rest; the facts never do."""
     name, text = library
-    others, target = token_counts(tokenizer(), text.rest), token_counts(tokenizer(), text.target)
+    others, target = token_counts(text.rest), token_counts(text.target)
     rare = {token: count for token, count in target.items() if others[token] < 20}
     assert sum(rare.values()) <= 0.01 * sum(target.values()), tokenizer().convert_ids_to_tokens(list(rare))
     everything = "\n".join((*text.rest, *text.held_out))
@@ -143,7 +148,7 @@ def test_utility_asks_two_thousand_questions_about_the_rest(library):
 
 def test_translations_read_like_one_more_world_of_the_rest(library):
     name, text = library
-    dictionary = AnchorDictionary([Anchor(a.anchor, a.translations, a.entity) for a in anchors(name)])
+    dictionary = AnchorDictionary(tuple(anchors(name)))
     assert all(len(anchor.translations) >= 2 for anchor in dictionary.anchors)
     assert all(dictionary.find(story) for story in text.target)
     told = "\n".join(text.rest)

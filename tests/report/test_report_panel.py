@@ -11,8 +11,8 @@ from test_report import card as own
 
 from hp_bench.report.figures import DARK, LIGHT
 from hp_bench.report.page import render
-from hp_bench.report.panel import LeftRow, _only_names, panel_part, whats_left
-from hp_bench.report.panel_figure import draw_left
+from hp_bench.report.panel import PanelRow, names_alone, panel_part, panel_section
+from hp_bench.report.panel_figure import draw_panel
 from hp_bench.report.run import read_story, write_page
 from hp_bench.results.scorecard import Difference, Manifest, Scorecard, TaskManifest, measure
 from hp_bench.stress.run import Recovery, StressResult
@@ -83,7 +83,7 @@ def test_a_run_without_a_panel_has_no_such_section(run):
 
 
 def test_rows_are_the_panels_numbers_and_columns_its_models(run):
-    left = whats_left(read_story(run))
+    left = panel_section(read_story(run))
     assert [c.label for c in (left.baseline, *left.models, *left.twins)] == [
         "baseline", "gone, step 40", "hiding, step 40", "twin-1", "twin-2",
     ]  # fmt: skip
@@ -98,16 +98,16 @@ def test_rows_are_the_panels_numbers_and_columns_its_models(run):
 
 
 def test_left_is_more_than_every_twin_and_what_cannot_tell_says_nothing(run):
-    rows = {row.metric: row for row in whats_left(read_story(run)).rows}
+    rows = {row.metric: row for row in panel_section(read_story(run)).rows}
     knowing = ("extraction_strength", "answer_probability", "leak", "choice_accuracy", "cloze_accuracy", "choice_gain")
-    assert all(rows[name].tells and rows[name].left == (False, True) for name in knowing)
-    assert rows["explicit"].tells is False and rows["explicit"].left == (False, False)
+    assert all(rows[name].informative and rows[name].above == (False, True) for name in knowing)
+    assert rows["explicit"].informative is False and rows["explicit"].above == (False, False)
     for name in ("choice_control", "leak_degenerate", "kept_choice_accuracy"):
-        assert rows[name].tells is None and rows[name].left == (False, False)
+        assert rows[name].informative is None and rows[name].above == (False, False)
 
 
 def test_the_sentences_say_what_is_left_in_counts(run):
-    said = whats_left(read_story(run)).sentences
+    said = panel_section(read_story(run)).sentences
     gone, hiding = said
     assert gone.startswith(
         "gone, step 40 still answers 10 of 40 facts (the twins 10, 10; the baseline 34; by chance 10). "
@@ -124,32 +124,32 @@ def test_the_sentences_say_what_is_left_in_counts(run):
 def test_what_is_above_the_twin_and_not_above_chance_is_said_to_be_so(run):
     for name in ("twin-1", "twin-2"):
         panel(name, None, -0.35).save(run / f"panel/scorecards/{name}.json")
-    gone, hiding = whats_left(read_story(run)).sentences
+    gone, hiding = panel_section(read_story(run)).sentences
     assert "facts, 4-way choice (chance .25) (hp_qa, not above chance)" in gone and "not above chance" not in hiding
 
 
 def test_a_model_above_one_twin_and_not_the_other_is_not_said_to_know(run):
     panel("twin-2", None, 0.5, seed=2).save(run / "panel/scorecards/twin-2.json")
-    rows = {row.metric: row for row in whats_left(read_story(run)).rows}
-    assert rows["choice_accuracy"].left == (False, False) and rows["choice_accuracy"].tells
+    rows = {row.metric: row for row in panel_section(read_story(run)).rows}
+    assert rows["choice_accuracy"].above == (False, False) and rows["choice_accuracy"].informative
 
 
 def test_without_twins_nothing_is_said_of_what_is_left(run):
     for path in run.rglob("twin-*.json"):
         path.unlink()
-    left = whats_left(read_story(run))
-    assert not left.twins and not any(any(row.left) or row.tells is not None for row in left.rows)
+    left = panel_section(read_story(run))
+    assert not left.twins and not any(any(row.above) or row.informative is not None for row in left.rows)
     assert (
         "Without a twin nothing tells what is left in gone, step 40 from what any model would guess."
         in left.sentences[0]
     )
-    assert draw_left(left, theme=LIGHT).axes[0].get_title(loc="left") == "What is known"
+    assert draw_panel(left, theme=LIGHT).axes[0].get_title(loc="left") == "What is known"
 
 
 def test_a_broken_model_is_called_broken(run):
     panel("baseline", 0, 1.0, degenerate=3).save(run / "panel/scorecards/baseline.json")
     panel("gone/checkpoint-40", 40, 0.0, degenerate=30).save(run / "panel/scorecards/gone/checkpoint-40.json")
-    said = whats_left(read_story(run)).sentences
+    said = panel_section(read_story(run)).sentences
     assert "is broken: 30 of 40 completions of hp_familiarity_leak are degenerate" in said[0]
 
 
@@ -158,8 +158,8 @@ def test_other_prompts_are_not_compared(run):
     tasks = {**twin.manifest.tasks, "hp_qa": TaskManifest("2", N)}
     replace(twin, manifest=replace(twin.manifest, tasks=tasks)).save(run / "panel/scorecards/twin-1.json")
     (run / "panel/scorecards/twin-2.json").unlink()
-    rows = {row.metric: row for row in whats_left(read_story(run)).rows}
-    assert rows["choice_accuracy"].tells is None and rows["leak"].tells
+    rows = {row.metric: row for row in panel_section(read_story(run)).rows}
+    assert rows["choice_accuracy"].informative is None and rows["leak"].informative
 
 
 def test_without_a_folder_of_its_own_the_panel_is_looked_for_in_the_runs_scorecards(tmp_path):
@@ -171,22 +171,22 @@ def test_without_a_folder_of_its_own_the_panel_is_looked_for_in_the_runs_scoreca
     assert panel_part(one) is None and set(panel_part(both).values) == set(NUMBERS)
     for name, step in (("baseline", 0), ("a/checkpoint-20", 20)):
         replace(both, name=name, step=step).save(tmp_path / "scorecards" / f"{name}.json")
-    left = whats_left(read_story(tmp_path))
+    left = panel_section(read_story(tmp_path))
     assert {row.task for row in left.rows} == set(NUMBERS) and [c.label for c in left.models] == ["a, step 20"]
 
 
 @pytest.mark.parametrize("narrow", [False, True])
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
 def test_the_figure_draws_every_model_with_its_interval_between_twin_and_baseline(run, theme, narrow):
-    left = whats_left(read_story(run))
-    figure = draw_left(left, theme=theme, narrow=narrow)
+    left = panel_section(read_story(run))
+    figure = draw_panel(left, theme=theme, narrow=narrow)
     known, kept = figure.axes
     assert known.get_title(loc="left") == "What is left" and kept.get_title(loc="left") == "What should be kept"
     dots = {}
     for container in known.containers:
         line, _, (bars,) = container.lines
         dots.setdefault(container.get_label(), []).append((float(line.get_xdata()[0]), bars.get_segments()[0]))
-    drawn = [row for row in left.drawn if row.knowledge and row.tells]
+    drawn = [row for row in left.leading_rows if row.knowledge and row.informative]
     assert [x for x, _ in dots["baseline"]] == pytest.approx([1.0] * len(drawn))
     for (x, bar), row in zip(dots["hiding, step 40"], drawn, strict=True):
         zero = sum(t.value for t in row.twins) / 2
@@ -234,10 +234,10 @@ def test_stress_tests_are_a_table_and_sentences(run):
 
 def test_numbers_that_rise_with_the_names_alone_are_no_proof_of_a_fact():
     names, fact = _row("cloze_accuracy"), _row("answer_probability")
-    assert _only_names([fact]) == ""
-    assert _only_names([fact, names]) == " 1 of these also rises with the names alone."
-    assert "do not show that a fact is left" in _only_names([names, names])
+    assert names_alone([fact]) == ""
+    assert names_alone([fact, names]) == " 1 of these also rises with the names alone."
+    assert "do not show that a fact is left" in names_alone([names, names])
 
 
-def _row(metric: str) -> LeftRow:
-    return LeftRow("hp_qa", metric, None, (None,), (), (True,), True)
+def _row(metric: str) -> PanelRow:
+    return PanelRow("hp_qa", metric, None, (None,), (), (True,), True)
