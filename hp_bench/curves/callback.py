@@ -22,7 +22,7 @@ from hp_bench.results.compare import broken
 from hp_bench.results.curve import Curve
 from hp_bench.results.scorecard import Scorecard, failures
 from hp_bench.scoring.score import DEFAULT_TASKS, Scored, load_tasks, score_engine
-from hp_bench.scoring.store import asks_otherwise, keep, load_cards
+from hp_bench.scoring.store import asks_otherwise, load_cards, save
 
 log = logging.getLogger(__name__)
 
@@ -150,7 +150,7 @@ class FamiliarityCallback(TrainerCallback):
             for sentence in failures([scored.card]):
                 log.error(sentence)
             with _logged(f"the score of step {state.global_step} could not be kept"):
-                keep(_as_trained(scored, args), self._folder(args))
+                save(_as_trained(scored, args), self._folder(args))
         due = control.should_log
         found = {f"{m.task}/{m.metric}": m.value for m in scored.card.measurements if m.value is not None}
         Trainer.log(trainer, found)  # not a subclass's: TRL's would add its running means, and begin them anew

@@ -40,6 +40,7 @@ class EndpointEngine:
 
     name = "endpoint"
     stored = False
+    base = None
 
     def __init__(
         self,

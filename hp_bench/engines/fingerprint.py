@@ -1,7 +1,11 @@
 """What tells models apart: a digest of weights, config and tokenizer."""
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
+
+from hp_bench.engines import Engine
+from hp_bench.engines.source import locate
 
 #: A weight file up to this size is read whole; of a larger one, `_PIECE` bytes of every MiB.
 _WHOLE, _PIECE = 64 << 20, 16 << 10
@@ -17,7 +21,28 @@ _SETTINGS = (
 )
 
 
-def fingerprint(model: str, base: str | None = None) -> str:
+@dataclass(frozen=True)
+class Identity:
+    """What must be the same for a number to be the same, beside the question.
+
+    Attributes:
+        fingerprint: of the weights; "" where they have none, as a live or a served model's.
+        engine: its name.
+        dtype: of the weights as loaded.
+    """
+
+    fingerprint: str
+    engine: str
+    dtype: str
+
+
+def identity_of(engine: Engine, model: str | Path = "") -> Identity:
+    """Of a model in an engine; of the one it holds, if none is named."""
+    stored = getattr(engine, "stored", True)
+    return Identity(fingerprint(str(model or engine.model), engine.base) if stored else "", engine.name, engine.dtype)
+
+
+def fingerprint(model: str, base: str | Path | None = None) -> str:
     """Short digest of a model folder: its weight files (large ones at every MiB, so that a change of one layer shows), its config and its
     tokenizer, and, of an adapter, the model under it too. Of a hub id, its name and commit. "" for a served or a live model, or where
     nothing can be read.
@@ -26,8 +51,6 @@ def fingerprint(model: str, base: str | None = None) -> str:
         model: folder or hub id.
         base: the model under an adapter, if not the one that its config names.
     """
-    from hp_bench.engines.source import locate
-
     try:
         source = locate(model, base=base)
     except ValueError:

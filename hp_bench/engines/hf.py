@@ -36,7 +36,6 @@ class HFEngine:
     Args:
         model: folder, hub id (or id@revision), of a whole model, a quantised one or an unmerged PEFT adapter; or a live model object.
         tokenizer: where the model has none beside it, or an object for a live model.
-        revision: of a hub id.
         base: the model under an adapter, if not the one its config names.
         device: cpu, cuda, mps or auto. A live model stays where it is.
         dtype: float32, bfloat16, ... or auto (what the checkpoint says).
@@ -53,13 +52,12 @@ class HFEngine:
         model: str | Path | torch.nn.Module,
         *,
         tokenizer: Any = None,
-        revision: str | None = None,
         base: str | Path | None = None,
         device: str = "auto",
         dtype: str = "auto",
         batch_size: int | None = None,
     ) -> None:
-        self._base = base
+        self.base = base
         self._checked: set[str] = set()
         self._source: Source | None = None
         if isinstance(model, torch.nn.Module):
@@ -68,10 +66,10 @@ class HFEngine:
             tokenizer = tokenizer if tokenizer is not None else load_tokenizer(Source(self.model))
             require_finite(live.named_parameters(), self.model)
         else:
-            self._source = locate(f"{model}@{revision}" if revision else model, base=base)
+            self._source = locate(model, base=base)
             tokenizer = load_tokenizer(self._source, tokenizer)
             live = load_model(self._source, dtype=dtype, device=resolve_device(device))
-            self.model = str(model) if not revision else f"{model}@{revision}"
+            self.model = str(model)
         require_open_end(tokenizer, self.model)
         self.stored = self._source is not None
         self.dtype = str(next(p.dtype for p in live.parameters() if p.is_floating_point())).removeprefix("torch.")
@@ -84,7 +82,7 @@ class HFEngine:
         """
         if self._source is None:
             raise NeedsAnotherEngine("a live model is scored as it is: it takes no other weights")
-        source = locate(checkpoint, base=self._base)
+        source = locate(checkpoint, base=self.base)
         plain = self._source.whole
         config = same_architecture(self._model.config, source.whole)
         if getattr(config, "quantization_config", None) is not None:

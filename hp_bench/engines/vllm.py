@@ -83,7 +83,7 @@ class VLLMEngine:
             raise ValueError(f"engine vllm needs vLLM: pip install 'hp-bench[vllm]' ({error})") from None
         if device not in ("auto", "cuda" if torch.cuda.is_available() else "cpu"):
             raise ValueError(f"engine vllm chooses its device itself, not {device!r}: leave it at auto")
-        self._base = base
+        self.base = base
         self._source = source = locate(model, base=base)
         self._tokenizer = load_tokenizer(source, tokenizer)
         require_open_end(self._tokenizer, source.name)
@@ -115,7 +115,7 @@ class VLLMEngine:
 
     def swap(self, checkpoint: Path | str) -> None:
         """Loads another checkpoint's weights into the running engine, or puts another adapter on it."""
-        source = locate(checkpoint, base=self._base)
+        source = locate(checkpoint, base=self.base)
         config = same_architecture(self._config, source.whole)
         if getattr(config, "quantization_config", None) is not None:
             raise NeedsAnotherEngine(f"{source.name!r} is quantised: its weights are not swapped in place")

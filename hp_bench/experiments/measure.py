@@ -13,16 +13,16 @@ from transformers import AutoTokenizer
 
 from hp_bench import miniature
 from hp_bench.engines.hf import HFEngine
+from hp_bench.engines.loader import EngineSettings, Loader, OneEngine
 from hp_bench.experiments.store import Number, Place, RowScore, identity_of, sentence
 from hp_bench.experiments.tuning import Candidate
 from hp_bench.experiments.workers import Relay, one_thread, quiet_bars
 from hp_bench.miniature.panel import panel_tasks
 from hp_bench.results.compare import broken
 from hp_bench.results.scorecard import Scorecard, difference, failures
-from hp_bench.scoring.checkpoints import Checkpoint, score_one
+from hp_bench.scoring.checkpoints import Checkpoint
 from hp_bench.scoring.distances import TwinDistances
-from hp_bench.scoring.score import score_engine
-from hp_bench.scoring.store import keep
+from hp_bench.scoring.models import score_one
 from unlearn.progress import shown_by
 
 #: Folder of the panel's scorecards.
@@ -59,7 +59,7 @@ class Bench:
     @cached_property
     def baseline(self) -> Scorecard:
         """The baseline's scorecard."""
-        return score_one(self._engine, self._tasks, _checkpoint("baseline", self.world.baseline, 0), out=self._out).card
+        return self._card("baseline", self.world.baseline, 0, None, self._tasks, self._out)
 
     def measure(
         self,
@@ -121,7 +121,7 @@ class Bench:
         """
         tasks = {**self._tasks, "tasks": {_FAMILIARITY: self._tasks["tasks"][_FAMILIARITY]}}
         if not isinstance(model, torch.nn.Module):
-            self._engine.swap(str(self.world.baseline))  # a folder of this name may have held another setting's weights
+            self._loader(str(self.world.baseline))  # a folder of this name may have held another setting's weights
         card = self._card(name, model, None, tokenizer, tasks, None)
         familiarity = None if card.failed else card.get(*_TASKS["familiarity"]).value
         if familiarity is None:
@@ -157,25 +157,19 @@ class Bench:
         tasks: Mapping[str, Any],
         place: Path | None,
     ) -> Scorecard:
-        if not isinstance(model, torch.nn.Module):
-            return score_one(self._engine, tasks, _checkpoint(name, model, step), out=place).card
-        engine = HFEngine(model, tokenizer=AutoTokenizer.from_pretrained(tokenizer))
-        scored = score_engine(engine, tasks, name=name, step=step)
-        if place is not None:
-            keep(scored, place)
-        return scored.card
+        loader, path = self._loader, str(model)
+        if isinstance(model, torch.nn.Module):
+            engine = HFEngine(model, tokenizer=AutoTokenizer.from_pretrained(tokenizer))
+            loader, path = OneEngine(engine), engine.model
+        return score_one(loader, tasks, Checkpoint(name, path, step), out=place).card
 
     @cached_property
     def _panel(self) -> dict[str, Any]:
         return panel_tasks(self.world)
 
     @cached_property
-    def _engine(self) -> HFEngine:
-        return HFEngine(str(self.world.baseline), device="cpu")
-
-
-def _checkpoint(name: str, model: Path | str, step: int | None) -> Checkpoint:
-    return Checkpoint(name, str(model), step)
+    def _loader(self) -> Loader:
+        return Loader(EngineSettings(device="cpu"), [self.world.baseline])
 
 
 def _require_finite(numbers: Mapping[str, float]) -> None:

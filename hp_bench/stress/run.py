@@ -18,9 +18,10 @@ from hp_bench.engines.loader import EngineSettings, Loader
 from hp_bench.engines.source import locate, require_exists, stored_dtype, widest
 from hp_bench.probes.passages import passages_of
 from hp_bench.results.scorecard import Difference, Scorecard, failures
-from hp_bench.scoring.checkpoints import Checkpoint, score_one
-from hp_bench.scoring.score import failed, load_tasks, model_name
-from hp_bench.scoring.store import asks_otherwise, engine_name, keep
+from hp_bench.scoring.checkpoints import Checkpoint, model_name
+from hp_bench.scoring.models import score_one
+from hp_bench.scoring.score import failed, load_tasks
+from hp_bench.scoring.store import asks_otherwise, save
 from hp_bench.stress.answer_leaks import answers_of, first_given, lexicon_of
 from hp_bench.stress.models import make
 from hp_bench.stress.recovery import Recovery, is_knowledge, recoveries
@@ -231,12 +232,10 @@ def _under(
 ) -> Scorecard:
     """A model's scorecard under one stress: an earlier run's, or a new one."""
     name, settings = f"{role}-{stress.name}", loader.settings
-    asked = {
-        "fingerprint": fingerprint(path, settings.base), "dtype": settings.dtype, "settings": _settings(stress, passages),
-    }  # fmt: skip
+    asked = {**asdict(loader.identity(path)), "settings": _settings(stress, passages)}
     record, folder = out / "models" / f"{name}.json", out / "models" / name
     earlier = _earlier(record, asked, out / "scorecards" / f"{name}.json", loaded)
-    if earlier is not None and earlier.manifest.engine == engine_name(settings, path):
+    if earlier is not None:
         return earlier
     try:
         if isinstance(stress, Relearning):
@@ -248,7 +247,7 @@ def _under(
     except (ValueError, RuntimeError) as error:
         log.debug("%s was not made", name, exc_info=True)
         scored = failed(loaded, " ".join(str(error).split()), name=name, model=path, engine=settings.engine_of(path))
-        keep(scored, out)
+        save(scored, out)
         return scored.card
     write_json(record, {"asked": asked, "made": fingerprint(str(folder)), **about})
     card = score_one(loader, loaded, Checkpoint(name, str(folder)), out=out).card
