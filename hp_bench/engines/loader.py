@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
@@ -100,10 +101,8 @@ class Loader:
         """What will tell the model's numbers apart; its type is "auto" where only the loaded model can tell."""
         kind = self.settings.engine_of(model)
         if kind not in ENGINES:
-            try:
+            with suppress(ValueError, AttributeError):  # said when it is opened
                 kind = str(engine_class(kind).name)
-            except (ValueError, AttributeError):  # said when it is opened
-                pass
         return Identity(fingerprint(str(model), self.settings.base), kind, self._dtype(model))
 
     def close(self) -> None:

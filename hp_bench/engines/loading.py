@@ -3,7 +3,6 @@
 import reprlib
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,8 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from hp_bench.engines import DoesNotFit
-from hp_bench.engines.source import Source, require_finite, require_whole
+from hp_bench.engines.source import Source, require_finite, require_whole, tensors_of
+from hp_bench.progress import quiet_transformers
 
 _DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
 
@@ -35,7 +35,7 @@ def load_model(source: Source, *, dtype: str = "auto", device: str = "cpu") -> A
     kind: Any = "auto" if dtype == "auto" else getattr(torch, dtype)
     options: dict[str, Any] = {"dtype": kind, "device_map": {"": device}, "output_loading_info": True, **source.options}
     try:
-        with _silent_transformers():
+        with quiet_transformers():
             loaded: Any = AutoModelForCausalLM.from_pretrained(source.path, **options)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         raise ValueError(
@@ -59,8 +59,6 @@ def attach(model: Any, source: Source) -> Any:
 
     require_whole(source)
     if Path(source.path).is_dir():
-        from hp_bench.engines.source import tensors_of
-
         require_finite(tensors_of(Path(source.path)), source.name)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
@@ -95,22 +93,6 @@ def detach_from(model: Any) -> None:
             setattr(parent, name.rpartition(".")[2], original)
     if hasattr(model, "peft_config"):
         del model.peft_config
-
-
-@contextmanager
-def _silent_transformers() -> Iterator[None]:
-    """No bar and no table of missing weights: what is wrong is said in one sentence."""
-    from transformers.utils import logging
-
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def log_likelihoods(model: Any, ids: list[int]) -> list[float]:

@@ -127,7 +127,7 @@ def _paths(out: Path | str, name: str) -> tuple[Path, Path]:
 
 
 def _cards(out: Path | str | None, name: str) -> Iterator[tuple[Path, Scorecard]]:
-    """The finished scorecard and the part of one, as far as they are there; one that is cut short or of another format counts as missing."""
+    """The finished scorecard and the part of one, as far as they are there; a broken one counts as missing."""
     for path in _paths(out, name) if out is not None else ():
         if path.exists():
             try:
