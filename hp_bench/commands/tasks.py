@@ -38,9 +38,7 @@ def tasks(
     from rich.console import Console
     from rich.table import Table
 
-    table = Table()
-    for column in ("task", "number", "range", "better", "prompts"):
-        table.add_column(column)
+    table = Table("task", "number", "range", "better", "prompts")
     for line in lines:
         table.add_row(line.task, line.metric, f"{line.low:g} to {line.high:g}", line.better, str(line.prompts or ""))
     Console().print(table)
