@@ -65,10 +65,10 @@ class EndpointEngine:
         served = _served(address, wanted)
         named = tokenizer or str(served.get("root") or served["id"])
         try:
-            found = load_tokenizer(Source(named), named)
+            words = load_tokenizer(Source(named), named)
         except ValueError as error:
             raise ValueError(f"{error}; name the tokenizer of the model behind {self.model!r} (--tokenizer)") from None
-        require_open_end(found, self.model)
+        require_open_end(words, self.model)
         length = int(served.get("max_model_len") or 2048)
         with quiet_host(logging.ERROR):
             self.lm = _Completions(
@@ -124,10 +124,7 @@ class _Completions(LocalCompletionsAPI):
                     f"the server gave {echoed} log-probabilities for a prompt of {len(ids)} tokens and one more: it does not echo the "
                     "prompt, or has another tokenizer than the one named"
                 )
-        found: list[tuple[float, bool]] = LocalCompletionsAPI.parse_logprobs(
-            outputs, tokens=tokens, ctxlens=ctxlens, **options
-        )
-        return found
+        return list(LocalCompletionsAPI.parse_logprobs(outputs, tokens=tokens, ctxlens=ctxlens, **options))
 
 
 def _served(address: str, wanted: str) -> dict[str, Any]:

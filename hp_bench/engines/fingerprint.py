@@ -12,13 +12,8 @@ _WHOLE, _PIECE = 64 << 20, 16 << 10
 
 #: Files beside the weights that can change what a model says.
 _SETTINGS = (
-    "config.json",
-    "generation_config.json",
-    "adapter_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "chat_template.jinja",
-)
+    "config.json", "generation_config.json", "adapter_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -56,9 +51,9 @@ def fingerprint(model: str, base: str | Path | None = None) -> str:
     except ValueError:
         return ""
     parts = [_digest(one.path, one.revision) for one in dict.fromkeys((source, source.whole))]
-    return (
-        "" if "" in parts else hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16] if len(parts) > 1 else parts[0]
-    )
+    if "" in parts or len(parts) == 1:
+        return parts[0] if len(parts) == 1 else ""
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
 
 
 def _digest(path: str, revision: str) -> str:
@@ -66,11 +61,8 @@ def _digest(path: str, revision: str) -> str:
     if not folder.is_dir():
         commit = commit_of(path, revision)
         return f"{path}@{commit}" if commit else ""
-    weights = sorted(
-        file
-        for file in folder.iterdir()
-        if file.suffix in (".safetensors", ".bin") and file.name != "training_args.bin"
-    )
+    files = sorted(file for file in folder.iterdir() if file.suffix in (".safetensors", ".bin"))
+    weights = [file for file in files if file.name != "training_args.bin"]
     if not weights:
         return ""
     digest = hashlib.sha256()

@@ -19,9 +19,8 @@ from hp_bench.engines.loading import (
     load_model,
     load_tokenizer,
     require_open_end,
+    require_swappable,
     resolve_device,
-    same_architecture,
-    same_tokenizer,
 )
 from hp_bench.engines.source import Source, locate, require_finite
 from hp_bench.progress import quiet_host
@@ -84,10 +83,7 @@ class HFEngine:
             raise NeedsAnotherEngine("a live model is scored as it is: it takes no other weights")
         source = locate(checkpoint, base=self.base)
         plain = self._source.whole
-        config = same_architecture(self.lm._model.config, source.whole)
-        if getattr(config, "quantization_config", None) is not None:
-            raise NeedsAnotherEngine(f"{source.name!r} is quantised: its weights are not swapped in place")
-        same_tokenizer(self.lm.tokenizer, source)
+        require_swappable(self.lm._model.config, self.lm.tokenizer, source)
         if self._source.base is not None:
             self.lm._model = detach(self.lm._model).eval()
             self._source, self.model = plain, plain.name

@@ -81,20 +81,19 @@ class Loader:
         Raises:
             ValueError: the model is broken, or of another kind; one sentence.
         """
-        if self._engine is not None and self.settings.engine_of(model) == self._engine.name:
-            if self._engine.model == str(model):
-                return self._engine
+        kind = self.settings.engine_of(model)
+        if self._engine is not None and kind == self._engine.name:
             try:
-                self._swap(self._engine, model)
+                if self._engine.model != str(model):
+                    self._swap(self._engine, model)
                 return self._engine
-            except NeedsAnotherEngine as reason:
-                log.debug("another engine: %s", reason)
             except DoesNotFit as reason:
-                if self._one_kind:
+                if self._one_kind and not isinstance(reason, NeedsAnotherEngine):
                     raise
                 log.debug("another engine: %s", reason)
         self.close()
-        self._engine = self._open(model)
+        further = {} if kind == "endpoint" else {"dtype": self._dtype(model), **self._adapters(model)}
+        self._engine = self.settings.open(model, **further)
         return self._engine
 
     def identity(self, model: str | Path) -> Identity:
@@ -119,11 +118,6 @@ class Loader:
     ) -> None:
         self.close()
 
-    def _open(self, model: str | Path) -> Engine:
-        if self.settings.engine_of(model) == "endpoint":
-            return self.settings.open(model)
-        return self.settings.open(model, dtype=self._dtype(model), **self._further(model))
-
     def _swap(self, engine: Engine, model: str | Path) -> None:
         if not self._one_kind and self._dtype(model) not in ("auto", engine.dtype):
             raise NeedsAnotherEngine(f"{str(model)!r} is stored in another type than {engine.dtype}")
@@ -133,31 +127,24 @@ class Loader:
         """The type that a model will be opened in; `auto` where its config names none."""
         if self.settings.dtype != "auto":
             return self.settings.dtype
-        models = dict.fromkeys([str(model), *self._expected]) if self._one_kind else [str(model)]
-        found = []
+        models = [str(model), *self._expected] if self._one_kind else [str(model)]
         for one in models:
-            try:
-                if one not in self._stored:
+            if one not in self._stored:
+                with suppress(ValueError):  # said when its turn comes
                     self._stored[one] = stored_dtype(locate(one, base=self.settings.base))
-            except ValueError:  # said when its turn comes
-                continue
-            found.append(self._stored[one])
-        return widest(found)
+        return widest([self._stored.get(one, "") for one in models])
 
-    def _further(self, model: str | Path) -> dict[str, Any]:
+    def _adapters(self, model: str | Path) -> dict[str, Any]:
         """The adapters to come, of which vLLM must be told before it starts."""
         if self.settings.engine_of(model) != "vllm":
             return {}
         base = locate(model, base=self.settings.base).whole
         adapters = []
         for one in dict.fromkeys(self._expected):
-            try:
+            with suppress(ValueError):  # said when its turn comes
                 source = locate(one, base=self.settings.base)
                 require_whole(source)
-            except ValueError:  # said when its turn comes
-                continue
-            if source.base == base:
-                adapters.append(one)
+                adapters += [one] if source.base == base else []
         return {"adapters": adapters}
 
 

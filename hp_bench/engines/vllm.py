@@ -22,11 +22,11 @@ from hp_bench.engines.loading import (
     load_model,
     load_tokenizer,
     log_likelihoods,
+    own_tokenizer,
     require_open_end,
-    same_architecture,
-    same_tokenizer,
+    require_swappable,
 )
-from hp_bench.engines.source import Source, locate, require_finite, require_whole, tensors_of
+from hp_bench.engines.source import Source, locate, require_sound, tensors_of
 
 #: Largest difference of a log-likelihood from transformers' at the first swap, in nats, by type of the weights.
 _TOLERANCE = {"float32": 1e-3, "bfloat16": 0.3, "float16": 0.1}
@@ -88,7 +88,7 @@ class VLLMEngine:
         self._tokenizer = load_tokenizer(source, tokenizer)
         require_open_end(self._tokenizer, source.name)
         for part in {source, source.whole}:
-            _require_sound(part)
+            require_sound(part)  # vLLM itself would say nothing
         self._config = AutoConfig.from_pretrained(source.whole.path, **source.whole.options)
         if not torch.cuda.is_available():
             os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
@@ -102,7 +102,7 @@ class VLLMEngine:
         try:
             self.lm = VLLM(
                 pretrained=source.whole.path, revision=source.whole.revision or None, dtype=dtype, max_model_len=length,
-                tokenizer=tokenizer or (None if _has_tokenizer(source.whole) else source.path), batch_size=batch_size or "auto", **options,
+                tokenizer=tokenizer or (None if own_tokenizer(source.whole) else source.path), batch_size=batch_size or "auto", **options,
             )  # fmt: skip
         except (RuntimeError, OSError, TypeError, ImportError, AssertionError) as error:
             raise ValueError(f"vLLM could not start with {source.name!r}: {first_line(error)}") from error
@@ -116,10 +116,7 @@ class VLLMEngine:
     def swap(self, checkpoint: Path | str) -> None:
         """Loads another checkpoint's weights into the running engine, or puts another adapter on it."""
         source = locate(checkpoint, base=self.base)
-        config = same_architecture(self._config, source.whole)
-        if getattr(config, "quantization_config", None) is not None:
-            raise NeedsAnotherEngine(f"{source.name!r} is quantised: its weights are not swapped in place")
-        same_tokenizer(self._tokenizer, source)
+        require_swappable(self._config, self._tokenizer, source)
         if not self._room.holds(_Room.of([source])):
             raise NeedsAnotherEngine(f"this engine was not started for adapters such as {source.name!r}")
         if source.whole != self._source.whole or not self.model:
@@ -127,19 +124,19 @@ class VLLMEngine:
                 raise NeedsAnotherEngine(
                     f"this engine was started for adapters of {self._source.whole.name!r}, not of {source.whole.name!r}"
                 )
-            _require_sound(source)
+            require_sound(source)
             self.model = ""  # until it is known to hold the new weights it holds none that anyone may ask for
             self.lm.model.collective_rpc("reload_weights", kwargs={"weights_path": str(source.folder())})
             self._pack_tied(source)
-            self._forget()
+            self.lm.model.reset_prefix_cache()
             self._check("weights", source)
         elif source.base is not None:
-            _require_sound(source)
+            require_sound(source)
             self.model = ""
             self._put_on(source)
         else:
             self.lm.lora_request = None
-            self._forget()
+            self.lm.model.reset_prefix_cache()
         self._source, self.model = source, str(checkpoint)
 
     def close(self) -> None:
@@ -171,12 +168,9 @@ class VLLMEngine:
         if self.lm.lora_request is not None:
             self.lm.model.llm_engine.remove_lora(self.lm.lora_request.lora_int_id)
         self.lm.lora_request = LoRARequest(f"adapter-{self._adapters}", self._adapters, str(source.folder()))
-        self._forget()
+        self.lm.model.reset_prefix_cache()
         self._source = source
         self._check("adapter", source)
-
-    def _forget(self) -> None:
-        self.lm.model.reset_prefix_cache()
 
     def _check(self, kind: str, source: Source) -> None:
         """Compares a text's log-likelihood with that of a fresh load by transformers, the first time."""
@@ -229,9 +223,11 @@ class _Room:
                     f"vLLM takes plain LoRA adapters, and {source.name!r} is more than that: score it with --engine hf"
                 )
             ranks = [int(config.get("r") or 1), *map(int, (config.get("rank_pattern") or {}).values())]
-            rank = max(
-                rank, *(next((known for known in _RANKS if known >= r), 0) or _too_high(r, source) for r in ranks)
-            )
+            if max(ranks) > _RANKS[-1]:
+                raise ValueError(
+                    f"vLLM takes adapters up to rank {_RANKS[-1]}, not {max(ranks)} as {source.name!r} is: score it with --engine hf"
+                )
+            rank = max(rank, next(known for known in _RANKS if known >= max(ranks)))
             modules |= {
                 name.split(".lora_")[0].rpartition(".")[2]
                 for name, _ in tensors_of(source.folder())
@@ -260,22 +256,3 @@ def _pack_output_layers(model: torch.nn.Module) -> None:
     for layer in model.modules():
         if isinstance(layer, ParallelLMHead) and isinstance(layer.quant_method, UnquantizedEmbeddingMethod):
             layer.quant_method.process_weights_after_loading(layer)
-
-
-def _too_high(rank: int, source: Source) -> int:
-    raise ValueError(
-        f"vLLM takes adapters up to rank {_RANKS[-1]}, not {rank} as {source.name!r} is: score it with --engine hf"
-    )
-
-
-def _require_sound(source: Source) -> None:
-    """Weights all there, and numbers: vLLM itself would say neither."""
-    require_whole(source)
-    if Path(source.path).is_dir():
-        require_finite(tensors_of(Path(source.path)), source.name)
-
-
-def _has_tokenizer(source: Source) -> bool:
-    from hp_bench.engines.loading import own_tokenizer
-
-    return own_tokenizer(source) is not None
