@@ -235,15 +235,12 @@ def _leave_judging_to_the_first(loaded: Mapping[str, Any]) -> None:
 def _untouched(model: Any) -> Iterator[None]:
     """Puts back whatever scoring changes: random states, and the mode of every module."""
     modes = [(module, module.training) for module in model.modules()]
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    accelerators = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    states = random.getstate(), np.random.get_state()
     try:
-        yield
+        with torch.random.fork_rng(range(torch.cuda.device_count())):
+            yield
     finally:
         for module, mode in modes:
             module.training = mode
         random.setstate(states[0])
         np.random.set_state(states[1])
-        torch.set_rng_state(states[2])
-        if accelerators:
-            torch.cuda.set_rng_state_all(accelerators)

@@ -96,9 +96,8 @@ class VLLMEngine:
             dtype = "float32" if dtype == "auto" else dtype
         self._room = _Room.of([source, *(locate(adapter, base=base) for adapter in adapters)])
         options |= self._room.options()
-        length = max_model_len or min(
-            _MAX_MODEL_LEN, int(getattr(self._config, "max_position_embeddings", _MAX_MODEL_LEN))
-        )
+        longest = int(getattr(self._config, "max_position_embeddings", _MAX_MODEL_LEN))
+        length = max_model_len or min(_MAX_MODEL_LEN, longest)
         try:
             self.lm = VLLM(
                 pretrained=source.whole.path, revision=source.whole.revision or None, dtype=dtype, max_model_len=length,
@@ -184,8 +183,8 @@ class VLLMEngine:
             [{"prompt_token_ids": ids}], SamplingParams(max_tokens=1, prompt_logprobs=1, temperature=0.0), use_tqdm=False,
             lora_request=self.lm.lora_request,
         )  # fmt: skip
-        found = [row[token].logprob for row, token in zip(output.prompt_logprobs[1:], ids[1:], strict=True)]
-        worst = max(abs(a - b) for a, b in zip(expected, found, strict=True))
+        rows = zip(output.prompt_logprobs[1:], ids[1:], expected, strict=True)
+        worst = max(abs(row[token].logprob - theirs) for row, token, theirs in rows)
         if not worst <= _TOLERANCE.get(self.dtype, 0.3):
             raise RuntimeError(
                 f"after the swap vLLM's log-likelihoods differ from a fresh load of {source.name!r} by up to {worst:.2g} nats: its "
@@ -228,11 +227,8 @@ class _Room:
                     f"vLLM takes adapters up to rank {_RANKS[-1]}, not {max(ranks)} as {source.name!r} is: score it with --engine hf"
                 )
             rank = max(rank, next(known for known in _RANKS if known >= max(ranks)))
-            modules |= {
-                name.split(".lora_")[0].rpartition(".")[2]
-                for name, _ in tensors_of(source.folder())
-                if ".lora_" in name
-            }
+            names = [name for name, _ in tensors_of(source.folder()) if ".lora_" in name]
+            modules |= {name.split(".lora_")[0].rpartition(".")[2] for name in names}
         if "lm_head" in modules:
             # its share of prompt log-probabilities is computed as if each prompt were one token
             raise ValueError("vLLM gives no right log-likelihoods for an adapter on lm_head: score it with --engine hf")

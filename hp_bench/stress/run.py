@@ -104,7 +104,7 @@ class StressResult:
 
 
 def _recovery(row: Mapping[str, Any]) -> Recovery:
-    differences = {key: None if row[key] is None else Difference(**row[key]) for key in ("model", "control", "beyond")}
+    differences = {key: row[key] and Difference(**row[key]) for key in ("model", "control", "beyond")}
     return Recovery(**{**row, **differences})
 
 
@@ -187,12 +187,12 @@ def _require_possible(
         raise ValueError(f"the text {str(text)!r} is for relearning, and no steps were asked for (--relearn)")
     if text is not None and not Path(text).exists():
         raise ValueError(f"text {str(text)!r} does not exist")
-    for one in (model, control):
-        if one is not None and settings.engine_of(one) == "endpoint":
+    models = [one for one in (model, control) if one is not None]
+    for one in models:
+        if settings.engine_of(one) == "endpoint":
             raise ValueError(f"{str(one)!r} is served: its weights cannot be rounded or trained from here")
-        if one is not None:
-            require_exists(one)
-    if control is not None and locate(control, base=settings.base) == locate(model, base=settings.base):
+        require_exists(one)
+    if len({locate(one, base=settings.base) for one in models}) < len(models):
         raise ValueError(
             f"the control {str(control)!r} is the model itself; it must be one that never knew, such as a twin"
         )

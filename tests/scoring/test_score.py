@@ -49,9 +49,9 @@ def run(*words: object, code: int = 0):
     return done
 
 
-@pytest.fixture(scope="module")
-def scored(place) -> dict:
-    words = [
+def words_of(place: Path) -> list:
+    """Two models against a baseline."""
+    return [
         place / "a/model",
         place / "b/model",
         "--baseline",
@@ -59,7 +59,11 @@ def scored(place) -> dict:
         "--metadata",
         f"prompts={place / 'prompts'}",
     ]
-    return json.loads(run(*words, "--out", place / "out", "--json").stdout)
+
+
+@pytest.fixture(scope="module")
+def scored(place) -> dict:
+    return json.loads(run(*words_of(place), "--out", place / "out", "--json").stdout)
 
 
 def test_every_model_has_a_scorecard_and_a_paired_difference_from_the_baseline(place, scored):
@@ -111,15 +115,7 @@ def test_samples_are_kept_beside(place, scored):
 
 def test_the_table_has_every_number(place, scored, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    words = [
-        place / "a/model",
-        place / "b/model",
-        "--baseline",
-        place / "base",
-        "--metadata",
-        f"prompts={place / 'prompts'}",
-    ]
-    shown = run(*words, "--out", place / "out").output
+    shown = run(*words_of(place), "--out", place / "out").output
     for word in (
         "familiarity",
         "token_probability_share",
