@@ -34,7 +34,11 @@ class Identity:
 def identity_of(engine: Engine, model: str | Path = "") -> Identity:
     """Of a model in an engine; of the one it holds, if none is named."""
     stored = getattr(engine, "stored", True)
-    return Identity(fingerprint(str(model or engine.model), engine.base) if stored else "", engine.name, engine.dtype)
+    return Identity(
+        fingerprint(str(model or engine.model), getattr(engine, "base", None)) if stored else "",
+        engine.name,
+        engine.dtype,
+    )
 
 
 def fingerprint(model: str, base: str | Path | None = None) -> str:
