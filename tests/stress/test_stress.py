@@ -315,7 +315,7 @@ def test_an_answer_is_found_with_its_file_and_line_across_lines_but_not_inside_w
     assert first_given(text, ["Quidditch", "nothing"], lexicon).where == f"{text}, line 1"
     (tmp_path / "rows.jsonl").write_text('{"text": "a"}\n{"text": "a QUIDDITCH b"}\n', encoding="utf-8")
     given = first_given(tmp_path / "rows.jsonl", ["Quidditch"], lexicon)
-    assert (given.answer, given.place) == ("QUIDDITCH", f"{tmp_path / 'rows.jsonl'}, line 2")
+    assert (given.answer, given.where) == ("QUIDDITCH", f"{tmp_path / 'rows.jsonl'}, line 2")
     assert first_given(tmp_path / "rows.jsonl", ["snitch"], lexicon) is None
 
 
