@@ -77,9 +77,10 @@ def examine(folder: Path, out: Path, panel: Sequence[str], pupil: Pupil) -> str:
     import torch
 
     from hp_bench import miniature
-    from hp_bench.engines.hf import HFEngine
+    from hp_bench.engines.loader import EngineSettings, Loader
     from hp_bench.miniature.panel import panel_tasks
-    from hp_bench.scoring.checkpoints import Checkpoint, score_checkpoints
+    from hp_bench.scoring.checkpoints import Checkpoint
+    from hp_bench.scoring.models import score_checkpoints
 
     torch.set_num_threads(1)
     world = miniature.load(folder)
@@ -87,7 +88,8 @@ def examine(folder: Path, out: Path, panel: Sequence[str], pupil: Pupil) -> str:
         model = teach(world, pupil, out / "models" / pupil.name)
         own, asked = miniature.miniature_tasks(world), panel_tasks(world, panel)
         tasks = {**asked["tasks"], **{name: own["tasks"][name] for name in _OWN}}
-        score_checkpoints(HFEngine(str(model)), {**own, "tasks": tasks}, [Checkpoint(pupil.name, str(model))], out=out)
+        with Loader(EngineSettings()) as loader:
+            score_checkpoints(loader, {**own, "tasks": tasks}, [Checkpoint(pupil.name, str(model))], out=out)
     return pupil.name
 
 

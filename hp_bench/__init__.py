@@ -22,7 +22,7 @@ _PUBLIC = {
     "Probe": "hp_bench.probes.rows",
     "Lexicon": "hp_bench.text.terms",
     "LexiconJudge": "hp_bench.judges.lexicon",
-    "score": "hp_bench.scoring.score",
+    "score": "hp_bench.scoring.models",
     "curve": "hp_bench.curves.curve",
     "Curve": "hp_bench.results.curve",
     "stress_test": "hp_bench.stress.run",

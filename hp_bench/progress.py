@@ -1,4 +1,4 @@
-"""Progress with an estimate on stderr, and lm-eval's own bars folded into it."""
+"""What libraries say: lm-eval's bars become rows of our progress display, and the rest is silenced."""
 
 import logging
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ _HOST_MODULES = ("lm_eval.models.huggingface", "lm_eval.api.task", "lm_eval.api.
 
 
 @contextmanager
-def quiet_host() -> Iterator[None]:
-    """Silences lm-eval's logging below warnings and turns its tqdm bars into rows of the current progress display."""
+def quiet_host(least: int = logging.WARNING) -> Iterator[None]:
+    """Silences lm-eval's logging below a level and turns its tqdm bars into rows of the current progress display."""
     import sys
 
     loggers = [logging.getLogger(name) for name in ("lm_eval", "lm-eval")]
@@ -21,7 +21,7 @@ def quiet_host() -> Iterator[None]:
         (module, module.tqdm) for name in _HOST_MODULES if (module := sys.modules.get(name)) and hasattr(module, "tqdm")
     ]
     for logger in loggers:
-        logger.setLevel(max(logging.WARNING, logger.level))
+        logger.setLevel(max(least, logger.level))
     for module, _ in replaced:
         module.tqdm = _Row  # type: ignore[attr-defined]
     try:
@@ -51,13 +51,29 @@ class _Row:
         self.close()
 
     def update(self, n: float = 1) -> None:
-        if self._progress is not None and self._row is not None:
+        if self._progress and self._row is not None:
             self._progress.advance(self._row, n)
 
     def close(self) -> None:
-        if self._progress is not None and self._row is not None:
+        if self._progress and self._row is not None:
             self._progress.remove_task(self._row)
             self._row = None
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """No bar and no table of missing weights: what is wrong is said in one sentence."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def quiet_libraries() -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hp_bench.commands.options import Json
+from hp_bench.commands.options import Json, print_json, warn
 
 if TYPE_CHECKING:
     from hp_bench.results.compare import Compared
@@ -31,21 +31,16 @@ def compare(
     groups = _read(cards)
     shown = [card for group in groups.values() for card in group]
     require_comparable(shown)
-    found, reference = _compared(groups, shown)
+    changes, reference = _compared(groups, shown)
     if as_json:
-        import json
-
-        content = {"scorecards": to_json(*shown), "differences": [asdict(one) for one in found]}
-        typer.echo(json.dumps(content, indent=1, ensure_ascii=False))
+        print_json({"scorecards": to_json(*shown), "differences": [asdict(one) for one in changes]})
     else:
         from rich.console import Console
 
         console = Console()
         console.print(scorecards_table(shown))
-        console.print(differences_table(found, reference))
-    doubts = dict.fromkeys(doubt for card in shown[1:] for doubt in doubtful(shown[0], card))
-    for doubt in doubts:
-        typer.echo(f"not quite the same conditions: {doubt}", err=True)
+        console.print(differences_table(changes, reference))
+    warn(*(f"not quite the same conditions: {doubt}" for card in shown[1:] for doubt in doubtful(shown[0], card)))
 
 
 def _read(paths: list[Path]) -> "dict[str, list[Scorecard]]":
@@ -58,15 +53,15 @@ def _read(paths: list[Path]) -> "dict[str, list[Scorecard]]":
     groups: dict[str, list[Scorecard]] = {}
     for path in paths:
         if path.is_dir():
-            found = load_cards(path)
-            if not found:
+            cards = load_cards(path)
+            if not cards:
                 raise ValueError(f"{str(path)!r} holds no scorecards/*.json; `hp-bench score` and `curve` write them")
         elif path.is_file():
-            found = [Scorecard.load(path)]
+            cards = [Scorecard.load(path)]
         else:
             raise ValueError(f"{str(path)!r} is neither a scorecard nor a folder of scorecards")
         key = path.resolve().name if path.is_dir() else str(path)
-        groups[key if key not in groups else str(path)] = found
+        groups[key if key not in groups else str(path)] = cards
     names = [card.name for group in groups.values() for card in group]
     if len(set(names)) == len(names):
         return groups
@@ -85,7 +80,6 @@ def _compared(groups: "dict[str, list[Scorecard]]", shown: "list[Scorecard]") ->
         raise ValueError(f"one scorecard alone ({shown[0].name}) has nothing to be compared with")
     on_curves = len(groups) > 1 and all(sum(bool(card.step) for card in group) > 1 for group in groups.values())
     if on_curves:
-        return by.compare_curves(
-            {key: [card for card in group if card.step is not None] for key, group in groups.items()}
-        ), ""
+        curves = {key: [card for card in group if card.step is not None] for key, group in groups.items()}
+        return by.compare_curves(curves), ""
     return by.compare(shown[0], shown[1:]), shown[0].name

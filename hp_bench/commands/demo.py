@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hp_bench.commands.options import Json, Seed
+from hp_bench.commands.options import Json, Seed, print_json
 from hp_bench.progress import quiet_libraries
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from hp_bench.experiments.demo import Demo
 
 
@@ -26,14 +28,12 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """The whole story, offline: a model knows, is made to forget, and is measured at every step."""
-    import json
-
     quiet_libraries()
     from hp_bench.experiments.demo import run_demo
 
     made = run_demo(out, target=target, seed=seed, twins=twins, overrides=overrides or (), panel=panel)
     if as_json:
-        typer.echo(json.dumps(_plain(made), indent=1))
+        print_json(_plain(made))
     else:
         _show(made)
 
@@ -59,7 +59,6 @@ def _show(made: "Demo") -> None:
     import sys
 
     from rich.console import Console
-    from rich.table import Table
 
     from hp_bench.report.run import rows
     from hp_bench.report.tables import scorecards_table
@@ -73,20 +72,17 @@ def _show(made: "Demo") -> None:
             title="In the miniature's own language: before, never knew, and after",
         )
     )
-    steps = Table(title="Step by step", title_justify="left")
-    for column in ("method", "step", "familiarity (0 to 5)", "probability (0 to 1)", "utility", "loss on the rest"):
-        steps.add_column(column)
+    steps = _table(
+        "Step by step", "method", "step", "familiarity (0 to 5)", "probability (0 to 1)", "utility", "loss on the rest"
+    )
     wanted = [("familiarity", "familiarity"), ("token_probability",) * 2, ("utility", "acc"), ("rest", "rest_loss")]
     for name, cards in made.curves.items():
         for card in cards:
             steps.add_row(name, str(card.step), *(describe(card.get(f"hp_miniature_{t}", m)) for t, m in wanted))
         steps.add_section()
     console.print(steps)
-    changes = Table(
-        title="Change from the baseline, paired", title_justify="left", caption="95 % intervals; p after Holm"
-    )
-    for column in ("method", "number", "better", "change", "p"):
-        changes.add_column(column)
+    changes = _table("Change from the baseline, paired", "method", "number", "better", "change", "p")
+    changes.caption = "95 % intervals; p after Holm"
     for row in rows(made.out):
         changes.add_row(row.method, row.metric, row.better, row.difference, row.p)
     console.print(changes)
@@ -98,24 +94,23 @@ def _show(made: "Demo") -> None:
     )
     if made.panel:
         console.print(scorecards_table(made.panel, title="The panel, in the miniature's language: what is left?"))
-    console.print(_distances(made))
-    stages = Table(title="Seconds", title_justify="left")
+    columns = ("model", "text", "to the twins", "between twins", "difference")
+    distances = _table("Distance to the twins: KL(twin || model), nats a token", *columns)
+    for d in made.distances:
+        interval = f"[{d.low:.3f}, {d.high:.3f}]"
+        if d.value is None:
+            distances.add_row(d.name, d.text, f"{d.raw:.3f} {interval}", "", "needs --twins 2 or more")
+        else:
+            distances.add_row(d.name, d.text, f"{d.raw:.3f}", f"{d.between_twins:.3f}", f"{d.value:.3f} {interval}")
+    console.print(distances)
+    stages = _table("Seconds")
     for stage, seconds in {**made.seconds, "in all": round(sum(made.seconds.values()), 1)}.items():
         stages.add_row(stage, f"{seconds:.1f}")
     console.print(stages)
     console.print(f"{made.out}/report.html  {made.out}/curve.png", soft_wrap=True)
 
 
-def _distances(made: "Demo") -> Any:
+def _table(title: str, *columns: str) -> "Table":
     from rich.table import Table
 
-    table = Table(title="Distance to the twins: KL(twin || model), nats a token", title_justify="left")
-    for column in ("model", "text", "to the twins", "between twins", "difference"):
-        table.add_column(column)
-    for d in made.distances:
-        interval = f"[{d.low:.3f}, {d.high:.3f}]"
-        if d.value is None:
-            table.add_row(d.name, d.text, f"{d.raw:.3f} {interval}", "", "needs --twins 2 or more")
-        else:
-            table.add_row(d.name, d.text, f"{d.raw:.3f}", f"{d.between_twins:.3f}", f"{d.value:.3f} {interval}")
-    return table
+    return Table(*columns, title=title, title_justify="left")

@@ -1,11 +1,13 @@
 """`hp-bench judge`: grades kept completions with another judge, or measures a judge against the gold set."""
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hp_bench.commands.options import Json
+from hp_bench.commands.options import Json, print_json, warn
 
 if TYPE_CHECKING:
     from hp_bench.judges.agreement import Agreement
@@ -99,14 +101,13 @@ def _option(text: str) -> tuple[str, Any]:
     if not sign or not name.isidentifier():
         raise ValueError(f"--set {text!r} is not NAME=VALUE")
     try:
-        found = json.loads(value)
+        read = json.loads(value)
     except ValueError:
         return name, {"True": True, "False": False}.get(value, value)
-    return name, found if isinstance(found, bool | int | float) else value
+    return name, read if isinstance(read, bool | int | float) else value
 
 
 def _samples(chosen: Any, files: list[Path], probes: list[Any], out: Path | None, as_json: bool) -> None:
-    import json
     import re
     from dataclasses import asdict
 
@@ -115,10 +116,8 @@ def _samples(chosen: Any, files: list[Path], probes: list[Any], out: Path | None
     folder = out or Path("judged") / re.sub(r"[^\w.-]+", "-", chosen.name)
     judged = []
     for file in files:
-        found = rejudge(file, chosen, probes)
-        if all(verdict.grade is None for verdict in found.verdicts):
-            raise ValueError(f"judge {chosen.name} graded no completion of {file}: {found.verdicts[0].unscored}")
-        judged.append(found)
+        judged.append(rejudge(file, chosen, probes))
+        _require_some(chosen, judged[-1].verdicts, f"completion of {file}")
     save(judged, folder)
     if as_json:
         rows = [
@@ -131,11 +130,26 @@ def _samples(chosen: Any, files: list[Path], probes: list[Any], out: Path | None
             }
             for one in judged
         ]
-        typer.echo(json.dumps({"out": str(folder), "judged": rows}, indent=1, ensure_ascii=False))
+        print_json({"out": str(folder), "judged": rows})
     else:
         _print_judged(judged, folder)
-    if any(j.failed for j in judged):
-        typer.echo("more than 1 % of the completions could not be scored: this run failed", err=True)
+    _finish(any(one.failed for one in judged))
+
+
+def _require_some(judge: Any, verdicts: Sequence[Any], what: str) -> None:
+    """Raises ValueError, with the first reason, if a judge could grade nothing."""
+    if all(verdict.grade is None for verdict in verdicts):
+        raise ValueError(f"judge {judge.name} graded no {what}: {verdicts[0].unscored}")
+
+
+def _warn_of(reasons: Iterable[str], before: str = "") -> None:
+    """The most common reasons why completions are unscored."""
+    warn(*(f"{before}{count} unscored: {reason}" for reason, count in Counter(reasons).most_common(5)))
+
+
+def _finish(failed: bool) -> None:
+    if failed:
+        warn("more than 1 % of the completions could not be scored: this run failed")
         raise typer.Exit(1)
 
 
@@ -146,32 +160,25 @@ def _reasons(judged: "Judged") -> dict[str, str]:
 
 
 def _print_judged(judged: "list[Judged]", folder: Path) -> None:
-    from collections import Counter
-
     from rich.console import Console
     from rich.table import Table
 
     from hp_bench.scoring.score import describe
 
-    table = Table(caption=f"95 % intervals in brackets; written to {folder}", caption_justify="left")
-    for column in ("model", "task", "number", "value"):
-        table.add_column(column)
+    caption = f"95 % intervals in brackets; written to {folder}"
+    table = Table("model", "task", "number", "value", caption=caption, caption_justify="left")
     for one in judged:
         for m in one.measurements:
-            table.add_row(
-                one.name, one.task, m.metric, describe(m) + (f", {m.unscored} unscored" if m.unscored else "")
-            )
+            unscored = f", {m.unscored} unscored" if m.unscored else ""
+            table.add_row(one.name, one.task, m.metric, describe(m) + unscored)
     console = Console()
     console.print(f"judge {judged[0].judge}", highlight=False)
     console.print(table)
     for one in judged:
-        for reason, count in Counter(_reasons(one).values()).most_common(5):
-            typer.echo(f"{one.name}, {one.task}: {count} unscored: {reason}", err=True)
+        _warn_of(_reasons(one).values(), f"{one.name}, {one.task}: ")
 
 
 def _agreement(chosen: Any, gold: Path | None, split: str, probes: list[Any], as_json: bool) -> None:
-    import json
-    from collections import Counter
     from dataclasses import asdict
 
     from hp_bench.judges.agreement import agreement as measure
@@ -186,15 +193,11 @@ def _agreement(chosen: Any, gold: Path | None, split: str, probes: list[Any], as
     probes = [*probes, *load_probes(prompts_dir() / "familiarity-v1.jsonl")]  # which the gold set was written on
     items = [(probe, row.completion) for probe, row in zip(as_probes(rows, probes), rows, strict=True)]
     verdicts = chosen.grade(items)
-    if all(verdict.grade is None for verdict in verdicts):
-        raise ValueError(f"judge {chosen.name} graded none of {len(rows)} completions: {verdicts[0].unscored}")
-    found = measure(
-        chosen.name,
-        [row.grade for row in rows],
-        [verdict.grade for verdict in verdicts],
-        ids=[row.id for row in rows],
-        cases=[row.case for row in rows],
-    )
+    _require_some(chosen, verdicts, f"completion of {len(rows)}")
+    measured = measure(
+        chosen.name, [row.grade for row in rows], [verdict.grade for verdict in verdicts],
+        ids=[row.id for row in rows], cases=[row.case for row in rows],
+    )  # fmt: skip
     graders = [row.grades for row in rows if len(row.grades) == 2]
     between = None
     if graders:
@@ -202,14 +205,11 @@ def _agreement(chosen: Any, gold: Path | None, split: str, probes: list[Any], as
         interval = kappa_interval(first, second)
         between = {"kappa": kappa(first, second), "low": interval.low, "high": interval.high, "n": len(graders)}
     if as_json:
-        typer.echo(json.dumps({"split": split, **asdict(found), "graders": between}, indent=1, ensure_ascii=False))
+        print_json({"split": split, **asdict(measured), "graders": between})
     else:
-        _print_agreement(found, split, between)
-    for reason, count in Counter(verdict.unscored for verdict in verdicts if verdict.grade is None).most_common(5):
-        typer.echo(f"{count} unscored: {reason}", err=True)
-    if found.unscored > UNSCORED_LIMIT * found.n:
-        typer.echo("more than 1 % of the completions could not be scored: this run failed", err=True)
-        raise typer.Exit(1)
+        _print_agreement(measured, split, between)
+    _warn_of(verdict.unscored for verdict in verdicts if verdict.grade is None)
+    _finish(measured.unscored > UNSCORED_LIMIT * measured.n)
 
 
 def _print_agreement(found: "Agreement", split: str, between: dict[str, Any] | None) -> None:
@@ -221,24 +221,18 @@ def _print_agreement(found: "Agreement", split: str, between: dict[str, Any] | N
     def shown(share: Share) -> str:
         return "none" if share.value is None else f"{share.value:.3f} [{share.low:.3f}, {share.high:.3f}]"
 
-    console = Console()
-    console.print(f"judge {found.judge}, {found.n} completions of the {split} half", highlight=False)
-    console.print(
-        f"Cohen's kappa {found.kappa:.3f} [{found.kappa_low:.3f}, {found.kappa_high:.3f}], agreement {shown(found.accuracy)}",
-        highlight=False,
-    )
+    console = Console(highlight=False)
+    kappa = f"{found.kappa:.3f} [{found.kappa_low:.3f}, {found.kappa_high:.3f}]"
+    console.print(f"judge {found.judge}, {found.n} completions of the {split} half")
+    console.print(f"Cohen's kappa {kappa}, agreement {shown(found.accuracy)}")
     if between:
-        console.print(
-            f"two people among themselves: kappa {between['kappa']:.3f} [{between['low']:.3f}, {between['high']:.3f}]",
-            highlight=False,
-        )
-    matrix = Table(caption="completions; rows: gold, columns: judge", caption_justify="left")
-    matrix.add_column("gold")
+        kappa = f"{between['kappa']:.3f} [{between['low']:.3f}, {between['high']:.3f}]"
+        console.print(f"two people among themselves: kappa {kappa}")
+    matrix = Table("gold", caption="completions; rows: gold, columns: judge", caption_justify="left")
     for word in SAID:
         matrix.add_column(word, justify="right")
-    shares = Table(caption=f"95 % intervals; {found.method}", caption_justify="left")
-    for column in ("grade", "precision", "recall"):
-        shares.add_column(column)
+    caption = f"95 % intervals; {found.method}"
+    shares = Table("grade", "precision", "recall", caption=caption, caption_justify="left")
     for grade, row in found.confusion.items():
         matrix.add_row(grade, *(str(row[word]) for word in SAID))
         shares.add_row(grade, shown(found.precision[grade]), shown(found.recall[grade]))

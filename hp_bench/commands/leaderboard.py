@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hp_bench.commands.options import Json
+from hp_bench.commands.options import Json, print_json, warn
 from hp_bench.progress import quiet_libraries
 
 
@@ -33,8 +33,6 @@ def leaderboard(
     as_json: Json = False,
 ) -> None:
     """Every method on the miniature, under the same instruments: how near is each to a model that never knew?"""
-    import json
-
     quiet_libraries()
     from hp_bench.experiments import leaderboard as board
     from hp_bench.experiments.findings import PANEL, STRESS
@@ -47,9 +45,10 @@ def leaderboard(
     loaded = rows_in(file)
     if choose:
         choices = board.choose(out, rows=loaded, names=rows or ())
-        typer.echo(
-            json.dumps(choices.to_dict(), indent=1) if as_json else f"{choices.table()}\n{choices.to_yaml()}", nl=False
-        )
+        if as_json:
+            print_json(choices.to_dict())
+        else:
+            typer.echo(f"{choices.table()}\n{choices.to_yaml()}", nl=False)
         return
     made = board.run_leaderboard(
         out,
@@ -58,15 +57,14 @@ def leaderboard(
         seeds=(1,) if quick else seeds or board.SEEDS,
         further=[kind for kind, wanted in ((PANEL, panel), (STRESS, stress)) if wanted],
     )
-    typer.echo(
-        json.dumps(made.to_dict(), indent=1) if as_json else (out / "leaderboard.md").read_text(encoding="utf-8")
+    if as_json:
+        print_json(made.to_dict())
+    else:
+        typer.echo((out / "leaderboard.md").read_text(encoding="utf-8"))
+    warn(
+        f"table, numbers and plane.png are in {out}",
+        *(f"row {entry.name} failed: {entry.failure}" for entry in made.entries if entry.failure),
+        *(f"{f.kind} of row {f.name}, seed {f.seed}, failed: {f.failure}" for f in made.findings if f.failure),
     )
-    typer.echo(f"table, numbers and plane.png are in {out}", err=True)
-    for entry in made.entries:
-        if entry.failure:
-            typer.echo(f"row {entry.name} failed: {entry.failure}", err=True)
-    for found in made.findings:
-        if found.failure:
-            typer.echo(f"{found.kind} of row {found.name}, seed {found.seed}, failed: {found.failure}", err=True)
     if made.failed:
         raise typer.Exit(1)

@@ -1,6 +1,10 @@
-"""Options that several commands share."""
+"""Options and output that several commands share."""
 
-from collections.abc import Sequence
+import functools
+import gc
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -8,38 +12,76 @@ import typer
 if TYPE_CHECKING:
     from hp_bench.engines.loader import EngineSettings
 
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-
-Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
-
 Seed = Annotated[int, typer.Option(help="Of everything that is drawn.", min=0)]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-Tasks = Annotated[
-    str, typer.Option("--tasks", help="lm-eval tasks, tags or groups, with commas between; hp_utility is the paper's general ability.")
-]  # fmt: skip
 
-EngineName = Annotated[str, typer.Option("--engine", help="hf, vllm or endpoint; an address is an endpoint by itself.")]
+@dataclass(frozen=True)
+class Run:
+    """What every command that scores is told.
 
-BatchSize = Annotated[int, typer.Option("--batch-size", help="Prompts at a time; 0: the engine's own choice.")]
+    Attributes:
+        tasks: lm-eval tasks, tags or groups.
+        metadata: for the tasks.
+        settings: of the engine.
+    """
 
-Tokenizer = Annotated[str, typer.Option("--tokenizer", help="Folder or hub id, where a model has none beside it.")]
+    tasks: list[str]
+    metadata: dict[str, Any]
+    settings: "EngineSettings"
 
-Base = Annotated[str, typer.Option("--base", help="The model under an adapter, if not the one that the adapter names.")]
+    def load_tasks(self) -> dict[str, Any]:
+        """The tasks. What the libraries brought along stays: to look through it for garbage after every model takes as long as a swap."""
+        from hp_bench.scoring.score import load_tasks
 
-Metadata = Annotated[
-    list[str] | None, typer.Option("--metadata", help="key=value for the tasks, repeatable: prompts=FILE, lexicon=FILE, judge=...")
-]  # fmt: skip
-
-EngineArguments = Annotated[
-    list[str] | None, typer.Option("--engine-arg", help="key=value for the engine: tensor_parallel_size=8, num_concurrent=16.")
-]  # fmt: skip
+        loaded = load_tasks(self.tasks, self.metadata)
+        gc.freeze()
+        return loaded
 
 
-def engine_settings(
-    engine: str, device: str, dtype: str, batch_size: int, tokenizer: str, base: str, arguments: Sequence[str] | None
-) -> "EngineSettings":
+def scores(tasks: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command the options of every command that scores; it gets them as one `Run`, its argument `run`.
+
+    Args:
+        tasks: default of --tasks.
+    """
+
+    def declare(command: Callable[..., None]) -> Callable[..., None]:
+        shared = inspect.signature(_run).parameters
+        own = [one for one in inspect.signature(command).parameters.values() if one.name != "run"]
+
+        @functools.wraps(command)
+        def called(**given: Any) -> None:
+            run = _run(**{name: given.pop(name) for name in shared})
+            command(**given, run=run)
+
+        every = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*own, *shared.values())]
+        every = [one.replace(default=tasks) if one.name == "tasks" else one for one in every]
+        called.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
+        called.__annotations__ = {one.name: one.annotation for one in every}
+        return called
+
+    return declare
+
+
+def _run(
+    tasks: Annotated[
+        str, typer.Option(help="lm-eval tasks, tags or groups, with commas between; hp_utility is the paper's general ability.")
+    ],
+    engine: Annotated[str, typer.Option(help="hf, vllm or endpoint; an address is an endpoint by itself.")] = "hf",
+    metadata: Annotated[
+        list[str] | None, typer.Option(help="key=value for the tasks, repeatable: prompts=FILE, lexicon=FILE, judge=...")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    batch_size: Annotated[int, typer.Option(help="Prompts at a time; 0: the engine's own choice.")] = 0,
+    tokenizer: Annotated[str, typer.Option(help="Folder or hub id, where a model has none beside it.")] = "",
+    base: Annotated[str, typer.Option(help="The model under an adapter, if not the one that the adapter names.")] = "",
+    engine_arg: Annotated[
+        list[str] | None, typer.Option(help="key=value for the engine: tensor_parallel_size=8, num_concurrent=16.")
+    ] = None,
+) -> Run:  # fmt: skip
     """The options as one value; an unknown engine is an error before anything is loaded."""
     from hp_bench.engines import ENGINES
     from hp_bench.engines.loader import EngineSettings
@@ -48,26 +90,44 @@ def engine_settings(
         raise ValueError(f"engine {engine!r} is unknown; allowed: {', '.join(ENGINES)}")
     if batch_size < 0:
         raise ValueError(f"batch size must be 1 or more, or 0 for the engine's own choice, not {batch_size}")
-    return EngineSettings(
+    settings = EngineSettings(
         engine=engine, device=device, dtype=dtype, batch_size=batch_size or None, tokenizer=tokenizer or None, base=base or None,
-        arguments=pairs(arguments, "--engine-arg"),
+        arguments=_pairs(engine_arg, "--engine-arg"),
     )  # fmt: skip
+    names = [name.strip() for name in tasks.split(",") if name.strip()]
+    return Run(names, _pairs(metadata, "--metadata"), settings)
 
 
-def task_names(text: str) -> list[str]:
-    """`a,b` as a list."""
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def pairs(words: Sequence[str] | None, option: str) -> dict[str, Any]:
+def _pairs(words: Sequence[str] | None, option: str) -> dict[str, Any]:
     """`key=value` words as a dict; numbers, true and false are read as such."""
     import yaml
 
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for word in words or ():
         key, separator, value = word.partition("=")
         if not separator or not key:
             raise ValueError(f"{option} {word!r} is not key=value")
         read = yaml.safe_load(value)
-        found[key] = read if isinstance(read, int | float | bool) else value
-    return found
+        values[key] = read if isinstance(read, int | float | bool) else value
+    return values
+
+
+def print_json(content: Any) -> None:
+    """What --json prints."""
+    import json
+
+    typer.echo(json.dumps(content, indent=1, ensure_ascii=False))
+
+
+def warn(*sentences: str) -> None:
+    """Sentences on stderr, each once, the empty ones left out."""
+    for sentence in dict.fromkeys(sentences):
+        if sentence:
+            typer.echo(sentence, err=True)
+
+
+def finish(failures: Sequence[str]) -> None:
+    """Says what failed, one sentence each, and leaves with 1 if anything did."""
+    warn(*(f"hp-bench: {sentence}" for sentence in failures))
+    if failures:
+        raise typer.Exit(1)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hp_bench.commands.options import Json, Seed
+from hp_bench.commands.options import Json, Seed, print_json
 
 
 def probes(
@@ -26,8 +26,6 @@ def probes(
 
     The prompts are passages of the corpus, broken off before an anchor: rewrite them in your own words before you publish them.
     """
-    import json
-
     from hp_bench.probes.drafts import draft, read_anchors
     from hp_bench.probes.passages import passages_of
 
@@ -42,9 +40,8 @@ def probes(
         seed=seed,
     )
     written = drafts.save(out)
-    counts = {path.name: count for path, count in written.items()}
     if as_json:
-        typer.echo(json.dumps({"out": str(out), "lines": counts}, indent=1))
+        print_json({"out": str(out), "lines": {path.name: count for path, count in written.items()}})
         return
     for path, count in written.items():
         typer.echo(f"{path}: {count} lines")

@@ -5,29 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hp_bench.commands.options import (
-    Base,
-    BatchSize,
-    Device,
-    Dtype,
-    EngineArguments,
-    EngineName,
-    Json,
-    Metadata,
-    Seed,
-    Tasks,
-    Tokenizer,
-    engine_settings,
-    pairs,
-    task_names,
-)
+from hp_bench.commands.options import Json, Run, Seed, finish, print_json, scores, warn
 
 if TYPE_CHECKING:
     from hp_bench.stress.run import StressResult
 
 
+@scores(tasks="hp_panel")
 def stress(
     model: Annotated[str, typer.Argument(help="Folder, hub id, id@revision, or unmerged PEFT adapter.")],
+    run: Run,
     control: Annotated[str, typer.Option(help="A model that never knew, such as the twin.")] = "",
     quantize: Annotated[
         list[int] | None,
@@ -43,18 +30,9 @@ def stress(
     allow_answers: Annotated[
         bool, typer.Option("--allow-answers", help="Relearn from a text that gives answers away; the result says so.")
     ] = False,
-    tasks: Tasks = "hp_panel",
-    engine: EngineName = "hf",
     out: Annotated[
         Path, typer.Option(help="Folder for scorecards and stress.json; what it holds already is not scored again.")
     ] = Path("stress"),
-    metadata: Metadata = None,
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    batch_size: BatchSize = 0,
-    tokenizer: Tokenizer = "",
-    base: Base = "",
-    engine_arg: EngineArguments = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -62,32 +40,28 @@ def stress(
     from hp_bench.stress.relearning import Relearning
     from hp_bench.stress.run import DEFAULT_BITS, stress_test
 
-    settings = engine_settings(engine, device, dtype, batch_size, tokenizer, base, engine_arg)
     result = stress_test(
         model,
         control=control or None,
         bits=quantize or (() if relearn else DEFAULT_BITS),
         relearning=Relearning(relearn, learning_rate, batch, block, seed) if relearn else None,
         text=text,
-        tasks=task_names(tasks),
-        metadata=pairs(metadata, "--metadata"),
+        tasks=run.tasks,
+        metadata=run.metadata,
         out=out,
-        settings=settings,
+        settings=run.settings,
         allow_answers=allow_answers,
     )
     _show(result, as_json)
-    typer.echo(f"scorecards, samples and stress.json are in {out}", err=True)
-    from hp_bench.commands.score import finish
-
-    finish(list(result.failures))
+    warn(f"scorecards, samples and stress.json are in {out}")
+    finish(result.failures)
 
 
 def _show(result: "StressResult", as_json: bool) -> None:
     if as_json:
-        import json
         from dataclasses import asdict
 
-        typer.echo(json.dumps(asdict(result), indent=1, ensure_ascii=False))
+        print_json(asdict(result))
     else:
         from rich.console import Console
 
@@ -97,12 +71,8 @@ def _show(result: "StressResult", as_json: bool) -> None:
         console.print(recoveries_table(result.recoveries, result.control))
         for sentence in result.verdicts():
             console.print(sentence, highlight=False)
-    for sentence in dict.fromkeys(one.broken for one in result.recoveries if one.broken):
-        typer.echo(sentence, err=True)
+    warn(*(one.broken for one in result.recoveries))
     if result.given:
-        typer.echo(
-            f"the text to relearn from gives answers away, the first {result.given}: relearning is no evidence",
-            err=True,
-        )
+        warn(f"the text to relearn from gives answers away, the first {result.given}: relearning is no evidence")
     if not result.control:
-        typer.echo("without --control nothing tells what came back from what the stress does to any model", err=True)
+        warn("without --control nothing tells what came back from what the stress does to any model")

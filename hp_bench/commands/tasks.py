@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hp_bench.commands.options import Json
+from hp_bench.commands.options import Json, print_json
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,6 @@ def tasks(
     as_json: Json = False,
 ) -> None:
     """Which tasks there are, their numbers, ranges and directions."""
-    import json
-
     if path:
         from hp_bench.probes.paths import tasks_dir
 
@@ -35,14 +33,12 @@ def tasks(
         return
     lines = _lines()
     if as_json:
-        typer.echo(json.dumps([asdict(line) for line in lines], indent=1))
+        print_json([asdict(line) for line in lines])
         return
     from rich.console import Console
     from rich.table import Table
 
-    table = Table()
-    for column in ("task", "number", "range", "better", "prompts"):
-        table.add_column(column)
+    table = Table("task", "number", "range", "better", "prompts")
     for line in lines:
         table.add_row(line.task, line.metric, f"{line.low:g} to {line.high:g}", line.better, str(line.prompts or ""))
     Console().print(table)
@@ -50,26 +46,19 @@ def tasks(
 
 def _lines() -> list[Line]:
     from hp_bench.probes.paths import tasks_dir
+    from hp_bench.results.metrics import METRICS, known
     from hp_bench.scoring.score import load_tasks
 
     files = {path.stem: path for path in sorted(tasks_dir().glob("*.yaml")) if path.stem != "hp_utility"}
     metrics = {name: _metrics_without_files(path) for name, path in files.items()}
-    found = load_tasks([name for name in files if not metrics[name]])["tasks"]
+    loaded = load_tasks([name for name in files if not metrics[name]])["tasks"]
     lines = []
     for name in files:
-        task = found.get(name)
-        lines += _of(name, metrics[name] or list(task.aggregation()), len(task.eval_docs) if task else 0)
+        task = loaded.get(name)
+        for metric in known(dict.fromkeys(metrics[name] or task.aggregation())):
+            how, prompts = METRICS[metric], len(task.eval_docs) if task else 0
+            lines.append(Line(name, metric, how.low, how.high, "higher" if how.higher_is_better else "lower", prompts))
     return [*lines, Line("hp_utility", "acc", 0.0, 1.0, "higher", 0)]
-
-
-def _of(task: str, metrics: list[str], prompts: int) -> list[Line]:
-    from hp_bench.results.metrics import METRICS, known
-
-    shown = {metric: METRICS[metric] for metric in known(dict.fromkeys(metrics))}
-    return [
-        Line(task, metric, how.low, how.high, "higher" if how.higher_is_better else "lower", prompts)
-        for metric, how in shown.items()
-    ]
 
 
 def _metrics_without_files(path: Path) -> list[str]:

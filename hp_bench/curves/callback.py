@@ -17,12 +17,13 @@ from hp_bench.curves.curve import draw
 from hp_bench.engines.hf import HFEngine
 from hp_bench.engines.loading import load_tokenizer, require_open_end
 from hp_bench.engines.source import Source
+from hp_bench.judges.grades import Verdict
 from hp_bench.judges.lexicon import LexiconJudge
 from hp_bench.results.compare import broken
 from hp_bench.results.curve import Curve
 from hp_bench.results.scorecard import Scorecard, failures
 from hp_bench.scoring.score import DEFAULT_TASKS, Scored, load_tasks, score_engine
-from hp_bench.scoring.store import asks_otherwise, keep, load_cards
+from hp_bench.scoring.store import asks_otherwise, load_cards, save
 
 log = logging.getLogger(__name__)
 
@@ -98,14 +99,11 @@ class FamiliarityCallback(TrainerCallback):
             _leave_judging_to_the_first(self._loaded)
         if state.global_step:  # goes on from a checkpoint: what was scored before is part of the curve
             with _logged(f"the scorecards in {self._out or args.output_dir} could not be read"):
-                earlier = [
-                    card
-                    for card in load_cards(self._folder(args))
-                    if card.step is not None and card.step <= state.global_step
-                ]
+                earlier = [card for card in load_cards(self._folder(args)) if card.step is not None]
+                earlier = [card for card in earlier if (card.step or 0) <= state.global_step]
                 self.cards = [card for card in earlier if not asks_otherwise(card, self._loaded)]
             self._ended = self._stop_at is not None and _told_to_all(self._forgotten(state.global_step))
-        if self._at_start and state.global_step == 0:
+        elif self._at_start:
             self._score(args, state, control, given)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any) -> None:
@@ -135,25 +133,21 @@ class FamiliarityCallback(TrainerCallback):
         trainer = _calling_trainer()
         model = given["model"]
         name = f"checkpoint-{state.global_step}" if state.global_step else "baseline"
-        with _untouched(model):
-            try:
-                tokenizer = _tokenizer(given, model)
-                engine = HFEngine(model, tokenizer=tokenizer, batch_size=self._batch_size)
-                scored = score_engine(engine, self._loaded, name=name, step=state.global_step)
-            except (RuntimeError, OSError, ValueError) as error:
-                log.error("step %d could not be scored: %s", state.global_step, " ".join(str(error).split()))
-                return
-        self.cards = [card for card in self.cards if (card.step or 0) < state.global_step] + [
-            _as_trained(scored, args).card
-        ]
+        scored = None
+        with _untouched(model), _logged(f"step {state.global_step} could not be scored"):
+            engine = HFEngine(model, tokenizer=_tokenizer(given, model), batch_size=self._batch_size)
+            scored = _as_trained(score_engine(engine, self._loaded, name=name, step=state.global_step), args)
+        if scored is None:
+            return
+        self.cards = [*(card for card in self.cards if (card.step or 0) < state.global_step), scored.card]
         if state.is_world_process_zero:
             for sentence in failures([scored.card]):
                 log.error(sentence)
             with _logged(f"the score of step {state.global_step} could not be kept"):
-                keep(_as_trained(scored, args), self._folder(args))
+                save(scored, self._folder(args))
         due = control.should_log
-        found = {f"{m.task}/{m.metric}": m.value for m in scored.card.measurements if m.value is not None}
-        Trainer.log(trainer, found)  # not a subclass's: TRL's would add its running means, and begin them anew
+        numbers = {f"{m.task}/{m.metric}": m.value for m in scored.card.measurements if m.value is not None}
+        Trainer.log(trainer, numbers)  # not a subclass's: TRL's would add its running means, and begin them anew
         control.should_log = due  # Trainer takes any log for the one that was due, and would leave its own out
 
     def _forgotten(self, step: int) -> bool:
@@ -165,15 +159,14 @@ class FamiliarityCallback(TrainerCallback):
         if sentence := broken(last, first):
             log.warning("step %d: %s; training goes on", step, sentence)
             return False
-        found = [one.value for one in last.measurements if one.metric == "familiarity"]
-        return bool(found) and all(value is not None and value <= (self._stop_at or 0.0) for value in found)
+        values = [one.value for one in last.measurements if one.metric == "familiarity"]
+        return bool(values) and all(value is not None and value <= (self._stop_at or 0.0) for value in values)
 
     def _folder(self, args: TrainingArguments) -> Path:
-        if self._out is not None:
-            return self._out
-        work = Path(args.output_dir or ".").resolve()
-        run = [place for place in (work, *work.parents[:2]) if (place / "checkpoints" / "fingerprint.json").is_file()]
-        return run[0] if run else Path(args.output_dir or ".")
+        given = Path(args.output_dir or ".")
+        work = given.resolve()
+        runs = (above for above in (work, *work.parents[:2]) if (above / "checkpoints" / "fingerprint.json").is_file())
+        return self._out or next(runs, given)
 
 
 def _told_to_all(forgotten: bool) -> bool:
@@ -189,9 +182,9 @@ def _calling_trainer() -> Trainer:
     """The Trainer whose event is being handled. It hands its callbacks everything but itself, and it alone can log to all who listen."""
     frame = inspect.currentframe()
     while frame is not None:
-        found = frame.f_locals.get("self")
-        if isinstance(found, Trainer):
-            return found
+        caller = frame.f_locals.get("self")
+        if isinstance(caller, Trainer):
+            return caller
         frame = frame.f_back
     raise RuntimeError("FamiliarityCallback is called by a transformers.Trainer, and by nothing else")
 
@@ -217,7 +210,7 @@ def _logged(what: str) -> Iterator[None]:
     """A full disk, a lost mount or a broken file is said and no more: training goes on, and the other processes wait for this one."""
     try:
         yield
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         log.error("%s: %s", what, " ".join(str(error).split()))
 
 
@@ -228,8 +221,6 @@ class _Silent:
         self.name = name
 
     def grade(self, items: Sequence[Any]) -> list[Any]:
-        from hp_bench.judges.grades import Verdict
-
         return [Verdict(grade=None, unscored="judged by the first process") for _ in items]
 
 
@@ -244,15 +235,12 @@ def _leave_judging_to_the_first(loaded: Mapping[str, Any]) -> None:
 def _untouched(model: Any) -> Iterator[None]:
     """Puts back whatever scoring changes: random states, and the mode of every module."""
     modes = [(module, module.training) for module in model.modules()]
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    accelerators = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    states = random.getstate(), np.random.get_state()
     try:
-        yield
+        with torch.random.fork_rng(range(torch.cuda.device_count())):
+            yield
     finally:
         for module, mode in modes:
             module.training = mode
         random.setstate(states[0])
         np.random.set_state(states[1])
-        torch.set_rng_state(states[2])
-        if accelerators:
-            torch.cuda.set_rng_state_all(accelerators)

@@ -23,12 +23,14 @@ class Engine(Protocol):
         model: folder, hub id or address of the weights now loaded.
         dtype: of the weights; "" where it cannot be known.
         lm: the `lm_eval.api.model.LM`.
+        base: the model under an adapter, if not the one that it names.
         stored: whether the weights are those of a folder or hub id, and so have a fingerprint; a live or a served model's are not.
     """
 
     name: str
     stored: bool
     model: str
+    base: str | Path | None
     dtype: str
     lm: Any
 

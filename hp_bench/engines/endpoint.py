@@ -16,6 +16,7 @@ from lm_eval.models.openai_completions import LocalCompletionsAPI
 from hp_bench.engines import NeedsAnotherEngine
 from hp_bench.engines.loading import first_line, load_tokenizer, require_open_end
 from hp_bench.engines.source import Source
+from hp_bench.progress import quiet_host
 
 #: Stands for a text that the server did not return, on its way through lm-eval, which would make it an empty answer.
 _NO_TEXT = "\0no text"
@@ -40,6 +41,7 @@ class EndpointEngine:
 
     name = "endpoint"
     stored = False
+    base = None
 
     def __init__(
         self,
@@ -63,21 +65,17 @@ class EndpointEngine:
         served = _served(address, wanted)
         named = tokenizer or str(served.get("root") or served["id"])
         try:
-            found = load_tokenizer(Source(named), named)
+            words = load_tokenizer(Source(named), named)
         except ValueError as error:
             raise ValueError(f"{error}; name the tokenizer of the model behind {self.model!r} (--tokenizer)") from None
-        require_open_end(found, self.model)
+        require_open_end(words, self.model)
         length = int(served.get("max_model_len") or 2048)
-        level = logging.getLogger("lm_eval").level
-        logging.getLogger("lm_eval").setLevel(logging.ERROR)
-        try:
+        with quiet_host(logging.ERROR):
             self.lm = _Completions(
                 model=str(served["id"]), base_url=f"{address}/completions", tokenizer=named, tokenizer_backend="huggingface",
                 add_bos_token=True,  # what the tokenizer adds by itself, as in the other engines
                 max_length=length, batch_size=batch_size or 16, **options,
             )  # fmt: skip
-        finally:
-            logging.getLogger("lm_eval").setLevel(level)
 
     def swap(self, checkpoint: Path | str) -> None:
         """An endpoint serves what it serves."""
@@ -126,10 +124,7 @@ class _Completions(LocalCompletionsAPI):
                     f"the server gave {echoed} log-probabilities for a prompt of {len(ids)} tokens and one more: it does not echo the "
                     "prompt, or has another tokenizer than the one named"
                 )
-        found: list[tuple[float, bool]] = LocalCompletionsAPI.parse_logprobs(
-            outputs, tokens=tokens, ctxlens=ctxlens, **options
-        )
-        return found
+        return list(LocalCompletionsAPI.parse_logprobs(outputs, tokens=tokens, ctxlens=ctxlens, **options))
 
 
 def _served(address: str, wanted: str) -> dict[str, Any]:

@@ -1,23 +1,47 @@
 """What tells models apart: a digest of weights, config and tokenizer."""
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
+
+from hp_bench.engines import Engine
+from hp_bench.engines.source import locate
 
 #: A weight file up to this size is read whole; of a larger one, `_PIECE` bytes of every MiB.
 _WHOLE, _PIECE = 64 << 20, 16 << 10
 
 #: Files beside the weights that can change what a model says.
 _SETTINGS = (
-    "config.json",
-    "generation_config.json",
-    "adapter_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "chat_template.jinja",
-)
+    "config.json", "generation_config.json", "adapter_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
+)  # fmt: skip
 
 
-def fingerprint(model: str, base: str | None = None) -> str:
+@dataclass(frozen=True)
+class Identity:
+    """What must be the same for a number to be the same, beside the question.
+
+    Attributes:
+        fingerprint: of the weights; "" where they have none, as a live or a served model's.
+        engine: its name.
+        dtype: of the weights as loaded.
+    """
+
+    fingerprint: str
+    engine: str
+    dtype: str
+
+
+def identity_of(engine: Engine, model: str | Path = "") -> Identity:
+    """Of a model in an engine; of the one it holds, if none is named."""
+    stored = getattr(engine, "stored", True)
+    return Identity(
+        fingerprint(str(model or engine.model), getattr(engine, "base", None)) if stored else "",
+        engine.name,
+        engine.dtype,
+    )
+
+
+def fingerprint(model: str, base: str | Path | None = None) -> str:
     """Short digest of a model folder: its weight files (large ones at every MiB, so that a change of one layer shows), its config and its
     tokenizer, and, of an adapter, the model under it too. Of a hub id, its name and commit. "" for a served or a live model, or where
     nothing can be read.
@@ -26,16 +50,14 @@ def fingerprint(model: str, base: str | None = None) -> str:
         model: folder or hub id.
         base: the model under an adapter, if not the one that its config names.
     """
-    from hp_bench.engines.source import locate
-
     try:
         source = locate(model, base=base)
     except ValueError:
         return ""
     parts = [_digest(one.path, one.revision) for one in dict.fromkeys((source, source.whole))]
-    return (
-        "" if "" in parts else hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16] if len(parts) > 1 else parts[0]
-    )
+    if "" in parts or len(parts) == 1:
+        return parts[0] if len(parts) == 1 else ""
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
 
 
 def _digest(path: str, revision: str) -> str:
@@ -43,11 +65,8 @@ def _digest(path: str, revision: str) -> str:
     if not folder.is_dir():
         commit = commit_of(path, revision)
         return f"{path}@{commit}" if commit else ""
-    weights = sorted(
-        file
-        for file in folder.iterdir()
-        if file.suffix in (".safetensors", ".bin") and file.name != "training_args.bin"
-    )
+    files = sorted(file for file in folder.iterdir() if file.suffix in (".safetensors", ".bin"))
+    weights = [file for file in files if file.name != "training_args.bin"]
     if not weights:
         return ""
     digest = hashlib.sha256()

@@ -4,7 +4,6 @@ import contextlib
 import copy
 import gc
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,11 @@ from hp_bench.engines.loading import (
     load_model,
     load_tokenizer,
     require_open_end,
+    require_swappable,
     resolve_device,
-    same_architecture,
-    same_tokenizer,
 )
 from hp_bench.engines.source import Source, locate, require_finite
+from hp_bench.progress import quiet_host
 
 #: Prompts at a time. lm-eval's own default of 1 is 14 times slower.
 BATCH_SIZE = 64
@@ -36,7 +35,6 @@ class HFEngine:
     Args:
         model: folder, hub id (or id@revision), of a whole model, a quantised one or an unmerged PEFT adapter; or a live model object.
         tokenizer: where the model has none beside it, or an object for a live model.
-        revision: of a hub id.
         base: the model under an adapter, if not the one its config names.
         device: cpu, cuda, mps or auto. A live model stays where it is.
         dtype: float32, bfloat16, ... or auto (what the checkpoint says).
@@ -53,13 +51,12 @@ class HFEngine:
         model: str | Path | torch.nn.Module,
         *,
         tokenizer: Any = None,
-        revision: str | None = None,
         base: str | Path | None = None,
         device: str = "auto",
         dtype: str = "auto",
         batch_size: int | None = None,
     ) -> None:
-        self._base = base
+        self.base = base
         self._checked: set[str] = set()
         self._source: Source | None = None
         if isinstance(model, torch.nn.Module):
@@ -68,10 +65,10 @@ class HFEngine:
             tokenizer = tokenizer if tokenizer is not None else load_tokenizer(Source(self.model))
             require_finite(live.named_parameters(), self.model)
         else:
-            self._source = locate(f"{model}@{revision}" if revision else model, base=base)
+            self._source = locate(model, base=base)
             tokenizer = load_tokenizer(self._source, tokenizer)
             live = load_model(self._source, dtype=dtype, device=resolve_device(device))
-            self.model = str(model) if not revision else f"{model}@{revision}"
+            self.model = str(model)
         require_open_end(tokenizer, self.model)
         self.stored = self._source is not None
         self.dtype = str(next(p.dtype for p in live.parameters() if p.is_floating_point())).removeprefix("torch.")
@@ -84,21 +81,21 @@ class HFEngine:
         """
         if self._source is None:
             raise NeedsAnotherEngine("a live model is scored as it is: it takes no other weights")
-        source = locate(checkpoint, base=self._base)
+        source = locate(checkpoint, base=self.base)
         plain = self._source.whole
-        config = same_architecture(self._model.config, source.whole)
-        if getattr(config, "quantization_config", None) is not None:
-            raise NeedsAnotherEngine(f"{source.name!r} is quantised: its weights are not swapped in place")
-        same_tokenizer(self.lm.tokenizer, source)
+        require_swappable(self.lm._model.config, self.lm.tokenizer, source)
         if self._source.base is not None:
-            self.lm._model = detach(self._model).eval()
-            self._hold(plain)
+            self.lm._model = detach(self.lm._model).eval()
+            self._source, self.model = plain, plain.name
         if source.whole != plain:
             self._overwrite(source.whole)
+            _free()
         if source.base is not None:
-            self.lm._model = attach(self._model, source)
+            self.lm._model = attach(self.lm._model, source)
             self._source, self.model = source, str(checkpoint)
-            self._check("adapter", source)
+            if "adapter" not in self._checked:
+                self._check("adapter", load_model(source, dtype=self.dtype), source)
+                _free()
         self.model = str(checkpoint)
 
     def close(self) -> None:
@@ -106,68 +103,45 @@ class HFEngine:
         self.lm._model = None
         _free()
 
-    @property
-    def _model(self) -> Any:
-        return self.lm._model
-
-    def _hold(self, source: Source) -> None:
-        self._source, self.model = source, source.name
-
     def _overwrite(self, source: Source) -> None:
         """Copies a whole model's weights into the module; what is loaded is sound before anything is written."""
         fresh = load_model(source, dtype=self.dtype)
-        theirs = fresh.state_dict()
-        result = self._model.load_state_dict(theirs, strict=False)
+        model = self.lm._model
+        result = model.load_state_dict(fresh.state_dict(), strict=False)
         if result.missing_keys or result.unexpected_keys:
             raise RuntimeError(
                 f"{source.name!r} left {result.missing_keys} as they were, and {result.unexpected_keys} out"
             )
-        self._model.tie_weights()
-        self._model.generation_config = copy.deepcopy(fresh.generation_config)
-        self._hold(source)
+        model.tie_weights()
+        model.generation_config = copy.deepcopy(fresh.generation_config)
+        self._source, self.model = source, source.name
         if "weights" not in self._checked:
-            _require_equal(self._model, fresh, source)
-            self._checked.add("weights")
-        del fresh, theirs
-        _free()
+            self._check("weights", fresh, source)
 
-    def _check(self, kind: str, source: Source) -> None:
-        if kind not in self._checked:
-            _require_equal(self._model, load_model(source, dtype=self.dtype), source)
-            self._checked.add(kind)
-            _free()
-
-
-def _require_equal(swapped: Any, fresh: Any, source: Source) -> None:
-    """Raises RuntimeError unless every parameter and buffer of a swapped model is that of a fresh load."""
-    ours, theirs = dict(_tensors(swapped)), dict(_tensors(fresh))
-    wrong = sorted(set(ours) ^ set(theirs)) or [
-        name for name, tensor in ours.items() if not torch.equal(tensor, theirs[name].to(tensor.device))
-    ]
-    if wrong:
-        raise RuntimeError(
-            f"after the swap {len(wrong)} tensors differ from a fresh load of {source.name!r} ({', '.join(wrong[:3])}): its weights were "
-            "not replaced as they should be; score the checkpoints one by one"
+    def _check(self, kind: str, fresh: Any, source: Source) -> None:
+        """Raises RuntimeError unless every parameter and buffer of the swapped model is that of a fresh load."""
+        ours, theirs = (
+            {**dict(model.named_parameters()), **dict(model.named_buffers())} for model in (self.lm._model, fresh)
         )
-
-
-def _tensors(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
-    yield from model.named_parameters()
-    yield from model.named_buffers()
+        wrong = sorted(set(ours) ^ set(theirs)) or [
+            name for name, tensor in ours.items() if not torch.equal(tensor, theirs[name].to(tensor.device))
+        ]
+        if wrong:
+            raise RuntimeError(
+                f"after the swap {len(wrong)} tensors differ from a fresh load of {source.name!r} ({', '.join(wrong[:3])}): its weights "
+                "were not replaced as they should be; score the checkpoints one by one"
+            )
+        self._checked.add(kind)
 
 
 def _host(model: Any, tokenizer: Any, batch_size: int) -> Any:
     """lm-eval's view of a model in memory. By itself it would tie a live model's weights anew and change its tokenizer."""
-    logger = logging.getLogger("lm_eval")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
     model.tie_weights = lambda *_, **__: None
     try:
-        lm = _Host(pretrained=model, tokenizer=copy.deepcopy(tokenizer), batch_size=batch_size)
+        with quiet_host(logging.ERROR):
+            return _Host(pretrained=model, tokenizer=copy.deepcopy(tokenizer), batch_size=batch_size)
     finally:
         del model.tie_weights
-        logger.setLevel(level)
-    return lm
 
 
 class _Host(HFLM):
@@ -222,8 +196,7 @@ class _GrowingLayer(DynamicLayer):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Appends the keys and values of further tokens and returns all there are."""
         if not self.is_initialized:
-            found: tuple[torch.Tensor, torch.Tensor] = super().update(key_states, value_states, *arguments, **options)
-            return found
+            return super().update(key_states, value_states, *arguments, **options)
         keys: Any = self.keys
         start = keys.shape[-2]
         end = start + key_states.shape[-2]

@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from hp_bench.engines import DoesNotFit, Engine, NeedsAnotherEngine, engine_class
+from hp_bench.engines import ENGINES, DoesNotFit, Engine, NeedsAnotherEngine, engine_class
+from hp_bench.engines.fingerprint import Identity, fingerprint, identity_of
 from hp_bench.engines.source import locate, require_whole, stored_dtype, widest
 
 log = logging.getLogger(__name__)
@@ -35,6 +37,13 @@ class EngineSettings:
     base: str | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, engine: str, options: Mapping[str, Any]) -> "EngineSettings":
+        """Settings from a Python caller's options: what is no attribute here is an argument of the engine."""
+        options = dict(options)
+        own = {one.name: options.pop(one.name) for one in fields(cls) if one.name in options}
+        return cls(engine, **{**own, "arguments": {**own.get("arguments", {}), **options}})
+
     def open(self, model: str | Path, *, dtype: str = "", **further: Any) -> Engine:
         """A fresh engine holding a model."""
         engine: Engine = engine_class(self.engine_of(model))(
@@ -61,7 +70,7 @@ class Loader:
 
     def __init__(self, settings: EngineSettings, expected: Sequence[str | Path] = (), *, one_kind: bool = True) -> None:
         self.settings = settings
-        self.expected = list(expected)
+        self._expected = [str(one) for one in expected]
         self._one_kind = one_kind
         self._engine: Engine | None = None
         self._stored: dict[str, str] = {}
@@ -72,21 +81,28 @@ class Loader:
         Raises:
             ValueError: the model is broken, or of another kind; one sentence.
         """
-        if self._engine is not None and self.settings.engine_of(model) == self._engine.name:
-            if self._engine.model == str(model):
-                return self._engine
+        kind = self.settings.engine_of(model)
+        if self._engine is not None and kind == self._engine.name:
             try:
-                self._swap(self._engine, model)
+                if self._engine.model != str(model):
+                    self._swap(self._engine, model)
                 return self._engine
-            except NeedsAnotherEngine as reason:
-                log.debug("another engine: %s", reason)
             except DoesNotFit as reason:
-                if self._one_kind:
+                if self._one_kind and not isinstance(reason, NeedsAnotherEngine):
                     raise
                 log.debug("another engine: %s", reason)
         self.close()
-        self._engine = self._open(model)
+        further = {} if kind == "endpoint" else {"dtype": self._dtype(model), **self._adapters(model)}
+        self._engine = self.settings.open(model, **further)
         return self._engine
+
+    def identity(self, model: str | Path) -> Identity:
+        """What will tell the model's numbers apart; its type is "auto" where only the loaded model can tell."""
+        kind = self.settings.engine_of(model)
+        if kind not in ENGINES:
+            with suppress(ValueError, AttributeError):  # said when it is opened
+                kind = str(engine_class(kind).name)
+        return Identity(fingerprint(str(model), self.settings.base), kind, self._dtype(model))
 
     def close(self) -> None:
         """Frees the engine, if there is one."""
@@ -102,43 +118,53 @@ class Loader:
     ) -> None:
         self.close()
 
-    def _open(self, model: str | Path) -> Engine:
-        if self.settings.engine_of(model) == "endpoint":
-            return self.settings.open(model)
-        return self.settings.open(model, dtype=self.dtype_of(model), **self._further(model))
-
     def _swap(self, engine: Engine, model: str | Path) -> None:
-        if not self._one_kind and self.dtype_of(model) not in ("auto", engine.dtype):
+        if not self._one_kind and self._dtype(model) not in ("auto", engine.dtype):
             raise NeedsAnotherEngine(f"{str(model)!r} is stored in another type than {engine.dtype}")
         engine.swap(model)
 
-    def dtype_of(self, model: str | Path) -> str:
+    def _dtype(self, model: str | Path) -> str:
         """The type that a model will be opened in; `auto` where its config names none."""
         if self.settings.dtype != "auto":
             return self.settings.dtype
-        models = dict.fromkeys([str(model), *map(str, self.expected)]) if self._one_kind else [str(model)]
-        found = []
+        models = [str(model), *self._expected] if self._one_kind else [str(model)]
         for one in models:
-            try:
-                if one not in self._stored:
+            if one not in self._stored:
+                with suppress(ValueError):  # said when its turn comes
                     self._stored[one] = stored_dtype(locate(one, base=self.settings.base))
-            except ValueError:  # said when its turn comes
-                continue
-            found.append(self._stored[one])
-        return widest(found)
+        return widest([self._stored.get(one, "") for one in models])
 
-    def _further(self, model: str | Path) -> dict[str, Any]:
+    def _adapters(self, model: str | Path) -> dict[str, Any]:
         """The adapters to come, of which vLLM must be told before it starts."""
         if self.settings.engine_of(model) != "vllm":
             return {}
         base = locate(model, base=self.settings.base).whole
         adapters = []
-        for one in dict.fromkeys(map(str, self.expected)):
-            try:
+        for one in dict.fromkeys(self._expected):
+            with suppress(ValueError):  # said when its turn comes
                 source = locate(one, base=self.settings.base)
                 require_whole(source)
-            except ValueError:  # said when its turn comes
-                continue
-            if source.base == base:
-                adapters.append(one)
+                adapters += [one] if source.base == base else []
         return {"adapters": adapters}
+
+
+class OneEngine(Loader):
+    """The loader of an engine that is open already, as a live model's is: it opens no other.
+
+    Args:
+        engine: a `hp_bench.engines.Engine`.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(EngineSettings(engine.name))
+        self._engine = self._only = engine
+
+    def __call__(self, model: str | Path) -> Engine:
+        """The engine, with the model's weights."""
+        if self._only.model != str(model):
+            self._only.swap(model)
+        return self._only
+
+    def identity(self, model: str | Path) -> Identity:
+        """Of the model in this engine."""
+        return identity_of(self._only, model)

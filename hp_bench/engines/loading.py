@@ -3,15 +3,15 @@
 import reprlib
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from hp_bench.engines import DoesNotFit
-from hp_bench.engines.source import Source, require_finite, require_whole
+from hp_bench.engines import DoesNotFit, NeedsAnotherEngine
+from hp_bench.engines.source import Source, require_finite, require_sound, require_whole
+from hp_bench.progress import quiet_transformers
 
 _DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
 
@@ -35,7 +35,7 @@ def load_model(source: Source, *, dtype: str = "auto", device: str = "cpu") -> A
     kind: Any = "auto" if dtype == "auto" else getattr(torch, dtype)
     options: dict[str, Any] = {"dtype": kind, "device_map": {"": device}, "output_loading_info": True, **source.options}
     try:
-        with _silent_transformers():
+        with quiet_transformers():
             loaded: Any = AutoModelForCausalLM.from_pretrained(source.path, **options)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         raise ValueError(
@@ -57,11 +57,7 @@ def attach(model: Any, source: Source) -> Any:
     """
     from peft import PeftModel
 
-    require_whole(source)
-    if Path(source.path).is_dir():
-        from hp_bench.engines.source import tensors_of
-
-        require_finite(tensors_of(Path(source.path)), source.name)
+    require_sound(source)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:
@@ -95,22 +91,6 @@ def detach_from(model: Any) -> None:
             setattr(parent, name.rpartition(".")[2], original)
     if hasattr(model, "peft_config"):
         del model.peft_config
-
-
-@contextmanager
-def _silent_transformers() -> Iterator[None]:
-    """No bar and no table of missing weights: what is wrong is said in one sentence."""
-    from transformers.utils import logging
-
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def log_likelihoods(model: Any, ids: list[int]) -> list[float]:
@@ -152,6 +132,14 @@ _TOKENIZER_FILES = (
 )
 
 _SAMPLE = "She said: “It's 3 o'clock, isn't it?” – and left, naïvely, for the café.\n\tThe end."
+
+
+def require_swappable(loaded: Any, tokenizer: Any, source: Source) -> None:
+    """Raises DoesNotFit unless a checkpoint's weights can replace those of the model whose config and tokenizer these are."""
+    config = same_architecture(loaded, source.whole)
+    if getattr(config, "quantization_config", None) is not None:
+        raise NeedsAnotherEngine(f"{source.name!r} is quantised: its weights are not swapped in place")
+    same_tokenizer(tokenizer, source)
 
 
 def same_architecture(loaded: Any, source: Source) -> Any:
@@ -223,17 +211,15 @@ def load_tokenizer(source: Source, chosen: Any = None) -> Any:
     Raises:
         ValueError: there is none.
     """
-    if chosen is not None and not isinstance(chosen, str | Path):
-        return chosen
-    if chosen is not None:
+    if isinstance(chosen, str | Path):
         try:
             return AutoTokenizer.from_pretrained(str(chosen))
         except (OSError, ValueError, KeyError) as error:
             raise ValueError(f"no tokenizer could be loaded from {str(chosen)!r}: {first_line(error)}") from None
-    found = own_tokenizer(source) or (own_tokenizer(source.base) if source.base else None)
-    if found is None:
+    tokenizer = chosen or own_tokenizer(source) or own_tokenizer(source.whole)
+    if tokenizer is None:
         raise ValueError(f"{source.name!r} has no tokenizer beside its weights: name one (--tokenizer)")
-    return found
+    return tokenizer
 
 
 def require_open_end(tokenizer: Any, model: str) -> None:

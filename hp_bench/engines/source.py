@@ -183,6 +183,13 @@ def tensors_of(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
             yield from torch.load(file, map_location="cpu", weights_only=True, mmap=True).items()
 
 
+def require_sound(source: Source) -> None:
+    """Raises ValueError unless a local model's weights are all there, and numbers; an adapter's are its own alone."""
+    require_whole(source)
+    if Path(source.path).is_dir():
+        require_finite(tensors_of(Path(source.path)), source.name)
+
+
 def require_finite(tensors: Iterable[tuple[str, torch.Tensor]], model: str) -> None:
     """Raises ValueError naming the first tensor that holds NaN or infinity. Quantised tensors are not looked into."""
     for name, tensor in tensors:

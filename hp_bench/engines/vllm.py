@@ -22,11 +22,11 @@ from hp_bench.engines.loading import (
     load_model,
     load_tokenizer,
     log_likelihoods,
+    own_tokenizer,
     require_open_end,
-    same_architecture,
-    same_tokenizer,
+    require_swappable,
 )
-from hp_bench.engines.source import Source, locate, require_finite, require_whole, tensors_of
+from hp_bench.engines.source import Source, locate, require_sound, tensors_of
 
 #: Largest difference of a log-likelihood from transformers' at the first swap, in nats, by type of the weights.
 _TOLERANCE = {"float32": 1e-3, "bfloat16": 0.3, "float16": 0.1}
@@ -83,12 +83,12 @@ class VLLMEngine:
             raise ValueError(f"engine vllm needs vLLM: pip install 'hp-bench[vllm]' ({error})") from None
         if device not in ("auto", "cuda" if torch.cuda.is_available() else "cpu"):
             raise ValueError(f"engine vllm chooses its device itself, not {device!r}: leave it at auto")
-        self._base = base
+        self.base = base
         self._source = source = locate(model, base=base)
         self._tokenizer = load_tokenizer(source, tokenizer)
         require_open_end(self._tokenizer, source.name)
         for part in {source, source.whole}:
-            _require_sound(part)
+            require_sound(part)  # vLLM itself would say nothing
         self._config = AutoConfig.from_pretrained(source.whole.path, **source.whole.options)
         if not torch.cuda.is_available():
             os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
@@ -96,13 +96,12 @@ class VLLMEngine:
             dtype = "float32" if dtype == "auto" else dtype
         self._room = _Room.of([source, *(locate(adapter, base=base) for adapter in adapters)])
         options |= self._room.options()
-        length = max_model_len or min(
-            _MAX_MODEL_LEN, int(getattr(self._config, "max_position_embeddings", _MAX_MODEL_LEN))
-        )
+        longest = int(getattr(self._config, "max_position_embeddings", _MAX_MODEL_LEN))
+        length = max_model_len or min(_MAX_MODEL_LEN, longest)
         try:
             self.lm = VLLM(
                 pretrained=source.whole.path, revision=source.whole.revision or None, dtype=dtype, max_model_len=length,
-                tokenizer=tokenizer or (None if _has_tokenizer(source.whole) else source.path), batch_size=batch_size or "auto", **options,
+                tokenizer=tokenizer or (None if own_tokenizer(source.whole) else source.path), batch_size=batch_size or "auto", **options,
             )  # fmt: skip
         except (RuntimeError, OSError, TypeError, ImportError, AssertionError) as error:
             raise ValueError(f"vLLM could not start with {source.name!r}: {first_line(error)}") from error
@@ -115,11 +114,8 @@ class VLLMEngine:
 
     def swap(self, checkpoint: Path | str) -> None:
         """Loads another checkpoint's weights into the running engine, or puts another adapter on it."""
-        source = locate(checkpoint, base=self._base)
-        config = same_architecture(self._config, source.whole)
-        if getattr(config, "quantization_config", None) is not None:
-            raise NeedsAnotherEngine(f"{source.name!r} is quantised: its weights are not swapped in place")
-        same_tokenizer(self._tokenizer, source)
+        source = locate(checkpoint, base=self.base)
+        require_swappable(self._config, self._tokenizer, source)
         if not self._room.holds(_Room.of([source])):
             raise NeedsAnotherEngine(f"this engine was not started for adapters such as {source.name!r}")
         if source.whole != self._source.whole or not self.model:
@@ -127,19 +123,19 @@ class VLLMEngine:
                 raise NeedsAnotherEngine(
                     f"this engine was started for adapters of {self._source.whole.name!r}, not of {source.whole.name!r}"
                 )
-            _require_sound(source)
+            require_sound(source)
             self.model = ""  # until it is known to hold the new weights it holds none that anyone may ask for
             self.lm.model.collective_rpc("reload_weights", kwargs={"weights_path": str(source.folder())})
             self._pack_tied(source)
-            self._forget()
+            self.lm.model.reset_prefix_cache()
             self._check("weights", source)
         elif source.base is not None:
-            _require_sound(source)
+            require_sound(source)
             self.model = ""
             self._put_on(source)
         else:
             self.lm.lora_request = None
-            self._forget()
+            self.lm.model.reset_prefix_cache()
         self._source, self.model = source, str(checkpoint)
 
     def close(self) -> None:
@@ -171,12 +167,9 @@ class VLLMEngine:
         if self.lm.lora_request is not None:
             self.lm.model.llm_engine.remove_lora(self.lm.lora_request.lora_int_id)
         self.lm.lora_request = LoRARequest(f"adapter-{self._adapters}", self._adapters, str(source.folder()))
-        self._forget()
+        self.lm.model.reset_prefix_cache()
         self._source = source
         self._check("adapter", source)
-
-    def _forget(self) -> None:
-        self.lm.model.reset_prefix_cache()
 
     def _check(self, kind: str, source: Source) -> None:
         """Compares a text's log-likelihood with that of a fresh load by transformers, the first time."""
@@ -190,8 +183,8 @@ class VLLMEngine:
             [{"prompt_token_ids": ids}], SamplingParams(max_tokens=1, prompt_logprobs=1, temperature=0.0), use_tqdm=False,
             lora_request=self.lm.lora_request,
         )  # fmt: skip
-        found = [row[token].logprob for row, token in zip(output.prompt_logprobs[1:], ids[1:], strict=True)]
-        worst = max(abs(a - b) for a, b in zip(expected, found, strict=True))
+        rows = zip(output.prompt_logprobs[1:], ids[1:], expected, strict=True)
+        worst = max(abs(row[token].logprob - theirs) for row, token, theirs in rows)
         if not worst <= _TOLERANCE.get(self.dtype, 0.3):
             raise RuntimeError(
                 f"after the swap vLLM's log-likelihoods differ from a fresh load of {source.name!r} by up to {worst:.2g} nats: its "
@@ -229,14 +222,13 @@ class _Room:
                     f"vLLM takes plain LoRA adapters, and {source.name!r} is more than that: score it with --engine hf"
                 )
             ranks = [int(config.get("r") or 1), *map(int, (config.get("rank_pattern") or {}).values())]
-            rank = max(
-                rank, *(next((known for known in _RANKS if known >= r), 0) or _too_high(r, source) for r in ranks)
-            )
-            modules |= {
-                name.split(".lora_")[0].rpartition(".")[2]
-                for name, _ in tensors_of(source.folder())
-                if ".lora_" in name
-            }
+            if max(ranks) > _RANKS[-1]:
+                raise ValueError(
+                    f"vLLM takes adapters up to rank {_RANKS[-1]}, not {max(ranks)} as {source.name!r} is: score it with --engine hf"
+                )
+            rank = max(rank, next(known for known in _RANKS if known >= max(ranks)))
+            names = [name for name, _ in tensors_of(source.folder()) if ".lora_" in name]
+            modules |= {name.split(".lora_")[0].rpartition(".")[2] for name in names}
         if "lm_head" in modules:
             # its share of prompt log-probabilities is computed as if each prompt were one token
             raise ValueError("vLLM gives no right log-likelihoods for an adapter on lm_head: score it with --engine hf")
@@ -260,22 +252,3 @@ def _pack_output_layers(model: torch.nn.Module) -> None:
     for layer in model.modules():
         if isinstance(layer, ParallelLMHead) and isinstance(layer.quant_method, UnquantizedEmbeddingMethod):
             layer.quant_method.process_weights_after_loading(layer)
-
-
-def _too_high(rank: int, source: Source) -> int:
-    raise ValueError(
-        f"vLLM takes adapters up to rank {_RANKS[-1]}, not {rank} as {source.name!r} is: score it with --engine hf"
-    )
-
-
-def _require_sound(source: Source) -> None:
-    """Weights all there, and numbers: vLLM itself would say neither."""
-    require_whole(source)
-    if Path(source.path).is_dir():
-        require_finite(tensors_of(Path(source.path)), source.name)
-
-
-def _has_tokenizer(source: Source) -> bool:
-    from hp_bench.engines.loading import own_tokenizer
-
-    return own_tokenizer(source) is not None

@@ -14,14 +14,15 @@ from pathlib import Path
 
 import unlearn
 from hp_bench import miniature
-from hp_bench.engines.hf import HFEngine
+from hp_bench.engines.loader import EngineSettings, Loader
 from hp_bench.experiments.store import append_log
 from hp_bench.experiments.workers import one_thread, quiet_bars, side_by_side
 from hp_bench.miniature.panel import panel_files, panel_tasks
 from hp_bench.report.run import PANEL, STORY, write_figures, write_page
 from hp_bench.results.scorecard import Scorecard
-from hp_bench.scoring.checkpoints import Checkpoint, checkpoints_in, score_checkpoints
+from hp_bench.scoring.checkpoints import Checkpoint, checkpoints_in
 from hp_bench.scoring.distances import Distance, distances
+from hp_bench.scoring.models import score_checkpoints
 from hp_bench.scoring.score import load_tasks
 from unlearn.files import write_json
 from unlearn.methods import whp
@@ -149,11 +150,11 @@ def _score_models(
     folder: Path, out: Path, models: Sequence[Checkpoint], ends: Sequence[Checkpoint], panel: bool
 ) -> tuple[list[Scorecard], ...]:
     """In a process of its own."""
-    engine, world = HFEngine(models[0].path), miniature.load(folder)
+    loader, world = Loader(EngineSettings()), miniature.load(folder)
     sets = [
-        score_checkpoints(engine, miniature.miniature_tasks(world), models, out=out),
-        score_checkpoints(engine, load_tasks(["hp_bench"]), ends, out=out / "prompts"),
-        score_checkpoints(engine, panel_tasks(world), ends, out=out / PANEL) if panel else [],
+        score_checkpoints(loader, miniature.miniature_tasks(world), models, out=out),
+        score_checkpoints(loader, load_tasks(["hp_bench"]), ends, out=out / "prompts"),
+        score_checkpoints(loader, panel_tasks(world), ends, out=out / PANEL) if panel else [],
     ]
     return tuple([one.card for one in scored] for scored in sets)
 

@@ -12,15 +12,15 @@ from transformers import AutoTokenizer
 
 from hp_bench import miniature
 from hp_bench.engines.hf import HFEngine
+from hp_bench.engines.loader import EngineSettings, Loader, OneEngine
 from hp_bench.experiments.store import Number, RowScore, SeedFolder, identity_of, sentence
 from hp_bench.experiments.tuning import Candidate
 from hp_bench.miniature.panel import panel_tasks
 from hp_bench.results.compare import broken
 from hp_bench.results.scorecard import Scorecard, difference, failures
-from hp_bench.scoring.checkpoints import Checkpoint, score_one
+from hp_bench.scoring.checkpoints import Checkpoint
 from hp_bench.scoring.distances import TwinDistances
-from hp_bench.scoring.score import score_engine
-from hp_bench.scoring.store import keep
+from hp_bench.scoring.models import score_one
 
 #: Folder of the panel's scorecards.
 PANEL = "panel"
@@ -131,7 +131,7 @@ class Bench:
         """
         tasks = {**self._tasks, "tasks": {_FAMILIARITY: self._tasks["tasks"][_FAMILIARITY]}}
         if not model.live:
-            self._engine.swap(str(self.world.baseline))  # a folder of this name may have held another setting's weights
+            self._loader(str(self.world.baseline))  # a folder of this name may have held another setting's weights
         card = self._card(model, tasks, None)
         familiarity = None if card.failed else card.get(*_TASKS["familiarity"]).value
         if familiarity is None:
@@ -145,21 +145,19 @@ class Bench:
         return self._card(model, self._panel, self._out / PANEL)
 
     def _card(self, model: Model, tasks: Mapping[str, Any], out: Path | None) -> Scorecard:
-        if not isinstance(model.weights, torch.nn.Module):
-            return score_one(self._engine, tasks, Checkpoint(model.name, str(model.weights), model.step), out=out).card
-        engine = HFEngine(model.weights, tokenizer=AutoTokenizer.from_pretrained(model.tokenizer))
-        scored = score_engine(engine, tasks, name=model.name, step=model.step)
-        if out is not None:
-            keep(scored, out)
-        return scored.card
+        loader, path = self._loader, str(model.weights)
+        if isinstance(model.weights, torch.nn.Module):
+            engine = HFEngine(model.weights, tokenizer=AutoTokenizer.from_pretrained(model.tokenizer))
+            loader, path = OneEngine(engine), engine.model
+        return score_one(loader, tasks, Checkpoint(model.name, path, model.step), out=out).card
 
     @cached_property
     def _panel(self) -> dict[str, Any]:
         return panel_tasks(self.world)
 
     @cached_property
-    def _engine(self) -> HFEngine:
-        return HFEngine(str(self.world.baseline), device="cpu")
+    def _loader(self) -> Loader:
+        return Loader(EngineSettings(device="cpu"), [self.world.baseline])
 
 
 def _failures(card: Scorecard) -> str:

@@ -1,4 +1,4 @@
-"""Samples that plain `lm_eval --log_samples` or `hp_bench.scoring.store.keep` wrote -> verdicts, scorecard."""
+"""Samples that plain `lm_eval --log_samples` or `hp_bench.scoring.store.save` wrote -> verdicts, scorecard."""
 
 import json
 import math

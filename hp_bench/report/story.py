@@ -18,7 +18,7 @@ class Method:
 
     Attributes:
         curve: scorecards by step; the first is the baseline.
-        samples: scorecard name -> task -> samples, as `hp_bench.scoring.checkpoints.keep` writes them.
+        samples: scorecard name -> task -> samples, as `hp_bench.scoring.store.save` writes them.
     """
 
     curve: Curve

@@ -49,7 +49,7 @@ class Measurement:
     @property
     def too_many_unscored(self) -> bool:
         """Whether more than 1 % of the prompts are unscored: then the run failed."""
-        return self.unscored > 0.01 * (self.n + self.unscored)
+        return self.unscored > UNSCORED_LIMIT * (self.n + self.unscored)
 
     @property
     def interval(self) -> Interval:

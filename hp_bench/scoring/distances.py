@@ -4,7 +4,7 @@ A twin has read everything but the target. KL(twin || model) over a text, less w
 that is as near as another twin.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, permutations
 from pathlib import Path
@@ -88,8 +88,8 @@ class TwinDistances:
         with progress_bars() as bars:
             row = bars.add_task("the twins' distributions", total=len(twins))
             for twin in twins:
-                for kind, found in self._read(twin).items():
-                    self._twins[kind].append(found)
+                for kind, theirs in self._read(twin).items():
+                    self._twins[kind].append(theirs)
                 bars.advance(row)
             bars.remove_task(row)
         self._between: dict[str, NDArray[np.float64] | None] = {}
@@ -135,16 +135,15 @@ class TwinDistances:
         return {kind: self._read_kind(loaded, encoded) for kind, encoded in self._encoded.items()}
 
     def _read_kind(self, model: Any, encoded: Sequence[Sequence[int]]) -> "_Texts":
-        found: dict[int, torch.Tensor] = {}
-        for rows in _batches(encoded):
-            longest = max(len(encoded[row]) for row in rows)
-            ids = torch.tensor(
-                [[*encoded[row], *[self._pad] * (longest - len(encoded[row]))] for row in rows], device=self._device
-            )
-            logits = model(input_ids=ids, use_cache=False).logits
-            for place, row in enumerate(rows):
-                found[row] = logits[place, : len(encoded[row]) - 1].log_softmax(-1).cpu()
-        logs = [found[row] for row in range(len(encoded))]
+        logs = [torch.empty(0)] * len(encoded)
+        by_length = sorted(range(len(encoded)), key=lambda row: len(encoded[row]))
+        for start in range(0, len(by_length), _BATCH):
+            rows = by_length[start : start + _BATCH]
+            longest = len(encoded[rows[-1]])
+            ids = [[*encoded[row], *[self._pad] * (longest - len(encoded[row]))] for row in rows]
+            logits = model(input_ids=torch.tensor(ids, device=self._device), use_cache=False).logits
+            for index, row in enumerate(rows):
+                logs[row] = logits[index, : len(encoded[row]) - 1].log_softmax(-1).cpu()
         losses = [
             -float(log.gather(1, torch.tensor(ids[1:])[:, None]).mean()) for log, ids in zip(logs, encoded, strict=True)
         ]
@@ -168,36 +167,23 @@ def distances(
     *,
     device: str = "cpu",
 ) -> list[Distance]:
-    """Every model's distance to the twins on every kind of text.
-
-    Args:
-        models: name -> folder; all with the twins' tokenizer.
-        twins: folders; at least one.
-        texts: kind -> texts. Every token after the first of each counts.
-        device: cpu, cuda or mps.
-
-    Raises:
-        ValueError: there is no twin.
-    """
-    held = TwinDistances(twins, texts, device=device)
+    """Every model's distance to the twins on every kind of text; `models` are folders by name, the rest is as for `TwinDistances`."""
+    held, rows = TwinDistances(twins, texts, device=device), []
     with progress_bars() as bars:
         row = bars.add_task("distances to the twins", total=len(models))
-        found: dict[str, list[Distance]] = {kind: [] for kind in texts}
         for name, model in models.items():
-            for one in held.of(name, model):
-                found[one.distance.text].append(one.distance)
+            rows += [one.distance for one in held.of(name, model)]
             bars.advance(row)
         bars.remove_task(row)
-    return [one for kind in texts for one in found[kind]]
+    return sorted(rows, key=lambda one: list(texts).index(one.text))
 
 
 def _distance(name: str, kind: str, to_twins: NDArray[np.float64], between: NDArray[np.float64] | None) -> Distance:
     raw = float(to_twins.mean())
     each = to_twins if between is None else to_twins - between
     interval = mean_interval(each, low=-_LARGEST, high=_LARGEST)
-    if between is None:
-        return Distance(name, kind, raw, interval.low, interval.high)
-    return Distance(name, kind, raw, interval.low, interval.high, float(each.mean()), float(between.mean()))
+    beyond = (None, None) if between is None else (float(each.mean()), float(between.mean()))
+    return Distance(name, kind, raw, interval.low, interval.high, *beyond)
 
 
 def _divergence(reference: Sequence[torch.Tensor], other: Sequence[torch.Tensor]) -> NDArray[np.float64]:
@@ -207,10 +193,3 @@ def _divergence(reference: Sequence[torch.Tensor], other: Sequence[torch.Tensor]
 
 def _ks(a: _Texts, b: _Texts) -> float:
     return float(ks_2samp(a.losses, b.losses).statistic)
-
-
-def _batches(encoded: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-    """Rows of like length together."""
-    order = sorted(range(len(encoded)), key=lambda row: len(encoded[row]))
-    for start in range(0, len(order), _BATCH):
-        yield order[start : start + _BATCH]

@@ -1,70 +1,31 @@
-"""Model -> scorecard, by lm-eval tasks."""
+"""Asks the model that an engine holds, by lm-eval tasks: engine -> scorecard and samples."""
 
+import json
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from hp_bench.engines.fingerprint import commit_of, fingerprint
+from hp_bench.engines import Engine
+from hp_bench.engines.fingerprint import commit_of, identity_of
 from hp_bench.probes.paths import tasks_dir
 from hp_bench.progress import quiet_host
-from hp_bench.results.metrics import METRICS, known
+from hp_bench.results.metrics import METRICS
+from hp_bench.results.metrics import known as known_metrics
 from hp_bench.results.scorecard import Manifest, Measurement, Scorecard, TaskManifest, measure, measure_group, plain
-from hp_bench.scoring.manifest import is_chat, task_manifest, versions
-
-__all__ = ["DEFAULT_TASKS", "Scored", "describe", "failed", "fingerprint", "load_tasks", "score", "score_engine"]
 
 log = logging.getLogger(__name__)
 
 DEFAULT_TASKS = ("hp_familiarity", "hp_token_probability")
 
+#: Libraries that can move a number.
+_LIBRARIES = ("hp-bench", "lm_eval", "torch", "transformers", "tokenizers", "peft", "vllm")
+
 #: Folders of lm-eval's own tasks that ours build on; indexing all 14,000 would take ten seconds.
 _HOST_FOLDERS = ("winogrande", "hellaswag", "piqa", "arc", "super_glue", "openbookqa")
-
-
-def score(
-    model: Any,
-    *,
-    tasks: Sequence[str] = DEFAULT_TASKS,
-    metadata: Mapping[str, Any] | None = None,
-    name: str | None = None,
-    step: int | None = None,
-    engine: str = "hf",
-    **options: Any,
-) -> Scorecard:
-    """Scores one model; what `hp-bench score` does.
-
-    Args:
-        model: folder, hub id (or id@revision), unmerged PEFT adapter, quantised model, address of a completions server
-            (http://host:port/v1), or a live `transformers` model.
-        tasks: lm-eval tasks, tags or groups; the default is the paper's two familiarity tests.
-        metadata: run-time choices of the tasks, as `lm_eval --metadata`: another target's `prompts` and `lexicon`, a judge.
-        name: for tables; default: the model's.
-        step: optimiser steps, if the model is a checkpoint.
-        engine: hf, vllm or endpoint.
-        options: of the engine: `device`, `dtype`, `batch_size`, `tokenizer`, `base`, `revision`, ...
-
-    Raises:
-        ValueError: a task is unknown, or the model cannot be loaded.
-    """
-    from hp_bench.engines import engine_class
-
-    loaded = load_tasks(tasks, metadata)
-    served = str(model).startswith(("http://", "https://")) if isinstance(model, str) else False
-    opened = engine_class("endpoint" if served else engine)(model, **options)
-    try:
-        return score_engine(
-            opened, loaded, name=name or model_name(opened.model), step=step, base=options.get("base")
-        ).card
-    finally:
-        opened.close()
-
-
-def model_name(model: str) -> str:
-    """A model's name for tables: the last part of its folder, hub id or address."""
-    return (Path(model.partition("#")[2] or model).name or Path(model).resolve().name) or model
 
 
 def load_tasks(names: Sequence[str], metadata: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -107,37 +68,33 @@ class Scored:
 
 
 def score_engine(
-    engine: Any,
+    engine: Engine,
     loaded: Mapping[str, Any],
     *,
     name: str,
     step: int | None = None,
-    earlier: Scorecard | None = None,
-    finished: Callable[[Scored], object] | None = None,
-    base: str | None = None,
+    known: Scorecard | None = None,
+    after_task: Callable[[Scored], object] | None = None,
 ) -> Scored:
-    """Scores the model that an engine has loaded, one task after the other; a task that breaks off does not lose the others.
+    """Scores the model that an engine holds, one task after the other; a task that breaks off does not lose the others.
 
     Args:
-        engine: a `hp_bench.engines.Engine`.
+        engine: holds the model.
         loaded: from `load_tasks`.
         name: for tables.
         step: optimiser steps, if the model is a checkpoint.
-        earlier: what an interrupted run of the same model knew already; its tasks are not asked again.
-        finished: called after every task with what is known by then.
-        base: the model under an adapter, if not the one that its config names.
+        known: what an interrupted run of the same model has found; its tasks are not asked again.
+        after_task: called after every task that was asked, with all that is known by then.
     """
     parts: dict[str, _Part] = {}
-    manifest = _manifest(engine, base)
-    result = _assemble(name, step, loaded, parts, manifest)
+    manifest = _manifest(engine)
     for task_name, task in loaded["tasks"].items():
-        if earlier is not None and task_name in earlier.manifest.tasks:
-            parts[task_name] = _from_earlier(earlier, task_name)
+        if known is not None and task_name in known.manifest.tasks:
+            parts[task_name] = _Part(known.items[task_name], known.values[task_name], known.manifest.tasks[task_name])
             continue
         parts[task_name] = _ask(engine, task_name, task)
-        result = _assemble(name, step, loaded, parts, manifest)
-        if finished is not None:
-            finished(result)
+        if after_task is not None:
+            after_task(_assemble(name, step, loaded, parts, manifest))
     return _assemble(name, step, loaded, parts, manifest)
 
 
@@ -146,9 +103,7 @@ def failed(
 ) -> Scored:
     """The scorecard of a model that could not be loaded: every task failed for the same reason, every prompt unscored."""
     parts = {task_name: _broken_off(task, reason) for task_name, task in loaded["tasks"].items()}
-    return _assemble(
-        name, step, loaded, parts, Manifest(model=model, engine=engine, dtype="", tasks={}, versions=versions())
-    )
+    return _assemble(name, step, loaded, parts, Manifest(model, engine, dtype="", tasks={}, versions=_versions()))
 
 
 @dataclass(frozen=True)
@@ -162,7 +117,7 @@ class _Part:
     samples: Sequence[Mapping[str, Any]] | None = None
 
 
-def _ask(engine: Any, name: str, task: Any) -> _Part:
+def _ask(engine: Engine, name: str, task: Any) -> _Part:
     from lm_eval.evaluator import evaluate
 
     _zero_shot(task)
@@ -187,12 +142,8 @@ def _ask(engine: Any, name: str, task: Any) -> _Part:
 def _broken_off(task: Any, reason: str) -> _Part:
     _zero_shot(task)
     items = [str(doc.get("id", number)) for number, doc in enumerate(task.eval_docs)]
-    values: dict[str, list[float | None]] = {metric: [None] * len(items) for metric in _metrics_of(task)}
+    values = {metric: [None] * len(items) for metric in known_metrics(dict.fromkeys(task.aggregation()))}
     return _Part(items, values, task_manifest(task, len(items)), failure=reason)
-
-
-def _from_earlier(card: Scorecard, task: str) -> _Part:
-    return _Part(card.items[task], card.values[task], card.manifest.tasks[task], failure=card.failures.get(task, ""))
 
 
 def _assemble(
@@ -202,7 +153,9 @@ def _assemble(
     for task, part in parts.items():
         broken = part.values.get("degenerate")
         degenerate = sum(value == 1 for value in broken) if broken else None
-        measurements += [measure(task, metric, v, degenerate=degenerate) for metric, v in known(part.values).items()]
+        measurements += [
+            measure(task, metric, v, degenerate=degenerate) for metric, v in known_metrics(part.values).items()
+        ]
     for group_name, group in loaded.get("groups", {}).items():
         if set(group.child_names) <= set(parts):
             members = [m for m in measurements if m.task in group.child_names and m.metric == "acc"]
@@ -214,22 +167,42 @@ def _assemble(
         items={task: list(part.items) for task, part in parts.items()},
         values={task: {metric: list(v) for metric, v in part.values.items()} for task, part in parts.items()},
         failures={task: part.failure for task, part in parts.items() if part.failure},
-        manifest=Manifest(
-            model=manifest.model, engine=manifest.engine, dtype=manifest.dtype, revision=manifest.revision,
-            fingerprint=manifest.fingerprint, versions=manifest.versions, tasks={task: part.manifest for task, part in parts.items()},
-        ),
-    )  # fmt: skip
+        manifest=replace(manifest, tasks={task: part.manifest for task, part in parts.items()}),
+    )
     return Scored(card, {task: part.samples for task, part in parts.items() if part.samples is not None})
 
 
-def _manifest(engine: Any, base: str | None) -> Manifest:
-    stored = getattr(engine, "stored", True)
+def _manifest(engine: Engine) -> Manifest:
+    identity = identity_of(engine)
     path, _, revision = str(engine.model).partition("@")
+    hub = getattr(engine, "stored", True) and not Path(engine.model).is_dir()
     return Manifest(
-        model=engine.model, engine=engine.name, dtype=engine.dtype, tasks={}, versions=versions(),
-        fingerprint=fingerprint(engine.model, base) if stored else "",
-        revision=commit_of(path, revision) if stored and not Path(engine.model).is_dir() else "",
+        model=engine.model, engine=identity.engine, dtype=identity.dtype, tasks={}, versions=_versions(),
+        fingerprint=identity.fingerprint, revision=commit_of(path, revision) if hub else "",
     )  # fmt: skip
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for library in _LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def task_manifest(task: Any, n: int) -> TaskManifest:
+    """How an lm-eval task asks its `n` prompts, as far as it can move a number."""
+    config, metadata = task.config, task.config.metadata or {}
+    decoding = json.dumps(config.generation_kwargs, sort_keys=True) if config.output_type == "generate_until" else ""
+    own = {key: metadata.get(key, "") for key in ("prompts_sha256", "judge", "chat_template")}
+    return TaskManifest(str(task.VERSION), n, decoding=decoding, num_fewshot=int(config.num_fewshot or 0), **own)
+
+
+def is_chat(task: Any) -> bool:
+    """Whether a task puts its prompts through the model's chat template."""
+    return bool(getattr(task, "CHAT", False))
 
 
 def _zero_shot(task: Any) -> None:
@@ -238,15 +211,11 @@ def _zero_shot(task: Any) -> None:
     task.set_fewshot_seed(seed=1234)
 
 
-def _metrics_of(task: Any) -> list[str]:
-    return list(known(dict.fromkeys(task.aggregation())))
-
-
 def _per_prompt(samples: Sequence[Mapping[str, Any]]) -> tuple[list[str], dict[str, list[float | None]]]:
     """Prompt ids and, by metric, one value a prompt."""
     ordered = sorted(samples, key=lambda sample: sample["doc_id"])
     ids = [str(sample["doc"].get("id", sample["doc_id"])) for sample in ordered]
-    names = known(dict.fromkeys(ordered[0]["metrics"]))
+    names = known_metrics(dict.fromkeys(ordered[0]["metrics"]))
     return ids, {name: [plain(float(sample[name])) for sample in ordered] for name in names}
 
 

@@ -1,51 +1,44 @@
-"""Scorecards and samples on disk: `scorecards/<name>.json` and `samples/<name>/<task>.jsonl`; what is there already is not scored again."""
+"""Scorecards and samples on disk: `scorecards/<name>.json` and `samples/<name>/<task>.jsonl`; what is there already is not scored again.
+
+While a model is being scored, what is known of it is in `scorecards/<name>.partial`. Where a folder is None, nothing is kept or known.
+"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jsonlines
 
-from hp_bench.engines import ENGINES, engine_class
-from hp_bench.engines.fingerprint import fingerprint
+from hp_bench.engines.loader import Loader
 from hp_bench.results.scorecard import Scorecard
-from hp_bench.scoring.manifest import is_chat, task_manifest
-from hp_bench.scoring.score import Scored
+from hp_bench.scoring.checkpoints import Checkpoint
+from hp_bench.scoring.score import Scored, is_chat, task_manifest
 from unlearn.files import write_lines
 
-if TYPE_CHECKING:
-    from hp_bench.engines.loader import EngineSettings
 
+def save(scored: Scored, out: Path | str | None, *, finished: bool = True) -> None:
+    """Writes a scorecard and its samples; the scorecard last, so that one that exists is complete.
 
-def keep(scored: Scored, out: Path) -> None:
-    """Writes a scorecard and its samples; the scorecard last, so that one that exists is complete."""
-    _write_samples(scored, out)
-    scored.card.save(out / "scorecards" / f"{scored.card.name}.json")
-    _partial(out, scored.card.name).unlink(missing_ok=True)
-
-
-def keep_part(scored: Scored, out: Path) -> None:
-    """Writes what is known after a task, beside the place of the finished scorecard."""
-    _write_samples(scored, out)
-    scored.card.save(_partial(out, scored.card.name))
-
-
-def keep_known(card: Scorecard, out: Path) -> None:
-    """Writes a scorecard of which everything was known, unless the finished one says the same."""
-    try:
-        finished = Scorecard.load(out / "scorecards" / f"{card.name}.json").manifest
-        same = replace(finished, tasks={}) == replace(card.manifest, tasks={})
-        same = same and card.manifest.tasks.items() <= finished.tasks.items()
-    except ValueError:  # there is none, or it is broken
-        same = False
-    if not same:
-        keep(Scored(card), out)
+    Args:
+        scored: what to write.
+        out: folder.
+        finished: False while tasks are still to be asked.
+    """
+    if out is None:
+        return
+    name = scored.card.name
+    for task, samples in scored.samples.items():
+        write_lines(Path(out) / "samples" / name / f"{task}.jsonl", (_short(sample) for sample in samples))
+    whole, partial = _paths(out, name)
+    scored.card.save(whole if finished else partial)
+    if finished:
+        partial.unlink(missing_ok=True)
 
 
 def load_samples(out: Path, name: str, task: str) -> list[dict[str, Any]]:
-    """What `keep` wrote of a task's samples; empty if there are none."""
+    """What `save` wrote of a task's samples; empty if there are none."""
     path = out / "samples" / name / f"{task}.jsonl"
     if not path.exists():
         return []
@@ -61,78 +54,49 @@ def load_cards(out: Path) -> list[Scorecard]:
     return sorted(cards, key=lambda card: (card.step is None, card.step or 0, card.name))
 
 
-def scored_earlier(
-    name: str, model: str, loaded: Mapping[str, Any], out: Path, engine: Any, *, base: str | None = None
+def lookup(
+    checkpoint: Checkpoint, loaded: Mapping[str, Any], out: Path | str | None, loader: Loader
 ) -> Scorecard | None:
-    """What an earlier run knows of the same weights and the same tasks: a finished scorecard, or a part of one; None if nothing.
+    """What an earlier run knows of the same weights and the same tasks, in one scorecard; None if nothing.
 
     Tasks that broke off, or that ask otherwise today, are left out; so is everything of a model without a fingerprint (a live or a
-    served one), and what another kind of engine found, or weights of another type. Of a `hp_bench.engines.loader.Loader` both are what it
-    will open, as far as that is known; where the type is not, or turns out to be another, ask again with the engine it opened.
+    served one), and what another kind of engine found, or weights of another type. Where the loader knows the type only of a loaded model,
+    ask again with a `OneEngine`. A part that turns out to hold every task becomes the finished scorecard.
     """
-    for path in (out / "scorecards" / f"{name}.json", _partial(out, name)):
-        if not path.exists():
+    for path, card in _cards(out, checkpoint.name):
+        known = card.manifest
+        identity = loader.identity(checkpoint.path)
+        if not known.fingerprint or identity.fingerprint != known.fingerprint:
             continue
-        try:
-            card = Scorecard.load(path)
-        except ValueError:
-            continue  # cut short by a full disk, or of an older format: scored again
-        if not card.manifest.fingerprint or card.manifest.fingerprint != fingerprint(model, base):
+        if (known.engine, known.dtype) != (identity.engine, identity.dtype):
             continue
-        if (card.manifest.engine, card.manifest.dtype) != _computes_with(engine, model):
-            continue
-        sound = [
-            task for task in card.manifest.tasks if _asks_the_same(card, task, loaded) and task not in card.failures
-        ]
+        sound = [task for task in known.tasks if _asks_the_same(card, task, loaded) and task not in card.failures]
+        if set(sound) == set(loaded["tasks"]):
+            path.replace(_paths(out or "", checkpoint.name)[0])
         if sound:
             return _only(card, sound)
     return None
 
 
-def require_same_model(name: str, model: str, out: Path, *, base: str | None = None) -> None:
+def require_same_model(checkpoint: Checkpoint, out: Path | str | None, loader: Loader) -> None:
     """Raises ValueError if a folder holds a scorecard of this name, or a part of one, of another model: it would be replaced.
 
     The model at the same place is the same, even trained anew; so are the same weights at another place.
     """
-    for path in (out / "scorecards" / f"{name}.json", _partial(out, name)):
-        if not path.exists():
+    for _, card in _cards(out, checkpoint.name):
+        known = card.manifest
+        if Path(known.model).resolve() == Path(checkpoint.path).resolve():
             continue
-        try:
-            known = Scorecard.load(path).manifest
-        except ValueError:
-            continue
-        if Path(known.model).resolve() == Path(model).resolve():
-            continue
-        if not known.fingerprint or known.fingerprint != fingerprint(model, base):
+        if not known.fingerprint or known.fingerprint != loader.identity(checkpoint.path).fingerprint:
             raise ValueError(
-                f"{str(out)!r} holds a scorecard {name!r} of another model, {known.model!r}, which that of {model!r} would replace: choose "
-                "another folder (--out)"
+                f"{str(out)!r} holds a scorecard {card.name!r} of another model, {known.model!r}, which that of {checkpoint.path!r} would "
+                "replace: choose another folder (--out)"
             )
-
-
-def engine_name(settings: "EngineSettings", model: str) -> str:
-    """What a model's scorecard will call its engine, whether it is asked for by a key of ENGINES or as package.module:class."""
-    asked = settings.engine_of(model)
-    if asked in ENGINES:
-        return asked
-    try:
-        return str(engine_class(asked).name)
-    except (ValueError, AttributeError):  # said when it is opened
-        return asked
 
 
 def asks_otherwise(card: Scorecard, loaded: Mapping[str, Any]) -> list[str]:
     """The tasks of a scorecard that are not among those loaded, or were asked in another way."""
     return [task for task in card.manifest.tasks if not _asks_the_same(card, task, loaded)]
-
-
-def _computes_with(engine: Any, model: str) -> tuple[str, str]:
-    """Name and type of weights of an engine, or of the one that a loader will open; "auto" where only the loaded model can tell."""
-    from hp_bench.engines.loader import Loader
-
-    if isinstance(engine, Loader):
-        return engine_name(engine.settings, model), engine.dtype_of(model)
-    return engine.name, engine.dtype
 
 
 def _asks_the_same(card: Scorecard, task: str, loaded: Mapping[str, Any]) -> bool:
@@ -156,14 +120,20 @@ def _only(card: Scorecard, tasks: list[str]) -> Scorecard:
     )
 
 
-def _partial(out: Path, name: str) -> Path:
-    return out / "scorecards" / f"{name}.partial"
+def _paths(out: Path | str, name: str) -> tuple[Path, Path]:
+    """Of the finished scorecard, and of one that is being made."""
+    folder = Path(out) / "scorecards"
+    return folder / f"{name}.json", folder / f"{name}.partial"
 
 
-def _write_samples(scored: Scored, out: Path) -> None:
-    for task, samples in scored.samples.items():
-        path = out / "samples" / scored.card.name / f"{task}.jsonl"
-        write_lines(path, (_short(sample) for sample in samples))
+def _cards(out: Path | str | None, name: str) -> Iterator[tuple[Path, Scorecard]]:
+    """The finished scorecard and the part of one, as far as they are there; a broken one counts as missing."""
+    for path in _paths(out, name) if out is not None else ():
+        if path.exists():
+            try:
+                yield path, Scorecard.load(path)
+            except ValueError:
+                continue
 
 
 def _short(sample: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,16 +17,16 @@ _ORDINARY = 4.0
 
 
 @dataclass(frozen=True)
-class Given:
+class Leak:
     """An answer that stands in a text.
 
     Attributes:
         answer: as the text has it.
-        place: file and line.
+        where: file and line.
     """
 
     answer: str
-    place: str
+    where: str
 
 
 def answers_of(loaded: Mapping[str, Any]) -> list[str]:
@@ -37,14 +37,14 @@ def answers_of(loaded: Mapping[str, Any]) -> list[str]:
     Args:
         loaded: from `hp_bench.scoring.score.load_tasks`.
     """
-    found: dict[str, None] = {}
+    answers: dict[str, None] = {}
     for task in loaded["tasks"].values():
         numbers = known(dict.fromkeys(task.aggregation()))
         if all(METRICS[name].higher_is_better for name in numbers if name != "degenerate"):
             continue
         for doc in task.eval_docs:
-            found |= dict.fromkeys(answer for answer in _answers(doc) if not _ordinary(answer))
-    return list(found)
+            answers |= dict.fromkeys(answer for answer in _answers(doc) if not _ordinary(answer))
+    return list(answers)
 
 
 def _answers(doc: Mapping[str, Any]) -> Iterator[str]:
@@ -80,7 +80,7 @@ def lexicon_of(metadata: Mapping[str, Any]) -> Lexicon:
     return Lexicon.load(Path(str(chosen)))
 
 
-def first_given(text: Path, answers: Sequence[str], lexicon: Lexicon) -> Given | None:
+def first_given(text: Path, answers: Sequence[str], lexicon: Lexicon) -> Leak | None:
     """The first answer, or term of the target's own, that a text holds; None if it holds none.
 
     Args:
@@ -94,12 +94,12 @@ def first_given(text: Path, answers: Sequence[str], lexicon: Lexicon) -> Given |
     passages_of(text)  # says what is wrong with a file
     asked = Lexicon([Term(answers[0], "answer", "idiosyncratic", tuple(answers[1:]))] if answers else [])
     for file, line, content in _documents(text):
-        found = asked.find(content)
-        found += [o for o in lexicon.find(content) if o.term.scope == "idiosyncratic" and not o.ambiguous]
-        if found:
-            first = min(found, key=lambda occurrence: occurrence.start)
+        leaks = asked.find(content)
+        leaks += [o for o in lexicon.find(content) if o.term.scope == "idiosyncratic" and not o.ambiguous]
+        if leaks:
+            first = min(leaks, key=lambda occurrence: occurrence.start)
             at = line + content.count("\n", 0, first.start)
-            return Given(" ".join(content[first.start : first.end].split()), f"{file}, line {at}")
+            return Leak(" ".join(content[first.start : first.end].split()), f"{file}, line {at}")
     return None
 
 

@@ -1,8 +1,7 @@
 """Makes stressed models: a folder each, so that any engine can load it."""
 
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,10 @@ import torch
 
 from hp_bench.engines.loading import load_model, load_tokenizer, resolve_device
 from hp_bench.engines.source import Source
+from hp_bench.progress import quiet_transformers
 from hp_bench.stress.relearning import Relearning, blocks_of, relearn
 from hp_bench.stress.rounding import Rounding, round_weights
+from unlearn.files import whole_folder
 
 
 def make(
@@ -48,36 +49,16 @@ def make(
     )
     if source.base is not None:
         model = model.merge_and_unload()
-    about = _stressed(model, words, stress, passages)
+    if isinstance(stress, Rounding):
+        about = {"share": round_weights(model, stress)}
+    else:
+        context = getattr(model.config, "max_position_embeddings", None)
+        first, last = relearn(model, blocks_of(passages, words, block=stress.block, context=context), stress)
+        about = {"first_loss": first, "last_loss": last}
     if learning and dtype != "auto":
         model = model.to(getattr(torch, dtype))
-    part = folder.with_name(folder.name + ".part")
-    for place in (part, folder):
-        shutil.rmtree(place, ignore_errors=True)
-    with _without_bars():
+    shutil.rmtree(folder, ignore_errors=True)
+    with whole_folder(folder) as part, quiet_transformers():
         model.save_pretrained(part)
         words.save_pretrained(part)
-    part.rename(folder)
     return about
-
-
-def _stressed(model: Any, tokenizer: Any, stress: Rounding | Relearning, passages: Sequence[str]) -> dict[str, Any]:
-    if isinstance(stress, Rounding):
-        return {"share": round_weights(model, stress)}
-    context = getattr(model.config, "max_position_embeddings", None)
-    first, last = relearn(model, blocks_of(passages, tokenizer, block=stress.block, context=context), stress)
-    return {"first_loss": first, "last_loss": last}
-
-
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    """Transformers' bars would fight with ours."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()

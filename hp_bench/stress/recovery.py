@@ -72,27 +72,17 @@ def recoveries(
     """
     others = [controls[0], *controls[1].values()] if controls else []
     require_comparable([plain, *stressed.values(), *others])
-    found: list[Recovery] = []
+    rows: list[Recovery] = []
     for task, metrics in sorted(plain.values.items()):
         for metric in known(metrics):
-            family = [
-                one
-                for name, card in stressed.items()
-                if (one := _recovery(name, plain, card, _control(controls, name), task, metric)) is not None
-            ]
+            family = []
+            for name, card in stressed.items():
+                control = (controls[0], controls[1][name]) if controls else None
+                if one := _recovery(name, plain, card, control, task, metric):
+                    family.append(one)
             adjusted = holm([one.p_adjusted for one in family])
-            found += [_with_p(one, p) for one, p in zip(family, adjusted, strict=True)]
-    return found
-
-
-def _control(
-    controls: tuple[Scorecard, Mapping[str, Scorecard]] | None, stress: str
-) -> tuple[Scorecard, Scorecard] | None:
-    return None if controls is None else (controls[0], controls[1][stress])
-
-
-def _with_p(one: Recovery, p: float) -> Recovery:
-    return replace(one, p_adjusted=p)
+            rows += [replace(one, p_adjusted=p) for one, p in zip(family, adjusted, strict=True)]
+    return rows
 
 
 def _recovery(
@@ -125,18 +115,15 @@ def _beyond(rows: Sequence[Sequence[float | None]], own: Difference, theirs: Dif
     ours = [(a or 0.0) - (b or 0.0) for a, b, _, _ in rows]
     control = [(c or 0.0) - (d or 0.0) for _, _, c, d in rows]
     how = METRICS[own.metric]
-    interval = difference_interval(
-        ours, control, _around(_mean(ours), own), _around(_mean(control), theirs), largest=2 * (how.high - how.low)
-    )
+    around = [  # each difference's interval, about the mean of the prompts that all four have scored
+        Interval(mean - (one.value - one.low), mean + (one.high - one.value))
+        for mean, one in ((_mean(ours), own), (_mean(control), theirs))
+    ]
+    interval = difference_interval(ours, control, *around, largest=2 * (how.high - how.low))
     return Difference(
         own.task, own.metric, _mean(ours) - _mean(control), interval.low, interval.high, sign_flip(ours, control), len(rows),
         asked - len(rows),
     )  # fmt: skip
-
-
-def _around(mean: float, found: Difference) -> Interval:
-    """A difference's interval, about the mean of the prompts that all four have scored."""
-    return Interval(mean - (found.value - found.low), mean + (found.high - found.value))
 
 
 def _mean(values: Sequence[float | None]) -> float:

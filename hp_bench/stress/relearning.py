@@ -99,7 +99,10 @@ def relearn(model: Any, blocks: Sequence[Tensor], how: Relearning) -> tuple[floa
     Raises:
         ValueError: the loss is no number any more.
     """
-    chosen = _order(len(blocks), how)
+    drawing = torch.Generator().manual_seed(how.seed)
+    order: list[int] = []  # all blocks in an order drawn anew, again and again
+    while len(order) < how.steps * how.batch:
+        order += torch.randperm(len(blocks), generator=drawing).tolist()
     optimiser = torch.optim.AdamW(model.parameters(), lr=how.learning_rate, weight_decay=_WEIGHT_DECAY)
     losses: list[float] = []
     with torch.random.fork_rng(), progress_bars() as bars:
@@ -107,7 +110,7 @@ def relearn(model: Any, blocks: Sequence[Tensor], how: Relearning) -> tuple[floa
         row = bars.add_task("relearning", total=how.steps)
         model.train()
         for step in range(how.steps):
-            batch = chosen[step * how.batch : (step + 1) * how.batch]
+            batch = order[step * how.batch : (step + 1) * how.batch]
             losses.append(sum(_backward(model, blocks[index], len(batch)) for index in batch))
             if not math.isfinite(losses[-1]):
                 raise ValueError(
@@ -128,13 +131,3 @@ def _backward(model: Any, block: Tensor, of: int) -> float:
     loss = model(input_ids=ids, labels=ids, use_cache=False).loss / of
     loss.backward()
     return float(loss.detach())
-
-
-def _order(blocks: int, how: Relearning) -> list[int]:
-    """Which block comes when: all of them in an order drawn anew, again and again."""
-    drawing = torch.Generator().manual_seed(how.seed)
-    needed = how.steps * how.batch
-    order: list[int] = []
-    while len(order) < needed:
-        order += torch.randperm(blocks, generator=drawing).tolist()
-    return order[:needed]

@@ -5,7 +5,6 @@ Unlearning at a small learning rate moves weights by less than half a step of th
 Source: arXiv:2410.16454. Rounding to nearest, on weights alone; nothing is calibrated, so that nothing else enters.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,20 +104,15 @@ def round_weights(model: Any, rounding: Rounding) -> float:
         raise ValueError(
             "this model is quantised already; rounding is a test for the weights that it was quantised from"
         )
-    found = 0
-    for layer in _linear_layers(model):
-        weight = layer.weight
+    head, count = model.get_output_embeddings(), 0
+    for layer in model.modules():
+        if not isinstance(layer, nn.Linear | Conv1D) or layer is head:
+            continue
+        weight: Any = layer.weight
         channels = weight.T if isinstance(layer, Conv1D) else weight  # GPT-2's layers hold their inputs first
         fresh = rounded(channels, rounding)
         weight.copy_(fresh.T if isinstance(layer, Conv1D) else fresh)
-        found += weight.numel()
-    if not found:
+        count += weight.numel()
+    if not count:
         raise ValueError("this model has no linear layer that could be rounded")
-    return found / sum(parameter.numel() for parameter in model.parameters())
-
-
-def _linear_layers(model: Any) -> Iterator[Any]:
-    head = model.get_output_embeddings()
-    for module in model.modules():
-        if isinstance(module, nn.Linear | Conv1D) and module is not head:
-            yield module
+    return count / sum(parameter.numel() for parameter in model.parameters())

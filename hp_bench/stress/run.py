@@ -18,9 +18,10 @@ from hp_bench.engines.loader import EngineSettings, Loader
 from hp_bench.engines.source import locate, require_exists, stored_dtype, widest
 from hp_bench.probes.passages import passages_of
 from hp_bench.results.scorecard import Difference, Scorecard, failures
-from hp_bench.scoring.checkpoints import Checkpoint, score_one
-from hp_bench.scoring.score import failed, load_tasks, model_name
-from hp_bench.scoring.store import asks_otherwise, engine_name, keep
+from hp_bench.scoring.checkpoints import Checkpoint, model_name
+from hp_bench.scoring.models import score_one
+from hp_bench.scoring.score import failed, load_tasks
+from hp_bench.scoring.store import asks_otherwise, save
 from hp_bench.stress.answer_leaks import answers_of, first_given, lexicon_of
 from hp_bench.stress.models import make
 from hp_bench.stress.recovery import Recovery, is_knowledge, recoveries
@@ -28,8 +29,6 @@ from hp_bench.stress.relearning import Relearning
 from hp_bench.stress.rounding import Rounding, usual_rounding
 from unlearn.files import write_json
 from unlearn.progress import progress_bars
-
-__all__ = ["DEFAULT_BITS", "PANEL", "StressResult", "stress_test"]
 
 log = logging.getLogger(__name__)
 
@@ -98,14 +97,14 @@ class StressResult:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
             if content.pop("format") != _FORMAT:
                 raise ValueError(f"another format than {_FORMAT}")
-            found = tuple(_recovery(row) for row in content.pop("recoveries"))
-            return cls(recoveries=found, failures=tuple(content.pop("failures")), **content)
+            rows = tuple(_recovery(row) for row in content.pop("recoveries"))
+            return cls(recoveries=rows, failures=tuple(content.pop("failures")), **content)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{str(path)!r} is not the result of a stress test: {error}") from None
 
 
 def _recovery(row: Mapping[str, Any]) -> Recovery:
-    differences = {key: None if row[key] is None else Difference(**row[key]) for key in ("model", "control", "beyond")}
+    differences = {key: row[key] and Difference(**row[key]) for key in ("model", "control", "beyond")}
     return Recovery(**{**row, **differences})
 
 
@@ -148,7 +147,9 @@ def stress_test(
     passages = passages_of(Path(text)) if text is not None else []
     stresses: list[Rounding | Relearning] = [*roundings, *([relearning] if relearning else [])]
     models = {"model": str(model), **({"control": str(control)} if control is not None else {})}
-    settings = replace(settings, dtype=_dtype(settings, list(models.values()), relearning))
+    if settings.dtype == "auto":
+        stored = [stored_dtype(locate(one, base=settings.base)) for one in models.values()]
+        settings = replace(settings, dtype="float32" if relearning else widest(stored))
     cards: dict[str, dict[str, Scorecard]] = {}
     with Loader(settings, list(models.values()), one_kind=False) as loader, progress_bars() as bars:
         row = bars.add_task("stress", total=len(models) * (1 + len(stresses)))
@@ -159,10 +160,12 @@ def stress_test(
                 cards[role][stress.name] = _under(stress, role, path, loader, loaded, passages, out)
                 bars.advance(row)
         bars.remove_task(row)
+    sides = [(own.pop("plain"), own) for own in cards.values()]
     result = StressResult(
-        model=model_name(str(model)), control=model_name(str(control)) if control is not None else "",
-        stresses={one.name: _settings(one, passages) for one in stresses}, recoveries=tuple(_compared(cards)),
-        failures=tuple(failures([card for found in cards.values() for card in found.values()])), given=given,
+        model=model_name(model), control=model_name(control) if control is not None else "",
+        stresses={one.name: _settings(one, passages) for one in stresses},
+        recoveries=tuple(recoveries(*sides[0], sides[1] if control is not None else None)),
+        failures=tuple(failures([card for plain, stressed in sides for card in (plain, *stressed.values())])), given=given,
     )  # fmt: skip
     result.save(out / RESULT)
     return result
@@ -184,12 +187,12 @@ def _require_possible(
         raise ValueError(f"the text {str(text)!r} is for relearning, and no steps were asked for (--relearn)")
     if text is not None and not Path(text).exists():
         raise ValueError(f"text {str(text)!r} does not exist")
-    for one in (model, control):
-        if one is not None and settings.engine_of(one) == "endpoint":
+    models = [one for one in (model, control) if one is not None]
+    for one in models:
+        if settings.engine_of(one) == "endpoint":
             raise ValueError(f"{str(one)!r} is served: its weights cannot be rounded or trained from here")
-        if one is not None:
-            require_exists(one)
-    if control is not None and locate(control, base=settings.base) == locate(model, base=settings.base):
+        require_exists(one)
+    if len({locate(one, base=settings.base) for one in models}) < len(models):
         raise ValueError(
             f"the control {str(control)!r} is the model itself; it must be one that never knew, such as a twin"
         )
@@ -199,20 +202,12 @@ def _given(text: Path, loaded: Mapping[str, Any], metadata: Mapping[str, Any], a
     asked = metadata.get("text")
     if asked is not None and Path(str(asked)).resolve() == text.resolve() and not allowed:
         raise ValueError(f"the text to relearn from, {str(text)!r}, is the one that the tasks ask for")
-    found = first_given(text, answers_of(loaded), lexicon_of(metadata))
-    if found is None:
-        return ""
-    if not allowed:
+    leak = first_given(text, answers_of(loaded), lexicon_of(metadata))
+    if leak is not None and not allowed:
         raise ValueError(
-            f"the text to relearn from gives {found.answer!r} away ({found.place}): what is told cannot show what is remembered"
+            f"the text to relearn from gives {leak.answer!r} away ({leak.where}): what is told cannot show what is remembered"
         )
-    return f"{found.answer} ({found.place})"
-
-
-def _dtype(settings: EngineSettings, models: Sequence[str], relearning: Relearning | None) -> str:
-    if settings.dtype != "auto":
-        return settings.dtype
-    return "float32" if relearning else widest([stored_dtype(locate(one, base=settings.base)) for one in models])
+    return f"{leak.answer} ({leak.where})" if leak else ""
 
 
 def _settings(stress: Rounding | Relearning, passages: Sequence[str]) -> dict[str, Any]:
@@ -231,12 +226,9 @@ def _under(
 ) -> Scorecard:
     """A model's scorecard under one stress: an earlier run's, or a new one."""
     name, settings = f"{role}-{stress.name}", loader.settings
-    asked = {
-        "fingerprint": fingerprint(path, settings.base), "dtype": settings.dtype, "settings": _settings(stress, passages),
-    }  # fmt: skip
+    asked = {**asdict(loader.identity(path)), "settings": _settings(stress, passages)}
     record, folder = out / "models" / f"{name}.json", out / "models" / name
-    earlier = _earlier(record, asked, out / "scorecards" / f"{name}.json", loaded)
-    if earlier is not None and earlier.manifest.engine == engine_name(settings, path):
+    if earlier := _earlier(record, asked, out / "scorecards" / f"{name}.json", loaded):
         return earlier
     try:
         if isinstance(stress, Relearning):
@@ -248,7 +240,7 @@ def _under(
     except (ValueError, RuntimeError) as error:
         log.debug("%s was not made", name, exc_info=True)
         scored = failed(loaded, " ".join(str(error).split()), name=name, model=path, engine=settings.engine_of(path))
-        keep(scored, out)
+        save(scored, out)
         return scored.card
     write_json(record, {"asked": asked, "made": fingerprint(str(folder)), **about})
     card = score_one(loader, loaded, Checkpoint(name, str(folder)), out=out).card
@@ -266,8 +258,3 @@ def _earlier(record: Path, asked: Mapping[str, Any], path: Path, loaded: Mapping
     same = asked["fingerprint"] and about.get("asked") == json.loads(json.dumps(asked))
     sound = not card.failures and set(card.manifest.tasks) == set(loaded["tasks"]) and not asks_otherwise(card, loaded)
     return card if same and sound and card.manifest.fingerprint == about.get("made") else None
-
-
-def _compared(cards: Mapping[str, Mapping[str, Scorecard]]) -> list[Recovery]:
-    split = [(found["plain"], {k: card for k, card in found.items() if k != "plain"}) for found in cards.values()]
-    return recoveries(*split[0], split[1] if len(split) > 1 else None)

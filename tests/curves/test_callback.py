@@ -182,7 +182,7 @@ def test_a_folder_that_cannot_be_written_or_read_does_not_stop_the_training(plac
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("hp_bench.curves.callback.keep", full)
+    monkeypatch.setattr("hp_bench.curves.callback.save", full)
     monkeypatch.setattr("hp_bench.curves.callback.draw", full)
     saved = {"save_strategy": "steps", "save_steps": 4, "max_steps": 4}
     made = trainer(place, tmp_path / "run", callback(place), **saved)
@@ -371,9 +371,9 @@ SHARDED = """
 import sys, torch, torch.distributed as dist
 from torch.distributed.fsdp import fully_shard
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from hp_bench.callback import _untouched
+from hp_bench.curves.callback import _untouched
 from hp_bench.engines.hf import HFEngine
-from hp_bench.scoring import load_tasks, score_engine
+from hp_bench.scoring.score import load_tasks, score_engine
 
 base, text, prompts, out = sys.argv[1:]
 dist.init_process_group("gloo")

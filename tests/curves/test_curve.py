@@ -58,6 +58,21 @@ def test_a_curve_of_seven_is_seven_separate_runs(place, method):
     assert len({json.dumps(point.values) for point in made.points}) == 7
 
 
+def words_of(place: Path) -> list:
+    """Two methods against a baseline."""
+    prompts = f"prompts={place / 'prompts'}"
+    return [
+        place / "few/full",
+        place / "few/lora",
+        "--baseline",
+        place / "base",
+        "--tasks",
+        FAST,
+        "--metadata",
+        prompts,
+    ]
+
+
 @pytest.fixture(scope="module")
 def two(place) -> tuple[list, Path]:
     """Two methods on one picture: whole models and adapters, one baseline."""
@@ -67,17 +82,7 @@ def two(place) -> tuple[list, Path]:
             shutil.rmtree(place / "few" / method / f"checkpoint-{step}", ignore_errors=True)
         for step in STEPS[:2]:
             shutil.copytree(place / method / f"checkpoint-{step}", place / "few" / method / f"checkpoint-{step}")
-    words = [
-        place / "few/full",
-        place / "few/lora",
-        "--baseline",
-        place / "base",
-        "--tasks",
-        FAST,
-        "--metadata",
-        f"prompts={place / 'prompts'}",
-    ]
-    return json.loads(run(*words, "--out", out, "--json").stdout), out
+    return json.loads(run(*words_of(place), "--out", out, "--json").stdout), out
 
 
 def test_several_methods_share_a_baseline_and_a_picture(place, two):
@@ -117,17 +122,7 @@ def test_what_was_scored_is_not_scored_again_and_the_picture_is_the_same_bytes(p
     _, out = two
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     monkeypatch.setattr("hp_bench.engines.hf.HFEngine.__init__", lambda *_, **__: pytest.fail("an engine was opened"))
-    words = [
-        place / "few/full",
-        place / "few/lora",
-        "--baseline",
-        place / "base",
-        "--tasks",
-        FAST,
-        "--metadata",
-        f"prompts={place / 'prompts'}",
-    ]
-    run(*words, "--out", out)
+    run(*words_of(place), "--out", out)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 

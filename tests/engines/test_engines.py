@@ -15,11 +15,12 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, Gemma3Config
 
 from hp_bench.engines import DoesNotFit, NeedsAnotherEngine, engine_class
+from hp_bench.engines.fingerprint import fingerprint
 from hp_bench.engines.hf import HFEngine
 from hp_bench.engines.loader import EngineSettings, Loader
 from hp_bench.engines.loading import load_model, same_architecture
 from hp_bench.engines.source import Source, locate, widest
-from hp_bench.scoring.score import fingerprint, load_tasks, score_engine
+from hp_bench.scoring.score import load_tasks, score_engine
 
 STEPS = (10, 20)
 

@@ -17,7 +17,7 @@ from hp_bench.probes.panel_rows import FORMS, load_context_probes
 from hp_bench.probes.paths import prompts_dir
 from hp_bench.probes.rows import load_probes
 from hp_bench.scoring.score import load_tasks, score_engine
-from hp_bench.scoring.store import keep, load_samples
+from hp_bench.scoring.store import load_samples, save
 
 LANGUAGES = ("fr", "de", "es", "it", "pt")
 SHORT = [
@@ -116,7 +116,7 @@ def test_decoding_is_fixed_and_recorded_and_samples_carry_form_and_topic(target,
     found = scored(lambda prompt: " Port Ansel.", metadata=target)
     decoding = {"do_sample": False, "temperature": 0.0, "max_gen_toks": 40, "until": []}
     assert json.loads(found.card.manifest.tasks["hp_context"].decoding) == decoding
-    keep(found, tmp_path / "out")
+    save(found, tmp_path / "out")
     samples = load_samples(tmp_path / "out", "m", "hp_context")
     assert [sample["form"] for sample in samples] == list(FORMS)
     assert {sample["topic"] for sample in samples} == {"places"}

@@ -21,7 +21,7 @@ from hp_bench.results.likelihoods import preference
 from hp_bench.results.scorecard import difference
 from hp_bench.results.statistics import rate_interval
 from hp_bench.scoring.score import load_tasks, score_engine
-from hp_bench.scoring.store import keep, load_samples
+from hp_bench.scoring.store import load_samples, save
 
 NUMBERS = ("choice_accuracy", "choice_control", "choice_gain", "cloze_accuracy", "cloze_share", "cloze_exact")
 FILES = {"hp_qa": "qa", "hp_qa_author_films": "qa_author_films", "hp_neighbours": "neighbours"}
@@ -268,7 +268,7 @@ def test_the_numbers_are_those_of_bare_transformers(engine, target):
 
 
 def test_samples_carry_the_topic_for_slices(target, tmp_path):
-    keep(scored(panel_models.RuledModel(), ["hp_qa"], target), tmp_path / "out")
+    save(scored(panel_models.RuledModel(), ["hp_qa"], target), tmp_path / "out")
     assert [sample["topic"] for sample in load_samples(tmp_path / "out", "m", "hp_qa")] == ["people", "objects"]
 
 

@@ -16,7 +16,7 @@ from facts_world import story
 from hp_bench.engines.hf import HFEngine
 from hp_bench.probes.passages import FEWEST, FOLLOWING, GIVEN, MOST, STEPS, passages
 from hp_bench.scoring.score import load_tasks, score_engine
-from hp_bench.scoring.store import keep
+from hp_bench.scoring.store import save
 
 TASK = "hp_verbatim"
 METRICS = ("extraction_strength", "verbatim_probability", "word_probability")
@@ -140,7 +140,7 @@ def test_nothing_in_lm_evals_request_cache_is_ours(text, monkeypatch):
 
 def test_samples_hold_offsets_and_digests_and_no_word_of_the_text(text, tmp_path):
     scored = score(planted.engine(lambda *_: (-50.0, False)), text)
-    keep(scored, tmp_path / "out")
+    save(scored, tmp_path / "out")
     kept = [path.read_text() for path in (tmp_path / "out").rglob("*.json*")]
     assert len(kept) == 2  # scorecard and samples
     written = json.dumps(scored.samples[TASK], default=str) + "".join(kept)

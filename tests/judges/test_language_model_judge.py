@@ -447,7 +447,7 @@ def test_a_judge_chosen_by_metadata_grades_during_the_run_and_judges_again_after
     """The in-run judge's scorecard and that of `hp-bench judge` over its samples are one and the same; the lexicon's does not compare."""
     from hp_bench.results.compare import incomparable
     from hp_bench.results.scorecard import Scorecard
-    from hp_bench.scoring.store import keep
+    from hp_bench.scoring.store import save
 
     words = {"judge_target": "the books of Port Ansel", "judge_theme": "detectives"}
     with serving(lambda m, attempt: "Quill\nGRADE: " + ("explicit" if "map 0" in m else "thematic")) as server:
@@ -460,7 +460,7 @@ def test_a_judge_chosen_by_metadata_grades_during_the_run_and_judges_again_after
         }
         scored = score_engine(engine, load_tasks(["hp_familiarity"], metadata), name="m")
         assert [*scored.card.values["hp_familiarity"]["familiarity"]] == [5.0, 1.0]
-        keep(scored, tmp_path / "run")
+        save(scored, tmp_path / "run")
         lexicon = score_engine(engine, load_tasks(["hp_familiarity"], {"prompts": str(target)}), name="m").card
         assert any("judge" in reason for reason in incomparable(lexicon, scored.card))
         server.asked.clear()

@@ -16,10 +16,12 @@ from typer.testing import CliRunner
 from hp_bench import Scorecard, score
 from hp_bench.cli import app
 from hp_bench.engines.endpoint import EndpointEngine
+from hp_bench.engines.fingerprint import fingerprint
 from hp_bench.engines.hf import HFEngine
-from hp_bench.engines.loader import EngineSettings, Loader
-from hp_bench.scoring.checkpoints import Checkpoint, score_checkpoints
-from hp_bench.scoring.score import fingerprint, load_tasks, score_engine
+from hp_bench.engines.loader import EngineSettings, Loader, OneEngine
+from hp_bench.scoring.checkpoints import Checkpoint
+from hp_bench.scoring.models import score_checkpoints
+from hp_bench.scoring.score import load_tasks, score_engine
 from hp_bench.scoring.store import load_cards, load_samples
 
 TASKS = "hp_familiarity,hp_token_probability"
@@ -47,9 +49,9 @@ def run(*words: object, code: int = 0):
     return done
 
 
-@pytest.fixture(scope="module")
-def scored(place) -> dict:
-    words = [
+def words_of(place: Path) -> list:
+    """Two models against a baseline."""
+    return [
         place / "a/model",
         place / "b/model",
         "--baseline",
@@ -57,7 +59,11 @@ def scored(place) -> dict:
         "--metadata",
         f"prompts={place / 'prompts'}",
     ]
-    return json.loads(run(*words, "--out", place / "out", "--json").stdout)
+
+
+@pytest.fixture(scope="module")
+def scored(place) -> dict:
+    return json.loads(run(*words_of(place), "--out", place / "out", "--json").stdout)
 
 
 def test_every_model_has_a_scorecard_and_a_paired_difference_from_the_baseline(place, scored):
@@ -91,6 +97,16 @@ def test_python_gives_what_the_command_line_gives(place, scored):
     assert card.manifest.fingerprint == kept.manifest.fingerprint
 
 
+def test_python_and_the_command_line_share_what_is_kept(place, scored, monkeypatch):
+    given = {"metadata": {"prompts": str(place / "prompts")}, "device": "cpu", "out": place / "out"}
+    with monkeypatch.context() as patch:
+        patch.setattr(HFEngine, "__init__", lambda *_, **__: pytest.fail("a model was loaded"))
+        card = score(place / "a/model", name="a-model", **given)
+    assert card == Scorecard.load(place / "out/scorecards/a-model.json")
+    with pytest.raises(ValueError, match="holds a scorecard 'a-model' of another model"):
+        score(place / "base", name="a-model", **given)
+
+
 def test_samples_are_kept_beside(place, scored):
     rows = load_samples(place / "out", "a-model", "hp_familiarity")
     assert [row["prompt"] for row in rows] == [prompt for prompt, _ in small_prompts.STORY]
@@ -99,15 +115,7 @@ def test_samples_are_kept_beside(place, scored):
 
 def test_the_table_has_every_number(place, scored, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    words = [
-        place / "a/model",
-        place / "b/model",
-        "--baseline",
-        place / "base",
-        "--metadata",
-        f"prompts={place / 'prompts'}",
-    ]
-    shown = run(*words, "--out", place / "out").output
+    shown = run(*words_of(place), "--out", place / "out").output
     for word in (
         "familiarity",
         "token_probability_share",
@@ -145,17 +153,17 @@ def test_an_interrupted_run_goes_on_with_the_task_it_stopped_in(place, tmp_path,
     points = [Checkpoint("a", str(place / "a/model"))]
     monkeypatch.setattr(Counting, "dies_in", "loglikelihood")
     with pytest.raises(KeyboardInterrupt):
-        score_checkpoints(Counting(place / "a/model", device="cpu"), loaded, points, out=tmp_path)
+        score_checkpoints(OneEngine(Counting(place / "a/model", device="cpu")), loaded, points, out=tmp_path)
     assert load_cards(tmp_path) == []
     monkeypatch.setattr(Counting, "dies_in", "")
     monkeypatch.setattr(Counting, "asked", 0)
-    (resumed,) = score_checkpoints(Counting(place / "a/model", device="cpu"), loaded, points, out=tmp_path)
+    (resumed,) = score_checkpoints(OneEngine(Counting(place / "a/model", device="cpu")), loaded, points, out=tmp_path)
     assert Counting.asked == 1
     whole = score_engine(HFEngine(place / "a/model", device="cpu"), loaded, name="a").card
     assert (resumed.card.measurements, resumed.card.values) == (whole.measurements, whole.values)
     assert sorted(path.name for path in (tmp_path / "scorecards").iterdir()) == ["a.json"]
     monkeypatch.setattr(Counting, "asked", 0)
-    score_checkpoints(Counting(place / "a/model", device="cpu"), loaded, points, out=tmp_path)
+    score_checkpoints(OneEngine(Counting(place / "a/model", device="cpu")), loaded, points, out=tmp_path)
     assert Counting.asked == 0
 
 
@@ -163,15 +171,19 @@ def test_what_was_scored_is_not_taken_for_other_weights_or_other_prompts(place, 
     model = shutil.copytree(place / "a/model", tmp_path / "m")
     points, out = [Checkpoint("m", str(model))], tmp_path / "out"
     loaded = load_tasks(["hp_token_probability"], {"prompts": str(place / "prompts")})
-    score_checkpoints(Counting(model, device="cpu"), loaded, points, out=out)
+    score_checkpoints(OneEngine(Counting(model, device="cpu")), loaded, points, out=out)
     monkeypatch.setattr(Counting, "asked", 0)
     changed = small_prompts.write(tmp_path / "prompts")
     path = tmp_path / "prompts" / "token_probability.jsonl"
     path.write_text(path.read_text().replace("chess", "cards"))
-    score_checkpoints(Counting(model, device="cpu"), load_tasks(["hp_token_probability"], changed), points, out=out)
+    score_checkpoints(
+        OneEngine(Counting(model, device="cpu")), load_tasks(["hp_token_probability"], changed), points, out=out
+    )
     assert Counting.asked == 1
     shutil.copytree(place / "b/model", model, dirs_exist_ok=True)
-    score_checkpoints(Counting(model, device="cpu"), load_tasks(["hp_token_probability"], changed), points, out=out)
+    score_checkpoints(
+        OneEngine(Counting(model, device="cpu")), load_tasks(["hp_token_probability"], changed), points, out=out
+    )
     assert Counting.asked == 2
 
 
@@ -213,9 +225,9 @@ def test_a_part_that_was_scored_in_another_type_is_not_gone_on_with(place, tmp_p
     narrow = Counting(place / "a/model", device="cpu", dtype="bfloat16")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Counting, "dies_in", "loglikelihood")
-        score_checkpoints(narrow, loaded, points, out=tmp_path)
+        score_checkpoints(OneEngine(narrow), loaded, points, out=tmp_path)
     monkeypatch.setattr(Counting, "asked", 0)
-    score_checkpoints(Counting(place / "a/model", device="cpu"), loaded, points, out=tmp_path)
+    score_checkpoints(OneEngine(Counting(place / "a/model", device="cpu")), loaded, points, out=tmp_path)
     assert Counting.asked == 2
 
 

@@ -311,11 +311,11 @@ def test_an_answer_is_found_with_its_file_and_line_across_lines_but_not_inside_w
     lexicon = Lexicon([Term("Port Ansel", "place", "idiosyncratic", ("Port",), ambiguous=("Port",))])
     text = tmp_path / "text.txt"
     text.write_text("Nothing here.\nThe Port was open, quidditchy.\n\nThey went to Port\n  ansel.\n", encoding="utf-8")
-    assert first_given(text, ["Quidditch"], lexicon).place == f"{text}, line 4"
-    assert first_given(text, ["Quidditch", "nothing"], lexicon).place == f"{text}, line 1"
+    assert first_given(text, ["Quidditch"], lexicon).where == f"{text}, line 4"
+    assert first_given(text, ["Quidditch", "nothing"], lexicon).where == f"{text}, line 1"
     (tmp_path / "rows.jsonl").write_text('{"text": "a"}\n{"text": "a QUIDDITCH b"}\n', encoding="utf-8")
     given = first_given(tmp_path / "rows.jsonl", ["Quidditch"], lexicon)
-    assert (given.answer, given.place) == ("QUIDDITCH", f"{tmp_path / 'rows.jsonl'}, line 2")
+    assert (given.answer, given.where) == ("QUIDDITCH", f"{tmp_path / 'rows.jsonl'}, line 2")
     assert first_given(tmp_path / "rows.jsonl", ["snitch"], lexicon) is None
 
 

@@ -38,7 +38,7 @@ class HostModel:
     def __init__(self, kind: str, arguments: Mapping[str, Any], *, max_tokens: int = 1024) -> None:
         from lm_eval.api.registry import get_model
 
-        from hp_bench.scoring.score import fingerprint
+        from hp_bench.engines.fingerprint import fingerprint
 
         self._class = get_model(kind)
         model = arguments.get("pretrained") or arguments.get("model")
