@@ -170,6 +170,7 @@ def test_it_stands_down_where_lm_eval_finds_tasks_by_entry_point_itself(host, de
     path, package = [host, site, ROOT], ROOT / "hp_bench"
     if kind == "wheel":  # as packaging/hatch_build.py lays it out
         package = site / "hp_bench"
+        shutil.copytree(ROOT / "unlearn", site / "unlearn", ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copytree(ROOT / "hp_bench", package, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copytree(tasks_dir(), package / "tasks")
         shutil.copytree(ROOT / "prompts", package / "prompts")

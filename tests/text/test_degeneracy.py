@@ -16,7 +16,7 @@ from hp_bench.text.degeneracy import degeneracy
         ("!? !? !? !?", "no words"),
         ("_ _ _ _ _ _", "no words"),
         ("😀😀😀", "no words"),
-        ("\ufffd\ufffd\ufffd", "no words"),
+        ("\ufffd\ufffd\ufffd", "undecodable bytes"),
         ("a\ufffdb \ufffd\ufffd c \ufffd\ufffd d", "undecodable bytes"),
         ("\x00\x01\x02abc\x03", "undecodable bytes"),
         ("ha " * 20, "loop"),
