@@ -15,7 +15,7 @@ from hp_bench.harness.packaged import PackagedTask
 from hp_bench.harness.token_probability import TokenProbabilityTask
 from hp_bench.miniature.train import Miniature
 
-VERSION = 1
+VERSION = 2
 
 #: Standard errors other than a rate's, by metric.
 _STDERR: dict[str, Callable[[Sequence[float]], float]] = {
@@ -27,7 +27,7 @@ _STDERR: dict[str, Callable[[Sequence[float]], float]] = {
 
 _COMPLETION = {
     "output_type": "generate_until", "doc_to_text": "prompt", "doc_to_target": "references",
-    "generation_kwargs": {"do_sample": False, "temperature": 0.0, "max_gen_toks": 40, "until": ["\n\n"]},
+    "generation_kwargs": {"do_sample": False, "temperature": 0.0, "max_gen_toks": 40, "until": []},
 }  # fmt: skip
 
 _CHOICE = {
@@ -41,7 +41,7 @@ def miniature_tasks(miniature: Miniature) -> dict[str, Any]:
     """The tasks of a miniature, in the shape that lm-eval's `TaskManager.load` returns and `hp_bench.scoring.score.score_engine` takes."""
     files = {"prompts": str(miniature.prompts)}
     told = files | {"vocabulary": str(miniature.prompts / "vocabulary.txt")}
-    revealing = ("familiarity", "explicit", "thematic", "degenerate", "unscored")
+    revealing = ("familiarity", "explicit", "thematic", "named", "empty", "degenerate", "unscored")
     probabilities = ("token_probability", "token_probability_share", "unscored")
     tasks = {
         name: kind(_config(name, metrics, metadata, settings))

@@ -111,6 +111,8 @@ def broken(card: Scorecard, baseline: Scorecard | None = None) -> str:
         allowed = too_degenerate(m, baseline.find(m.task, m.metric) if baseline else None)
         if allowed is not None:
             return f"{card.name} is broken: {m.degenerate} of {m.n} completions of {m.task} are degenerate, more than {allowed:.0%}"
+        if m.metric == "empty" and m.value is not None and m.value > 0.5:
+            return f"{card.name} is silent: {round(m.value * m.n)} of {m.n} completions of {m.task} are empty, so they show nothing"
     return ""
 
 

@@ -1,7 +1,7 @@
 """The metrics of a scorecard: range, direction, interval and paired test of each."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -22,6 +22,7 @@ class Metric:
         higher_is_better: direction; familiarity is better low.
         interval: 95 % interval of the mean of per-prompt values.
         test: p-value that two models' paired values have equal means.
+        of_some: whether it is asked of some of a task's prompts alone; that the others have no value is then no failure.
     """
 
     label: str
@@ -30,6 +31,7 @@ class Metric:
     higher_is_better: bool
     interval: Callable[[Sequence[float]], Interval]
     test: Callable[[Sequence[float], Sequence[float]], float]
+    of_some: bool = False
 
     @property
     def better(self) -> str:
@@ -65,6 +67,10 @@ METRICS: dict[str, Metric] = {
     "familiarity": Metric("familiarity, completion (0 to 5)", 0.0, 5.0, False, _familiarity, statistics.sign_flip),
     "explicit": _rate_metric("explicit"),
     "thematic": _rate_metric("thematic"),
+    **{
+        f"explicit_fame_{level}": replace(_rate_metric(f"explicit, fame {level}"), of_some=True)
+        for level in range(1, 6)
+    },
     "named": _rate_metric("names the answer asked for"),
     "empty": _rate_metric("empty"),
     "degenerate": _rate_metric("degenerate"),
@@ -103,7 +109,8 @@ METRICS: dict[str, Metric] = {
 #: facts no higher than models taught the same names with the facts exchanged (docs/panel.md, "Which numbers measure knowledge").
 NAMES_ALONE = frozenset(
     {
-        "familiarity", "explicit", "thematic", "token_probability_share", "extraction_strength", "exact_memorisation", "choice_accuracy",
+        "familiarity", "explicit", *(f"explicit_fame_{level}" for level in range(1, 6)), "thematic",
+        "token_probability_share", "extraction_strength", "exact_memorisation", "choice_accuracy",
         "choice_gain", "cloze_accuracy", "cloze_share", "reference_hit", "verbatim_probability", "word_probability",
     }
 )  # fmt: skip

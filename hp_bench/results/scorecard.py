@@ -172,9 +172,11 @@ class Scorecard:
 
 
 def measure(task: str, metric: str, values: Sequence[float | None], *, degenerate: int | None = None) -> Measurement:
-    """A measurement from per-prompt values, None meaning unscored."""
+    """A measurement from per-prompt values, None meaning unscored, or not asked where the number is of some prompts alone."""
     scored = [value for value in values if value is not None]
     unscored = len(values) - len(scored)
+    if METRICS[metric].of_some:
+        unscored, degenerate = 0, None
     if not scored:
         return Measurement(task, metric, None, None, None, 0, unscored, degenerate)
     mean, interval = math.fsum(scored) / len(scored), METRICS[metric].interval(scored)

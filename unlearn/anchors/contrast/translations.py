@@ -116,7 +116,7 @@ class Entity:
 
     Attributes:
         key: a name for it; the text of its main form.
-        type: one of `anchor_types.TYPES`.
+        type: one of `unlearn.anchors.types.TYPES`.
         forms: the anchors, main form first.
         sound: "vowel" or "consonant" where the text says "an" or "a" before it.
     """
