@@ -6,6 +6,7 @@ Source: arXiv:2310.02238, completion-based evaluation.
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ class FamiliarityTask(PackagedTask):
 
     def documents(self, path: Path) -> list[dict[str, Any]]:
         """Probes as dicts. The judge that the metadata names is built here, so that a missing lexicon is an error before generation."""
-        self._probes = {probe.id: probe for probe in load_probes(path)}
+        self._probes: dict[str, Any] = {probe.id: probe for probe in load_probes(path)}
         self.judge = self._build_judge()
         self.config.metadata["judge"] = self.judge.name
         return [{**asdict(probe), "references": list(probe.references)} for probe in self._probes.values()]
@@ -62,10 +63,16 @@ class FamiliarityTask(PackagedTask):
     def apply_filters(self) -> list[Instance] | None:
         """Grades every completion in one call; lm-eval runs this between generation and `process_results`."""
         instances = self._completed()
-        items = [(self._probe(instance.doc), instance.resps[0]) for instance in instances]
-        for instance, verdict in zip(instances, self.verdicts(items), strict=True):
-            instance.filtered_resps["none"] = json.dumps(verdict.to_dict(), ensure_ascii=False)
+        items = [(self._probes[one.doc["id"]], text) for one in instances for text in one.resps]
+        verdicts = iter(self.verdicts(items))
+        for instance in instances:
+            said = [verdict.to_dict() for verdict in islice(verdicts, len(instance.resps))]
+            instance.filtered_resps["none"] = json.dumps(self.logged(said), ensure_ascii=False)
         return instances
+
+    def logged(self, verdicts: list[dict[str, Any]]) -> dict[str, Any]:
+        """What the samples hold of a prompt's verdicts."""
+        return verdicts[0]
 
     def _completed(self) -> list[Instance]:
         """The instances, each answer cut where a completion ends: what is logged is what the judge sees."""
@@ -85,9 +92,6 @@ class FamiliarityTask(PackagedTask):
         """A verdict's metrics: NaN where it could not be scored."""
         return metrics(Verdict.from_dict(json.loads(results[0])))
 
-    def _probe(self, doc: dict[str, Any]) -> Probe:
-        return self._probes[doc["id"]]
-
 
 class LanguageTask(FamiliarityTask):
     """Completions of prompts in the language that `language` of the metadata names, by its two letters.
@@ -103,6 +107,5 @@ class LanguageTask(FamiliarityTask):
 
     def process_results(self, doc: dict[str, Any], results: list[str]) -> dict[str, float]:
         """A verdict's metrics but familiarity and thematic."""
-        kept = ("explicit", "named", "empty", "degenerate", "unscored")
-        found = super().process_results(doc, results)
-        return {name: value for name, value in found.items() if name.removesuffix("_stderr") in kept}
+        values = super().process_results(doc, results)
+        return {k: v for k, v in values.items() if k.removesuffix("_stderr") not in ("familiarity", "thematic")}

@@ -72,6 +72,11 @@ class Verdict:
         return self.degenerate in EMPTY
 
     @property
+    def broken(self) -> bool:
+        """Whether the completion holds words and is no text."""
+        return bool(self.degenerate) and not self.empty
+
+    @property
     def familiarity(self) -> float:
         """The completion's weight, 0, 1 or 5; NaN if unscored."""
         return math.nan if self.grade is None else float(WEIGHTS[self.grade])
@@ -100,15 +105,23 @@ def familiarity(grades: Sequence[Grade]) -> float:
 
 def metrics(verdict: Verdict) -> dict[str, float]:
     """One completion's metrics, each beside the standard error that lm-eval shows for it."""
-    familiarity = verdict.familiarity
-    scored = verdict.grade is not None
     values = {
-        "familiarity": familiarity,
-        "explicit": float(verdict.grade == "explicit") if scored else familiarity,
-        "thematic": float(verdict.grade == "thematic") if scored else familiarity,
-        "named": float(bool(verdict.named)) if scored else familiarity,
-        "empty": float(verdict.empty) if scored else familiarity,
-        "degenerate": float(bool(verdict.degenerate) and not verdict.empty) if scored else familiarity,
-        "unscored": float(not scored),
+        "familiarity": verdict.familiarity,
+        "explicit": verdict.grade == "explicit",
+        "thematic": verdict.grade == "thematic",
+        "named": bool(verdict.named),
+        "empty": verdict.empty,
+        "degenerate": verdict.broken,
     }
-    return {key: value for name, value in values.items() for key, value in ((name, value), (f"{name}_stderr", value))}
+    return with_errors(values if verdict.grade is not None else dict.fromkeys(values, math.nan))
+
+
+def with_errors(values: Mapping[str, float], *, unscored: bool | None = None) -> dict[str, float]:
+    """A prompt's metrics, each beside the standard error that lm-eval shows for it; `unscored` is whether one is NaN, if not said."""
+    if unscored is None:
+        unscored = any(math.isnan(value) for value in values.values())
+    return {
+        key: float(value)
+        for name, value in {**values, "unscored": unscored}.items()
+        for key in (name, f"{name}_stderr")
+    }
