@@ -92,6 +92,10 @@ class Verdict:
         return cls(**{**values, "revealed": revealed})
 
 
+#: Of a completion that the engine did not return.
+LOST = Verdict(None, unscored="the engine returned nothing")
+
+
 def familiarity(grades: Sequence[Grade]) -> float:
     """Completion-based familiarity of a model, 0 to 5; lower = less familiar.
 

@@ -3,10 +3,10 @@
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from hp_bench.judges.grades import Revealed, Verdict
+from hp_bench.judges.grades import LOST, Revealed, Verdict
 from hp_bench.text.degeneracy import degeneracy
 from hp_bench.text.spellings import Spellings
-from hp_bench.text.terms import Lexicon, Occurrence, Term, words
+from hp_bench.text.terms import Lexicon, Occurrence, Term, apart, words
 
 #: Raised whenever a grade could change.
 VERSION = 1
@@ -37,11 +37,9 @@ class ReferenceJudge:
 
     def grade(self, items: Sequence[tuple[Asked, str | None]]) -> list[Verdict]:
         """One verdict per (probe, completion). A completion of None (the engine failed) is unscored."""
-        return [self._grade(probe, completion) for probe, completion in items]
+        return [LOST if text is None else self._grade(probe, text) for probe, text in items]
 
-    def _grade(self, probe: Asked, completion: str | None) -> Verdict:
-        if completion is None:
-            return Verdict(None, unscored="the engine returned nothing")
+    def _grade(self, probe: Asked, completion: str) -> Verdict:
         told = {word for text in (probe.prompt, *probe.references) for word in words(text)}
         found = occurrences(probe.references, completion)
         return Verdict(
@@ -63,8 +61,4 @@ def occurrences(references: Sequence[str], text: str) -> list[Occurrence]:
     first, *others = dict.fromkeys(references)
     term = Term(term=first, type="reference", scope="idiosyncratic", variants=tuple(others))
     found = [*Lexicon([term]).find_overlapping(text), *Spellings([term]).find(text)]
-    kept: list[Occurrence] = []
-    for one in sorted(found, key=lambda occurrence: (occurrence.start, -occurrence.end)):
-        if not kept or one.start >= kept[-1].end:
-            kept.append(one)
-    return kept
+    return apart(sorted(found, key=lambda occurrence: (occurrence.start, -occurrence.end)))
