@@ -76,11 +76,7 @@ class Loader:
         self._stored: dict[str, str] = {}
 
     def __call__(self, model: str | Path) -> Engine:
-        """An engine that holds the model.
-
-        Raises:
-            ValueError: the model is broken, or of another kind; one sentence.
-        """
+        """An engine that holds the model. Raises ValueError: the model is broken, or of another kind; one sentence."""
         kind = self.settings.engine_of(model)
         if self._engine is not None and kind == self._engine.name:
             try:

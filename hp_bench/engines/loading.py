@@ -52,8 +52,7 @@ def load_model(source: Source, *, dtype: str = "auto", device: str = "cpu") -> A
 def attach(model: Any, source: Source) -> Any:
     """The model with an adapter on it, unmerged.
 
-    Raises:
-        ValueError: the adapter does not fit, is incomplete, or is broken; the model is then as it was.
+    Raises ValueError: the adapter does not fit, is incomplete, or is broken; the model is then as it was.
     """
     from peft import PeftModel
 
@@ -101,11 +100,7 @@ def log_likelihoods(model: Any, ids: list[int]) -> list[float]:
 
 
 def resolve_device(device: str) -> str:
-    """`auto` -> cuda, mps or cpu, whichever is there.
-
-    Raises:
-        ValueError: the device is unknown to torch.
-    """
+    """`auto` -> cuda, mps or cpu, whichever is there. Raises ValueError: the device is unknown to torch."""
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
@@ -208,8 +203,7 @@ def own_tokenizer(source: Source) -> Any:
 def load_tokenizer(source: Source, chosen: Any = None) -> Any:
     """A model's tokenizer: the one chosen, that beside its weights, or that of the model under the adapter.
 
-    Raises:
-        ValueError: there is none.
+    Raises ValueError: there is none.
     """
     if isinstance(chosen, str | Path):
         try:

@@ -207,11 +207,7 @@ class _Room:
 
     @classmethod
     def of(cls, sources: Sequence[Source]) -> "_Room":
-        """Room for all of these; whole models need none.
-
-        Raises:
-            ValueError: vLLM cannot serve one of them.
-        """
+        """Room for all of these; whole models need none. Raises ValueError: vLLM cannot serve one of them."""
         rank, modules = 0, set()
         for source in sources:
             if source.base is None:

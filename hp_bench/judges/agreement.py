@@ -236,11 +236,7 @@ class GoldRow:
 
 
 def load_gold(path: Path | str, split: Split | None = None) -> list[GoldRow]:
-    """Reads a gold file, or one half of it.
-
-    Raises:
-        ValueError: a line is no gold row, an id is there twice, or the half is empty.
-    """
+    """Reads a gold file, or one half of it. Raises ValueError: a line is no gold row, an id is there twice, or the half is empty."""
     rows = read_rows(path, GoldRow, "a gold row")
     ids = [row.id for row in rows]
     twice = next((name for name in ids if ids.count(name) > 1), None) if len(set(ids)) < len(ids) else None

@@ -73,8 +73,7 @@ class Judged:
 def save(judged: Sequence[Judged], folder: Path) -> None:
     """Writes `samples/<name>/<task>.jsonl` of each, replies included, then one `scorecards/<name>.json` a model.
 
-    Raises:
-        ValueError: two files are of the same model and task.
+    Raises ValueError: two files are of the same model and task.
     """
     places = [(one.name, one.task) for one in judged]
     twice = next((place for place in places if places.count(place) > 1), None)
@@ -125,11 +124,7 @@ def rejudge(path: Path, judge: Judge, probes: Sequence[Probe]) -> Judged:
 
 
 def read_samples(path: Path) -> list[Sample]:
-    """The completions in a samples file, in its order.
-
-    Raises:
-        ValueError: it cannot be read, or a line is no completion.
-    """
+    """The completions in a samples file, in its order. Raises ValueError: it cannot be read, or a line is no completion."""
     found = []
     try:
         with jsonlines.open(path) as lines:

@@ -65,11 +65,7 @@ class Drafts:
     lexicon: Sequence[Term]
 
     def save(self, folder: Path) -> dict[Path, int]:
-        """Writes the files; the number of lines of each.
-
-        Raises:
-            ValueError: one of them is there already.
-        """
+        """Writes the files; the number of lines of each. Raises ValueError: one of them is there already."""
         rows: dict[str, Sequence[Any]] = {
             "familiarity": self.familiarity, "token_probability": self.token_probability, "lexicon": self.lexicon,
         }  # fmt: skip
@@ -95,11 +91,7 @@ class _Break:
 
 
 def read_anchors(path: Path | str) -> list[Anchor]:
-    """Reads anchors.jsonl.
-
-    Raises:
-        ValueError: a line is no anchor, or there is none.
-    """
+    """Reads anchors.jsonl. Raises ValueError: a line is no anchor, or there is none."""
     found = read_rows(path, Anchor, "an anchor")
     if not found:
         raise ValueError(f"anchor file {str(path)!r} is empty")

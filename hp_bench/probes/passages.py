@@ -12,8 +12,7 @@ import jsonlines
 def passages_of(path: Path) -> list[str]:
     """Paragraphs of a .txt file, `text` fields of a .jsonl file, or those of every such file in a folder, white space made single.
 
-    Raises:
-        ValueError: there is no text.
+    Raises ValueError: there is no text.
     """
     files = sorted(file for file in path.rglob("*") if file.suffix in (".txt", ".jsonl")) if path.is_dir() else [path]
     found = [" ".join(part.split()) for file in files for part in _parts(file)]

@@ -34,8 +34,7 @@ def read_story(run: Path | str) -> Story:
     The panel's scorecards are in `panel/scorecards`, under the names of the run's own; without that folder, the run's own are looked
     through for tasks of the panel. Results of stress tests are those called stress.json anywhere below `stress`.
 
-    Raises:
-        ValueError: the folder holds no scorecard, or one that cannot be read.
+    Raises ValueError: the folder holds no scorecard, or one that cannot be read.
     """
     run = Path(run)
     cards = {card.name: card for card in _scorecards(run)}

@@ -108,8 +108,7 @@ class Lexicon:
     def load(cls, path: Path | str) -> "Lexicon":
         """Reads a lexicon file: JSON lines of the fields of `Term`.
 
-        Raises:
-            ValueError: a line is not a term (the message names file and line), or a form belongs to two.
+        Raises ValueError: a line is not a term (the message names file and line), or a form belongs to two.
         """
         terms = read_rows(path, Term, "a lexicon term")
         try:

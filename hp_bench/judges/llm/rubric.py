@@ -52,11 +52,7 @@ class Rubric:
 
     @classmethod
     def load(cls, path: Path | str | None = None, *, target: str = TARGET, theme: str = THEME) -> "Rubric":
-        """Reads a rubric file; default: `prompts/judge.txt`.
-
-        Raises:
-            ValueError: it cannot be read or lacks a placeholder.
-        """
+        """Reads a rubric file; default: `prompts/judge.txt`. Raises ValueError: it cannot be read or lacks a placeholder."""
         path = prompts_dir() / "judge.txt" if path is None else Path(path)
         try:
             return cls(path.read_text(encoding="utf-8"), target, theme)
