@@ -117,14 +117,7 @@ _HARMLESS = {
     "eos_token_id", "output_attentions", "output_hidden_states", "return_dict", "id2label", "label2id", "problem_type",
 }  # fmt: skip
 
-_TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer.model",
-    "tokenizer_config.json",
-    "vocab.json",
-    "vocab.txt",
-    "spiece.model",
-)
+_TOKENIZER_FILES = "tokenizer.json tokenizer.model tokenizer_config.json vocab.json vocab.txt spiece.model".split()
 
 _SAMPLE = "She said: “It's 3 o'clock, isn't it?” – and left, naïvely, for the café.\n\tThe end."
 
@@ -138,11 +131,7 @@ def require_swappable(loaded: Any, tokenizer: Any, source: Source) -> None:
 
 
 def same_architecture(loaded: Any, source: Source) -> Any:
-    """A checkpoint's config.
-
-    Args:
-        loaded: config of the model loaded.
-        source: of the checkpoint, a whole model.
+    """The config of a checkpoint (a whole model), which must be as that of the model loaded.
 
     Raises:
         DoesNotFit: it differs; the settings are named.
@@ -155,9 +144,8 @@ def same_architecture(loaded: Any, source: Source) -> Any:
     ours, theirs = dict(_leaves(loaded.to_dict())), dict(_leaves(other.to_dict()))
     different = [key for key in sorted({*ours, *theirs}) if ours.get(key) != theirs.get(key)]
     if different:
-        what = "; ".join(
-            f"{key}: {reprlib.repr(ours.get(key))} against {reprlib.repr(theirs.get(key))}" for key in different[:4]
-        )
+        pairs = [(key, reprlib.repr(ours.get(key)), reprlib.repr(theirs.get(key))) for key in different[:4]]
+        what = "; ".join(f"{key}: {our} against {their}" for key, our, their in pairs)
         raise DoesNotFit(f"{source.name!r} is of another architecture than the model loaded ({what})")
     return other
 
@@ -228,5 +216,4 @@ def require_open_end(tokenizer: Any, model: str) -> None:
 
 def first_line(error: BaseException) -> str:
     """An error's first line, at most 300 characters."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:300]
+    return (str(error).strip() or type(error).__name__).splitlines()[0].strip()[:300]

@@ -7,7 +7,7 @@ Source: arXiv:2310.02238, section "Evaluation".
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
@@ -94,17 +94,6 @@ class Verdict:
 
 #: Of a completion that the engine did not return.
 LOST = Verdict(None, unscored="the engine returned nothing")
-
-
-def familiarity(grades: Sequence[Grade]) -> float:
-    """Completion-based familiarity of a model, 0 to 5; lower = less familiar.
-
-    Args:
-        grades: one per scored prompt; not empty.
-    """
-    if not grades:
-        raise ValueError("no grades: familiarity of nothing is undefined")
-    return sum(WEIGHTS[grade] for grade in grades) / len(grades)
 
 
 def metrics(verdict: Verdict) -> dict[str, float]:

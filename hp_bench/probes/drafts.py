@@ -9,7 +9,7 @@ import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -66,17 +66,15 @@ class Drafts:
 
     def save(self, folder: Path) -> dict[Path, int]:
         """Writes the files; the number of lines of each. Raises ValueError: one of them is there already."""
-        rows: dict[str, Sequence[Any]] = {
-            "familiarity": self.familiarity, "token_probability": self.token_probability, "lexicon": self.lexicon,
-        }  # fmt: skip
-        paths = {name: folder / f"{name}.jsonl" for name in rows}
-        for path in paths.values():
+        files: dict[Path, Sequence[Any]] = {
+            folder / f"{one.name}.jsonl": getattr(self, one.name) for one in fields(self)
+        }
+        for path in files:
             if path.exists():
                 raise ValueError(f"{str(path)!r} is there already, perhaps edited: choose another folder or delete it")
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, path in paths.items():
-            write_lines(path, map(asdict, rows[name]))
-        return {path: len(rows[name]) for name, path in paths.items()}
+        for path, rows in files.items():
+            write_lines(path, map(asdict, rows))
+        return {path: len(rows) for path, rows in files.items()}
 
 
 @dataclass(frozen=True)
@@ -87,15 +85,14 @@ class _Break:
     occurrence: Occurrence
     text: str
     ahead: tuple[Occurrence, ...]
-    named: frozenset[str] = field(default=frozenset())
+    named: frozenset[str]
 
 
 def read_anchors(path: Path | str) -> list[Anchor]:
     """Reads anchors.jsonl. Raises ValueError: a line is no anchor, or there is none."""
-    found = read_rows(path, Anchor, "an anchor")
-    if not found:
+    if not (anchors := read_rows(path, Anchor, "an anchor")):
         raise ValueError(f"anchor file {str(path)!r} is empty")
-    return found
+    return anchors
 
 
 def draft(
@@ -131,16 +128,12 @@ def draft(
     for anchor in anchors:
         translations[" ".join(words(anchor.anchor))] += anchor.translations
     token_rng = random.Random(seed + 1)
-    return Drafts(
-        _chosen(breaks, rng, familiarity, lambda one, number: _probe(one, number, main)),
-        _chosen(
-            breaks,
-            token_rng,
-            token_probability,
-            lambda one, number: _token_probe(one, number, lexicon, often, translations),
-        ),
-        lexicon.terms,
-    )
+
+    def next_word(one: _Break, number: int) -> TokenProbe | None:
+        return _token_probe(one, number, lexicon, often, translations)
+
+    probes = _chosen(breaks, rng, familiarity, lambda one, number: _probe(one, number, main))
+    return Drafts(probes, _chosen(breaks, token_rng, token_probability, next_word), lexicon.terms)
 
 
 def _lexicon(anchors: Sequence[Anchor]) -> Lexicon:

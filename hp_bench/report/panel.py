@@ -47,12 +47,7 @@ def panel_part(card: Scorecard) -> Scorecard | None:
 
 @dataclass(frozen=True)
 class Column:
-    """A model of the panel.
-
-    Attributes:
-        label: for the table's head and the figure's legend.
-        card: its scorecard.
-    """
+    """A model of the panel; the label is for the table's head and the figure's legend."""
 
     label: str
     card: Scorecard

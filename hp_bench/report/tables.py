@@ -12,12 +12,7 @@ from hp_bench.stress.recovery import Recovery
 
 
 def scorecards_table(cards: Sequence[Scorecard], *, title: str = "") -> Table:
-    """One column a model, one row a number, with 95 % intervals, unscored and degenerate counts.
-
-    Args:
-        cards: what to show.
-        title: above the table.
-    """
+    """One column a model, one row a number, with 95 % intervals, unscored and degenerate counts."""
     caption = "95 % intervals in brackets"
     table = Table(
         "task", "number", "better", title=title, title_justify="left", caption=caption, caption_justify="left"
@@ -48,12 +43,7 @@ def measurements_table(cards: Sequence[Scorecard]) -> Table:
 
 
 def differences_table(compared: Sequence[Compared], reference: str) -> Table:
-    """One row a paired difference: its interval, its p-value adjusted over the models, the pairs it rests on.
-
-    Args:
-        compared: from `hp_bench.results.compare`.
-        reference: what was subtracted, for the heading.
-    """
+    """One row a paired difference from `reference`: its interval, its p-value adjusted over the models, the pairs it rests on."""
     table = Table(
         title=f"minus {reference}, prompt by prompt" if reference else "paired, prompt by prompt", title_justify="left",
         caption="p: that nothing differs; after Holm over the models, per number", caption_justify="left",
@@ -92,11 +82,8 @@ def _by_task(cards: Sequence[Scorecard]) -> dict[str, list[str]]:
 
 
 def recoveries_table(recoveries: Sequence[Recovery], control: str) -> Table:
-    """One row a number and stress: the model before and after, the control's change, and the model's beyond it; 80 columns wide.
-
-    Args:
-        recoveries: from `hp_bench.stress.recovery.recoveries`.
-        control: its name, for the heading; "" without one.
+    """One row a number and stress: the model before and after, the change of a control ("" without one), and the model's beyond it; 80
+    columns wide.
     """
     caption = "paired, prompt by prompt, 95 % intervals; p after Holm over the stresses;\n--json has every change"
     table = Table(caption=caption, caption_justify="left", padding=(0, 1, 0, 0), box=None)
