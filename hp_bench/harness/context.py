@@ -11,7 +11,7 @@ from hp_bench.harness.familiarity import FamiliarityTask
 from hp_bench.judges.grades import Verdict, with_errors
 from hp_bench.judges.references import Asked, ReferenceJudge
 from hp_bench.probes.panel_rows import FORMS, load_context_probes
-from hp_bench.text.terms import Lexicon, words
+from hp_bench.text.terms import Lexicon
 
 
 class ContextTask(FamiliarityTask):
@@ -26,9 +26,7 @@ class ContextTask(FamiliarityTask):
     def documents(self, path: Path) -> list[dict[str, Any]]:
         """Context probes as dicts."""
         self._probes = {probe.id: probe for probe in load_context_probes(path)}
-        terms = Lexicon.load(self.lexicon_file()).terms
-        known = [word for term in terms for form in term.forms for word in words(form)]
-        self._references = ReferenceJudge([*known, *self._vocabulary()])
+        self._references = ReferenceJudge([*Lexicon.load(self.lexicon_file()).words, *self._vocabulary()])
         self.config.metadata["judge"] = self._references.name
         return [{**asdict(probe), "references": list(probe.references)} for probe in self._probes.values()]
 

@@ -83,7 +83,7 @@ class LexiconJudge:
         self._details = Details(lexicon.terms)
         self._prompts: dict[Probe, _Prompt] = {}
         self._has_own = any(term.scope == "idiosyncratic" for term in lexicon.terms)
-        self._known = {word for term in lexicon.terms for form in term.forms for word in words(form)} | set(vocabulary)
+        self._known = lexicon.words | set(vocabulary)
 
     def grade(self, items: Sequence[tuple[Probe, str | None]]) -> list[Verdict]:
         """One verdict per (probe, completion); deterministic."""

@@ -24,7 +24,7 @@ from hp_bench.judges.llm.judge import LanguageModelJudge, Respondent
 from hp_bench.judges.llm.lm_eval_model import HostModel
 from hp_bench.judges.llm.rubric import TARGET, THEME, Rubric
 from hp_bench.judges.llm.server import Endpoint
-from hp_bench.text.terms import Lexicon, words
+from hp_bench.text.terms import Lexicon
 from unlearn.chat import ReplyCache
 
 Options = Mapping[str, Any]
@@ -45,13 +45,16 @@ def choose_judge(metadata: Mapping[str, Any], lexicon: Lexicon, *, vocabulary: C
     """
     kind = str(metadata.get("judge", "lexicon"))
     options = {name.removeprefix("judge_"): value for name, value in metadata.items() if name.startswith("judge_")}
-    _no_keys(options)
+    for name in options:
+        if name.endswith(("key", "auth_token", "password")):
+            raise ValueError(
+                f"judge_{name} would be recorded with the results: API keys come from the environment alone"
+            )
     if ":" in kind:
         return _imported(kind)(options, lexicon, vocabulary)
     if kind in JUDGES:
         return JUDGES[kind](options, lexicon, vocabulary)
-    respondent = _host_model(kind, options)
-    return _language_model(respondent, options, lexicon, vocabulary)
+    return _language_model(_host_model(kind, options), options, lexicon, vocabulary)
 
 
 def _lexicon(options: Options, lexicon: Lexicon, vocabulary: Collection[str]) -> Judge:
@@ -98,11 +101,9 @@ def _language_model(respondent: Respondent, options: Options, lexicon: Lexicon, 
     rubric = Rubric.load(
         options.get("rubric"), target=str(options.get("target", TARGET)), theme=str(options.get("theme", THEME))
     )
-    cache = str(options.get("cache", _default_cache()))
-    known = {word for term in lexicon.terms for form in term.forms for word in words(form)} | set(vocabulary)
-    return LanguageModelJudge(
-        respondent, rubric, cache=ReplyCache(None if cache.casefold() == "none" else Path(cache)), known=known
-    )
+    chosen = str(options.get("cache", _default_cache()))
+    cache = ReplyCache(None if chosen.casefold() == "none" else Path(chosen))
+    return LanguageModelJudge(respondent, rubric, cache=cache, known=lexicon.words | set(vocabulary))
 
 
 def _default_cache() -> Path:
@@ -125,14 +126,6 @@ def _whole(options: Options) -> int:
     if not isinstance(value, int) or value < 1:
         raise ValueError(f"judge_max_tokens must be a whole number of at least 1, not {value!r}")
     return value
-
-
-def _no_keys(options: Options) -> None:
-    for name in options:
-        if name.endswith(("key", "auth_token", "password")):
-            raise ValueError(
-                f"judge_{name} would be recorded with the results: API keys come from the environment alone"
-            )
 
 
 def _imported(kind: str) -> Callable[[Options, Lexicon, Collection[str]], Judge]:

@@ -50,20 +50,14 @@ def degeneracy(completion: str, *, known: Collection[str] = ()) -> str:
         return "undecodable bytes" if "\ufffd" in text else "no words"
     if _loop_share(tokens) > LOOP_SHARE:
         return "loop"
-    if (
-        _unknown_share([token for token in tokens if token[0].isalpha() and not _NO_SPACES.match(token)], known)
-        > UNKNOWN_SHARE
-    ):
-        return "not words"
-    return ""
+    spaced = [token for token in tokens if token[0].isalpha() and not _NO_SPACES.match(token)]
+    return "not words" if _unknown_share(spaced, known) > UNKNOWN_SHARE else ""
 
 
 def _tokens(text: str) -> list[str]:
     """Words and marks, lower-case; in scripts without spaces and their like every character is one."""
-    tokens: list[str] = []
-    for token in _TOKENS.findall(text.lower()):
-        tokens.extend(token if _NO_SPACES.search(token) else [token])
-    return tokens
+    found = _TOKENS.findall(text.lower())
+    return [part for token in found for part in (token if _NO_SPACES.search(token) else [token])]
 
 
 def _loop_share(tokens: list[str]) -> float:

@@ -181,17 +181,10 @@ class Spellings:
 
     def _cut_off(self, text: str, tokens: list[_Token]) -> Iterator[Occurrence]:
         """The beginning of a word at which the text breaks off: "Hogwar", "Dumbledo"."""
-        if (
-            not tokens
-            or tokens[-1].end != len(text)
-            or len(tokens[-1].word) < _SHORTEST
-            or _is_ordinary(tokens[-1].word)
-        ):
-            return
-        word = tokens[-1].word
-        whole = next((form for form in self._starts if form.startswith(word) and form != word), None)
-        if whole is not None:
-            yield Occurrence(*self._exact[whole], tokens[-1].start, tokens[-1].end)
+        for last in tokens[-1:]:
+            if last.end == len(text) and len(last.word) >= _SHORTEST and not _is_ordinary(last.word):
+                whole = [form for form in self._starts if form.startswith(last.word) and form != last.word][:1]
+                yield from (Occurrence(*self._exact[form], last.start, last.end) for form in whole)
 
 
 @lru_cache(maxsize=1)

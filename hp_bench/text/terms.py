@@ -132,6 +132,11 @@ class Lexicon:
         ]
         return sorted(found, key=lambda occurrence: (occurrence.start, -occurrence.end))
 
+    @property
+    def words(self) -> set[str]:
+        """Folded words of all forms."""
+        return {word for term in self.terms for form in term.forms for word in words(form)}
+
     def owner(self, form: str) -> Term | None:
         """The term that a form belongs to, ignoring case and accents."""
         entry = self._owners.get(_squeeze(form)[0])

@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from hp_bench.judges.grades import GRADES, Grade, Verdict
+from hp_bench.judges.grades import GRADES, LOST, Grade, Verdict
 from hp_bench.judges.llm.rubric import Rubric
 from hp_bench.probes.rows import Probe
 from hp_bench.text.degeneracy import degeneracy
@@ -77,16 +77,8 @@ class LanguageModelJudge:
 
     def grade(self, items: Sequence[tuple[Probe, str | None]]) -> list[Verdict]:
         """One verdict per (probe, completion), in order; equal ones are asked once, known ones not at all."""
-        keys = [None if completion is None else self._key(probe, completion) for probe, completion in items]
-        failures = self._ask(
-            {k: (p, c) for k, (p, c) in zip(keys, items, strict=True) if k is not None and c is not None}
-        )
-        return [
-            Verdict(None, unscored="the engine returned nothing")
-            if completion is None or name is None
-            else self._verdict(probe, completion, self._reply(name), failures.get(name, "no answer"))
-            for (probe, completion), name in zip(items, keys, strict=True)
-        ]
+        failures = self._ask({self._key(probe, text): (probe, text) for probe, text in items if text is not None})
+        return [LOST if text is None else self._verdict(probe, text, failures) for probe, text in items]
 
     def _ask(self, wanted: dict[str, tuple[Probe, str]]) -> dict[str, str]:
         """Asks what is not known yet; why some have no answer, by key."""
@@ -104,9 +96,12 @@ class LanguageModelJudge:
         questions = [self.rubric.question(wanted[n][0].prompt, wanted[n][1], specials=specials) for n in names]
         return {names[number]: problem for number, problem in self.respondent.ask(questions, keep).items()}
 
-    def _verdict(self, probe: Probe, completion: str, reply: Reply | None, problem: str) -> Verdict:
+    def _verdict(self, probe: Probe, completion: str, failures: Mapping[str, str]) -> Verdict:
         broken = degeneracy(completion, known=self._known | set(words(probe.prompt)))
+        key = self._key(probe, completion)
+        reply = self._reply(key)
         if reply is None:
+            problem = failures.get(key, "no answer")
             return Verdict(None, unscored=f"the judge gave no answer: {problem}", degenerate=broken)
         grade, reason = read_grade(reply.text, cut_off=reply.cut_off)
         return Verdict(grade, unscored=reason, degenerate=broken, reply=reply.text)

@@ -69,21 +69,10 @@ class Rubric:
         return _digest(self.text, self.target, self.theme)
 
     def question(self, prompt: str, completion: str, *, specials: Sequence[str] = ()) -> str:
-        """The whole message to the judge; the same every time.
-
-        Args:
-            prompt: what the model under test was given.
-            completion: what it wrote.
-            specials: the judge's own special tokens, broken up wherever the two texts hold them.
-        """
+        """The whole message to the judge; the same every time. `specials`: its special tokens, broken up where the texts hold them."""
         prompt, completion = neutral(prompt, specials), neutral(completion, specials)
-        return Template(self.text).substitute(
-            target=self.target,
-            theme=self.theme,
-            prompt=prompt,
-            completion=completion,
-            boundary=boundary(prompt, completion, self.digest),
-        )
+        texts = {"prompt": prompt, "completion": completion, "boundary": boundary(prompt, completion, self.digest)}
+        return Template(self.text).substitute(texts, target=self.target, theme=self.theme)
 
 
 def boundary(prompt: str, completion: str, salt: str = "") -> str:
