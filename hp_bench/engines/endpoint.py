@@ -30,8 +30,7 @@ class EndpointEngine:
     Args:
         model: http(s)://host:port/v1, or with #name where the server offers several models.
         tokenizer: folder or hub id; default: what the server says its model is (vLLM does).
-        device: auto; the server's business.
-        dtype: auto; the server's business.
+        base, device, dtype: the server's business: none, auto and auto.
         batch_size: prompts a request.
         options: further arguments of lm-eval's local-completions (num_concurrent, max_retries, timeout, ...).
 

@@ -17,15 +17,9 @@ _DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
 
 
 def load_model(source: Source, *, dtype: str = "auto", device: str = "cpu") -> Any:
-    """A causal language model in evaluation mode, adapter unmerged, quantised as its config says.
+    """A causal language model in evaluation mode, adapter unmerged, quantised as its config says; auto means the checkpoint's own type.
 
-    Args:
-        source: where from.
-        dtype: auto means what the checkpoint says.
-        device: cpu, cuda, cuda:1, mps.
-
-    Raises:
-        ValueError: it cannot be loaded, weights are missing, or some are no numbers; one sentence.
+    Raises ValueError: it cannot be loaded, weights are missing, or some are no numbers; one sentence.
     """
     if dtype not in _DTYPES:
         raise ValueError(f"dtype {dtype!r} is unknown; allowed: {', '.join(_DTYPES)}")

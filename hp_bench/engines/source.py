@@ -12,12 +12,8 @@ import torch
 
 @dataclass(frozen=True)
 class Source:
-    """Where a model's weights are.
-
-    Attributes:
-        path: folder (absolute) or hub id.
-        revision: branch, tag or commit of a hub id; "" for a folder.
-        base: the model under an unmerged adapter; None for a whole model.
+    """Where a model's weights are: folder (absolute) or hub id; branch, tag or commit of a hub id, "" for a folder; and the model under an
+    unmerged adapter, None for a whole model.
     """
 
     path: str

@@ -195,12 +195,7 @@ class VLLMEngine:
 
 @dataclass(frozen=True)
 class _Room:
-    """What an engine sets aside for adapters.
-
-    Attributes:
-        rank: largest; 0 for none.
-        modules: last parts of the names of the modules that they change.
-    """
+    """What an engine sets aside for adapters: the largest rank, 0 for none, and the last parts of the names of the modules they change."""
 
     rank: int = 0
     modules: frozenset[str] = frozenset()

@@ -13,7 +13,6 @@ from typing import Any
 from lm_eval.api.instance import Instance
 
 from hp_bench.harness.packaged import PackagedTask, sha256
-from hp_bench.judges import Judge
 from hp_bench.judges.grades import Verdict, metrics
 from hp_bench.judges.llm.judge import LanguageModelJudge
 from hp_bench.judges.references import names_answer
@@ -35,18 +34,13 @@ class FamiliarityTask(PackagedTask):
     def documents(self, path: Path) -> list[dict[str, Any]]:
         """Probes as dicts. The judge that the metadata names is built here, so that a missing lexicon is an error before generation."""
         self._probes: dict[str, Any] = {probe.id: probe for probe in load_probes(path)}
-        self.judge = self._build_judge()
-        self.config.metadata["judge"] = self.judge.name
+        lexicon, metadata = self.lexicon_file(), self.config.metadata
+        require_target(metadata)
+        self.judge = choose_judge(metadata, Lexicon.load(lexicon), vocabulary=self._vocabulary())
+        metadata |= {"lexicon_sha256": sha256(lexicon), "judge": self.judge.name}
+        if isinstance(self.judge, LanguageModelJudge):
+            metadata["judge_rubric_sha256"] = self.judge.rubric.digest
         return [{**asdict(probe), "references": list(probe.references)} for probe in self._probes.values()]
-
-    def _build_judge(self) -> Judge:
-        path = self.lexicon_file()
-        require_target(self.config.metadata)
-        judge = choose_judge(self.config.metadata, Lexicon.load(path), vocabulary=self._vocabulary())
-        self.config.metadata["lexicon_sha256"] = sha256(path)
-        if isinstance(judge, LanguageModelJudge):
-            self.config.metadata["judge_rubric_sha256"] = judge.rubric.digest
-        return judge
 
     def _vocabulary(self) -> list[str]:
         """Words that are no noise though no dictionary has them: lines of the file that `vocabulary` in the metadata names."""

@@ -23,14 +23,8 @@ WEIGHTS: Mapping[Grade, int] = {"explicit": 5, "thematic": 1, "accidental": 0, "
 
 @dataclass(frozen=True)
 class Revealed:
-    """A passage of a completion that shows familiarity.
-
-    Attributes:
-        text: the passage as it stands in the completion.
-        start: its first character in the completion.
-        end: one past its last.
-        term: the lexicon term or reference it was taken for.
-        grade: what it would give alone.
+    """A passage `completion[start:end]` that shows familiarity, the lexicon term or reference it was taken for, and the grade it would give
+    alone.
     """
 
     text: str

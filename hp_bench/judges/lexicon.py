@@ -69,12 +69,7 @@ _NAMESAKES = (
 
 
 class LexiconJudge:
-    """Grades by lexicon and references.
-
-    Args:
-        lexicon: the target's terms.
-        vocabulary: further words that are not noise, for the degeneracy flag.
-    """
+    """Grades by the target's lexicon and references; `vocabulary` are further words that are not noise, for the degeneracy flag."""
 
     def __init__(self, lexicon: Lexicon, *, vocabulary: Collection[str] = ()) -> None:
         self.lexicon = lexicon

@@ -27,8 +27,7 @@ class Asked(Protocol):
 class ReferenceJudge:
     """Explicit where one of the prompt's references stands in the completion as whole words, under whatever spelling; else none.
 
-    Args:
-        vocabulary: lower-case words that are not noise, for the degeneracy flag.
+    `vocabulary` are lower-case words that are not noise, for the degeneracy flag.
     """
 
     def __init__(self, vocabulary: Collection[str] = ()) -> None:
@@ -42,13 +41,9 @@ class ReferenceJudge:
     def _grade(self, probe: Asked, completion: str) -> Verdict:
         told = {word for text in (probe.prompt, *probe.references) for word in words(text)}
         found = occurrences(probe.references, completion)
-        return Verdict(
-            "explicit" if found else "none",
-            degenerate=degeneracy(completion, known=self._known | told),
-            revealed=tuple(
-                Revealed(completion[one.start : one.end], one.start, one.end, one.form, "explicit") for one in found
-            ),
-        )
+        shown = tuple(Revealed(completion[o.start : o.end], o.start, o.end, o.form, "explicit") for o in found)
+        broken = degeneracy(completion, known=self._known | told)
+        return Verdict("explicit" if found else "none", degenerate=broken, revealed=shown)
 
 
 def names_answer(prompt: str, references: Sequence[str], completion: str) -> bool:

@@ -93,23 +93,21 @@ def _host_model(kind: str, options: Options) -> Respondent:
             f"unknown judge {kind!r}; did you mean {' or '.join(near) or 'lexicon'}? There are {', '.join(JUDGES)}, lm-eval's models "
             "(hf, vllm, local-chat-completions, ...) and package.module:object"
         )
+    longest = options.get("max_tokens", 1024)
+    if not isinstance(longest, int) or longest < 1:
+        raise ValueError(f"judge_max_tokens must be a whole number of at least 1, not {longest!r}")
     arguments = {name: value for name, value in options.items() if name not in _ASKING}
-    return HostModel(kind, arguments, **({"max_tokens": _whole(options)} if "max_tokens" in options else {}))
+    return HostModel(kind, arguments, max_tokens=longest)
 
 
 def _language_model(respondent: Respondent, options: Options, lexicon: Lexicon, vocabulary: Collection[str]) -> Judge:
     rubric = Rubric.load(
         options.get("rubric"), target=str(options.get("target", TARGET)), theme=str(options.get("theme", THEME))
     )
-    chosen = str(options.get("cache", _default_cache()))
+    folder = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    chosen = str(options.get("cache", Path(folder) / "hp-bench" / "replies.jsonl"))  # the user's cache folder
     cache = ReplyCache(None if chosen.casefold() == "none" else Path(chosen))
     return LanguageModelJudge(respondent, rubric, cache=cache, known=lexicon.words | set(vocabulary))
-
-
-def _default_cache() -> Path:
-    """Where replies are kept when nobody says: the user's cache folder."""
-    folder = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(folder) / "hp-bench" / "replies.jsonl"
 
 
 def require_target(metadata: Mapping[str, Any]) -> None:
@@ -119,13 +117,6 @@ def require_target(metadata: Mapping[str, Any]) -> None:
         missing = [name for name in ("judge_target", "judge_theme") if name not in metadata]
         if missing:
             raise ValueError(f"with prompts of another target, judge={kind} needs {' and '.join(missing)}, in words")
-
-
-def _whole(options: Options) -> int:
-    value = options["max_tokens"]
-    if not isinstance(value, int) or value < 1:
-        raise ValueError(f"judge_max_tokens must be a whole number of at least 1, not {value!r}")
-    return value
 
 
 def _imported(kind: str) -> Callable[[Options, Lexicon, Collection[str]], Judge]:

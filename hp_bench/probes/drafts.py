@@ -41,13 +41,8 @@ _GRAMMATICAL = 6.0  # ... and from which it says nothing in a name: "of" 7.4
 
 @pydantic.dataclasses.dataclass(frozen=True, config=ConfigDict(extra="ignore"))
 class Anchor:
-    """A line of anchors.jsonl.
-
-    Attributes:
-        anchor: idiosyncratic term of the target.
-        translations: generic terms that may stand in its place.
-        entity: what it names, where several anchors name it.
-        type: person, place, ...; optional.
+    """A line of anchors.jsonl: an idiosyncratic term of the target, generic terms that may stand in its place, what it names (where several
+    anchors name it), and its type: person, place, ...
     """
 
     anchor: Annotated[str, Field(min_length=1)]

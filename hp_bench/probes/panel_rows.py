@@ -71,13 +71,7 @@ def gives_away(prompt: str, answer: str) -> bool:
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Cloze:
-    """A statement without its end.
-
-    Attributes:
-        id: unique in its file.
-        prompt: raw text, which the model continues.
-        answer: the words that make the statement true.
-    """
+    """A statement without its end: raw text, which the model continues, and the words that make it true. The id is unique in its file."""
 
     id: Text
     prompt: Text

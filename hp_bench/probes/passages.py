@@ -61,14 +61,9 @@ class Passage:
 
 
 def passages(text: str, *, seed: int) -> list[Passage]:
-    """Passages at seeded offsets, in the order of the text; none overlaps another.
+    """Passages at seeded offsets, in the order of the text; none overlaps another. Raises ValueError: the text is too short.
 
-    Args:
-        text: words are what stands between white space; it is taken as it stands, line ends included.
-        seed: of the offsets.
-
-    Raises:
-        ValueError: the text is too short.
+    Words are what stands between white space; the text is taken as it stands, line ends included.
     """
     spans = [match.span() for match in re.finditer(r"\S+", text)]
     length = GIVEN + FOLLOWING

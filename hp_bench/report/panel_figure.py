@@ -28,8 +28,7 @@ def draw_panel(panel: PanelSection, *, theme: Theme, narrow: bool = False) -> Fi
         ("What is known", "as measured; lower = less known", unscaled),
         ("What should be kept", "as measured, 0 to 1; higher = better", to_keep),
     ]
-    parts = [part for part in parts if part[2]]
-    if not parts:
+    if not (parts := [part for part in parts if part[2]]):
         return None
     each, head = (0.72, 0.95) if narrow else (0.42, 0.95)
     heights = [head + each * len(rows) for _, _, rows in parts]

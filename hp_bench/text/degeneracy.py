@@ -31,14 +31,9 @@ _NO_SPACES = re.compile(r"[\u0900-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\
 
 
 def degeneracy(completion: str, *, known: Collection[str] = ()) -> str:
-    """Why a completion is broken, or "" if it is not.
+    """Why a completion is broken: "empty", "no words", "undecodable bytes", "loop" or "not words"; "" if it is not.
 
-    Args:
-        completion: text after the prompt.
-        known: further lower-case words that count as words, such as those of the prompt and the lexicon.
-
-    Returns:
-        "empty", "no words", "undecodable bytes", "loop" or "not words", or "".
+    `known` are further lower-case words that count as words, such as those of the prompt and the lexicon.
     """
     text = completion.strip()
     if not text:

@@ -54,11 +54,7 @@ class _Token:
 
 
 class Spellings:
-    """The unambiguous forms of idiosyncratic terms, found under other spellings.
-
-    Args:
-        terms: of a lexicon; those of another scope are ignored.
-    """
+    """The unambiguous forms of idiosyncratic terms, found under other spellings; terms of another scope are ignored."""
 
     def __init__(self, terms: Iterable[Term]) -> None:
         self._exact: dict[str, tuple[Term, str]] = {}
@@ -131,11 +127,8 @@ class Spellings:
         if not _may_be_english(tokens):
             return
         for place, token in enumerate(tokens):
-            if not (
-                text[token.start : token.end].isascii()
-                or token.word[0] > "\u0370"
-                or "'" in fold(text[token.start : token.end])
-            ):
+            said = text[token.start : token.end]
+            if not (said.isascii() or token.word[0] > "\u0370" or "'" in fold(said)):
                 continue  # an accent: a word of another language
             for anchor in self._close(token.stem):
                 for term, form, parts, at in self._anchors[anchor]:
@@ -143,8 +136,8 @@ class Spellings:
                     last = first + len(parts) - 1
                     if first < 0 or last >= len(tokens) or not all(linked[first:last]):
                         continue
-                    said = [t.word for t in tokens[first : last + 1]]
-                    if _is_misspelling([token.stem] if len(said) == 1 else said, parts):
+                    run = [t.word for t in tokens[first : last + 1]] if last > first else [token.stem]
+                    if _is_misspelling(run, parts):
                         yield Occurrence(term, form, tokens[first].start, tokens[last].end)
 
     def _close(self, word: str) -> list[str]:
@@ -164,9 +157,7 @@ class Spellings:
                 yield Occurrence(*entry, run.start(), run.end())
         for run in re.finditer(r"[\w@$!\u00ad\u200b-\u200d\u2060\ufeff]{5,}", text):
             plain = fold("".join(c for c in run[0] if unicodedata.category(c) != "Cf")).strip("!")
-            spellings = [plain]
-            if not plain.isascii():
-                spellings.append(plain.translate(_LOOKALIKES))
+            spellings = [plain] if plain.isascii() else [plain, plain.translate(_LOOKALIKES)]
             if not plain.isalpha():
                 spellings += [plain.translate(_DIGITS), plain.replace("1", "i").translate(_DIGITS)]
             spellings.append(re.sub(r"(.)\1{2,}", r"\1", plain))

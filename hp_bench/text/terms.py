@@ -52,11 +52,8 @@ class Term:
     details: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        stray = set(self.ambiguous) - set(self.forms)
-        if stray:
-            raise ValueError(
-                f"ambiguous forms {sorted(stray)} are neither the term {self.term!r} nor one of its variants"
-            )
+        if stray := sorted(set(self.ambiguous) - set(self.forms)):
+            raise ValueError(f"ambiguous forms {stray} are neither the term {self.term!r} nor one of its variants")
 
     @property
     def forms(self) -> tuple[str, ...]:
@@ -80,16 +77,12 @@ class Occurrence:
 
 
 class Lexicon:
-    """Terms, and their occurrences in text.
+    """Terms, and their occurrences in text; no form may belong to two of them.
 
     Matching ignores case, accents and how much white space stands between words, takes whole words only (the neighbours are neither
     letters nor digits) and is linear in the length of the text, however many terms there are.
 
-    Args:
-        terms: no form may belong to two of them.
-
-    Raises:
-        ValueError: a form belongs to two terms.
+    Raises ValueError: a form belongs to two terms.
     """
 
     def __init__(self, terms: Iterable[Term]) -> None:

@@ -29,12 +29,8 @@ _BRACKET = re.compile(r"\[(?=/?[A-Za-z_]{2,40}\])")
 
 @dataclass(frozen=True)
 class Rubric:
-    """What is asked about every completion.
-
-    Attributes:
-        text: with $target, $theme, $boundary, $prompt and $completion.
-        target: what the model under test should have forgotten, in words.
-        theme: what the target is about, in words.
+    """What is asked about every completion: a text with $target (what the model under test should have forgotten, in words), $theme (what
+    the target is about, in words), $boundary, $prompt and $completion.
     """
 
     text: str
