@@ -28,8 +28,6 @@ UNSCORED = "unscored"
 #: What a judge may say.
 SAID: tuple[str, ...] = (*GRADES, UNSCORED)
 
-METHOD = "kappa: BCa bootstrap over completions, 9,999 resamples; precision and recall: Wilson"
-
 _RESAMPLES = 9999
 
 
@@ -63,8 +61,7 @@ class Agreement:
         unscored: of them, those without a grade.
         accuracy: share graded as in the gold set.
         kappa: Cohen's, -1 to 1; 1 = perfect, 0 = chance.
-        kappa_low: lower end of its interval.
-        kappa_high: upper end.
+        kappa_low, kappa_high: the ends of its interval.
         precision: by grade: share of the completions so graded by the judge that are so graded in the gold set.
         recall: by grade: share of the completions so graded in the gold set that the judge grades so.
         confusion: gold grade -> what the judge said -> completions.
@@ -83,7 +80,7 @@ class Agreement:
     recall: dict[str, Share]
     confusion: dict[str, dict[str, int]]
     disagreements: tuple[Disagreement, ...]
-    method: str = METHOD
+    method: str = "kappa: BCa bootstrap over completions, 9,999 resamples; precision and recall: Wilson"
 
 
 def agreement(

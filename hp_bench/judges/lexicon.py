@@ -40,18 +40,14 @@ VERSION = 3
 _RANK: dict[Grade, int] = {"explicit": 3, "thematic": 2, "accidental": 1, "none": 0}
 
 _TRACE = 4  # letters; shorter words ("of", "the", "Sir") are no trace of a term
-
 _COMMON = 5.0  # Zipf frequency (log10 per billion words) from which a word is too common to be a trace: "house" 5.7, "Harry" 4.7
-
 _RARE = 2.9  # Zipf frequency under which a name is rare: "Lupin" 2.5, "Ginny" 3.1; an expression's, under that of its rarest word
-
 _ORDINARY = 2.7  # Zipf frequency from which a word is in everybody's mouth: "potions" 2.9, "Quidditch" 2.6
 
 #: Of the theme too; two of them with capitals settle each other where the prompt names the target.
 _KINDS = ("creature", "place")
 
 _UNCOMMON = 3.5  # Zipf frequency under which a name that is asked for, and is the first word of the answer, is no luck: "Bloomsbury" 2.9
-
 _REAL = ("company", "location", "crew")  # types of what is in the real world, and in many other stories
 
 # What makes a name somebody else's: among words of astronomy it is a star's, among places of England one of them.

@@ -33,15 +33,12 @@ _ASKING = ("target", "theme", "rubric", "cache", "max_tokens")
 
 
 def choose_judge(metadata: Mapping[str, Any], lexicon: Lexicon, *, vocabulary: Collection[str] = ()) -> Judge:
-    """The judge that the metadata names.
+    """The judge that a task's metadata names. Raises ValueError: there is no such judge, or its options are wrong.
 
     Args:
-        metadata: of a task; keys that do not begin with "judge" are none of ours, except `prompts`: another target's prompt file.
+        metadata: keys that do not begin with "judge" are none of ours.
         lexicon: the target's.
         vocabulary: further words that are not noise, for the degeneracy flag.
-
-    Raises:
-        ValueError: there is no such judge, or its options are wrong.
     """
     kind = str(metadata.get("judge", "lexicon"))
     options = {name.removeprefix("judge_"): value for name, value in metadata.items() if name.startswith("judge_")}

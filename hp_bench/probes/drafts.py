@@ -27,15 +27,10 @@ _SENTENCE = re.compile(r"(?<=[.!?])[\"'\u201d\u2019]?\s+")
 _ENDS = (".", "!", "?", "")
 
 _WORDS = range(6, 41)  # words in a prompt
-
 _REFERENCES = 6  # at most
-
 _AHEAD = 250  # characters after the break in which further anchors count as references
-
 _SPECIFIC, _GENERIC = 6, 9  # next words at most
-
 _ORDINARY = 3.5  # Zipf frequency (log10 per billion words) from which a word is ordinary: "Will" 6.5, "glimmerglass" 0
-
 _GRAMMATICAL = 6.0  # ... and from which it says nothing in a name: "of" 7.4
 
 

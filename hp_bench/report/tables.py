@@ -6,7 +6,7 @@ from rich.table import Table
 
 from hp_bench.results.compare import Compared
 from hp_bench.results.metrics import METRICS
-from hp_bench.results.scorecard import Difference, Measurement, Scorecard
+from hp_bench.results.scorecard import Difference, Scorecard
 from hp_bench.scoring.score import describe
 from hp_bench.stress.recovery import Recovery
 
@@ -22,7 +22,11 @@ def scorecards_table(cards: Sequence[Scorecard], *, title: str = "") -> Table:
     for task, metrics in _by_task(cards).items():
         table.add_section()
         for number, metric in enumerate(metrics):
-            cells = ["" if (m := card.find(task, metric)) is None else describe(m) + _unscored(m) for card in cards]
+            measured = [card.find(task, metric) for card in cards]
+            cells = [
+                "" if m is None else describe(m) + f" ({m.unscored} unscored)" * bool(m.unscored and m.n)
+                for m in measured
+            ]
             table.add_row("" if number else task, metric, METRICS[metric].better, *cells)
     return table
 
@@ -110,7 +114,3 @@ def describe_difference(difference: Difference) -> str:
 
 def _p(p: float) -> str:
     return "< .001" if p < 0.001 else f"{p:.3f}"
-
-
-def _unscored(measurement: Measurement) -> str:
-    return f" ({measurement.unscored} unscored)" if measurement.unscored and measurement.n else ""

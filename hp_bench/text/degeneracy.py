@@ -59,10 +59,7 @@ def _loop_share(tokens: list[str]) -> float:
     """Share of the tokens that are covered by 4-grams which occur three times or more, each alone or together."""
     grams = [tuple(tokens[i : i + 4]) for i in range(len(tokens) - 3)]
     counts = Counter(grams)
-    covered: set[int] = set()
-    for i, gram in enumerate(grams):
-        if counts[gram] >= 3:
-            covered.update(range(i, i + 4))
+    covered = {place for i, gram in enumerate(grams) if counts[gram] >= 3 for place in range(i, i + 4)}
     return len(covered) / len(tokens) if tokens else 0.0
 
 

@@ -18,11 +18,8 @@ from wordfreq import zipf_frequency
 from hp_bench.text.terms import Occurrence, Term, fold
 
 _SHORTEST = 6  # letters of a word that may be misspelt, and of one that may be cut off
-
 _JOINED = 8  # letters of a form that may be written without its spaces, or with others
-
 _USUAL = 2.0  # Zipf frequency from which two words that stand apart are two words: "hog warts"
-
 _LONGEST = 8  # words of a form
 
 _LANGUAGES = ("fr", "de", "es", "it", "pt", "nl", "pl")

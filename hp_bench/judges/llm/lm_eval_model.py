@@ -19,7 +19,6 @@ _OPERATIONAL = {
 }  # fmt: skip
 
 _CHUNK = 32  # questions between two writes to the cache
-
 _PATIENCE = 3  # questions in a row that fail alone
 
 
