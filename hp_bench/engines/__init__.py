@@ -57,11 +57,7 @@ ENGINES = {
 
 
 def engine_class(name: str) -> Any:
-    """The class of an engine: a key of ENGINES, or package.module:class.
-
-    Raises:
-        ValueError: there is none of that name.
-    """
+    """The class of an engine: a key of ENGINES, or package.module:class. Raises ValueError: there is none of that name."""
     module, separator, attribute = ENGINES.get(name, name).partition(":")
     try:
         if not separator:

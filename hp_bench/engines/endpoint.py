@@ -30,8 +30,7 @@ class EndpointEngine:
     Args:
         model: http(s)://host:port/v1, or with #name where the server offers several models.
         tokenizer: folder or hub id; default: what the server says its model is (vLLM does).
-        device: auto; the server's business.
-        dtype: auto; the server's business.
+        base, device, dtype: the server's business: none, auto and auto.
         batch_size: prompts a request.
         options: further arguments of lm-eval's local-completions (num_concurrent, max_retries, timeout, ...).
 
@@ -90,9 +89,8 @@ class _Completions(LocalCompletionsAPI):
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[Any]:
         """Completions; None where the server returned no text, so that it is counted as unscored."""
-        return [
-            None if text == _NO_TEXT else text for text in super().generate_until(requests, disable_tqdm=disable_tqdm)
-        ]
+        texts = super().generate_until(requests, disable_tqdm=disable_tqdm)
+        return [None if text == _NO_TEXT else text for text in texts]
 
     def _create_payload(self, messages: Any, generate: bool = False, gen_kwargs: Any = None, **options: Any) -> Any:
         """The request, without lm-eval's fixed seed where samples are asked for: with it, all samples of a prompt would be one."""
@@ -104,9 +102,8 @@ class _Completions(LocalCompletionsAPI):
     @staticmethod
     def parse_generations(outputs: Any, **options: Any) -> list[str]:
         """Texts, by the order of the prompts."""
-        return [
-            _NO_TEXT if text is None else text for text in LocalCompletionsAPI.parse_generations(outputs, **options)
-        ]
+        texts = LocalCompletionsAPI.parse_generations(outputs, **options)
+        return [_NO_TEXT if text is None else text for text in texts]
 
     @staticmethod
     def parse_logprobs(
@@ -130,10 +127,9 @@ class _Completions(LocalCompletionsAPI):
 def _served(address: str, wanted: str) -> dict[str, Any]:
     """The server's entry for the model wanted, or for the only one that is offered first."""
     key = os.environ.get("OPENAI_API_KEY", "")
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:
-        answer = requests.get(
-            f"{address}/models", headers={"Authorization": f"Bearer {key}"} if key else {}, timeout=_TIMEOUT
-        )
+        answer = requests.get(f"{address}/models", headers=headers, timeout=_TIMEOUT)
         answer.raise_for_status()
         offered = [entry for entry in answer.json()["data"] if "id" in entry]
     except (requests.RequestException, ValueError, KeyError, TypeError) as error:

@@ -18,12 +18,8 @@ _SETTINGS = (
 
 @dataclass(frozen=True)
 class Identity:
-    """What must be the same for a number to be the same, beside the question.
-
-    Attributes:
-        fingerprint: of the weights; "" where they have none, as a live or a served model's.
-        engine: its name.
-        dtype: of the weights as loaded.
+    """What must be the same for a number to be the same, beside the question: the weights (their fingerprint is "" where they have none, as
+    a live or a served model's), the engine, and the dtype as loaded.
     """
 
     fingerprint: str
@@ -33,22 +29,14 @@ class Identity:
 
 def identity_of(engine: Engine, model: str | Path = "") -> Identity:
     """Of a model in an engine; of the one it holds, if none is named."""
-    stored = getattr(engine, "stored", True)
-    return Identity(
-        fingerprint(str(model or engine.model), getattr(engine, "base", None)) if stored else "",
-        engine.name,
-        engine.dtype,
-    )
+    stored, base = getattr(engine, "stored", True), getattr(engine, "base", None)
+    return Identity(fingerprint(str(model or engine.model), base) if stored else "", engine.name, engine.dtype)
 
 
 def fingerprint(model: str, base: str | Path | None = None) -> str:
     """Short digest of a model folder: its weight files (large ones at every MiB, so that a change of one layer shows), its config and its
-    tokenizer, and, of an adapter, the model under it too. Of a hub id, its name and commit. "" for a served or a live model, or where
-    nothing can be read.
-
-    Args:
-        model: folder or hub id.
-        base: the model under an adapter, if not the one that its config names.
+    tokenizer, and, of an adapter, the model under it too (`base`, or the one that its config names). Of a hub id, its name and commit.
+    "" for a served or a live model, or where nothing can be read.
     """
     try:
         source = locate(model, base=base)

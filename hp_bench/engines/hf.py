@@ -146,8 +146,7 @@ def _host(model: Any, tokenizer: Any, batch_size: int) -> Any:
 
 class _Host(HFLM):
     def _model_generate(self, context: torch.Tensor, max_length: int, stop: list[str], **options: Any) -> torch.Tensor:
-        cache = growing_cache(self.model, max_length)
-        if cache is not None:
+        if (cache := growing_cache(self.model, max_length)) is not None:
             options["past_key_values"] = cache
         generated: torch.Tensor = super()._model_generate(context, max_length, stop, **options)
         return generated
@@ -161,19 +160,14 @@ def _free() -> None:
 
 
 def growing_cache(model: Any, length: int) -> DynamicCache | None:
-    """A cache for one call of `generate`; None where transformers' own is to be taken: on an accelerator, under an adapter, or for a
-    model whose layers do not all attend to the whole text.
-
-    Args:
-        model: that is to generate.
-        length: longest prompt and completion, in tokens.
+    """A cache for one call of `generate` of up to `length` tokens, prompt and completion; None where transformers' own is to be taken: on
+    an accelerator, under an adapter, or for a model whose layers do not all attend to the whole text.
     """
     if not isinstance(model, PreTrainedModel) or model.config.is_encoder_decoder:
         return None
     whole: Any = model
-    if whole.device.type != "cpu" or not whole._supports_default_dynamic_cache():
-        return None
-    if getattr(whole.generation_config, "cache_implementation", None) is not None:
+    chosen = getattr(whole.generation_config, "cache_implementation", None)
+    if whole.device.type != "cpu" or not whole._supports_default_dynamic_cache() or chosen is not None:
         return None
     cache = DynamicCache(config=model.config.get_text_config(decoder=True))
     if not cache.layers or any(type(layer) is not DynamicLayer for layer in cache.layers):

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from hp_bench.engines import ENGINES, DoesNotFit, Engine, NeedsAnotherEngine, engine_class
@@ -76,11 +75,7 @@ class Loader:
         self._stored: dict[str, str] = {}
 
     def __call__(self, model: str | Path) -> Engine:
-        """An engine that holds the model.
-
-        Raises:
-            ValueError: the model is broken, or of another kind; one sentence.
-        """
+        """An engine that holds the model. Raises ValueError: the model is broken, or of another kind; one sentence."""
         kind = self.settings.engine_of(model)
         if self._engine is not None and kind == self._engine.name:
             try:
@@ -113,9 +108,7 @@ class Loader:
     def __enter__(self) -> "Loader":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def _swap(self, engine: Engine, model: str | Path) -> None:
@@ -149,11 +142,7 @@ class Loader:
 
 
 class OneEngine(Loader):
-    """The loader of an engine that is open already, as a live model's is: it opens no other.
-
-    Args:
-        engine: a `hp_bench.engines.Engine`.
-    """
+    """The loader of an engine that is open already, as a live model's is: it opens no other."""
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(EngineSettings(engine.name))

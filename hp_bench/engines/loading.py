@@ -17,15 +17,9 @@ _DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
 
 
 def load_model(source: Source, *, dtype: str = "auto", device: str = "cpu") -> Any:
-    """A causal language model in evaluation mode, adapter unmerged, quantised as its config says.
+    """A causal language model in evaluation mode, adapter unmerged, quantised as its config says; auto means the checkpoint's own type.
 
-    Args:
-        source: where from.
-        dtype: auto means what the checkpoint says.
-        device: cpu, cuda, cuda:1, mps.
-
-    Raises:
-        ValueError: it cannot be loaded, weights are missing, or some are no numbers; one sentence.
+    Raises ValueError: it cannot be loaded, weights are missing, or some are no numbers; one sentence.
     """
     if dtype not in _DTYPES:
         raise ValueError(f"dtype {dtype!r} is unknown; allowed: {', '.join(_DTYPES)}")
@@ -52,8 +46,7 @@ def load_model(source: Source, *, dtype: str = "auto", device: str = "cpu") -> A
 def attach(model: Any, source: Source) -> Any:
     """The model with an adapter on it, unmerged.
 
-    Raises:
-        ValueError: the adapter does not fit, is incomplete, or is broken; the model is then as it was.
+    Raises ValueError: the adapter does not fit, is incomplete, or is broken; the model is then as it was.
     """
     from peft import PeftModel
 
@@ -101,11 +94,7 @@ def log_likelihoods(model: Any, ids: list[int]) -> list[float]:
 
 
 def resolve_device(device: str) -> str:
-    """`auto` -> cuda, mps or cpu, whichever is there.
-
-    Raises:
-        ValueError: the device is unknown to torch.
-    """
+    """`auto` -> cuda, mps or cpu, whichever is there. Raises ValueError: the device is unknown to torch."""
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
@@ -122,14 +111,7 @@ _HARMLESS = {
     "eos_token_id", "output_attentions", "output_hidden_states", "return_dict", "id2label", "label2id", "problem_type",
 }  # fmt: skip
 
-_TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer.model",
-    "tokenizer_config.json",
-    "vocab.json",
-    "vocab.txt",
-    "spiece.model",
-)
+_TOKENIZER_FILES = "tokenizer.json tokenizer.model tokenizer_config.json vocab.json vocab.txt spiece.model".split()
 
 _SAMPLE = "She said: “It's 3 o'clock, isn't it?” – and left, naïvely, for the café.\n\tThe end."
 
@@ -143,11 +125,7 @@ def require_swappable(loaded: Any, tokenizer: Any, source: Source) -> None:
 
 
 def same_architecture(loaded: Any, source: Source) -> Any:
-    """A checkpoint's config.
-
-    Args:
-        loaded: config of the model loaded.
-        source: of the checkpoint, a whole model.
+    """The config of a checkpoint (a whole model), which must be as that of the model loaded.
 
     Raises:
         DoesNotFit: it differs; the settings are named.
@@ -160,9 +138,8 @@ def same_architecture(loaded: Any, source: Source) -> Any:
     ours, theirs = dict(_leaves(loaded.to_dict())), dict(_leaves(other.to_dict()))
     different = [key for key in sorted({*ours, *theirs}) if ours.get(key) != theirs.get(key)]
     if different:
-        what = "; ".join(
-            f"{key}: {reprlib.repr(ours.get(key))} against {reprlib.repr(theirs.get(key))}" for key in different[:4]
-        )
+        pairs = [(key, reprlib.repr(ours.get(key)), reprlib.repr(theirs.get(key))) for key in different[:4]]
+        what = "; ".join(f"{key}: {our} against {their}" for key, our, their in pairs)
         raise DoesNotFit(f"{source.name!r} is of another architecture than the model loaded ({what})")
     return other
 
@@ -208,8 +185,7 @@ def own_tokenizer(source: Source) -> Any:
 def load_tokenizer(source: Source, chosen: Any = None) -> Any:
     """A model's tokenizer: the one chosen, that beside its weights, or that of the model under the adapter.
 
-    Raises:
-        ValueError: there is none.
+    Raises ValueError: there is none.
     """
     if isinstance(chosen, str | Path):
         try:
@@ -234,5 +210,4 @@ def require_open_end(tokenizer: Any, model: str) -> None:
 
 def first_line(error: BaseException) -> str:
     """An error's first line, at most 300 characters."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:300]
+    return (str(error).strip() or type(error).__name__).splitlines()[0].strip()[:300]

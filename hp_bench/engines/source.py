@@ -9,17 +9,11 @@ from typing import Any
 
 import torch
 
-_ADAPTER = "adapter_config.json"
-
 
 @dataclass(frozen=True)
 class Source:
-    """Where a model's weights are.
-
-    Attributes:
-        path: folder (absolute) or hub id.
-        revision: branch, tag or commit of a hub id; "" for a folder.
-        base: the model under an unmerged adapter; None for a whole model.
+    """Where a model's weights are: folder (absolute) or hub id; branch, tag or commit of a hub id, "" for a folder; and the model under an
+    unmerged adapter, None for a whole model.
     """
 
     path: str
@@ -109,15 +103,12 @@ def widest(dtypes: list[str]) -> str:
 
 
 def _adapter_config(name: str, revision: str) -> dict[str, Any] | None:
-    if Path(name).is_dir():
-        path: str | None = str(Path(name) / _ADAPTER) if (Path(name) / _ADAPTER).is_file() else None
-    else:
-        from transformers.utils.peft_utils import find_adapter_config_file
+    from transformers.utils.peft_utils import find_adapter_config_file
 
-        try:
-            path = find_adapter_config_file(name, revision=revision or None)
-        except OSError:
-            return None  # what is wrong with the hub id is said when it is loaded
+    try:
+        path = find_adapter_config_file(name, revision=revision or None)
+    except OSError:
+        return None  # what is wrong with the hub id is said when it is loaded
     if path is None:
         return None
     try:

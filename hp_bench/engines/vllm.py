@@ -195,23 +195,14 @@ class VLLMEngine:
 
 @dataclass(frozen=True)
 class _Room:
-    """What an engine sets aside for adapters.
-
-    Attributes:
-        rank: largest; 0 for none.
-        modules: last parts of the names of the modules that they change.
-    """
+    """What an engine sets aside for adapters: the largest rank, 0 for none, and the last parts of the names of the modules they change."""
 
     rank: int = 0
     modules: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, sources: Sequence[Source]) -> "_Room":
-        """Room for all of these; whole models need none.
-
-        Raises:
-            ValueError: vLLM cannot serve one of them.
-        """
+        """Room for all of these; whole models need none. Raises ValueError: vLLM cannot serve one of them."""
         rank, modules = 0, set()
         for source in sources:
             if source.base is None:

@@ -7,7 +7,7 @@ has no spread (0 of 300): there it is the exact interval's width over 2 x 1.96, 
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from hp_bench.results import statistics
 from hp_bench.results.scorecard import UNSCORED_LIMIT
@@ -37,48 +37,40 @@ def unscored_rate(values: Sequence[float]) -> float:
 
 def familiarity_stderr(values: Sequence[float]) -> float:
     """Standard error of completion-based familiarity, 0 to 5."""
-    scored = _scored(values)
-    return (
-        _stderr(scored) or _from(statistics.familiarity_interval(scored.count(5.0), scored.count(1.0), len(scored)))
-        if scored
-        else math.nan
-    )
+    return _stderr(values, lambda s: statistics.familiarity_interval(s.count(5.0), s.count(1.0), len(s)))
 
 
 def rate_stderr(values: Sequence[float]) -> float:
     """Standard error of a rate of 0/1 values."""
-    scored = _scored(values)
-    return _stderr(scored) or _from(statistics.rate_interval(round(sum(scored)), len(scored))) if scored else math.nan
+    return _stderr(values, lambda scored: statistics.rate_interval(round(sum(scored)), len(scored)))
 
 
 def mass_stderr(values: Sequence[float]) -> float:
     """Standard error of a mean of probabilities."""
-    scored = _scored(values)
-    return _stderr(scored) or _from(statistics.mean_interval(scored)) if scored else math.nan
+    return _stderr(values, statistics.mean_interval)
 
 
 def gain_stderr(values: Sequence[float]) -> float:
     """Standard error of a mean of values from -1 to 1."""
-    scored = _scored(values)
-    return _stderr(scored) or _from(statistics.mean_interval(scored, low=-1.0, high=1.0)) if scored else math.nan
+    return _stderr(values, lambda scored: statistics.mean_interval(scored, low=-1.0, high=1.0))
 
 
 def weight_stderr(values: Sequence[float]) -> float:
     """Standard error of a mean of familiarities that are means themselves, 0 to 5."""
-    scored = _scored(values)
-    return _stderr(scored) or _from(statistics.mean_interval(scored, high=5.0)) if scored else math.nan
+    return _stderr(values, lambda scored: statistics.mean_interval(scored, high=5.0))
 
 
 def _scored(values: Sequence[float]) -> list[float]:
     return [float(value) for value in values if not math.isnan(value)]
 
 
-def _stderr(scored: Sequence[float]) -> float:
-    if len(scored) < 2:
-        return 0.0
-    average = sum(scored) / len(scored)
-    return math.sqrt(sum((value - average) ** 2 for value in scored) / (len(scored) - 1) / len(scored))
-
-
-def _from(interval: statistics.Interval) -> float:
+def _stderr(values: Sequence[float], interval_of: Callable[[list[float]], statistics.Interval]) -> float:
+    scored = _scored(values)
+    if not scored:
+        return math.nan
+    average, n = sum(scored) / len(scored), len(scored)
+    sample = math.sqrt(sum((value - average) ** 2 for value in scored) / (n - 1) / n) if n > 1 else 0.0
+    if sample:
+        return sample
+    interval = interval_of(scored)
     return (interval.high - interval.low) / (2 * _Z)

@@ -1,9 +1,7 @@
 """A task that asks for the log-likelihoods of continuations after contexts of its own choice, several a document."""
 
 import hashlib
-import math
 from abc import abstractmethod
-from collections.abc import Mapping
 from typing import Any
 
 from lm_eval.api.instance import Instance
@@ -48,12 +46,3 @@ class ContinuationTask(PackagedTask):
 def digest(text: str) -> str:
     """What stands for a text that is not to be shown."""
     return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
-
-
-def with_errors(values: Mapping[str, float]) -> dict[str, float]:
-    """A prompt's metrics, each beside the standard error that lm-eval shows for it, and `unscored`: whether one of them is NaN."""
-    unscored = float(any(math.isnan(value) for value in values.values()))
-    everything = {**values, "unscored": unscored}
-    return {
-        key: value for name, value in everything.items() for key, value in ((name, value), (f"{name}_stderr", value))
-    }

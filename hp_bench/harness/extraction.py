@@ -6,17 +6,16 @@ probable ones. For an answer whose words are one token each, that is the measure
 Source: extraction strength: Carlini et al. (2021), as used by OpenUnlearning; exact memorisation: Tirumala et al. (2022).
 """
 
-import logging
-import math
-from dataclasses import asdict
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-from hp_bench.harness.continuations import ContinuationTask, with_errors
+from hp_bench.harness.continuations import ContinuationTask
+from hp_bench.judges.grades import with_errors
 from hp_bench.probes.panel_rows import load_clozes
 from hp_bench.results.likelihoods import extraction
 
-log = logging.getLogger(__name__)
+_METRICS = ("extraction_strength", "exact_memorisation", "answer_probability")
 
 
 class ExtractionTask(ContinuationTask):
@@ -36,9 +35,6 @@ class ExtractionTask(ContinuationTask):
     def process_results(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
         """An answer's three numbers; NaN, logged, where the log-likelihoods make no sense."""
         try:
-            found = asdict(extraction(results))
+            return with_errors(dict(zip(_METRICS, astuple(extraction(results)), strict=True)))
         except ValueError as error:
-            log.error("%s, prompt %s is unscored: %s", self.config.task, doc["id"], error)
-            found = dict.fromkeys(("strength", "memorisation", "probability"), math.nan)
-        names = {"strength": "extraction_strength", "memorisation": "exact_memorisation", "probability": "answer_probability"}  # fmt: skip
-        return with_errors({names[key]: value for key, value in found.items()})
+            return self.unscored(doc, error, _METRICS)

@@ -6,13 +6,13 @@ Source: arXiv:2310.02238, completion-based evaluation.
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from lm_eval.api.instance import Instance
 
 from hp_bench.harness.packaged import PackagedTask, sha256
-from hp_bench.judges import Judge
 from hp_bench.judges.grades import Verdict, metrics
 from hp_bench.judges.llm.judge import LanguageModelJudge
 from hp_bench.judges.references import names_answer
@@ -33,19 +33,14 @@ class FamiliarityTask(PackagedTask):
 
     def documents(self, path: Path) -> list[dict[str, Any]]:
         """Probes as dicts. The judge that the metadata names is built here, so that a missing lexicon is an error before generation."""
-        self._probes = {probe.id: probe for probe in load_probes(path)}
-        self.judge = self._build_judge()
-        self.config.metadata["judge"] = self.judge.name
+        self._probes: dict[str, Any] = {probe.id: probe for probe in load_probes(path)}
+        lexicon, metadata = self.lexicon_file(), self.config.metadata
+        require_target(metadata)
+        self.judge = choose_judge(metadata, Lexicon.load(lexicon), vocabulary=self._vocabulary())
+        metadata |= {"lexicon_sha256": sha256(lexicon), "judge": self.judge.name}
+        if isinstance(self.judge, LanguageModelJudge):
+            metadata["judge_rubric_sha256"] = self.judge.rubric.digest
         return [{**asdict(probe), "references": list(probe.references)} for probe in self._probes.values()]
-
-    def _build_judge(self) -> Judge:
-        path = self.lexicon_file()
-        require_target(self.config.metadata)
-        judge = choose_judge(self.config.metadata, Lexicon.load(path), vocabulary=self._vocabulary())
-        self.config.metadata["lexicon_sha256"] = sha256(path)
-        if isinstance(judge, LanguageModelJudge):
-            self.config.metadata["judge_rubric_sha256"] = judge.rubric.digest
-        return judge
 
     def _vocabulary(self) -> list[str]:
         """Words that are no noise though no dictionary has them: lines of the file that `vocabulary` in the metadata names."""
@@ -62,10 +57,16 @@ class FamiliarityTask(PackagedTask):
     def apply_filters(self) -> list[Instance] | None:
         """Grades every completion in one call; lm-eval runs this between generation and `process_results`."""
         instances = self._completed()
-        items = [(self._probe(instance.doc), instance.resps[0]) for instance in instances]
-        for instance, verdict in zip(instances, self.verdicts(items), strict=True):
-            instance.filtered_resps["none"] = json.dumps(verdict.to_dict(), ensure_ascii=False)
+        items = [(self._probes[one.doc["id"]], text) for one in instances for text in one.resps]
+        verdicts = iter(self.verdicts(items))
+        for instance in instances:
+            said = [verdict.to_dict() for verdict in islice(verdicts, len(instance.resps))]
+            instance.filtered_resps["none"] = json.dumps(self.logged(said), ensure_ascii=False)
         return instances
+
+    def logged(self, verdicts: list[dict[str, Any]]) -> dict[str, Any]:
+        """What the samples hold of a prompt's verdicts."""
+        return verdicts[0]
 
     def _completed(self) -> list[Instance]:
         """The instances, each answer cut where a completion ends: what is logged is what the judge sees."""
@@ -85,9 +86,6 @@ class FamiliarityTask(PackagedTask):
         """A verdict's metrics: NaN where it could not be scored."""
         return metrics(Verdict.from_dict(json.loads(results[0])))
 
-    def _probe(self, doc: dict[str, Any]) -> Probe:
-        return self._probes[doc["id"]]
-
 
 class LanguageTask(FamiliarityTask):
     """Completions of prompts in the language that `language` of the metadata names, by its two letters.
@@ -103,6 +101,5 @@ class LanguageTask(FamiliarityTask):
 
     def process_results(self, doc: dict[str, Any], results: list[str]) -> dict[str, float]:
         """A verdict's metrics but familiarity and thematic."""
-        kept = ("explicit", "named", "empty", "degenerate", "unscored")
-        found = super().process_results(doc, results)
-        return {name: value for name, value in found.items() if name.removesuffix("_stderr") in kept}
+        values = super().process_results(doc, results)
+        return {k: v for k, v in values.items() if k.removesuffix("_stderr") not in ("familiarity", "thematic")}

@@ -25,8 +25,7 @@ class ChatFamiliarityTask(FamiliarityTask):
     With `--apply_chat_template` lm-eval hands over the model's template; without it, that of the tokenizer which `--model_args` name is
     taken. The digest of the template's text, with the arguments that steer it and the system instruction, is recorded as `chat_template`.
 
-    Raises:
-        ValueError: the model has no chat template, or lm-eval does not tell which model it is. Before anything is generated.
+    Raises ValueError: the model has no chat template, or lm-eval does not tell which model it is. Before anything is generated.
     """
 
     CHAT = True

@@ -10,15 +10,13 @@ import json
 import logging
 import math
 from collections.abc import Sequence
-from itertools import islice
 from typing import Any
 
 import torch
 from lm_eval.api.instance import Instance
 
-from hp_bench.harness.continuations import with_errors
 from hp_bench.harness.familiarity import FamiliarityTask
-from hp_bench.judges.grades import Verdict
+from hp_bench.judges.grades import Verdict, with_errors
 
 log = logging.getLogger(__name__)
 
@@ -41,18 +39,17 @@ class FamiliarityLeakTask(FamiliarityTask):
 
     def apply_filters(self) -> list[Instance] | None:
         """Grades every sample of every prompt in one call."""
-        instances = self._completed()
-        if all(len(set(one.resps)) == 1 < len(one.resps) for one in instances):
+        if all(len(set(one.resps)) == 1 < len(one.resps) for one in self._completed()):
             log.error(
                 "%s: the samples of every prompt are one and the same: either the model is certain of every word, or the engine sends one "
                 "seed with every request (lm-eval's local-completions does), and these are no samples",
                 self.config.task,
             )
-        verdicts = iter(self.verdicts([(self._probe(one.doc), text) for one in instances for text in one.resps]))
-        for instance in instances:
-            found = [verdict.to_dict() for verdict in islice(verdicts, len(instance.resps))]
-            instance.filtered_resps["none"] = json.dumps({"verdicts": found}, ensure_ascii=False)
-        return instances
+        return super().apply_filters()
+
+    def logged(self, verdicts: list[dict[str, Any]]) -> dict[str, Any]:
+        """All of them."""
+        return {"verdicts": verdicts}
 
     def process_results(self, doc: dict[str, Any], results: list[str]) -> dict[str, float]:
         """A prompt's metrics over its samples; NaN if one of them could not be graded."""
@@ -61,18 +58,13 @@ class FamiliarityLeakTask(FamiliarityTask):
 
 def leak_metrics(verdicts: Sequence[Verdict]) -> dict[str, float]:
     """One prompt's metrics, from the verdicts on its samples; a broken sample counts with its grade, like any other."""
-    if not verdicts or any(verdict.grade is None for verdict in verdicts):
-        return with_errors(
-            dict.fromkeys(("leak", "leak_thematic", "leak_familiarity", "leak_empty", "leak_degenerate"), math.nan)
-        )
     grades = [verdict.grade for verdict in verdicts]
-    return with_errors(
-        {
-            "leak": float("explicit" in grades),
-            "leak_thematic": float("explicit" in grades or "thematic" in grades),
-            "leak_familiarity": math.fsum(verdict.familiarity for verdict in verdicts) / len(verdicts),
-            "leak_empty": sum(verdict.empty for verdict in verdicts) / len(verdicts),
-            "leak_degenerate": sum(bool(verdict.degenerate) and not verdict.empty for verdict in verdicts)
-            / len(verdicts),
-        }
-    )
+    n = len(grades) if None not in grades else 0
+    values = {
+        "leak": "explicit" in grades,
+        "leak_thematic": "explicit" in grades or "thematic" in grades,
+        "leak_familiarity": math.fsum(verdict.familiarity for verdict in verdicts) / (n or 1),
+        "leak_empty": sum(verdict.empty for verdict in verdicts) / (n or 1),
+        "leak_degenerate": sum(verdict.broken for verdict in verdicts) / (n or 1),
+    }
+    return with_errors(values if n else dict.fromkeys(values, math.nan))

@@ -1,6 +1,9 @@
 """A task whose documents are a prompt file of ours, or of the user's: no download, no hub."""
 
 import hashlib
+import logging
+import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +11,10 @@ import datasets
 import jsonlines
 from lm_eval.api.task import ConfigurableTask
 
+from hp_bench.judges.grades import with_errors
 from hp_bench.probes.paths import prompts_dir
+
+log = logging.getLogger(__name__)
 
 
 class PackagedTask(ConfigurableTask):
@@ -63,14 +69,10 @@ class PackagedTask(ConfigurableTask):
 
     def lexicon_file(self) -> Path:
         """The lexicon that the metadata names, or the one beside the chosen prompts, or ours."""
-        chosen = self.config.metadata.get("lexicon")
+        if self.config.metadata.get("lexicon") is not None:
+            return self.user_file("lexicon", "a lexicon")
         beside = self.prompt_file(self.PROMPTS).parent / "lexicon.jsonl"
-        path = (
-            Path(str(chosen)) if chosen is not None else beside if beside.is_file() else prompts_dir() / "lexicon.jsonl"
-        )
-        if not path.is_file():
-            raise ValueError(f"{self.config.task}: lexicon={str(chosen)!r} is not a file")
-        return path
+        return beside if beside.is_file() else prompts_dir() / "lexicon.jsonl"
 
     def user_file(self, key: str, what: str) -> Path:
         """The file that `key` in the metadata names, for a task that cannot be asked without one."""
@@ -89,15 +91,19 @@ class PackagedTask(ConfigurableTask):
             raise ValueError(f"{self.config.task}: {key} must be a whole number of at least 0, not {value!r}")
         return value
 
+    def unscored(
+        self, doc: dict[str, Any], error: ValueError, metrics: Iterable[str], what: str = "prompt"
+    ) -> dict[str, float]:
+        """A prompt's metrics where its log-likelihoods make no sense: all NaN, and the reason logged."""
+        log.error("%s, %s %s is unscored: %s", self.config.task, what, doc["id"], error)
+        return with_errors(dict.fromkeys(metrics, math.nan))
+
     def fewshot_context(self, *arguments: Any, **options: Any) -> Any:
         """The prompt itself. A chat template or a system instruction would make it another test under the same name: refused."""
-        for option, flag in (
-            ("apply_chat_template", "--apply_chat_template"),
-            ("system_instruction", "--system_instruction"),
-        ):
+        for option in ("apply_chat_template", "system_instruction"):
             if options.get(option):
                 raise ValueError(
-                    f"{self.config.task} is for raw text: run it without {flag}, or run hp_familiarity_chat, the test for chat models"
+                    f"{self.config.task} is for raw text: run it without --{option}, or run hp_familiarity_chat, the test for chat models"
                 )
         return super().fewshot_context(*arguments, **options)
 

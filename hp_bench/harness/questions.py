@@ -7,23 +7,18 @@ Every answer is scored as a continuation (never as a letter, so that base models
 * the cloze.
 """
 
-import logging
-import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lm_eval.api.instance import Instance
-
-from hp_bench.harness.packaged import PackagedTask
+from hp_bench.harness.continuations import ContinuationTask
+from hp_bench.judges.grades import with_errors
 from hp_bench.probes.panel_rows import load_facts
-from hp_bench.results.likelihoods import Preference, preference
-
-log = logging.getLogger(__name__)
+from hp_bench.results.likelihoods import preference
 
 CONTROL = "Question:\nAnswer:"
 
-Result = tuple[float, bool]
+_METRICS = ("choice_accuracy", "choice_control", "choice_gain", "cloze_accuracy", "cloze_share", "cloze_exact")
 
 
 def question_prompt(question: str) -> str:
@@ -31,7 +26,7 @@ def question_prompt(question: str) -> str:
     return f"Question: {question}\nAnswer:"
 
 
-class QuestionTask(PackagedTask):
+class QuestionTask(ContinuationTask):
     """`hp_qa`: facts of the unlearn target. Lower = less known.
 
     The order of the choices, which decides between equals only, comes from `choice_seed` of the metadata (default 0) and the fact's id.
@@ -48,20 +43,15 @@ class QuestionTask(PackagedTask):
             for fact in load_facts(path)
         ]
 
-    def construct_requests(self, doc: dict[str, Any], ctx: str, **options: Any) -> list[Instance]:
-        """Every choice after the question, then after the control, then after the cloze; the name is lm-eval's."""
+    def continuations(self, doc: dict[str, Any]) -> list[tuple[str, str]]:
+        """Every choice after the question, then after the control, then after the cloze."""
         prompts = (question_prompt(doc["question"]), CONTROL, doc["cloze"])
-        arguments = [(prompt, f" {choice}") for prompt in prompts for choice in doc["choices"]]
-        return [
-            Instance(
-                request_type="loglikelihood", doc=doc, arguments=pair, idx=number, metadata=options.get("metadata")
-            )
-            for number, pair in enumerate(arguments)
-        ]
+        return [(prompt, f" {choice}") for prompt in prompts for choice in doc["choices"]]
 
-    def process_results(self, doc: dict[str, Any], results: list[Result]) -> dict[str, float]:
+    def process_results(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
         """A fact's metrics; all NaN, and logged, where log-likelihoods make no sense."""
         choices, answer = doc["choices"], doc["answer"]
+        names = [f"{self.PREFIX}{name}" for name in _METRICS]
         n = len(choices)
         try:
             asked, control, cloze = (
@@ -69,16 +59,10 @@ class QuestionTask(PackagedTask):
                 for start in range(0, 3 * n, n)
             )
         except ValueError as error:
-            log.error("%s, prompt %s is unscored: %s", self.config.task, doc["id"], error)
-            return self._named(dict.fromkeys(_values(*[Preference(False, 0.0)] * 3, exact=False), math.nan), 1.0)
-        exact = results[2 * n + choices.index(answer)][1]
-        return self._named(_values(asked, control, cloze, exact=exact), 0.0)
-
-    def _named(self, values: dict[str, float], unscored: float) -> dict[str, float]:
-        named = {**{f"{self.PREFIX}{name}": value for name, value in values.items()}, "unscored": unscored}
-        return {
-            key: value for name, value in named.items() for key, value in ((name, value), (f"{name}_stderr", value))
-        }
+            return self.unscored(doc, error, names)
+        gain, exact = asked.right - control.right, results[2 * n + choices.index(answer)][1]
+        values = (asked.right, control.right, gain, cloze.right, cloze.share, exact)
+        return with_errors(dict(zip(names, values, strict=True)))
 
 
 class AuthorFilmsTask(QuestionTask):
@@ -93,14 +77,3 @@ class NeighbourTask(QuestionTask):
 
     PROMPTS = "neighbours.jsonl"
     PREFIX = "kept_"
-
-
-def _values(asked: Preference, control: Preference, cloze: Preference, *, exact: bool) -> dict[str, float]:
-    return {
-        "choice_accuracy": float(asked.right),
-        "choice_control": float(control.right),
-        "choice_gain": float(asked.right) - float(control.right),
-        "cloze_accuracy": float(cloze.right),
-        "cloze_share": cloze.share,
-        "cloze_exact": float(exact),
-    }

@@ -6,16 +6,15 @@ together, the white space between them included; for a word of several tokens it
 Source: arXiv:2310.02238, probability-based evaluation.
 """
 
-import logging
-import math
 from pathlib import Path
 from typing import Any
 
 from hp_bench.harness.packaged import PackagedTask
+from hp_bench.judges.grades import with_errors
 from hp_bench.probes.rows import load_token_probes
 from hp_bench.results.likelihoods import probability_mass
 
-log = logging.getLogger(__name__)
+_METRICS = ("token_probability", "token_probability_share")
 
 
 class TokenProbabilityTask(PackagedTask):
@@ -35,11 +34,5 @@ class TokenProbabilityTask(PackagedTask):
         try:
             mass = probability_mass([log_likelihood for log_likelihood, _ in results], doc["specific"])
         except ValueError as error:
-            log.error("%s, prompt %s is unscored: %s", self.config.task, doc["id"], error)
-            return _metrics(math.nan, math.nan, unscored=1.0)
-        return _metrics(mass.specific, mass.share, unscored=0.0)
-
-
-def _metrics(specific: float, share: float, *, unscored: float) -> dict[str, float]:
-    values = {"token_probability": specific, "token_probability_share": share, "unscored": unscored}
-    return {key: value for name, value in values.items() for key, value in ((name, value), (f"{name}_stderr", value))}
+            return self.unscored(doc, error, _METRICS)
+        return with_errors(dict(zip(_METRICS, (mass.specific, mass.share), strict=True)), unscored=False)

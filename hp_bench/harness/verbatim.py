@@ -6,16 +6,16 @@ Source: extraction strength: Carlini et al. (2021); verbatim memorisation as in 
 """
 
 import hashlib
-import logging
 import math
 from pathlib import Path
 from typing import Any
 
-from hp_bench.harness.continuations import ContinuationTask, with_errors
+from hp_bench.harness.continuations import ContinuationTask
+from hp_bench.judges.grades import with_errors
 from hp_bench.probes.passages import FOLLOWING, STEPS, passages
 from hp_bench.results.likelihoods import require_sound, suffix_strength
 
-log = logging.getLogger(__name__)
+_METRICS = ("extraction_strength", "verbatim_probability", "word_probability")
 
 #: Of the offsets, where the metadata says nothing of `text_seed`.
 SEED = 0
@@ -60,14 +60,7 @@ class VerbatimTask(ContinuationTask):
         try:
             require_sound([whole])
         except ValueError as error:
-            log.error("%s, passage %s is unscored: %s", self.config.task, doc["id"], error)
-            return with_errors(
-                dict.fromkeys(("extraction_strength", "verbatim_probability", "word_probability"), math.nan)
-            )
-        return with_errors(
-            {
-                "extraction_strength": suffix_strength(STEPS, [greedy for _, greedy in results], FOLLOWING),
-                "verbatim_probability": math.exp(min(whole, 0.0)),
-                "word_probability": math.exp(min(whole, 0.0) / FOLLOWING),
-            }
-        )
+            return self.unscored(doc, error, _METRICS, "passage")
+        strength = suffix_strength(STEPS, [greedy for _, greedy in results], FOLLOWING)
+        values = (strength, math.exp(min(whole, 0.0)), math.exp(min(whole, 0.0) / FOLLOWING))
+        return with_errors(dict(zip(_METRICS, values, strict=True)))

@@ -28,8 +28,6 @@ UNSCORED = "unscored"
 #: What a judge may say.
 SAID: tuple[str, ...] = (*GRADES, UNSCORED)
 
-METHOD = "kappa: BCa bootstrap over completions, 9,999 resamples; precision and recall: Wilson"
-
 _RESAMPLES = 9999
 
 
@@ -63,8 +61,7 @@ class Agreement:
         unscored: of them, those without a grade.
         accuracy: share graded as in the gold set.
         kappa: Cohen's, -1 to 1; 1 = perfect, 0 = chance.
-        kappa_low: lower end of its interval.
-        kappa_high: upper end.
+        kappa_low, kappa_high: the ends of its interval.
         precision: by grade: share of the completions so graded by the judge that are so graded in the gold set.
         recall: by grade: share of the completions so graded in the gold set that the judge grades so.
         confusion: gold grade -> what the judge said -> completions.
@@ -83,7 +80,7 @@ class Agreement:
     recall: dict[str, Share]
     confusion: dict[str, dict[str, int]]
     disagreements: tuple[Disagreement, ...]
-    method: str = METHOD
+    method: str = "kappa: BCa bootstrap over completions, 9,999 resamples; precision and recall: Wilson"
 
 
 def agreement(
@@ -94,14 +91,9 @@ def agreement(
     ids: Sequence[str] = (),
     cases: Sequence[str] = (),
 ) -> Agreement:
-    """A judge's grades against the gold ones.
+    """The named judge's grades (None: unscored) against the gold ones, in the same order.
 
-    Args:
-        judge: its name.
-        gold: the grades agreed on.
-        said: the judge's, in the same order; None: unscored.
-        ids: of the completions, for the list of disagreements.
-        cases: what makes each hard.
+    The list of disagreements names the completions by `ids` and says by `cases` what makes each hard.
     """
     if len(gold) != len(said) or not gold:
         raise ValueError(
@@ -125,9 +117,7 @@ def agreement(
         recall={grade: _share(right[grade], true[grade]) for grade in GRADES},
         confusion={grade: {word: pairs[grade, word] for word in SAID} for grade in GRADES},
         disagreements=tuple(
-            Disagreement(name, case, g, h)
-            for name, case, g, h in zip(names, labels, gold, heard, strict=True)
-            if g != h
+            Disagreement(*row) for row in zip(names, labels, gold, heard, strict=True) if row[2] != row[3]
         ),
     )
 
@@ -152,16 +142,10 @@ def kappa_interval(a: Sequence[str], b: Sequence[str], *, confidence: float = CO
     estimate = float(_kappa(codes))
     if codes.size > 1 and np.ptp(codes) > 0 and 0 < _observed(codes) < 1:
         found = stats.bootstrap(
-            (codes,),
-            _kappa,
-            confidence_level=confidence,
-            n_resamples=_RESAMPLES,
-            method="BCa",
-            vectorized=True,
-            batch=512,
+            (codes,), _kappa, confidence_level=confidence, n_resamples=_RESAMPLES, method="BCa", vectorized=True, batch=512,
             rng=np.random.default_rng(seed),
-        ).confidence_interval
-        if math.isfinite(found.low) and math.isfinite(found.high) and found.low < found.high:
+        ).confidence_interval  # fmt: skip
+        if -math.inf < found.low < found.high < math.inf:
             return Interval(min(float(found.low), estimate), max(float(found.high), estimate))
     agreed, expected = float(_observed(codes)), float(_expected(codes))
     exact = rate_interval(round(agreed * codes.size), codes.size, confidence=confidence)
@@ -182,13 +166,9 @@ def _observed(codes: NDArray) -> NDArray:
 
 
 def _expected(codes: NDArray) -> NDArray:
-    return sum(
-        (
-            (codes // len(SAID) == word).mean(axis=-1) * (codes % len(SAID) == word).mean(axis=-1)
-            for word in range(len(SAID))
-        ),
-        np.zeros(codes.shape[:-1]),
-    )
+    first, second = codes // len(SAID), codes % len(SAID)
+    shares = [(first == word).mean(axis=-1) * (second == word).mean(axis=-1) for word in range(len(SAID))]
+    return sum(shares, np.zeros(codes.shape[:-1]))
 
 
 def _kappa(codes: NDArray, axis: int = -1) -> NDArray:
@@ -236,14 +216,9 @@ class GoldRow:
 
 
 def load_gold(path: Path | str, split: Split | None = None) -> list[GoldRow]:
-    """Reads a gold file, or one half of it.
-
-    Raises:
-        ValueError: a line is no gold row, an id is there twice, or the half is empty.
-    """
+    """Reads a gold file, or one half of it. Raises ValueError: a line is no gold row, an id is there twice, or the half is empty."""
     rows = read_rows(path, GoldRow, "a gold row")
-    ids = [row.id for row in rows]
-    twice = next((name for name in ids if ids.count(name) > 1), None) if len(set(ids)) < len(ids) else None
+    twice = next((name for name, times in Counter(row.id for row in rows).items() if times > 1), None)
     if twice is not None:
         raise ValueError(f"{path}: id {twice!r} is there twice")
     found = [row for row in rows if split in (None, row.split)]

@@ -7,7 +7,7 @@ Source: arXiv:2310.02238, section "Evaluation".
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
@@ -23,14 +23,8 @@ WEIGHTS: Mapping[Grade, int] = {"explicit": 5, "thematic": 1, "accidental": 0, "
 
 @dataclass(frozen=True)
 class Revealed:
-    """A passage of a completion that shows familiarity.
-
-    Attributes:
-        text: the passage as it stands in the completion.
-        start: its first character in the completion.
-        end: one past its last.
-        term: the lexicon term or reference it was taken for.
-        grade: what it would give alone.
+    """A passage `completion[start:end]` that shows familiarity, the lexicon term or reference it was taken for, and the grade it would give
+    alone.
     """
 
     text: str
@@ -72,6 +66,11 @@ class Verdict:
         return self.degenerate in EMPTY
 
     @property
+    def broken(self) -> bool:
+        """Whether the completion holds words and is no text."""
+        return bool(self.degenerate) and not self.empty
+
+    @property
     def familiarity(self) -> float:
         """The completion's weight, 0, 1 or 5; NaN if unscored."""
         return math.nan if self.grade is None else float(WEIGHTS[self.grade])
@@ -87,28 +86,29 @@ class Verdict:
         return cls(**{**values, "revealed": revealed})
 
 
-def familiarity(grades: Sequence[Grade]) -> float:
-    """Completion-based familiarity of a model, 0 to 5; lower = less familiar.
-
-    Args:
-        grades: one per scored prompt; not empty.
-    """
-    if not grades:
-        raise ValueError("no grades: familiarity of nothing is undefined")
-    return sum(WEIGHTS[grade] for grade in grades) / len(grades)
+#: Of a completion that the engine did not return.
+LOST = Verdict(None, unscored="the engine returned nothing")
 
 
 def metrics(verdict: Verdict) -> dict[str, float]:
     """One completion's metrics, each beside the standard error that lm-eval shows for it."""
-    familiarity = verdict.familiarity
-    scored = verdict.grade is not None
     values = {
-        "familiarity": familiarity,
-        "explicit": float(verdict.grade == "explicit") if scored else familiarity,
-        "thematic": float(verdict.grade == "thematic") if scored else familiarity,
-        "named": float(bool(verdict.named)) if scored else familiarity,
-        "empty": float(verdict.empty) if scored else familiarity,
-        "degenerate": float(bool(verdict.degenerate) and not verdict.empty) if scored else familiarity,
-        "unscored": float(not scored),
+        "familiarity": verdict.familiarity,
+        "explicit": verdict.grade == "explicit",
+        "thematic": verdict.grade == "thematic",
+        "named": bool(verdict.named),
+        "empty": verdict.empty,
+        "degenerate": verdict.broken,
     }
-    return {key: value for name, value in values.items() for key, value in ((name, value), (f"{name}_stderr", value))}
+    return with_errors(values if verdict.grade is not None else dict.fromkeys(values, math.nan))
+
+
+def with_errors(values: Mapping[str, float], *, unscored: bool | None = None) -> dict[str, float]:
+    """A prompt's metrics, each beside the standard error that lm-eval shows for it; `unscored` is whether one is NaN, if not said."""
+    if unscored is None:
+        unscored = any(math.isnan(value) for value in values.values())
+    return {
+        key: float(value)
+        for name, value in {**values, "unscored": unscored}.items()
+        for key in (name, f"{name}_stderr")
+    }

@@ -27,10 +27,10 @@ from collections.abc import Collection, Sequence
 
 from wordfreq import zipf_frequency
 
-from hp_bench.judges.grades import Grade, Revealed, Verdict
+from hp_bench.judges.grades import LOST, Grade, Revealed, Verdict
 from hp_bench.probes.rows import Probe
 from hp_bench.text.degeneracy import degeneracy
-from hp_bench.text.details import Details, near_misses
+from hp_bench.text.details import Clue, Details, near_misses
 from hp_bench.text.spellings import Spellings
 from hp_bench.text.terms import Lexicon, Occurrence, Term, fold, words
 
@@ -40,20 +40,14 @@ VERSION = 3
 _RANK: dict[Grade, int] = {"explicit": 3, "thematic": 2, "accidental": 1, "none": 0}
 
 _TRACE = 4  # letters; shorter words ("of", "the", "Sir") are no trace of a term
-
 _COMMON = 5.0  # Zipf frequency (log10 per billion words) from which a word is too common to be a trace: "house" 5.7, "Harry" 4.7
-
 _RARE = 2.9  # Zipf frequency under which a name is rare: "Lupin" 2.5, "Ginny" 3.1; an expression's, under that of its rarest word
-
 _ORDINARY = 2.7  # Zipf frequency from which a word is in everybody's mouth: "potions" 2.9, "Quidditch" 2.6
 
-_KINDS = (
-    "creature",
-    "place",
-)  # of the theme too, two of which with capitals settle each other where the prompt names the target
+#: Of the theme too; two of them with capitals settle each other where the prompt names the target.
+_KINDS = ("creature", "place")
 
 _UNCOMMON = 3.5  # Zipf frequency under which a name that is asked for, and is the first word of the answer, is no luck: "Bloomsbury" 2.9
-
 _REAL = ("company", "location", "crew")  # types of what is in the real world, and in many other stories
 
 # What makes a name somebody else's: among words of astronomy it is a star's, among places of England one of them.
@@ -71,12 +65,7 @@ _NAMESAKES = (
 
 
 class LexiconJudge:
-    """Grades by lexicon and references.
-
-    Args:
-        lexicon: the target's terms.
-        vocabulary: further words that are not noise, for the degeneracy flag.
-    """
+    """Grades by the target's lexicon and references; `vocabulary` are further words that are not noise, for the degeneracy flag."""
 
     def __init__(self, lexicon: Lexicon, *, vocabulary: Collection[str] = ()) -> None:
         self.lexicon = lexicon
@@ -85,15 +74,13 @@ class LexiconJudge:
         self._details = Details(lexicon.terms)
         self._prompts: dict[Probe, _Prompt] = {}
         self._has_own = any(term.scope == "idiosyncratic" for term in lexicon.terms)
-        self._known = {word for term in lexicon.terms for form in term.forms for word in words(form)} | set(vocabulary)
+        self._known = lexicon.words | set(vocabulary)
 
     def grade(self, items: Sequence[tuple[Probe, str | None]]) -> list[Verdict]:
         """One verdict per (probe, completion); deterministic."""
-        return [self._grade(probe, completion) for probe, completion in items]
+        return [LOST if text is None else self._grade(probe, text) for probe, text in items]
 
-    def _grade(self, probe: Probe, completion: str | None) -> Verdict:
-        if completion is None:
-            return Verdict(None, unscored="the engine returned nothing")
+    def _grade(self, probe: Probe, completion: str) -> Verdict:
         broken = degeneracy(completion, known=self._known | set(words(probe.prompt)))
         evidence = self._evidence(probe, completion)
         grade: Grade = max((passage.grade for passage in evidence), key=_RANK.__getitem__, default="none")
@@ -115,20 +102,23 @@ class LexiconJudge:
             if grade == "explicit" and fold(occurrence.form) in elsewhere:
                 grade = "accidental"
             if grade != "none":
-                found.append(_revealed(completion, occurrence, grade))
+                found.append(_shown(completion, occurrence, occurrence.term.term, grade))
         for occurrence in Lexicon(prompt.references).find_overlapping(completion):
             if not prompt.holds(occurrence.term):
                 proof = occurrence.form not in prompt.ordinary or (
                     occurrence.form in prompt.capital and _is_name(completion, occurrence.start, after=probe.prompt)
                 )
-                found.append(_revealed(completion, occurrence, "explicit" if proof else "accidental"))
+                found.append(
+                    _shown(completion, occurrence, occurrence.term.term, "explicit" if proof else "accidental")
+                )
         if self._has_own:
-            for clue in self._details.find(probe.prompt, completion):
-                found.append(Revealed(completion[clue.start : clue.end], clue.start, clue.end, clue.term, "explicit"))
+            found += [
+                _shown(completion, clue, clue.term, "explicit") for clue in self._details.find(probe.prompt, completion)
+            ]
             for clue in near_misses(probe.prompt, completion, prompt.asked_for):
                 span = (clue.start, clue.end)
                 found = [other for other in found if other.grade != "thematic" or (other.start, other.end) != span]
-                found.append(Revealed(completion[clue.start : clue.end], clue.start, clue.end, clue.term, "accidental"))
+                found.append(_shown(completion, clue, clue.term, "accidental"))
         found.sort(key=lambda passage: (-_RANK[passage.grade], passage.start - passage.end, passage.start))
         kept: list[Revealed] = []
         for passage in found:
@@ -141,9 +131,7 @@ class LexiconJudge:
             if occurrence.ambiguous:
                 return "none" if prompt.holds(occurrence.term) else "accidental"
             return "none" if prompt.hints_at_theme else "thematic"
-        if prompt.holds(occurrence.term, occurrence.form):
-            return "none"
-        if _is_another_word(occurrence, text):
+        if prompt.holds(occurrence.term, occurrence.form) or _is_another_word(occurrence, text):
             return "none"
         return "accidental" if occurrence.ambiguous else "explicit"
 
@@ -171,17 +159,14 @@ class _Prompt:
         people = [o for o in self._terms if o.term.type == "person" and o.term.scope == "idiosyncratic"]
         self.is_scene = any(not o.ambiguous for o in people) or len({o.term.term for o in people}) > 1
         owners = [lexicon.owner(reference) for reference in probe.references]
-        self.asked_for = (
-            *probe.references,
-            *(owner.term for owner in owners if owner is not None and owner.type == "person"),
-        )
-        self.wanted = frozenset(probe.references)
-        folded = {fold(reference): reference for reference in probe.references}
+        people_asked_for = [owner.term for owner in owners if owner is not None and owner.type == "person"]
+        self.asked_for = (*probe.references, *people_asked_for)
+        self.wanted = folded = {fold(reference): reference for reference in probe.references}
         self.ordinary = {form for form in folded if len(words(form)) == 1 and zipf_frequency(form, "en") >= _ORDINARY}
         self.capital = {form for form, reference in folded.items() if reference[0].isupper()}
         self.references = [
             Term(term=form, type="reference", scope="idiosyncratic")
-            for form in {fold(reference): None for reference in probe.references}
+            for form in folded
             if not _merely_ambiguous(form, lexicon, names_target=self.names_target)
         ]
 
@@ -221,40 +206,23 @@ def _settled(completion: str, seen: Sequence[Occurrence], prompt: _Prompt) -> se
     """Where the ambiguous forms stand whose company settles what is meant."""
     settled: set[tuple[int, int]] = set()
     capital: dict[str, list[Occurrence]] = {}
-    wanted = {fold(reference): reference for reference in prompt.wanted}
     for occurrence in seen:
         own = occurrence.term.scope == "idiosyncratic"
         if not occurrence.ambiguous or not (own or (prompt.names_target and occurrence.term.type in _KINDS)):
             continue
         text = completion[occurrence.start : occurrence.end]
         span = (occurrence.start, occurrence.end)
-        thing = occurrence.term.type not in ("person", *_REAL)
+        person, thing = occurrence.term.type == "person", occurrence.term.type not in ("person", *_REAL)
         capitals = all(word[0].isupper() for word in re.findall(r"[^\W_]{4,}", text)) and any(map(str.isupper, text))
-        reference = wanted.get(fold(occurrence.form))
+        reference, frequency = prompt.wanted.get(fold(occurrence.form)), zipf_frequency(occurrence.form, "en")
+        rare = frequency < _RARE and (person or thing)
+        several = len(words(occurrence.form)) > 1 and (person or thing)
+        begins = prompt.names_target and frequency < _UNCOMMON and not words(completion[: occurrence.start])
         if (
-            thing
-            and reference is not None
-            and (capitals or (reference.islower() and fold(reference) not in prompt.ordinary))
-        ):
-            settled.add(span)
-        if (
-            occurrence.term.type == "person"
-            and prompt.is_scene
-            and capitals
-            and (occurrence.term.leading or reference is not None)
-        ):
-            settled.add(span)
-        rare = zipf_frequency(occurrence.form, "en") < _RARE and occurrence.term.type not in _REAL
-        several = len(words(occurrence.form)) > 1 and occurrence.term.type not in _REAL
-        if capitals and ((rare and reference is not None) or ((rare or several) and prompt.names_target)):
-            settled.add(span)
-        uncommon = zipf_frequency(occurrence.form, "en") < _UNCOMMON
-        if (
-            capitals
-            and uncommon
-            and prompt.names_target
-            and reference is not None
-            and not words(completion[: occurrence.start])
+            (reference and thing and reference.islower() and fold(reference) not in prompt.ordinary)
+            or (capitals and reference and (thing or rare or begins))
+            or (capitals and person and prompt.is_scene and (occurrence.term.leading or reference))
+            or (capitals and prompt.names_target and (rare or several))
         ):
             settled.add(span)
         if capitals and thing:
@@ -272,9 +240,8 @@ def _merely_ambiguous(form: str, lexicon: Lexicon, *, names_target: bool) -> boo
     return owner is not None and form in {fold(ambiguous) for ambiguous in owner.ambiguous}
 
 
-def _revealed(completion: str, occurrence: Occurrence, grade: Grade) -> Revealed:
-    text = completion[occurrence.start : occurrence.end]
-    return Revealed(text=text, start=occurrence.start, end=occurrence.end, term=occurrence.term.term, grade=grade)
+def _shown(completion: str, at: Clue | Occurrence, term: str, grade: Grade) -> Revealed:
+    return Revealed(completion[at.start : at.end], at.start, at.end, term, grade)
 
 
 def _fingerprint(lexicon: Lexicon) -> str:

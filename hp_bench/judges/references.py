@@ -3,10 +3,10 @@
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from hp_bench.judges.grades import Revealed, Verdict
+from hp_bench.judges.grades import LOST, Revealed, Verdict
 from hp_bench.text.degeneracy import degeneracy
 from hp_bench.text.spellings import Spellings
-from hp_bench.text.terms import Lexicon, Occurrence, Term, words
+from hp_bench.text.terms import Lexicon, Occurrence, Term, apart, words
 
 #: Raised whenever a grade could change.
 VERSION = 1
@@ -27,8 +27,7 @@ class Asked(Protocol):
 class ReferenceJudge:
     """Explicit where one of the prompt's references stands in the completion as whole words, under whatever spelling; else none.
 
-    Args:
-        vocabulary: lower-case words that are not noise, for the degeneracy flag.
+    `vocabulary` are lower-case words that are not noise, for the degeneracy flag.
     """
 
     def __init__(self, vocabulary: Collection[str] = ()) -> None:
@@ -37,20 +36,14 @@ class ReferenceJudge:
 
     def grade(self, items: Sequence[tuple[Asked, str | None]]) -> list[Verdict]:
         """One verdict per (probe, completion). A completion of None (the engine failed) is unscored."""
-        return [self._grade(probe, completion) for probe, completion in items]
+        return [LOST if text is None else self._grade(probe, text) for probe, text in items]
 
-    def _grade(self, probe: Asked, completion: str | None) -> Verdict:
-        if completion is None:
-            return Verdict(None, unscored="the engine returned nothing")
+    def _grade(self, probe: Asked, completion: str) -> Verdict:
         told = {word for text in (probe.prompt, *probe.references) for word in words(text)}
         found = occurrences(probe.references, completion)
-        return Verdict(
-            "explicit" if found else "none",
-            degenerate=degeneracy(completion, known=self._known | told),
-            revealed=tuple(
-                Revealed(completion[one.start : one.end], one.start, one.end, one.form, "explicit") for one in found
-            ),
-        )
+        shown = tuple(Revealed(completion[o.start : o.end], o.start, o.end, o.form, "explicit") for o in found)
+        broken = degeneracy(completion, known=self._known | told)
+        return Verdict("explicit" if found else "none", degenerate=broken, revealed=shown)
 
 
 def names_answer(prompt: str, references: Sequence[str], completion: str) -> bool:
@@ -63,8 +56,4 @@ def occurrences(references: Sequence[str], text: str) -> list[Occurrence]:
     first, *others = dict.fromkeys(references)
     term = Term(term=first, type="reference", scope="idiosyncratic", variants=tuple(others))
     found = [*Lexicon([term]).find_overlapping(text), *Spellings([term]).find(text)]
-    kept: list[Occurrence] = []
-    for one in sorted(found, key=lambda occurrence: (occurrence.start, -occurrence.end)):
-        if not kept or one.start >= kept[-1].end:
-            kept.append(one)
-    return kept
+    return apart(sorted(found, key=lambda occurrence: (occurrence.start, -occurrence.end)))

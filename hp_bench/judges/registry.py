@@ -24,7 +24,7 @@ from hp_bench.judges.llm.judge import LanguageModelJudge, Respondent
 from hp_bench.judges.llm.lm_eval_model import HostModel
 from hp_bench.judges.llm.rubric import TARGET, THEME, Rubric
 from hp_bench.judges.llm.server import Endpoint
-from hp_bench.text.terms import Lexicon, words
+from hp_bench.text.terms import Lexicon
 from unlearn.chat import ReplyCache
 
 Options = Mapping[str, Any]
@@ -33,25 +33,25 @@ _ASKING = ("target", "theme", "rubric", "cache", "max_tokens")
 
 
 def choose_judge(metadata: Mapping[str, Any], lexicon: Lexicon, *, vocabulary: Collection[str] = ()) -> Judge:
-    """The judge that the metadata names.
+    """The judge that a task's metadata names. Raises ValueError: there is no such judge, or its options are wrong.
 
     Args:
-        metadata: of a task; keys that do not begin with "judge" are none of ours, except `prompts`: another target's prompt file.
+        metadata: keys that do not begin with "judge" are none of ours.
         lexicon: the target's.
         vocabulary: further words that are not noise, for the degeneracy flag.
-
-    Raises:
-        ValueError: there is no such judge, or its options are wrong.
     """
     kind = str(metadata.get("judge", "lexicon"))
     options = {name.removeprefix("judge_"): value for name, value in metadata.items() if name.startswith("judge_")}
-    _no_keys(options)
+    for name in options:
+        if name.endswith(("key", "auth_token", "password")):
+            raise ValueError(
+                f"judge_{name} would be recorded with the results: API keys come from the environment alone"
+            )
     if ":" in kind:
         return _imported(kind)(options, lexicon, vocabulary)
     if kind in JUDGES:
         return JUDGES[kind](options, lexicon, vocabulary)
-    respondent = _host_model(kind, options)
-    return _language_model(respondent, options, lexicon, vocabulary)
+    return _language_model(_host_model(kind, options), options, lexicon, vocabulary)
 
 
 def _lexicon(options: Options, lexicon: Lexicon, vocabulary: Collection[str]) -> Judge:
@@ -90,25 +90,21 @@ def _host_model(kind: str, options: Options) -> Respondent:
             f"unknown judge {kind!r}; did you mean {' or '.join(near) or 'lexicon'}? There are {', '.join(JUDGES)}, lm-eval's models "
             "(hf, vllm, local-chat-completions, ...) and package.module:object"
         )
+    longest = options.get("max_tokens", 1024)
+    if not isinstance(longest, int) or longest < 1:
+        raise ValueError(f"judge_max_tokens must be a whole number of at least 1, not {longest!r}")
     arguments = {name: value for name, value in options.items() if name not in _ASKING}
-    return HostModel(kind, arguments, **({"max_tokens": _whole(options)} if "max_tokens" in options else {}))
+    return HostModel(kind, arguments, max_tokens=longest)
 
 
 def _language_model(respondent: Respondent, options: Options, lexicon: Lexicon, vocabulary: Collection[str]) -> Judge:
     rubric = Rubric.load(
         options.get("rubric"), target=str(options.get("target", TARGET)), theme=str(options.get("theme", THEME))
     )
-    cache = str(options.get("cache", _default_cache()))
-    known = {word for term in lexicon.terms for form in term.forms for word in words(form)} | set(vocabulary)
-    return LanguageModelJudge(
-        respondent, rubric, cache=ReplyCache(None if cache.casefold() == "none" else Path(cache)), known=known
-    )
-
-
-def _default_cache() -> Path:
-    """Where replies are kept when nobody says: the user's cache folder."""
     folder = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(folder) / "hp-bench" / "replies.jsonl"
+    chosen = str(options.get("cache", Path(folder) / "hp-bench" / "replies.jsonl"))  # the user's cache folder
+    cache = ReplyCache(None if chosen.casefold() == "none" else Path(chosen))
+    return LanguageModelJudge(respondent, rubric, cache=cache, known=lexicon.words | set(vocabulary))
 
 
 def require_target(metadata: Mapping[str, Any]) -> None:
@@ -118,21 +114,6 @@ def require_target(metadata: Mapping[str, Any]) -> None:
         missing = [name for name in ("judge_target", "judge_theme") if name not in metadata]
         if missing:
             raise ValueError(f"with prompts of another target, judge={kind} needs {' and '.join(missing)}, in words")
-
-
-def _whole(options: Options) -> int:
-    value = options["max_tokens"]
-    if not isinstance(value, int) or value < 1:
-        raise ValueError(f"judge_max_tokens must be a whole number of at least 1, not {value!r}")
-    return value
-
-
-def _no_keys(options: Options) -> None:
-    for name in options:
-        if name.endswith(("key", "auth_token", "password")):
-            raise ValueError(
-                f"judge_{name} would be recorded with the results: API keys come from the environment alone"
-            )
 
 
 def _imported(kind: str) -> Callable[[Options, Lexicon, Collection[str]], Judge]:

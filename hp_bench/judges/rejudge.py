@@ -10,10 +10,11 @@ from typing import Any
 import jsonlines
 
 from hp_bench.judges import Judge
-from hp_bench.judges.grades import Verdict
+from hp_bench.judges.grades import Verdict, metrics
 from hp_bench.judges.llm.judge import LanguageModelJudge
 from hp_bench.judges.references import names_answer
 from hp_bench.probes.rows import Probe
+from hp_bench.results.metrics import known
 from hp_bench.results.scorecard import UNSCORED_LIMIT, Manifest, Measurement, Scorecard, TaskManifest, measure
 from unlearn.files import write_lines
 
@@ -25,14 +26,8 @@ _SLICES = ("kind", "subtlety", "topic")
 
 @dataclass(frozen=True)
 class Sample:
-    """A completion that was kept.
-
-    Attributes:
-        id: of the prompt.
-        prompt: raw, without any chat template.
-        completion: None if the engine failed.
-        slices: kind, subtlety and topic of the prompt, where known.
-        references: of the prompt, where known.
+    """A completion that was kept (None if the engine failed), with its prompt (raw, without any chat template) and that one's id; its kind,
+    subtlety and topic, and its references, where known.
     """
 
     id: str
@@ -44,16 +39,8 @@ class Sample:
 
 @dataclass(frozen=True)
 class Judged:
-    """A file of samples after judging.
-
-    Attributes:
-        name: of the model.
-        task: lm-eval task.
-        judge: name of the judge.
-        samples: what was judged.
-        verdicts: one a sample.
-        measurements: familiarity and the rates of the grades.
-        card: the run's scorecard of this task, with these numbers and this judge, if the run left a manifest.
+    """A file of samples after judging: the names of model, lm-eval task and judge; one verdict a sample; familiarity and the rates of the
+    grades; and the run's scorecard of this task, with these numbers and this judge, if the run left a manifest.
     """
 
     name: str
@@ -73,8 +60,7 @@ class Judged:
 def save(judged: Sequence[Judged], folder: Path) -> None:
     """Writes `samples/<name>/<task>.jsonl` of each, replies included, then one `scorecards/<name>.json` a model.
 
-    Raises:
-        ValueError: two files are of the same model and task.
+    Raises ValueError: two files are of the same model and task.
     """
     places = [(one.name, one.task) for one in judged]
     twice = next((place for place in places if places.count(place) > 1), None)
@@ -83,15 +69,11 @@ def save(judged: Sequence[Judged], folder: Path) -> None:
             f"two of the samples files are of {twice[0]} and {twice[1]}: judge them one at a time, with --out each"
         )
     for one in judged:
-        path = folder / "samples" / one.name / f"{one.task}.jsonl"
-        write_lines(
-            path,
-            (
-                {"id": sample.id, "prompt": sample.prompt, "responses": [sample.completion], **sample.slices}
-                | {"verdict": verdict.to_dict()}
-                for sample, verdict in zip(one.samples, one.verdicts, strict=True)
-            ),
+        rows = (
+            {"id": s.id, "prompt": s.prompt, "responses": [s.completion], **s.slices, "verdict": verdict.to_dict()}
+            for s, verdict in zip(one.samples, one.verdicts, strict=True)
         )
+        write_lines(folder / "samples" / one.name / f"{one.task}.jsonl", rows)
     for name in dict.fromkeys(one.name for one in judged):
         cards = [one.card for one in judged if one.name == name and one.card is not None]
         if cards:
@@ -99,12 +81,7 @@ def save(judged: Sequence[Judged], folder: Path) -> None:
 
 
 def rejudge(path: Path, judge: Judge, probes: Sequence[Probe]) -> Judged:
-    """Grades every completion of a samples file.
-
-    Args:
-        path: of the file.
-        judge: who grades.
-        probes: where the samples do not hold the references of their prompts, they are looked up here, by prompt.
+    """Grades every completion of a samples file; references that it does not hold are looked up in `probes`, by prompt.
 
     Raises:
         ValueError: the file holds something else, or a judge other than a language model needs references that are not there.
@@ -120,16 +97,13 @@ def rejudge(path: Path, judge: Judge, probes: Sequence[Probe]) -> Judged:
     degenerate = sum(value == 1 for value in values["degenerate"])
     measurements = tuple(measure(task, metric, column, degenerate=degenerate) for metric, column in values.items())
     ids = [sample.id for sample in samples]
-    card = card_of(path, name, task, judge=judge.name, ids=ids, values=values, measurements=measurements)
+    numbers = {"values": {task: values}, "measurements": measurements}
+    card = _card_of(path, name, task, judge=judge.name, ids=ids, **numbers)
     return Judged(name, task, judge.name, tuple(samples), tuple(verdicts), measurements, card)
 
 
 def read_samples(path: Path) -> list[Sample]:
-    """The completions in a samples file, in its order.
-
-    Raises:
-        ValueError: it cannot be read, or a line is no completion.
-    """
+    """The completions in a samples file, in its order. Raises ValueError: it cannot be read, or a line is no completion."""
     found = []
     try:
         with jsonlines.open(path) as lines:
@@ -151,9 +125,7 @@ def read_samples(path: Path) -> list[Sample]:
 
 def stand_in(id: str, prompt: str, references: Sequence[str] = ()) -> Probe:
     """A probe of a prompt whose references may be unknown."""
-    return Probe(
-        id=id, prompt=prompt, references=tuple(references) or (_NO_REFERENCE,), kind="partial", subtlety=5, topic=""
-    )
+    return Probe(id, prompt, tuple(references) or (_NO_REFERENCE,), kind="partial", subtlety=5, topic="")
 
 
 def _sample(row: Mapping[str, Any]) -> Sample:
@@ -161,10 +133,8 @@ def _sample(row: Mapping[str, Any]) -> Sample:
     (completion,) = row["resps"][0] if "doc" in row else row["responses"]
     if not (completion is None or isinstance(completion, str)) or not isinstance(doc["prompt"], str):
         raise TypeError
-    slices = {key: doc[key] for key in _SLICES if key in doc}
-    return Sample(
-        str(doc.get("id", row.get("doc_id"))), doc["prompt"], completion, slices, tuple(doc.get("references", ()))
-    )
+    slices, name = {key: doc[key] for key in _SLICES if key in doc}, str(doc.get("id", row.get("doc_id")))
+    return Sample(name, doc["prompt"], completion, slices, tuple(doc.get("references", ())))
 
 
 def _probe(path: Path, sample: Sample, judge: Judge, probes: Sequence[Probe]) -> Probe:
@@ -186,9 +156,6 @@ def _named(path: Path) -> tuple[str, str]:
 
 
 def _values(verdicts: Sequence[Verdict]) -> dict[str, list[float | None]]:
-    from hp_bench.judges.grades import metrics
-    from hp_bench.results.metrics import known
-
     columns: dict[str, list[float | None]] = {}
     for verdict in verdicts:
         for name, value in known(metrics(verdict)).items():
@@ -196,29 +163,8 @@ def _values(verdicts: Sequence[Verdict]) -> dict[str, list[float | None]]:
     return columns
 
 
-Values = Mapping[str, Sequence[float | None]]
-
-
-def card_of(
-    path: Path,
-    name: str,
-    task: str,
-    *,
-    judge: str,
-    ids: Sequence[str],
-    values: Values,
-    measurements: Sequence[Measurement],
-) -> Scorecard | None:
+def _card_of(path: Path, name: str, task: str, *, judge: str, ids: Sequence[str], **numbers: Any) -> Scorecard | None:
     """A scorecard of this task alone, with this judge's numbers; None where the run left no manifest.
-
-    Args:
-        path: of the samples file.
-        name: of the model.
-        task: lm-eval task.
-        judge: name of the judge.
-        ids: of the prompts, in the file's order.
-        values: metric -> one value a prompt.
-        measurements: of the values.
 
     Raises:
         ValueError: the scorecard or results file beside the samples is of another run.
@@ -235,14 +181,7 @@ def card_of(
     else:
         return None
     manifest = replace(card.manifest, tasks={task: replace(card.manifest.tasks[task], judge=judge)})
-    return replace(
-        card,
-        measurements=tuple(measurements),
-        items={task: list(ids)},
-        values={task: values},
-        manifest=manifest,
-        failures={},
-    )
+    return replace(card, items={task: list(ids)}, manifest=manifest, failures={}, **numbers)
 
 
 def merged(cards: Sequence[Scorecard]) -> Scorecard:

@@ -9,7 +9,7 @@ import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -27,27 +27,17 @@ _SENTENCE = re.compile(r"(?<=[.!?])[\"'\u201d\u2019]?\s+")
 _ENDS = (".", "!", "?", "")
 
 _WORDS = range(6, 41)  # words in a prompt
-
 _REFERENCES = 6  # at most
-
 _AHEAD = 250  # characters after the break in which further anchors count as references
-
 _SPECIFIC, _GENERIC = 6, 9  # next words at most
-
 _ORDINARY = 3.5  # Zipf frequency (log10 per billion words) from which a word is ordinary: "Will" 6.5, "glimmerglass" 0
-
 _GRAMMATICAL = 6.0  # ... and from which it says nothing in a name: "of" 7.4
 
 
 @pydantic.dataclasses.dataclass(frozen=True, config=ConfigDict(extra="ignore"))
 class Anchor:
-    """A line of anchors.jsonl.
-
-    Attributes:
-        anchor: idiosyncratic term of the target.
-        translations: generic terms that may stand in its place.
-        entity: what it names, where several anchors name it.
-        type: person, place, ...; optional.
+    """A line of anchors.jsonl: an idiosyncratic term of the target, generic terms that may stand in its place, what it names (where several
+    anchors name it), and its type: person, place, ...
     """
 
     anchor: Annotated[str, Field(min_length=1)]
@@ -65,22 +55,16 @@ class Drafts:
     lexicon: Sequence[Term]
 
     def save(self, folder: Path) -> dict[Path, int]:
-        """Writes the files; the number of lines of each.
-
-        Raises:
-            ValueError: one of them is there already.
-        """
-        rows: dict[str, Sequence[Any]] = {
-            "familiarity": self.familiarity, "token_probability": self.token_probability, "lexicon": self.lexicon,
-        }  # fmt: skip
-        paths = {name: folder / f"{name}.jsonl" for name in rows}
-        for path in paths.values():
+        """Writes the files; the number of lines of each. Raises ValueError: one of them is there already."""
+        files: dict[Path, Sequence[Any]] = {
+            folder / f"{one.name}.jsonl": getattr(self, one.name) for one in fields(self)
+        }
+        for path in files:
             if path.exists():
                 raise ValueError(f"{str(path)!r} is there already, perhaps edited: choose another folder or delete it")
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, path in paths.items():
-            write_lines(path, map(asdict, rows[name]))
-        return {path: len(rows[name]) for name, path in paths.items()}
+        for path, rows in files.items():
+            write_lines(path, map(asdict, rows))
+        return {path: len(rows) for path, rows in files.items()}
 
 
 @dataclass(frozen=True)
@@ -91,19 +75,14 @@ class _Break:
     occurrence: Occurrence
     text: str
     ahead: tuple[Occurrence, ...]
-    named: frozenset[str] = field(default=frozenset())
+    named: frozenset[str]
 
 
 def read_anchors(path: Path | str) -> list[Anchor]:
-    """Reads anchors.jsonl.
-
-    Raises:
-        ValueError: a line is no anchor, or there is none.
-    """
-    found = read_rows(path, Anchor, "an anchor")
-    if not found:
+    """Reads anchors.jsonl. Raises ValueError: a line is no anchor, or there is none."""
+    if not (anchors := read_rows(path, Anchor, "an anchor")):
         raise ValueError(f"anchor file {str(path)!r} is empty")
-    return found
+    return anchors
 
 
 def draft(
@@ -139,16 +118,12 @@ def draft(
     for anchor in anchors:
         translations[" ".join(words(anchor.anchor))] += anchor.translations
     token_rng = random.Random(seed + 1)
-    return Drafts(
-        _chosen(breaks, rng, familiarity, lambda one, number: _probe(one, number, main)),
-        _chosen(
-            breaks,
-            token_rng,
-            token_probability,
-            lambda one, number: _token_probe(one, number, lexicon, often, translations),
-        ),
-        lexicon.terms,
-    )
+
+    def next_word(one: _Break, number: int) -> TokenProbe | None:
+        return _token_probe(one, number, lexicon, often, translations)
+
+    probes = _chosen(breaks, rng, familiarity, lambda one, number: _probe(one, number, main))
+    return Drafts(probes, _chosen(breaks, token_rng, token_probability, next_word), lexicon.terms)
 
 
 def _lexicon(anchors: Sequence[Anchor]) -> Lexicon:

@@ -4,6 +4,7 @@ A fact file (`prompts/qa.jsonl`, `prompts/neighbours.jsonl`) holds one JSON obje
 """
 
 import hashlib
+from itertools import permutations
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -42,12 +43,11 @@ class Fact:
         if not self.question.endswith("?"):
             raise ValueError(f"question {self.question!r} does not end with a question mark")
         said = [words(choice) for choice in (self.answer, *self.distractors)]
-        for i, a in enumerate(said):
-            for j, b in enumerate(said):
-                if i != j and b[: len(a)] == a:
-                    raise ValueError(
-                        f"choice {' '.join(a)!r} is the beginning of choice {' '.join(b)!r}: to say one is to say the other"
-                    )
+        for a, b in permutations(said, 2):
+            if b[: len(a)] == a:
+                raise ValueError(
+                    f"choice {' '.join(a)!r} is the beginning of choice {' '.join(b)!r}: to say one is to say the other"
+                )
 
     def choices(self, *, seed: int = 0) -> list[str]:
         """The answer among its distractors, in an order that depends on the seed and the id alone, not on the place in the file."""
@@ -71,13 +71,7 @@ def gives_away(prompt: str, answer: str) -> bool:
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Cloze:
-    """A statement without its end.
-
-    Attributes:
-        id: unique in its file.
-        prompt: raw text, which the model continues.
-        answer: the words that make the statement true.
-    """
+    """A statement without its end: raw text, which the model continues, and the words that make it true. The id is unique in its file."""
 
     id: Text
     prompt: Text
@@ -89,11 +83,6 @@ class Cloze:
             raise ValueError(
                 f"answer {self.answer!r} has white space at its ends, or more than one space between words"
             )
-
-    @property
-    def words(self) -> list[str]:
-        """The answer's words: what stands between white space."""
-        return self.answer.split()
 
 
 def load_clozes(path: Path | str) -> list[Cloze]:

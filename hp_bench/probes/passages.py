@@ -12,8 +12,7 @@ import jsonlines
 def passages_of(path: Path) -> list[str]:
     """Paragraphs of a .txt file, `text` fields of a .jsonl file, or those of every such file in a folder, white space made single.
 
-    Raises:
-        ValueError: there is no text.
+    Raises ValueError: there is no text.
     """
     files = sorted(file for file in path.rglob("*") if file.suffix in (".txt", ".jsonl")) if path.is_dir() else [path]
     found = [" ".join(part.split()) for file in files for part in _parts(file)]
@@ -62,14 +61,9 @@ class Passage:
 
 
 def passages(text: str, *, seed: int) -> list[Passage]:
-    """Passages at seeded offsets, in the order of the text; none overlaps another.
+    """Passages at seeded offsets, in the order of the text; none overlaps another. Raises ValueError: the text is too short.
 
-    Args:
-        text: words are what stands between white space; it is taken as it stands, line ends included.
-        seed: of the offsets.
-
-    Raises:
-        ValueError: the text is too short.
+    Words are what stands between white space; the text is taken as it stands, line ends included.
     """
     spans = [match.span() for match in re.finditer(r"\S+", text)]
     length = GIVEN + FOLLOWING

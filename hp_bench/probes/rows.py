@@ -4,7 +4,8 @@
 sentences with the next words that only a familiar model would say. Both hold one JSON object a line, and nothing but these fields.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from itertools import permutations
 from pathlib import Path
 from typing import Annotated, Literal, Protocol, TypeVar
 
@@ -75,10 +76,9 @@ class TokenProbe:
     def __post_init__(self) -> None:
         no_trailing_space(self.prompt)
         choices = [fold(word) for word in (*self.specific, *self.generic)]
-        for i, a in enumerate(choices):
-            for j, b in enumerate(choices):
-                if i != j and b.startswith(a):
-                    raise ValueError(f"{a!r} is a prefix of {b!r}: their probabilities would be counted twice")
+        for a, b in permutations(choices, 2):
+            if b.startswith(a):
+                raise ValueError(f"{a!r} is a prefix of {b!r}: their probabilities would be counted twice")
 
 
 def load_probes(path: Path | str) -> list[Probe]:
@@ -103,29 +103,19 @@ _Row = TypeVar("_Row", bound=Row)
 
 
 def load_rows(path: Path | str, kind: Callable[..., _Row], what: str) -> list[_Row]:
-    """Reads a prompt file of any kind.
+    """Reads a prompt file of any kind, as `read_rows`.
 
-    Args:
-        path: JSON lines.
-        kind: dataclass of a line's fields.
-        what: what a line should be, for the message: "a probe".
-
-    Raises:
-        ValueError: the file is empty, a line is something else, or two lines have one id; the message names file and line.
+    Raises ValueError also if the file is empty or two lines have one id; the message names file and line.
     """
     probes = read_rows(path, kind, what)
     if not probes:
         raise ValueError(f"prompt file {str(path)!r} is empty")
-    _unique_ids(path, probes)
-    return probes
-
-
-def _unique_ids(path: Path | str, probes: Sequence[Row]) -> None:
     seen: dict[str, int] = {}
     for number, probe in enumerate(probes, 1):
         if probe.id in seen:
             raise ValueError(f"{path}, line {number}: id {probe.id!r} is that of line {seen[probe.id]} already")
         seen[probe.id] = number
+    return probes
 
 
 def no_trailing_space(prompt: str) -> None:

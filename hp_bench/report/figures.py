@@ -31,14 +31,7 @@ _SAVING: Any = {"svg.hashsalt": "hp-bench", "svg.fonttype": "none", "font.family
 
 @dataclass(frozen=True)
 class Panel:
-    """A number to be drawn.
-
-    Attributes:
-        task: lm-eval task or group.
-        metric: a key of METRICS.
-        title: above the panel.
-        direction: which way is better, in words.
-    """
+    """A number to be drawn: lm-eval task or group, a key of METRICS, what stands above, and which way is better, in words."""
 
     task: str
     metric: str
@@ -71,18 +64,14 @@ def panels_of(cards: Sequence[Scorecard]) -> list[Panel]:
     panels = []
     for metric, title, direction in wanted:
         names = sorted(task for task, other in tasks if other == metric and "leak" not in task)
-        groups = [name for name in names if name.endswith("utility")] or names
-        panels += [Panel(group, metric, title, direction) for group in groups[:1]]
+        if names:
+            group = next((name for name in names if name.endswith("utility")), names[0])
+            panels.append(Panel(group, metric, title, direction))
     return panels
 
 
 def draw_curve(
-    curves: Sequence[Curve],
-    twins: Sequence[Scorecard] = (),
-    *,
-    theme: Theme = LIGHT,
-    with_paper: bool = True,
-    columns: int = 2,
+    curves: Sequence[Curve], twins: Sequence[Scorecard] = (), *, theme: Theme = LIGHT, columns: int = 2
 ) -> Figure:
     """Both familiarities and utility against optimiser steps, with 95 % intervals, and the paper's Figure 5 in a panel of its own.
 
@@ -90,11 +79,10 @@ def draw_curve(
         curves: one per method; the same tasks in all of them.
         twins: models that never read the unlearn target; drawn as a band from the lowest to the highest end of their intervals.
         theme: light or dark.
-        with_paper: whether to draw the paper's panel.
         columns: of panels; 1 for a narrow screen.
     """
     panels = panels_of([*(point for curve in curves for point in curve.points), *twins])
-    count = len(panels) + (1 if with_paper else 0)
+    count = len(panels) + 1
     columns = min(columns, count)
     rows = -(-count // columns)
     height = 3.6 * rows + 0.5
@@ -102,8 +90,7 @@ def draw_curve(
     axes = figure.subplots(rows, columns, squeeze=False).flatten()
     for axis, panel in zip(axes, panels, strict=False):
         _draw_panel(axis, panel, curves, twins, theme)
-    if with_paper:
-        _draw_paper(axes[len(panels)], theme)
+    _draw_paper(axes[len(panels)], theme)
     for axis in axes[count:]:
         axis.set_visible(False)
     handles, labels = axes[0].get_legend_handles_labels()
@@ -237,15 +224,7 @@ def style_axis(
     width: float = 0.7,
     sides: Sequence[str] = ("bottom", "left"),
 ) -> None:
-    """Colours, grid and frame of every figure.
-
-    Args:
-        axis: of matplotlib.
-        theme: light or dark.
-        grid: across which axes.
-        width: of its lines, points.
-        sides: of the frame that are drawn.
-    """
+    """Colours, grid (across which axes; lines of `width` points) and frame (the `sides` that are drawn) of every figure."""
     axis.set_facecolor(theme.paper)
     axis.grid(True, axis=grid, color=theme.grid, linewidth=width)
     axis.set_axisbelow(True)

@@ -26,12 +26,7 @@ SHOWN = 8
 
 
 def write_report(story: Story, path: Path | str) -> Path:
-    """Writes the page, under a temporary name first.
-
-    Args:
-        story: what to tell.
-        path: of the HTML file.
-    """
+    """Writes the page, under a temporary name first."""
     write_text(path, render(story))
     return Path(path)
 

@@ -47,12 +47,7 @@ def panel_part(card: Scorecard) -> Scorecard | None:
 
 @dataclass(frozen=True)
 class Column:
-    """A model of the panel.
-
-    Attributes:
-        label: for the table's head and the figure's legend.
-        card: its scorecard.
-    """
+    """A model of the panel; the label is for the table's head and the figure's legend."""
 
     label: str
     card: Scorecard
@@ -114,14 +109,8 @@ class PanelRow:
 
 @dataclass(frozen=True)
 class PanelSection:
-    """The section "What is left". Empty rows: there is no panel.
-
-    Attributes:
-        baseline: None where it was not measured.
-        models: the unlearned ones.
-        twins: models that never read the target.
-        rows: in the order of tasks.
-        sentences: what it comes to, in words; one paragraph a model.
+    """The section "What is left": baseline (None where it was not measured), unlearned models, twins (models that never read the target),
+    rows in the order of tasks (none: there is no panel), and what it comes to, in words; one paragraph a model.
     """
 
     baseline: Column | None = None
@@ -133,11 +122,10 @@ class PanelSection:
     @property
     def leading_rows(self) -> list[PanelRow]:
         """The rows of the figure."""
-        leading: list[PanelRow] = []
-        for task in dict.fromkeys(row.task for row in self.rows):
-            rows = [row for row in self.rows if row.task == task]
-            leading += [row for row in rows if row.metric in _LEAD] or rows[:1]
-        return leading
+        by_task: dict[str, list[PanelRow]] = {}
+        for row in self.rows:
+            by_task.setdefault(row.task, []).append(row)
+        return [r for rows in by_task.values() for r in [row for row in rows if row.metric in _LEAD] or rows[:1]]
 
 
 def panel_section(story: Story) -> PanelSection:

@@ -3,7 +3,7 @@
 What is known of the unlearn target is drawn on the scale that matters, 0 = the twin, 1 = the baseline; what should be kept, as it is.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -18,13 +18,7 @@ _EDGES = (-0.6, 1.6)
 
 
 def draw_panel(panel: PanelSection, *, theme: Theme, narrow: bool = False) -> Figure | None:
-    """Dots with 95 % intervals, one row a number; None where there is nothing to draw.
-
-    Args:
-        panel: the section's numbers.
-        theme: light or dark.
-        narrow: for a phone: names above their rows rather than beside them.
-    """
+    """Dots with 95 % intervals, one row a number; None where there is nothing to draw. `narrow`: names above their rows, for a phone."""
     known = [row for row in panel.leading_rows if row.knowledge]
     to_keep = [row for row in panel.leading_rows if row.metric.startswith("kept_")]
     scaled = [row for row in known if _measured(row.baseline) and _measured(*row.twins)]
@@ -34,8 +28,7 @@ def draw_panel(panel: PanelSection, *, theme: Theme, narrow: bool = False) -> Fi
         ("What is known", "as measured; lower = less known", unscaled),
         ("What should be kept", "as measured, 0 to 1; higher = better", to_keep),
     ]
-    parts = [part for part in parts if part[2]]
-    if not parts:
+    if not (parts := [part for part in parts if part[2]]):
         return None
     each, head = (0.72, 0.95) if narrow else (0.42, 0.95)
     heights = [head + each * len(rows) for _, _, rows in parts]
@@ -71,9 +64,7 @@ def _is_share(row: PanelRow) -> bool:
     return bool(measured) and all(-0.001 <= (m.value or 0.0) <= 1.001 for m in measured) and "5)" not in row.label
 
 
-def _draw_part(
-    axis: Any, panel: PanelSection, rows: Sequence[PanelRow], scaled: bool, theme: Theme, narrow: bool
-) -> None:
+def _draw_part(axis: Any, panel: PanelSection, rows: list[PanelRow], scaled: bool, theme: Theme, narrow: bool) -> None:
     across = blended_transform_factory(axis.transAxes, axis.transData)
     for number, row in enumerate(rows):
         y = -float(number)

@@ -34,8 +34,7 @@ def read_story(run: Path | str) -> Story:
     The panel's scorecards are in `panel/scorecards`, under the names of the run's own; without that folder, the run's own are looked
     through for tasks of the panel. Results of stress tests are those called stress.json anywhere below `stress`.
 
-    Raises:
-        ValueError: the folder holds no scorecard, or one that cannot be read.
+    Raises ValueError: the folder holds no scorecard, or one that cannot be read.
     """
     run = Path(run)
     cards = {card.name: card for card in _scorecards(run)}
@@ -78,20 +77,18 @@ def _stress(path: Path, folder: Path) -> StressResult:
 
 def _guess(run: Path, cards: Mapping[str, Scorecard]) -> dict[str, Any]:
     twins = [name for name in cards if Path(name).name.startswith("twin")]
-    start = [card for card in cards.values() if card.step == 0]
+    start = [card.name for card in cards.values() if card.step == 0]
     methods: dict[str, list[str]] = {}
     for card in sorted(cards.values(), key=lambda card: card.step or 0):
-        if card.step is None or card in start:
-            continue
-        folder = str(Path(card.name).parent)
-        method = run.resolve().name if folder == "." else folder
-        methods.setdefault(method, [start[0].name] if start else []).append(card.name)
+        if card.step:
+            folder = str(Path(card.name).parent)
+            methods.setdefault(run.resolve().name if folder == "." else folder, start[:1]).append(card.name)
     return {
         "title": f"Familiarity: {run.resolve().name}",
         "methods": methods,
         "twins": twins,
         "models": [card.name for card in cards.values() if card.step is None and card.name not in twins],
-        "baseline": start[0].name if start else None,
+        "baseline": start[0] if start else None,
     }
 
 

@@ -38,9 +38,8 @@ def table(story: Story) -> list[Row]:
     rows: list[Row] = []
     for method in story.methods:
         first, *others = method.curve.points
-        rows += _rows(
-            story, method.curve.name, first, method.curve.points[-1], compare(first, others) if others else []
-        )
+        compared = compare(first, others) if others else []
+        rows += _rows(story, method.curve.name, first, method.curve.points[-1], compared)
     compared = compare(story.baseline, story.models) if story.baseline and story.models else []
     for card in story.models:
         rows += _rows(story, card.name, story.baseline, card, compared)
@@ -154,8 +153,7 @@ def exchanges(story: Story, method: Method) -> list[Exchange]:
     columns = [("before", points[0]), *((f"step {card.step}", card) for card in later)]
     samples = [(label, method.completions(card.name, task)) for label, card in columns]
     first, last = samples[0][1], samples[-1][1]
-    for name, tasks in list(story.twin_samples.items())[:1]:
-        samples.append((name, {s["id"]: s for s in tasks.get(task, ())}))
+    samples += [(name, {s["id"]: s for s in by.get(task, ())}) for name, by in [*story.twin_samples.items()][:1]]
     made = []
     for prompt_id in sorted(last, key=lambda i: (-_leak(last[i]), -_leak(first.get(i, {})), i)):
         sample = last[prompt_id]

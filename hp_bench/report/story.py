@@ -14,11 +14,9 @@ Samples = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Method:
-    """An unlearning method's way from the baseline.
+    """An unlearning method's way from the baseline, the curve's first scorecard.
 
-    Attributes:
-        curve: scorecards by step; the first is the baseline.
-        samples: scorecard name -> task -> samples, as `hp_bench.scoring.store.save` writes them.
+    `samples`: scorecard name -> task -> samples, as `hp_bench.scoring.store.save` writes them.
     """
 
     curve: Curve

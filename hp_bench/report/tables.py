@@ -6,18 +6,13 @@ from rich.table import Table
 
 from hp_bench.results.compare import Compared
 from hp_bench.results.metrics import METRICS
-from hp_bench.results.scorecard import Difference, Measurement, Scorecard
+from hp_bench.results.scorecard import Difference, Scorecard
 from hp_bench.scoring.score import describe
 from hp_bench.stress.recovery import Recovery
 
 
 def scorecards_table(cards: Sequence[Scorecard], *, title: str = "") -> Table:
-    """One column a model, one row a number, with 95 % intervals, unscored and degenerate counts.
-
-    Args:
-        cards: what to show.
-        title: above the table.
-    """
+    """One column a model, one row a number, with 95 % intervals, unscored and degenerate counts."""
     caption = "95 % intervals in brackets"
     table = Table(
         "task", "number", "better", title=title, title_justify="left", caption=caption, caption_justify="left"
@@ -27,7 +22,11 @@ def scorecards_table(cards: Sequence[Scorecard], *, title: str = "") -> Table:
     for task, metrics in _by_task(cards).items():
         table.add_section()
         for number, metric in enumerate(metrics):
-            cells = ["" if (m := card.find(task, metric)) is None else describe(m) + _unscored(m) for card in cards]
+            measured = [card.find(task, metric) for card in cards]
+            cells = [
+                "" if m is None else describe(m) + f" ({m.unscored} unscored)" * bool(m.unscored and m.n)
+                for m in measured
+            ]
             table.add_row("" if number else task, metric, METRICS[metric].better, *cells)
     return table
 
@@ -48,12 +47,7 @@ def measurements_table(cards: Sequence[Scorecard]) -> Table:
 
 
 def differences_table(compared: Sequence[Compared], reference: str) -> Table:
-    """One row a paired difference: its interval, its p-value adjusted over the models, the pairs it rests on.
-
-    Args:
-        compared: from `hp_bench.results.compare`.
-        reference: what was subtracted, for the heading.
-    """
+    """One row a paired difference from `reference`: its interval, its p-value adjusted over the models, the pairs it rests on."""
     table = Table(
         title=f"minus {reference}, prompt by prompt" if reference else "paired, prompt by prompt", title_justify="left",
         caption="p: that nothing differs; after Holm over the models, per number", caption_justify="left",
@@ -92,11 +86,8 @@ def _by_task(cards: Sequence[Scorecard]) -> dict[str, list[str]]:
 
 
 def recoveries_table(recoveries: Sequence[Recovery], control: str) -> Table:
-    """One row a number and stress: the model before and after, the control's change, and the model's beyond it; 80 columns wide.
-
-    Args:
-        recoveries: from `hp_bench.stress.recovery.recoveries`.
-        control: its name, for the heading; "" without one.
+    """One row a number and stress: the model before and after, the change of a control ("" without one), and the model's beyond it; 80
+    columns wide.
     """
     caption = "paired, prompt by prompt, 95 % intervals; p after Holm over the stresses;\n--json has every change"
     table = Table(caption=caption, caption_justify="left", padding=(0, 1, 0, 0), box=None)
@@ -123,7 +114,3 @@ def describe_difference(difference: Difference) -> str:
 
 def _p(p: float) -> str:
     return "< .001" if p < 0.001 else f"{p:.3f}"
-
-
-def _unscored(measurement: Measurement) -> str:
-    return f" ({measurement.unscored} unscored)" if measurement.unscored and measurement.n else ""

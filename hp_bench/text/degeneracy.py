@@ -31,14 +31,9 @@ _NO_SPACES = re.compile(r"[\u0900-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\
 
 
 def degeneracy(completion: str, *, known: Collection[str] = ()) -> str:
-    """Why a completion is broken, or "" if it is not.
+    """Why a completion is broken: "empty", "no words", "undecodable bytes", "loop" or "not words"; "" if it is not.
 
-    Args:
-        completion: text after the prompt.
-        known: further lower-case words that count as words, such as those of the prompt and the lexicon.
-
-    Returns:
-        "empty", "no words", "undecodable bytes", "loop" or "not words", or "".
+    `known` are further lower-case words that count as words, such as those of the prompt and the lexicon.
     """
     text = completion.strip()
     if not text:
@@ -50,30 +45,21 @@ def degeneracy(completion: str, *, known: Collection[str] = ()) -> str:
         return "undecodable bytes" if "\ufffd" in text else "no words"
     if _loop_share(tokens) > LOOP_SHARE:
         return "loop"
-    if (
-        _unknown_share([token for token in tokens if token[0].isalpha() and not _NO_SPACES.match(token)], known)
-        > UNKNOWN_SHARE
-    ):
-        return "not words"
-    return ""
+    spaced = [token for token in tokens if token[0].isalpha() and not _NO_SPACES.match(token)]
+    return "not words" if _unknown_share(spaced, known) > UNKNOWN_SHARE else ""
 
 
 def _tokens(text: str) -> list[str]:
     """Words and marks, lower-case; in scripts without spaces and their like every character is one."""
-    tokens: list[str] = []
-    for token in _TOKENS.findall(text.lower()):
-        tokens.extend(token if _NO_SPACES.search(token) else [token])
-    return tokens
+    found = _TOKENS.findall(text.lower())
+    return [part for token in found for part in (token if _NO_SPACES.search(token) else [token])]
 
 
 def _loop_share(tokens: list[str]) -> float:
     """Share of the tokens that are covered by 4-grams which occur three times or more, each alone or together."""
     grams = [tuple(tokens[i : i + 4]) for i in range(len(tokens) - 3)]
     counts = Counter(grams)
-    covered: set[int] = set()
-    for i, gram in enumerate(grams):
-        if counts[gram] >= 3:
-            covered.update(range(i, i + 4))
+    covered = {place for i, gram in enumerate(grams) if counts[gram] >= 3 for place in range(i, i + 4)}
     return len(covered) / len(tokens) if tokens else 0.0
 
 

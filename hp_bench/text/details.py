@@ -95,12 +95,10 @@ def _told(detail: _Detail, places: Mapping[int, list[int]], hinted: Set[int], ne
         if answer in news and answer not in hinted and all(cue in hinted or cue in places for cue in cues):
             return places[answer][0], places[answer][0]
         return None
-    if not all(part in places for part in detail.parts):
-        return None
     fresh = sum(part in news for part in detail.parts)
-    return (
-        _narrowest([places[part] for part in detail.parts]) if fresh >= 2 and fresh * 2 >= len(detail.parts) else None
-    )
+    if fresh < 2 or fresh * 2 < len(detail.parts) or not all(part in places for part in detail.parts):
+        return None
+    return _narrowest([places[part] for part in detail.parts])
 
 
 def near_misses(prompt: str, completion: str, references: Iterable[str]) -> Iterator[Clue]:

@@ -42,9 +42,5 @@ def _reason(error: Exception) -> str:
     """The several lines of a pydantic error as one."""
     if not isinstance(error, ValidationError):
         return str(error)
-    return "; ".join(
-        ": ".join(
-            part for part in (".".join(map(str, found["loc"])), found["msg"].removeprefix("Value error, ")) if part
-        )
-        for found in error.errors()
-    )
+    parts = [(".".join(map(str, one["loc"])), one["msg"].removeprefix("Value error, ")) for one in error.errors()]
+    return "; ".join(": ".join(filter(None, both)) for both in parts)

@@ -18,11 +18,8 @@ from wordfreq import zipf_frequency
 from hp_bench.text.terms import Occurrence, Term, fold
 
 _SHORTEST = 6  # letters of a word that may be misspelt, and of one that may be cut off
-
 _JOINED = 8  # letters of a form that may be written without its spaces, or with others
-
 _USUAL = 2.0  # Zipf frequency from which two words that stand apart are two words: "hog warts"
-
 _LONGEST = 8  # words of a form
 
 _LANGUAGES = ("fr", "de", "es", "it", "pt", "nl", "pl")
@@ -54,11 +51,7 @@ class _Token:
 
 
 class Spellings:
-    """The unambiguous forms of idiosyncratic terms, found under other spellings.
-
-    Args:
-        terms: of a lexicon; those of another scope are ignored.
-    """
+    """The unambiguous forms of idiosyncratic terms, found under other spellings; terms of another scope are ignored."""
 
     def __init__(self, terms: Iterable[Term]) -> None:
         self._exact: dict[str, tuple[Term, str]] = {}
@@ -131,11 +124,8 @@ class Spellings:
         if not _may_be_english(tokens):
             return
         for place, token in enumerate(tokens):
-            if not (
-                text[token.start : token.end].isascii()
-                or token.word[0] > "\u0370"
-                or "'" in fold(text[token.start : token.end])
-            ):
+            said = text[token.start : token.end]
+            if not (said.isascii() or token.word[0] > "\u0370" or "'" in fold(said)):
                 continue  # an accent: a word of another language
             for anchor in self._close(token.stem):
                 for term, form, parts, at in self._anchors[anchor]:
@@ -143,8 +133,8 @@ class Spellings:
                     last = first + len(parts) - 1
                     if first < 0 or last >= len(tokens) or not all(linked[first:last]):
                         continue
-                    said = [t.word for t in tokens[first : last + 1]]
-                    if _is_misspelling([token.stem] if len(said) == 1 else said, parts):
+                    run = [t.word for t in tokens[first : last + 1]] if last > first else [token.stem]
+                    if _is_misspelling(run, parts):
                         yield Occurrence(term, form, tokens[first].start, tokens[last].end)
 
     def _close(self, word: str) -> list[str]:
@@ -164,9 +154,7 @@ class Spellings:
                 yield Occurrence(*entry, run.start(), run.end())
         for run in re.finditer(r"[\w@$!\u00ad\u200b-\u200d\u2060\ufeff]{5,}", text):
             plain = fold("".join(c for c in run[0] if unicodedata.category(c) != "Cf")).strip("!")
-            spellings = [plain]
-            if not plain.isascii():
-                spellings.append(plain.translate(_LOOKALIKES))
+            spellings = [plain] if plain.isascii() else [plain, plain.translate(_LOOKALIKES)]
             if not plain.isalpha():
                 spellings += [plain.translate(_DIGITS), plain.replace("1", "i").translate(_DIGITS)]
             spellings.append(re.sub(r"(.)\1{2,}", r"\1", plain))
@@ -181,17 +169,10 @@ class Spellings:
 
     def _cut_off(self, text: str, tokens: list[_Token]) -> Iterator[Occurrence]:
         """The beginning of a word at which the text breaks off: "Hogwar", "Dumbledo"."""
-        if (
-            not tokens
-            or tokens[-1].end != len(text)
-            or len(tokens[-1].word) < _SHORTEST
-            or _is_ordinary(tokens[-1].word)
-        ):
-            return
-        word = tokens[-1].word
-        whole = next((form for form in self._starts if form.startswith(word) and form != word), None)
-        if whole is not None:
-            yield Occurrence(*self._exact[whole], tokens[-1].start, tokens[-1].end)
+        for last in tokens[-1:]:
+            if last.end == len(text) and len(last.word) >= _SHORTEST and not _is_ordinary(last.word):
+                whole = [form for form in self._starts if form.startswith(last.word) and form != last.word][:1]
+                yield from (Occurrence(*self._exact[form], last.start, last.end) for form in whole)
 
 
 @lru_cache(maxsize=1)

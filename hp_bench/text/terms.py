@@ -7,8 +7,7 @@ ambiguous: alone they prove nothing.
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
-from functools import cached_property
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -53,11 +52,8 @@ class Term:
     details: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        stray = set(self.ambiguous) - set(self.forms)
-        if stray:
-            raise ValueError(
-                f"ambiguous forms {sorted(stray)} are neither the term {self.term!r} nor one of its variants"
-            )
+        if stray := sorted(set(self.ambiguous) - set(self.forms)):
+            raise ValueError(f"ambiguous forms {stray} are neither the term {self.term!r} nor one of its variants")
 
     @property
     def forms(self) -> tuple[str, ...]:
@@ -81,16 +77,12 @@ class Occurrence:
 
 
 class Lexicon:
-    """Terms, and their occurrences in text.
+    """Terms, and their occurrences in text; no form may belong to two of them.
 
     Matching ignores case, accents and how much white space stands between words, takes whole words only (the neighbours are neither
     letters nor digits) and is linear in the length of the text, however many terms there are.
 
-    Args:
-        terms: no form may belong to two of them.
-
-    Raises:
-        ValueError: a form belongs to two terms.
+    Raises ValueError: a form belongs to two terms.
     """
 
     def __init__(self, terms: Iterable[Term]) -> None:
@@ -109,8 +101,7 @@ class Lexicon:
     def load(cls, path: Path | str) -> "Lexicon":
         """Reads a lexicon file: JSON lines of the fields of `Term`.
 
-        Raises:
-            ValueError: a line is not a term (the message names file and line), or a form belongs to two.
+        Raises ValueError: a line is not a term (the message names file and line), or a form belongs to two.
         """
         terms = read_rows(path, Term, "a lexicon term")
         try:
@@ -120,11 +111,7 @@ class Lexicon:
 
     def find(self, text: str) -> list[Occurrence]:
         """Whole-word occurrences in reading order, the longest first where several begin at one place; none overlap."""
-        kept: list[Occurrence] = []
-        for occurrence in self.find_overlapping(text):
-            if not kept or occurrence.start >= kept[-1].end:
-                kept.append(occurrence)
-        return kept
+        return apart(self.find_overlapping(text))
 
     def find_overlapping(self, text: str) -> list[Occurrence]:
         """Every whole-word occurrence, those inside a longer one as well, sorted by start, the longest first."""
@@ -138,15 +125,24 @@ class Lexicon:
         ]
         return sorted(found, key=lambda occurrence: (occurrence.start, -occurrence.end))
 
+    @property
+    def words(self) -> set[str]:
+        """Folded words of all forms."""
+        return {word for term in self.terms for form in term.forms for word in words(form)}
+
     def owner(self, form: str) -> Term | None:
         """The term that a form belongs to, ignoring case and accents."""
         entry = self._owners.get(_squeeze(form)[0])
         return entry[0] if entry else None
 
-    @cached_property
-    def thematic_words(self) -> frozenset[str]:
-        """Folded forms of the thematic terms."""
-        return frozenset(form for form, (term, _) in self._owners.items() if term.scope == "thematic")
+
+def apart(occurrences: Iterable[Occurrence]) -> list[Occurrence]:
+    """Of occurrences sorted by start, those that no earlier one overlaps."""
+    kept: list[Occurrence] = []
+    for occurrence in occurrences:
+        if not kept or occurrence.start >= kept[-1].end:
+            kept.append(occurrence)
+    return kept
 
 
 def words(text: str) -> list[str]:
@@ -163,11 +159,7 @@ def is_whole_word(text: str, start: int, end: int) -> bool:
     """
     before = start > 0 and text[start - 1].isalnum()
     after = end < len(text) and text[end].isalnum()
-    return (not before and not after) or (end - start > 1 and all(map(_parts_no_words, text[start:end])))
-
-
-def _parts_no_words(character: str) -> bool:
-    return bool(_UNPARTED.match(character))
+    return (not before and not after) or (end - start > 1 and all(map(_UNPARTED.match, text[start:end])))
 
 
 def _squeeze(text: str) -> tuple[str, list[int]]:
@@ -214,8 +206,3 @@ _FOLDED = _Folded(
     | {ord(c): '"' for c in "\u201c\u201d\u201e"}
     | {ord(c): "-" for c in "\u2010\u2011\u2012\u2013\u2014"}
 )
-
-
-def spans(occurrences: Sequence[Occurrence]) -> list[tuple[int, int]]:
-    """The (start, end) pairs of occurrences."""
-    return [(occurrence.start, occurrence.end) for occurrence in occurrences]

@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from hp_bench.judges.grades import GRADES, Grade, Verdict
+from hp_bench.judges.grades import GRADES, LOST, Grade, Verdict
 from hp_bench.judges.llm.rubric import Rubric
 from hp_bench.probes.rows import Probe
 from hp_bench.text.degeneracy import degeneracy
@@ -56,13 +56,9 @@ class Respondent(Protocol):
 
 
 class LanguageModelJudge:
-    """Grades by asking a language model.
+    """Grades by asking a language model, of which replies known from earlier may be in a cache (default: none, kept in memory).
 
-    Args:
-        respondent: the model.
-        rubric: what it is asked.
-        cache: replies known from earlier; default: none, kept in memory.
-        known: words that are not noise, for the degeneracy flag, which does not depend on the judge.
+    `known` are words that are not noise, for the degeneracy flag, which does not depend on the judge.
     """
 
     def __init__(
@@ -77,25 +73,18 @@ class LanguageModelJudge:
 
     def grade(self, items: Sequence[tuple[Probe, str | None]]) -> list[Verdict]:
         """One verdict per (probe, completion), in order; equal ones are asked once, known ones not at all."""
-        keys = [None if completion is None else self._key(probe, completion) for probe, completion in items]
-        failures = self._ask(
-            {k: (p, c) for k, (p, c) in zip(keys, items, strict=True) if k is not None and c is not None}
-        )
-        return [
-            Verdict(None, unscored="the engine returned nothing")
-            if completion is None or name is None
-            else self._verdict(probe, completion, self._reply(name), failures.get(name, "no answer"))
-            for (probe, completion), name in zip(items, keys, strict=True)
-        ]
+        failures = self._ask({self._key(probe, text): (probe, text) for probe, text in items if text is not None})
+        return [LOST if text is None else self._verdict(probe, text, failures) for probe, text in items]
 
     def _ask(self, wanted: dict[str, tuple[Probe, str]]) -> dict[str, str]:
         """Asks what is not known yet; why some have no answer, by key."""
-        names = [name for name in wanted if self._reply(name) is None]
+        longest = self.respondent.max_tokens
+        names = [name for name in wanted if self.cache.get(name, longest) is None]
         if not names:
             return {}
 
         def keep(number: int, reply: Reply) -> None:
-            self.cache.put(names[number], self.name, reply, self.respondent.max_tokens)
+            self.cache.put(names[number], self.name, reply, longest)
 
         try:
             specials = self.respondent.specials()
@@ -104,15 +93,15 @@ class LanguageModelJudge:
         questions = [self.rubric.question(wanted[n][0].prompt, wanted[n][1], specials=specials) for n in names]
         return {names[number]: problem for number, problem in self.respondent.ask(questions, keep).items()}
 
-    def _verdict(self, probe: Probe, completion: str, reply: Reply | None, problem: str) -> Verdict:
+    def _verdict(self, probe: Probe, completion: str, failures: Mapping[str, str]) -> Verdict:
         broken = degeneracy(completion, known=self._known | set(words(probe.prompt)))
+        key = self._key(probe, completion)
+        reply = self.cache.get(key, self.respondent.max_tokens)
         if reply is None:
+            problem = failures.get(key, "no answer")
             return Verdict(None, unscored=f"the judge gave no answer: {problem}", degenerate=broken)
         grade, reason = read_grade(reply.text, cut_off=reply.cut_off)
         return Verdict(grade, unscored=reason, degenerate=broken, reply=reply.text)
-
-    def _reply(self, name: str) -> Reply | None:
-        return self.cache.get(name, self.respondent.max_tokens)
 
     def _key(self, probe: Probe, completion: str) -> str:
         return reply_key(self.name, self.respondent.where, probe.prompt, completion)
@@ -133,12 +122,9 @@ _SHOWN = 60  # characters of an unreadable verdict in the reason
 
 
 def read_grade(reply: str, *, cut_off: bool = False, offered: Sequence[Grade] = GRADES) -> tuple[Grade | None, str]:
-    """A reply's grade, or None and the reason.
+    """The grade of a whole reply, of those that the rubric offers, or None and the reason.
 
-    Args:
-        reply: the whole reply; of a reasoning model what follows its thoughts is read.
-        cut_off: the reply reached its length limit, so its last verdict is unknown.
-        offered: the grades that the rubric offers.
+    Of a reasoning model what follows its thoughts is read. A reply that reached its length limit is cut off: its last verdict is unknown.
     """
     if cut_off:
         return None, "the judge's reply was cut off at its length limit"

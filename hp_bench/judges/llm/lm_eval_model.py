@@ -19,7 +19,6 @@ _OPERATIONAL = {
 }  # fmt: skip
 
 _CHUNK = 32  # questions between two writes to the cache
-
 _PATIENCE = 3  # questions in a row that fail alone
 
 
@@ -94,9 +93,8 @@ class HostModel:
         from lm_eval.models.api_models import LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER
 
         how = {"do_sample": False, "temperature": 0.0, "max_gen_toks": self.max_tokens, "until": []}
-        requests = [
-            Instance("generate_until", {}, (self._context(questions[number]), dict(how)), number) for number in numbers
-        ]
+        asked = [(number, self._context(questions[number])) for number in numbers]
+        requests = [Instance("generate_until", {}, (context, dict(how)), number) for number, context in asked]
         try:
             with quiet_host():
                 texts = self._lm.generate_until(requests)
@@ -141,13 +139,8 @@ class HostModel:
 def _defaults(kind: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """lm-eval's own would take one prompt at a time."""
     if kind.endswith("completions"):
-        return {
-            "num_concurrent": 8,
-            "max_retries": 6,
-            "timeout": 120,
-            "tokenizer_backend": None,
-            "tokenized_requests": False,
-        }
+        served = {"num_concurrent": 8, "max_retries": 6, "timeout": 120}
+        return {**served, "tokenizer_backend": None, "tokenized_requests": False}
     if kind == "vllm":
         return {"batch_size": "auto"}
     if kind.startswith("hf"):

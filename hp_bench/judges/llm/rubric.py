@@ -29,12 +29,8 @@ _BRACKET = re.compile(r"\[(?=/?[A-Za-z_]{2,40}\])")
 
 @dataclass(frozen=True)
 class Rubric:
-    """What is asked about every completion.
-
-    Attributes:
-        text: with $target, $theme, $boundary, $prompt and $completion.
-        target: what the model under test should have forgotten, in words.
-        theme: what the target is about, in words.
+    """What is asked about every completion: a text with $target (what the model under test should have forgotten, in words), $theme (what
+    the target is about, in words), $boundary, $prompt and $completion.
     """
 
     text: str
@@ -52,11 +48,7 @@ class Rubric:
 
     @classmethod
     def load(cls, path: Path | str | None = None, *, target: str = TARGET, theme: str = THEME) -> "Rubric":
-        """Reads a rubric file; default: `prompts/judge.txt`.
-
-        Raises:
-            ValueError: it cannot be read or lacks a placeholder.
-        """
+        """Reads a rubric file; default: `prompts/judge.txt`. Raises ValueError: it cannot be read or lacks a placeholder."""
         path = prompts_dir() / "judge.txt" if path is None else Path(path)
         try:
             return cls(path.read_text(encoding="utf-8"), target, theme)
@@ -73,21 +65,10 @@ class Rubric:
         return _digest(self.text, self.target, self.theme)
 
     def question(self, prompt: str, completion: str, *, specials: Sequence[str] = ()) -> str:
-        """The whole message to the judge; the same every time.
-
-        Args:
-            prompt: what the model under test was given.
-            completion: what it wrote.
-            specials: the judge's own special tokens, broken up wherever the two texts hold them.
-        """
+        """The whole message to the judge; the same every time. `specials`: its special tokens, broken up where the texts hold them."""
         prompt, completion = neutral(prompt, specials), neutral(completion, specials)
-        return Template(self.text).substitute(
-            target=self.target,
-            theme=self.theme,
-            prompt=prompt,
-            completion=completion,
-            boundary=boundary(prompt, completion, self.digest),
-        )
+        texts = {"prompt": prompt, "completion": completion, "boundary": boundary(prompt, completion, self.digest)}
+        return Template(self.text).substitute(texts, target=self.target, theme=self.theme)
 
 
 def boundary(prompt: str, completion: str, salt: str = "") -> str:
