@@ -22,25 +22,17 @@ app = typer.Typer(
 )  # fmt: skip
 
 _out = Console()
-
 Model = Annotated[str, typer.Option(help="Baseline: folder or hub id.")]
-
 CorpusName = Annotated[str, typer.Option(help="Text file, folder, JSON lines, dataset folder or hub id.")]
-
 BlockTokens = Annotated[int, typer.Option(help="Longest block, in tokens.")]
-
 Callbacks = Annotated[
     list[str] | None, typer.Option("--callback", help="package.module:Callback for the fine-tune; repeatable.")
 ]
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps or split (layers over several GPUs).")]
-
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16, float16 or float64.")]
-
 Seed = Annotated[int, typer.Option(help="Of everything that is drawn.")]
-
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="key=value of the training section, e.g. learning_rate=1e-5.")
 ]

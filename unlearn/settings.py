@@ -6,11 +6,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Offset = Literal["relu", "linear"]
-
 Gauge = Literal["raw", "log_softmax"]
-
 Repeats = Literal["entity", "paper", "none"]
-
 Forbid = Literal["frequent-excepted", "paper", "rename"]
 
 

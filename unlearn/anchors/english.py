@@ -33,7 +33,6 @@ anyway indeed instead however therefore besides nevertheless outside inside upst
 more most less least enough good morning evening afternoon night goodbye sorry welcome nonsense okay ok right alas """)
 
 FUNCTION: Final = DETERMINERS | PRONOUNS | PREPOSITIONS | AUXILIARIES | CONJUNCTIONS | ADVERBS
-
 CALENDAR: Final = _set("""
 Monday Tuesday Wednesday Thursday Friday Saturday Sunday Mondays Tuesdays Wednesdays Thursdays Fridays Saturdays Sundays January
 February March April June July August September October November December Christmas Easter Halloween Thanksgiving""")
@@ -64,7 +63,6 @@ INSIDE: Final = _set("in into near through across outside inside around toward t
                      "entered enter lived live lives beyond via throughout")  # fmt: skip
 
 TOWARDS: Final = _set("at to from left leave of on")
-
 TEAM_BEFORE: Final = _set("member members joined join joins head leader chairman chairwoman president director founded against "
                           "representative representatives employees employee officers agents")  # fmt: skip
 
@@ -80,7 +78,6 @@ PLAY_AFTER: Final = _set("match matches game games team teams player players pra
                          "pitch league court club rules coach")  # fmt: skip
 
 PLAYFUL: Final = PLAY_AFTER | _set("play plays played playing ball score scored goal goals tournament referee")
-
 BEASTLY: Final = _set("""
 wing wings tail tails claw claws fur feather feathers beak teeth fang fangs nest nests egg eggs hatch hatched growl growled howl howled
 roar roared bark barked hissed fed feed feeds beast beasts animal animals creature creatures paw paws hoof hooves horn horns scales
@@ -97,7 +94,6 @@ hand hands pocket pockets drawer shelf table box gold golden silver brass wooden
 ticked ticking glowed glowing rang shone glittered rusty polished pocketed hung heavy""")
 
 PERSONAL_AFTER: Final = _set("who himself herself")
-
 PLACE_LAST: Final = _set("""
 Street Road Lane Avenue Alley Square Way Drive Close Crescent Terrace Row Court Place Gate Bridge Inn Tavern Arms Harbour Harbor Bay
 Cove Beach Coast Cape Point Island Isle Islands Isles Sea Ocean Lake River Creek Brook Falls Canal Dock Docks Wharf Quay Pier Port Hill
@@ -143,7 +139,6 @@ Virgil Walter Wilfred William Winston""")
 
 #: Titles, which begin a name and are no name by themselves. Those that are abbreviated may have a full stop.
 ABBREVIATED_TITLES: Final = _set("Mr Mrs Ms Dr Prof Capt Col Gen Lt Sgt Rev Fr Hon Messrs Mme Mlle Insp Supt")
-
 MALE_TITLES: Final = _set("""
 Mr Sir Lord King Prince Duke Count Baron Father Brother Uncle Grandpa Grandfather Monsieur Herr Don""")
 
@@ -174,7 +169,6 @@ WEAK_TITLES: Final = _set(
 
 #: Lower-case words inside a name, and those that are so between hyphens alone ("Brandt-on-Sea").
 CONNECTORS: Final = _set("of de du von van la del da di")
-
 HYPHENATED: Final = CONNECTORS | _set("on upon by in the le en sur")
 
 #: Of the words of speech, those that stand before their speaker.

@@ -230,7 +230,6 @@ def _draft(
 
 
 _THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
-
 _FENCED = re.compile(r"```[\w-]*\n(.*?)```", re.DOTALL)
 
 

@@ -22,7 +22,6 @@ _PRONOUN_REACH = 80
 
 #: Characters looked at together, at least.
 _PIECE = 100_000
-
 _PRONOUN = re.compile(
     r"\b(he|himself|she|herself|hers)\b", re.IGNORECASE
 )  # "Tobias stared at her": no objects, no possessives

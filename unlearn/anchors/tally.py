@@ -14,13 +14,9 @@ from unlearn.anchors.english import ABBREVIATED_TITLES, CONNECTORS, HYPHENATED
 from unlearn.corpus.corpus import Document
 
 _POSSESSIVE = ("'s ", "’s ")
-
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
-
 _CONTRACTION = re.compile(r"(?:['’](?:s|S|ll|d|re|ve|m|LL|D|RE|VE))+$")
-
 _NEW_SENTENCE = re.compile(r"[.!?…:*#]|\n\s*\n|\n\s*[•—–-]+\s*$|(?:^|\s)['\"“‘«(\[]+$|[\"“«(\[]$")
-
 _HEADING = re.compile(r"(?:\A|\n[ \t]*\n)[ \t]*([^\n]+?)[ \t]*(?=\n[ \t]*\n|\Z)")
 
 

@@ -8,9 +8,7 @@ from unlearn.anchors import english
 from unlearn.anchors.occurrences import Occurrences
 
 AnchorType = Literal["person", "place", "group", "creature", "object", "activity", "other"]
-
 TYPES: Final[tuple[str, ...]] = get_args(AnchorType)
-
 Gender = Literal["female", "male", ""]
 
 #: Evidence an occurrence must bring on average for a type to be believed.

@@ -171,9 +171,7 @@ def _skip_space(text: str, position: int) -> int:
 
 
 _ARRAYS = {"ids": np.int64, "starts": np.int64, "ends": np.int64, "special": np.bool_}
-
 _PLACE = {"document": "string", "number": "int64", "start": "int64", "end": "int64", "text": "string"}
-
 _COLUMNS = Features(
     {name: Value(kind) for name, kind in _PLACE.items()}
     | {name: Column(Value("bool" if name == "special" else "int32")) for name in _ARRAYS}

@@ -18,11 +18,7 @@ from unlearn.training.pairs import PairCollator, open_rest, pair_dataset
 
 
 def finetune_on_pairs(
-    recipe: Recipe,
-    pair_loss: Callable[[Any], PairLoss],
-    *,
-    with_reference: bool = False,
-    callbacks: Sequence[Any] = (),
+    recipe: Recipe, pair_loss: Callable[[Any], PairLoss], *, with_reference: bool = False, callbacks: Sequence[Any] = ()
 ) -> Path:
     """Runs a whole recipe of such a method, or goes on with one that was interrupted.
 

@@ -13,7 +13,6 @@ from unlearn.training.fine_tune import optimiser_steps
 from unlearn.training.pairs import retain_count
 
 _GIB = 1024**3
-
 _BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
 #: Fewer optimiser steps than this hardly move a model; the paper takes about 120.

@@ -19,7 +19,6 @@ from unlearn.files import json_text, write_json, write_text
 from unlearn.processes import barrier, processes
 
 FINGERPRINT = "fingerprint.json"
-
 RECORD = "run.json"
 
 

@@ -18,13 +18,7 @@ from unlearn.models import load_model, load_models, load_tokenizer, model_finger
 from unlearn.pipeline.rundir import FINGERPRINT, RECORD, RunDirectory
 from unlearn.processes import barrier, processes
 from unlearn.recipe import Recipe, Training
-from unlearn.training.fine_tune import (
-    Trained,
-    fine_tune,
-    label_columns,
-    say_early_end,
-    train_once,
-)
+from unlearn.training.fine_tune import Trained, fine_tune, label_columns, say_early_end, train_once
 from unlearn.training.pairs import rest_text
 
 

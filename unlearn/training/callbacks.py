@@ -16,7 +16,6 @@ STATE = "trainer_state.json"
 
 #: How files of weights begin, and those that only the training itself reads.
 _WEIGHTS = ("model", "pytorch_model", "adapter_model")
-
 _OURS_ALONE = ("optimizer", "scheduler", "rng_state", "scaler", "training_args", "trainer_state", "pytorch_model_fsdp")
 
 

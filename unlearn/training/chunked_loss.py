@@ -15,7 +15,6 @@ from unlearn.settings import IGNORED
 
 #: Bytes of one chunk of logits in float32. On the CPU smaller chunks are slower: each reads and writes the head's whole gradient.
 _CHUNK_BYTES = 1 << 27
-
 _KNOWN = {"input_ids", "attention_mask", "labels", "top_ids", "top_logits"}
 
 

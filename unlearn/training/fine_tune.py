@@ -173,9 +173,7 @@ def fine_tune(
 #: transformers renamed the argument in 5.x.
 _RENAMED = "activation_checkpointing" in TrainingArguments.__dataclass_fields__
 _CHECKPOINTING = "activation_checkpointing" if _RENAMED else "gradient_checkpointing"
-
 _LOSSES = {"loss", "eval_loss"}
-
 _LOGGED = {"step", "loss", "eval_loss", "grad_norm", "learning_rate"}
 
 

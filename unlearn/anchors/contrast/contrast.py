@@ -25,7 +25,6 @@ _TERM_RATIO: Final = 200.0
 
 #: Standard deviations by which a term must exceed a reference text, and a name anything.
 _TERM_Z: Final = 3.0
-
 _NAME_Z: Final = 1.0
 
 #: Words at least this common (Zipf scale) are no terms, whatever the reference.
@@ -33,7 +32,6 @@ _COMMON_ZIPF: Final = 5.0
 
 #: Of two capitalised words, rarer ones than these look like a person's two names.
 _FIRST_NAME_ZIPF: Final = 4.5
-
 _SURNAME_ZIPF: Final = 4.1
 
 
