@@ -11,7 +11,7 @@ Source: arXiv:2403.03218, section 4.2 (the forget loss, the retain loss and thei
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,7 +21,7 @@ from torch.func import functional_call
 
 from unlearn.labels.formula import at_least_float32
 from unlearn.pipeline.pair_stage import finetune_on_pairs
-from unlearn.recipe import Recipe, Section
+from unlearn.recipe import Section
 from unlearn.training.pair_trainer import Counts
 
 #: Zephyr-7B's layer in the paper, of its 32; other models take the same depth.
@@ -43,12 +43,6 @@ class Options(Section):
     layer: int | None = Field(None, ge=0)
     steering: float = Field(6.5, gt=0)
     alpha: float = Field(1200.0, ge=0)
-
-
-def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
-    """Runs a recipe; returns the folder of the checkpoints. Raises ValueError for a mistake in it."""
-    options = Options.model_validate(recipe.options.model_dump())
-    return finetune_on_pairs(recipe, lambda model: Misdirection(model, options, recipe.seed), callbacks=callbacks)
 
 
 class Misdirection:
@@ -95,9 +89,8 @@ class Misdirection:
         training = self._model.training
         self._model.eval()
         with self._captured() as states:
-            functional_call(
-                self._model, weights, kwargs={"input_ids": input_ids, "attention_mask": mask, "use_cache": False}
-            )
+            inputs = {"input_ids": input_ids, "attention_mask": mask, "use_cache": False}
+            functional_call(self._model, weights, kwargs=inputs)
         self._model.train(training)
         return at_least_float32(states[0])
 
@@ -112,6 +105,9 @@ class Misdirection:
             yield states
         finally:
             hook.remove()
+
+
+run = partial(finetune_on_pairs, lambda options, recipe, model: Misdirection(model, options, recipe.seed))
 
 
 def model_layers(model: Any) -> Sequence[nn.Module]:
