@@ -146,16 +146,11 @@ FEMALE_TITLES: Final = _set("""
 Mrs Miss Ms Lady Queen Princess Duchess Countess Baroness Mother Sister Aunt Auntie Grandma Grandmother Madam Madame Mademoiselle Mme
 Mlle Nurse Dame Frau""")
 
-TITLES: Final = (
-    ABBREVIATED_TITLES
-    | MALE_TITLES
-    | FEMALE_TITLES
-    | _set("""
+TITLES: Final = ABBREVIATED_TITLES | MALE_TITLES | FEMALE_TITLES | _set("""
 Captain Colonel General Major Lieutenant Sergeant Corporal Private Commander Admiral Inspector Constable Superintendent Detective
 Chief Officer Sheriff Marshal Agent Professor Doctor Master Mistress Headmaster Headmistress Principal Dean Judge Justice President
 Minister Senator Governor Mayor Chancellor Ambassador Bishop Archbishop Cardinal Pope Reverend Rabbi Saint Emperor Empress Coach
-Chairman Councillor Secretary Warden Old Young Little Poor Dear Cousin Granny""")
-)
+Chairman Councillor Secretary Warden Old Young Little Poor Dear Cousin Granny""")  # fmt: skip
 
 #: Titles that stand before first names.
 GIVEN_TITLES: Final = _set(

@@ -110,10 +110,10 @@ def language_model_anchors(
         ValueError: the corpus is empty, the prompt is wrong, the endpoint refuses or does not answer, or no anchor came out.
         UnansweredError: more than 1 % of the passages got no reply.
     """
-    if passages < 1 or passage_chars < 1 or top < 1 or min_count < 1:
-        raise ValueError(
-            f"passages, passage_chars, top and min_count must be at least 1, not {passages}, {passage_chars}, {top}, {min_count}"
-        )
+    counts = (passages, passage_chars, top, min_count)
+    if min(counts) < 1:
+        listed = ", ".join(map(str, counts))
+        raise ValueError(f"passages, passage_chars, top and min_count must be at least 1, not {listed}")
     template, prompt_hash = _prompt(prompt)
     texts = draw_passages(corpus, count=passages, length=passage_chars, seed=seed)
     questions = [Question(prompt_hash, text, template.substitute(passage=text)) for text in texts]
@@ -123,7 +123,10 @@ def language_model_anchors(
     read = [(text, reply, read_reply(reply.text)) for text, reply in zip(texts, answers.replies, strict=True) if reply]
     dropped: Counter[str] = Counter()
     merged = merge(((text, parsed) for text, _, parsed in read if isinstance(parsed, ReadReply)), dropped)
-    draft = _draft(merged, corpus, top, min_count, entities, dropped)
+    anchors = {text: Anchor(text, said.ordered()) for text, said in merged.items()}
+    if entities:
+        anchors |= {form.anchor: form for forms in one_person(merged).values() for form in forms}
+    draft = _draft(AnchorDictionary.build(anchors.values()), merged, corpus, top, min_count, dropped)
     unreadable = [reply for _, reply, parsed in read if parsed is None]
     if not draft.anchors:
         raise ValueError(
@@ -144,21 +147,17 @@ def draw_passages(corpus: Iterable[Document], *, count: int, length: int, seed: 
         length: of a passage, in characters, roughly.
         seed: of the draw.
     """
-    spans = [
-        (number, start, end)
-        for number, document in enumerate(corpus)
-        for start, end in _cut(document.text, length)
-    ]  # fmt: skip
+    spans = [(number, *span) for number, document in enumerate(corpus) for span in _cut(document.text, length)]
     if not spans:
         raise ValueError("the corpus holds no text")
     random.Random(seed).shuffle(spans)
-    wanted: dict[int, list[tuple[int, int, int]]] = {}
+    wanted = defaultdict(list)
     for place, (number, start, end) in enumerate(spans[:count]):
-        wanted.setdefault(number, []).append((place, start, end))
+        wanted[number].append((place, start, end))
     drawn = {
         place: document.text[start:end].strip()
         for number, document in enumerate(corpus)
-        for place, start, end in wanted.get(number, [])
+        for place, start, end in wanted[number]
     }
     return [drawn[place] for place in sorted(drawn)]
 
@@ -184,10 +183,9 @@ def _cut(text: str, length: int) -> Iterator[tuple[int, int]]:
 def _prompt(path: Path | str | None) -> tuple[Template, str]:
     path = Path(path) if path else packaged(Path(__file__).resolve().parents[1], "prompts/anchors.txt")
     try:
-        text = path.read_text(encoding="utf-8")
+        template = Template(text := path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"prompt {str(path)!r} cannot be read: {error.strerror}") from None
-    template = Template(text)
     if not template.is_valid() or template.get_identifiers() != ["passage"]:
         raise ValueError(f"prompt {str(path)!r} must hold $passage and no other placeholder ($$ for a dollar sign)")
     return template, hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -203,17 +201,9 @@ def _enough(answers: Answers, cache: Path | str) -> None:
 
 
 def _draft(
-    merged: Mapping[str, Merged],
-    corpus: Iterable[Document],
-    top: int,
-    min_count: int,
-    entities: bool,
+    dictionary: AnchorDictionary, merged: Mapping[str, Merged], corpus: Iterable[Document], top: int, min_count: int,
     dropped: Counter[str],
-) -> AnchorDraft:
-    anchors = {text: Anchor(text, said.ordered()) for text, said in merged.items()}
-    if entities:
-        anchors.update({form.anchor: form for forms in one_person(merged).values() for form in forms})
-    dictionary = AnchorDictionary.build(anchors.values())
+) -> AnchorDraft:  # fmt: skip
     dropped.update(drop.reason for drop in dictionary.dropped)
     seen = occurrences(corpus, [anchor.anchor for anchor in dictionary.anchors])
     made = []
@@ -329,10 +319,9 @@ def _entries(value: Any) -> list[Any] | None:
         return None
     if "anchor" in value or "translations" in value:
         return [value] if "anchor" in value and "translations" in value else None
-    if len(value) == 1:
-        (inner,) = value.values()
-        if isinstance(inner, list) and all(isinstance(entry, dict) for entry in inner):
-            return inner
+    inner = next(iter(value.values())) if len(value) == 1 else None
+    if isinstance(inner, list) and all(isinstance(entry, dict) for entry in inner):
+        return inner
     return [{"anchor": anchor, "translations": translations} for anchor, translations in value.items()]
 
 

@@ -30,6 +30,9 @@ SHARD_BATCHES = 8
 #: Called after each batch with the number of blocks done by this rank.
 Progress = Callable[[int], None]
 
+#: A batch's rows, and what was counted.
+Label = Callable[[list[Block]], tuple[list[dict[str, Any]], LabelReport]]
+
 #: In the dataset's folder: what was counted; shards not yet joined; shards that are.
 _REPORT, _SHARDS, _JOINED = "report.json", "shards", "joined"
 
@@ -51,21 +54,15 @@ def features(settings: LabelSettings) -> Features:
 
 
 def write_shards(
-    batches: Iterable[list[Block]],
-    label: Callable[[list[Block]], tuple[list[dict[str, Any]], LabelReport]],
-    settings: LabelSettings,
-    folder: Path,
-    *,
-    rank: int = 0,
-    ranks: int = 1,
+    batches: Iterable[list[Block]], label: Label, settings: LabelSettings, folder: Path, *, rank: int = 0, ranks: int = 1,
     progress: Progress | None = None,
-) -> None:
-    """Writes this rank's missing shards into a folder; a shard that exists is finished and is left alone.
+) -> None:  # fmt: skip
+    """Writes the missing shards of this rank, one of `ranks`, into a folder; one that exists is finished and is left alone.
 
     Args:
         batches: of the whole corpus, in order.
-        label: makes a batch's rows.
-        settings: decide the columns.
+        label: makes a batch's rows, of the columns that the settings decide.
+        settings: of the labels.
         folder: of the shards.
         rank: of this process.
         ranks: how many processes share the work.

@@ -34,6 +34,9 @@ _COMMON_ZIPF: Final = 5.0
 _FIRST_NAME_ZIPF: Final = 4.5
 _SURNAME_ZIPF: Final = 4.1
 
+#: An entity and, by form, its scores.
+Scored = tuple[dict[str, float], Entity]
+
 
 def contrast_anchors(
     corpus: Iterable[Document],
@@ -125,10 +128,7 @@ def _to_look_for(
     names: Iterable[str], terms: Iterable[str], every: Mapping[str, Name], tally: Tally
 ) -> dict[str, None]:
     wanted = dict.fromkeys(names)
-    for text in names:
-        for part in every[text].core:
-            if part[0].isupper():
-                wanted[part] = None
+    wanted |= dict.fromkeys(part for text in names for part in every[text].core if part[0].isupper())
     for text in [*wanted, *terms]:
         wanted[text] = None
         for form in (text.upper(), text.capitalize() if text.islower() else text, text + "s"):
@@ -171,12 +171,8 @@ def _shares_a_name(name: Name, people: set[str], present: Mapping[str, Name], se
         return True
     first = name.core[0]
     led = sum(seen[text].before["the"] for text in (name.text, first) if text in present)
-    return (
-        first in present
-        and present[first].sure
-        and zipf(first.lower()) < _FIRST_NAME_ZIPF
-        and 3 * led < seen[first].count
-    )
+    alone = first in present and present[first].sure and 3 * led < seen[first].count
+    return alone and zipf(first.lower()) < _FIRST_NAME_ZIPF
 
 
 def _everyday(name: Name) -> bool:
@@ -214,9 +210,7 @@ def _scores(
     return scores
 
 
-def _best(
-    scored: list[tuple[dict[str, float], Entity]], top: int, dropped: Counter[str]
-) -> list[tuple[dict[str, float], Entity]]:
+def _best(scored: list[Scored], top: int, dropped: Counter[str]) -> list[Scored]:
     chosen, room = [], top
     for scores, entity in sorted(scored, key=lambda pair: (-max(pair[0].values()), pair[1].key)):
         if len(entity.forms) <= room:
@@ -228,31 +222,18 @@ def _best(
 
 
 def _draft(
-    chosen: list[tuple[dict[str, float], Entity]],
-    seen: Mapping[str, Occurrences],
-    tally: Tally,
-    seed: int,
-    dropped: Counter[str],
+    chosen: list[Scored], seen: Mapping[str, Occurrences], tally: Tally, seed: int, dropped: Counter[str]
 ) -> AnchorDraft:
     # A generic word that the target uses as a name would bring the target back, or mix two people up.
-    taken = {
-        word for word, number in tally.capital.items() if number and 2 * tally.middle[word] > tally.lower[word.lower()]
-    }
+    taken = {word for word, n in tally.capital.items() if n and 2 * tally.middle[word] > tally.lower[word.lower()]}
     taken |= {word for _, entity in chosen for form in entity.forms for word in form.text.split()}
     translations = generic_translations((entity for _, entity in chosen), seed=seed, avoid=taken)
-    anchors = [
-        DraftAnchor(
-            anchor=form.text,
-            translations=translations[form.text],
-            entity=entity.key if len(entity.forms) > 1 else "",
-            type=entity.type,
-            count=seen[form.text].count,
-            score=round(scores[form.text], 2),
-            contexts=tuple(seen[form.text].contexts),
-        )
-        for scores, entity in chosen
-        for form in entity.forms
-    ]
+    anchors = []
+    for scores, entity in chosen:
+        name = entity.key if len(entity.forms) > 1 else ""
+        for text in (form.text for form in entity.forms):
+            known = (entity.type, seen[text].count, round(scores[text], 2), tuple(seen[text].contexts))
+            anchors.append(DraftAnchor(text, translations[text], name, *known))
     return AnchorDraft.checked(anchors, dropped)
 
 

@@ -69,8 +69,7 @@ def _resolved(
     own: Counter[str] = Counter()
     for piece, number in pieces.items():
         own[written(piece.words, piece.gaps)] += number
-    counts: Counter[str] = Counter()
-    middles: Counter[str] = Counter()
+    counts, middles = Counter[str](), Counter[str]()
     words: dict[str, tuple[str, ...]] = {}
     for piece, number in pieces.items():
         for core in _apart(piece, own):
