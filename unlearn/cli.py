@@ -28,7 +28,6 @@ BlockTokens = Annotated[int, typer.Option(help="Longest block, in tokens.")]
 Callbacks = Annotated[
     list[str] | None, typer.Option("--callback", help="package.module:Callback for the fine-tune; repeatable.")
 ]
-
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps or split (layers over several GPUs).")]
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16, float16 or float64.")]
 Seed = Annotated[int, typer.Option(help="Of everything that is drawn.")]
@@ -98,7 +97,8 @@ def reinforce(
 
     _quiet_libraries()
     labels = {"block_tokens": block_tokens, "use_anchors": False}
-    recipe = _recipe(model, corpus, out, device, dtype, seed, labels=labels, section="reinforce", overrides=overrides)
+    where = {"model": model, "corpus": corpus, "out": out, "device": device, "dtype": dtype, "seed": seed}
+    recipe = _recipe("reinforce", overrides, **where, labels=labels)
     target = stages.Target.open(recipe)
     made = stages.reinforce(recipe, target, stages.open_directory(out.parent), name=out.name)
     _show({"reinforced": str(made)}, as_json)
@@ -145,7 +145,15 @@ def label(
         "repeats": repeats, "forbid": forbid, "inside": inside, "translations": translations, "soft": soft, "top_k": top_k,
         "use_reinforced": reinforced is not None,
     }  # fmt: skip
-    recipe = _recipe(baseline, corpus, out, device, dtype, seed, labels=labels, anchors=anchors)
+    where: dict[str, Any] = {
+        "model": baseline,
+        "corpus": corpus,
+        "out": out,
+        "device": device,
+        "dtype": dtype,
+        "seed": seed,
+    }
+    recipe = _recipe(**where, labels=labels, anchors=anchors)
     target = stages.Target.open(recipe)
     made = stages.label(recipe, target, stages.open_directory(out.parent), reinforced, name=out.name)
     if _first_rank():
@@ -175,14 +183,12 @@ def finetune(
     from unlearn.pipeline import stages
 
     _quiet_libraries()
-    section = {"soft": soft, "temperature": temperature}
-    recipe = _recipe(model, "labels", out, device, dtype, seed, labels=section, section="finetune", overrides=overrides)
+    where = {"model": model, "corpus": "labels", "out": out, "device": device, "dtype": dtype, "seed": seed}
+    recipe = _recipe("finetune", overrides, **where, labels={"soft": soft, "temperature": temperature})
     if not (labels / "dataset_info.json").is_file():
         raise ValueError(f"labels {str(labels)!r} is not a label dataset (made by `unlearn label`)")
-    rundir = stages.open_directory(out)
-    made = stages.finetune(
-        recipe, load_tokenizer(model), rundir, labels, column=column, callbacks=[_load(name)() for name in callback or []]
-    )  # fmt: skip
+    rundir, callbacks = stages.open_directory(out), [_load(name)() for name in callback or []]
+    made = stages.finetune(recipe, load_tokenizer(model), rundir, labels, column=column, callbacks=callbacks)
     if _first_rank():
         _show(_result(made), as_json)
 
@@ -190,16 +196,10 @@ def finetune(
 app.command(name="anchors")(anchors_command)
 
 
-def _recipe(
-    model: str, corpus: str, out: Path, device: str, dtype: str, seed: int, *, labels: dict[str, Any], section: str = "",
-    overrides: list[str] | None = None, anchors: Path | str = "",
-) -> Any:  # fmt: skip
+def _recipe(section: str = "", overrides: list[str] | None = None, **content: Any) -> Any:
     from unlearn.recipe import Recipe, override
 
-    content: dict[str, Any] = {
-        "model": model, "corpus": corpus, "anchors": str(anchors), "out": str(out), "device": device, "dtype": dtype, "seed": seed,
-        "labels": labels,
-    }  # fmt: skip
+    content.setdefault("anchors", "")
     if section == "reinforce":
         content["reinforce"] = {"epochs": 3, "learning_rate": 3e-6, "save_every": 0}
     for change in overrides or []:

@@ -139,13 +139,9 @@ def language_model_anchors(
 
 
 def draw_passages(corpus: Iterable[Document], *, count: int, length: int, seed: int) -> list[str]:
-    """Random passages that do not overlap; the first n of a draw are the draw of n.
+    """So many random passages of roughly `length` characters that do not overlap, or fewer if the corpus, read twice, holds fewer.
 
-    Args:
-        corpus: read twice.
-        count: how many; fewer if the corpus holds fewer.
-        length: of a passage, in characters, roughly.
-        seed: of the draw.
+    The first n of a draw are the draw of n.
     """
     spans = [(number, *span) for number, document in enumerate(corpus) for span in _cut(document.text, length)]
     if not spans:

@@ -16,13 +16,7 @@ _ENOUGH: Final = 0.08
 
 
 def name_type(words: Sequence[str], seen: Occurrences, *, personal: bool = False) -> AnchorType:
-    """The type of a name.
-
-    Args:
-        words: of the name, titles included.
-        seen: its occurrences.
-        personal: it looks like a first name and a surname.
-    """
+    """The type of a name, by its words, titles included, and its occurrences; `personal`: it looks like a first name and a surname."""
     by_words = _by_words(words, personal=personal)
     if by_words:
         return by_words

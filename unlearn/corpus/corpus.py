@@ -41,10 +41,7 @@ class Corpus:
         self._split, self._column = split, column
         self._source: Path | str | list[Document]
         if not isinstance(source, str | Path):
-            self._source = [
-                item if isinstance(item, Document) else Document(str(number), item)
-                for number, item in enumerate(source)
-            ]
+            self._source = [t if isinstance(t, Document) else Document(str(n), t) for n, t in enumerate(source)]
         elif Path(source).exists():
             self._source = Path(source)
         elif re.fullmatch(r"[\w.-]+/[\w.-]+(:[\w.-]+)?", str(source)) and not Path(source).suffix:
@@ -56,13 +53,11 @@ class Corpus:
 
     def __iter__(self) -> Iterator[Document]:
         """Documents with text in them, always in the same order."""
-        if isinstance(self._source, list):
-            found: Iterable[Document] = self._source
-        elif isinstance(self._source, str):
-            found = self._hub(self._source)
-        else:
-            found = self._path(self._source)
-        return (document for document in found if document.text.strip())
+        source = self._source
+        read = (
+            self._hub(source) if isinstance(source, str) else self._path(source) if isinstance(source, Path) else source
+        )
+        return (document for document in read if document.text.strip())
 
     def require_text(self) -> None:
         """Raises ValueError if there is none."""
@@ -87,14 +82,12 @@ class Corpus:
             loaded = load_from_disk(str(path))
             yield from self._rows(loaded[self._split] if isinstance(loaded, DatasetDict) else loaded)
         else:
-            files = sorted(
-                (f for f in path.rglob("*") if f.suffix in (".txt", ".md", ".jsonl")),
-                key=lambda f: f.relative_to(path).as_posix(),
-            )
-            if files:
-                for file in files:
-                    yield from self._file(file, file.relative_to(path).as_posix())
-            else:
+            files = {
+                f.relative_to(path).as_posix(): f for f in path.rglob("*") if f.suffix in (".txt", ".md", ".jsonl")
+            }
+            for name in sorted(files):
+                yield from self._file(files[name], name)
+            if not files:
                 from datasets import load_dataset
 
                 yield from self._rows(load_dataset(str(path), split=self._split, streaming=True))

@@ -27,9 +27,7 @@ class PositionLogits:
     def __init__(self, model: Any) -> None:
         self.model = model
         inner: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
-        self._backbone: nn.Module | None = (
-            getattr(inner, inner.base_model_prefix, None) if inner.base_model_prefix else None
-        )
+        self._backbone: nn.Module | None = getattr(inner, inner.base_model_prefix or "", None)
         self._head = inner.get_output_embeddings()
         self._after: Callable[[Tensor], Tensor] | None = None
         self.device = next(model.parameters()).device

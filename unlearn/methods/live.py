@@ -29,8 +29,7 @@ def cache_of(given: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
 class LiveModel(PreTrainedModel, GenerationMixin):
     """A causal language model made of others, in memory alone: `generate`, logits, and nothing to save.
 
-    Args:
-        baseline: the loaded causal language model that gives config, type and device.
+    Config, type and device are those of a loaded baseline.
     """
 
     _supports_sdpa = True

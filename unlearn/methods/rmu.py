@@ -46,12 +46,7 @@ class Options(Section):
 
 
 class Misdirection:
-    """The loss.
-
-    Args:
-        model: about to be trained; the parameters of all but three layers are frozen here.
-        options: the method's.
-        seed: of u.
+    """The loss; `seed` is u's. The model is about to be trained: the parameters of all but three layers are frozen here.
 
     Raises:
         ValueError: the model has no such layer.
@@ -98,13 +93,12 @@ class Misdirection:
     def _captured(self) -> Iterator[list[Tensor]]:
         """The layer's output, (B, T, H), as its module gives it: with no norm behind it."""
         states: list[Tensor] = []
-        hook = self._layer.register_forward_hook(
-            lambda _, __, output: states.append(output[0] if isinstance(output, tuple) else output)
-        )
-        try:
+
+        def capture(_: Any, __: Any, output: Any) -> None:
+            states.append(output[0] if isinstance(output, tuple) else output)
+
+        with self._layer.register_forward_hook(capture):
             yield states
-        finally:
-            hook.remove()
 
 
 run = partial(finetune_on_pairs, lambda options, recipe, model: Misdirection(model, options, recipe.seed))

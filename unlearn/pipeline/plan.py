@@ -12,7 +12,6 @@ from unlearn.registry import method_of
 from unlearn.training.fine_tune import optimiser_steps
 from unlearn.training.pairs import retain_count
 
-_GIB = 1024**3
 _BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
 #: Fewer optimiser steps than this hardly move a model; the paper takes about 120.
@@ -79,15 +78,15 @@ def plan(recipe: Recipe, *, keep: bool = False) -> Plan:
     finetune = optimiser_steps(blocks + beside, recipe.finetune, devices) if method.finetune else 0
     every = recipe.finetune.save_every
     checkpoints = (-(-finetune // every) if every else 1) if finetune else len(getattr(recipe.options, "scalings", []))
-    columns = 1 + len(recipe.labels.alphas) + (2 * recipe.labels.top_k if recipe.labels.soft else 0)
-    columns = columns if method.labels else 0
-    weights = (checkpoints + (1 if reinforce else 0)) * _trained_bytes(parameters, recipe.finetune)
+    soft = 2 * recipe.labels.top_k if recipe.labels.soft else 0
+    columns = 1 + len(recipe.labels.alphas) + soft if method.labels else 0
+    trained = parameters * 4.0 if recipe.finetune.lora is None else 0.02 * parameters * 4
+    weights = (checkpoints + (1 if reinforce else 0)) * trained
     return Plan(
         documents=sum(1 for _ in target.corpus), blocks=blocks, tokens=tokens, anchors=target.anchors.report(),
         reinforce_steps=reinforce, finetune_steps=finetune, checkpoints=checkpoints, parameters=parameters,
-        training_gib=_round(_training_bytes(parameters, stored, recipe.finetune)),
-        labelling_gib=_round(parameters * labelling),
-        disk_gib=_round(weights + tokens * 4 * columns),
+        training_gib=_gib(_training_bytes(parameters, stored, recipe.finetune)), labelling_gib=_gib(parameters * labelling),
+        disk_gib=_gib(weights + tokens * 4 * columns),
         warnings=tuple(_warnings(recipe, target, finetune if method.finetune else None)),
     )  # fmt: skip
 
@@ -120,9 +119,8 @@ def _model(name: str) -> tuple[int, str]:
             model = AutoModelForCausalLM.from_config(config)
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(f"model {name!r} cannot be read: {str(error).splitlines()[0]}") from None
-    return sum(p.numel() for p in model.parameters()), str(getattr(config, "dtype", None) or "float32").removeprefix(
-        "torch."
-    )
+    dtype = str(getattr(config, "dtype", None) or "float32").removeprefix("torch.")
+    return sum(p.numel() for p in model.parameters()), dtype
 
 
 def _training_bytes(parameters: int, stored: int, training: Training) -> float:
@@ -130,9 +128,5 @@ def _training_bytes(parameters: int, stored: int, training: Training) -> float:
     return parameters * 16.0 if training.lora is None else parameters * stored + 0.02 * parameters * 16
 
 
-def _trained_bytes(parameters: int, training: Training) -> float:
-    return parameters * 4.0 if training.lora is None else 0.02 * parameters * 4
-
-
-def _round(size: float) -> float:
-    return round(size / _GIB, 3)
+def _gib(size: float) -> float:
+    return round(size / 1024**3, 3)

@@ -79,19 +79,13 @@ def block_log_probabilities(logits: Tensor, labels: Tensor) -> tuple[Tensor, Ten
         logits: (B, T, V).
         labels: its tokens, -100 where padded, (B, T); the token at t is predicted at t - 1.
     """
-    shifted = labels[:, 1:]
-    losses = cross_entropy(
-        at_least_float32(logits[:, :-1]).flatten(0, 1), shifted.flatten(), reduction="none", ignore_index=IGNORED
-    )
+    shifted, before = labels[:, 1:], at_least_float32(logits[:, :-1])
+    losses = cross_entropy(before.flatten(0, 1), shifted.flatten(), reduction="none", ignore_index=IGNORED)
     return -losses.view(shifted.shape).sum(-1), (shifted != IGNORED).sum(-1)
 
 
 class PairTrainer(LossTrainer):
-    """Trainer of a `PairLoss`.
-
-    Args:
-        pair_loss: of one forward pass, divided by the counts of the whole optimiser step.
-    """
+    """Trainer of a `PairLoss`: of one forward pass, divided by the counts of the whole optimiser step."""
 
     def __init__(self, *, pair_loss: PairLoss, **options: Any) -> None:
         super().__init__(**options)
