@@ -6,6 +6,7 @@ stdout holds results, stderr log and progress. Exit codes: 0 done, 1 the run fai
 import importlib
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -97,8 +98,8 @@ def reinforce(
 
     _quiet_libraries()
     labels = {"block_tokens": block_tokens, "use_anchors": False}
-    where = {"model": model, "corpus": corpus, "out": out, "device": device, "dtype": dtype, "seed": seed}
-    recipe = _recipe("reinforce", overrides, **where, labels=labels)
+    fixed: dict[str, Any] = {"device": device, "dtype": dtype, "seed": seed}
+    recipe = _recipe("reinforce", overrides, model=model, corpus=corpus, out=out, labels=labels, **fixed)
     target = stages.Target.open(recipe)
     made = stages.reinforce(recipe, target, stages.open_directory(out.parent), name=out.name)
     _show({"reinforced": str(made)}, as_json)
@@ -145,15 +146,8 @@ def label(
         "repeats": repeats, "forbid": forbid, "inside": inside, "translations": translations, "soft": soft, "top_k": top_k,
         "use_reinforced": reinforced is not None,
     }  # fmt: skip
-    where: dict[str, Any] = {
-        "model": baseline,
-        "corpus": corpus,
-        "out": out,
-        "device": device,
-        "dtype": dtype,
-        "seed": seed,
-    }
-    recipe = _recipe(**where, labels=labels, anchors=anchors)
+    fixed: dict[str, Any] = {"device": device, "dtype": dtype, "seed": seed}
+    recipe = _recipe(model=baseline, corpus=corpus, anchors=anchors, out=out, labels=labels, **fixed)
     target = stages.Target.open(recipe)
     made = stages.label(recipe, target, stages.open_directory(out.parent), reinforced, name=out.name)
     if _first_rank():
@@ -183,8 +177,9 @@ def finetune(
     from unlearn.pipeline import stages
 
     _quiet_libraries()
-    where = {"model": model, "corpus": "labels", "out": out, "device": device, "dtype": dtype, "seed": seed}
-    recipe = _recipe("finetune", overrides, **where, labels={"soft": soft, "temperature": temperature})
+    fixed: dict[str, Any] = {"device": device, "dtype": dtype, "seed": seed}
+    section = {"soft": soft, "temperature": temperature}
+    recipe = _recipe("finetune", overrides, model=model, corpus="labels", out=out, labels=section, **fixed)
     if not (labels / "dataset_info.json").is_file():
         raise ValueError(f"labels {str(labels)!r} is not a label dataset (made by `unlearn label`)")
     rundir, callbacks = stages.open_directory(out), [_load(name)() for name in callback or []]
@@ -196,7 +191,7 @@ def finetune(
 app.command(name="anchors")(anchors_command)
 
 
-def _recipe(section: str = "", overrides: list[str] | None = None, **content: Any) -> Any:
+def _recipe(section: str = "", overrides: Sequence[str] | None = None, **content: Any) -> Any:
     from unlearn.recipe import Recipe, override
 
     content.setdefault("anchors", "")

@@ -6,11 +6,7 @@ from collections.abc import Callable
 
 
 class ProcessKilled(RuntimeError):
-    """A process of ours was ended from outside.
-
-    Args:
-        what: that process was doing, such as "pretraining twin-1".
-    """
+    """A process of ours was ended from outside; `what` it was doing, such as "pretraining twin-1"."""
 
     def __init__(self, what: str) -> None:
         self._what = what

@@ -55,12 +55,7 @@ class Match:
 
 @dataclass(frozen=True)
 class AnchorDictionary:
-    """A validated dictionary.
-
-    Attributes:
-        anchors: in the order of the file.
-        dropped: what validation and pruning left out, with reasons.
-    """
+    """A validated dictionary, in the order of the file; `dropped`: what validation and pruning left out, with reasons."""
 
     anchors: tuple[Anchor, ...]
     dropped: tuple[Dropped, ...] = field(default=())
@@ -102,12 +97,11 @@ class AnchorDictionary:
         Raises:
             ValueError: the anchors of an entity hold unequal numbers of translations.
         """
-        given = list(anchors)
-        dropped: list[Dropped] = []
+        given, dropped = list(anchors), list[Dropped]()
         names = {anchor.anchor for anchor in given}
         unique = _unique(given, dropped)
         kept = [anchor for entity in _entities(unique) for anchor in _clean(entity, names, dropped)]
-        order = {anchor.anchor: number for number, anchor in reversed(list(enumerate(unique)))}
+        order = {anchor.anchor: number for number, anchor in enumerate(unique)}
         kept.sort(key=lambda anchor: order[anchor.anchor])
         if prune:
             kept = _pruned(kept, dropped)

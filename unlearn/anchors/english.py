@@ -22,9 +22,8 @@ AUXILIARIES: Final = _set("""
 be is are was were been being am do does did done have has had having will would shall should can could may might must ought not never
 don't doesn't didn't won't wouldn't can't couldn't isn't aren't wasn't weren't hasn't haven't hadn't let's cannot""")
 
-CONJUNCTIONS: Final = _set(
-    "and or but nor so yet if when while because though although where whether that once unless how why then else"
-)
+CONJUNCTIONS: Final = _set("""
+and or but nor so yet if when while because though although where whether that once unless how why then else""")
 
 ADVERBS: Final = _set("""
 here there now then again always often soon still just only even also too very quite rather almost already perhaps maybe yes no oh ah
@@ -55,9 +54,8 @@ sighed shrugged gasped groaned chuckled giggled sobbed yelled screamed growled h
 thinks thought knew knows felt feels wanted wants wondered wonders remembered remembers hoped hopes decided decides noticed believes
 believed wrote writes loves loved likes liked hated hates looked looks stared glanced""")
 
-MET: Final = _set(
-    "told asked met married thanked helped gave showed introduced arrested questioned named called dear knew kissed loved"
-)
+MET: Final = _set("""
+told asked met married thanked helped gave showed introduced arrested questioned named called dear knew kissed loved""")
 
 INSIDE: Final = _set("in into near through across outside inside around toward towards reached reach reaches visited visit visits "
                      "entered enter lived live lives beyond via throughout")  # fmt: skip
@@ -66,13 +64,11 @@ TOWARDS: Final = _set("at to from left leave of on")
 TEAM_BEFORE: Final = _set("member members joined join joins head leader chairman chairwoman president director founded against "
                           "representative representatives employees employee officers agents")  # fmt: skip
 
-TEAM_AFTER: Final = _set(
-    "member members headquarters agent agents office officials meeting meetings leader leaders committee are were have"
-)
+TEAM_AFTER: Final = _set("""
+member members headquarters agent agents office officials meeting meetings leader leaders committee are were have""")
 
-PLAYED: Final = _set(
-    "play plays played playing practise practised practice practiced practising game games match matches win won lost"
-)
+PLAYED: Final = _set("""
+play plays played playing practise practised practice practiced practising game games match matches win won lost""")
 
 PLAY_AFTER: Final = _set("match matches game games team teams player players practice season tournament champion champions lesson lessons "
                          "pitch league court club rules coach")  # fmt: skip
@@ -153,14 +149,12 @@ Minister Senator Governor Mayor Chancellor Ambassador Bishop Archbishop Cardinal
 Chairman Councillor Secretary Warden Old Young Little Poor Dear Cousin Granny""")  # fmt: skip
 
 #: Titles that stand before first names.
-GIVEN_TITLES: Final = _set(
-    "Sir King Queen Prince Princess Aunt Auntie Uncle Cousin Saint Brother Sister Pope Emperor Empress Granny Dame"
-)
+GIVEN_TITLES: Final = _set("""
+Sir King Queen Prince Princess Aunt Auntie Uncle Cousin Saint Brother Sister Pope Emperor Empress Granny Dame""")
 
 #: Titles that also begin the names of places and things.
-WEAK_TITLES: Final = _set(
-    "Old Young Little Poor Dear Saint King Queen Prince Princess Private General Chief Major Master"
-)
+WEAK_TITLES: Final = _set("""
+Old Young Little Poor Dear Saint King Queen Prince Princess Private General Chief Major Master""")
 
 #: Lower-case words inside a name, and those that are so between hyphens alone ("Brandt-on-Sea").
 CONNECTORS: Final = _set("of de du von van la del da di")

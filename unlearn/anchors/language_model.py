@@ -57,13 +57,7 @@ class Interview:
 
 @dataclass
 class Merged:
-    """What all replies say of one anchor.
-
-    Attributes:
-        translations: how many replies give each.
-        types: how many replies give each.
-        replies: how many name the anchor.
-    """
+    """What all replies say of one anchor: how many give each translation and each type, and how many name it."""
 
     translations: Counter[str] = field(default_factory=Counter)
     types: Counter[str] = field(default_factory=Counter)
@@ -80,18 +74,9 @@ class Merged:
 
 
 def language_model_anchors(
-    corpus: Iterable[Document],
-    endpoint: Endpoint,
-    *,
-    cache: Path | str,
-    passages: int = 200,
-    passage_chars: int = 3000,
-    prompt: Path | str | None = None,
-    top: int = 1500,
-    min_count: int = 1,
-    entities: bool = False,
-    seed: int = 0,
-) -> Interview:
+    corpus: Iterable[Document], endpoint: Endpoint, *, cache: Path | str, passages: int = 200, passage_chars: int = 3000,
+    prompt: Path | str | None = None, top: int = 1500, min_count: int = 1, entities: bool = False, seed: int = 0,
+) -> Interview:  # fmt: skip
     """Asks a language model for a target's anchors; the same replies give the same dictionary.
 
     Args:

@@ -61,15 +61,9 @@ class Occurrences:
 def occurrences(
     corpus: Iterable[Document], terms: Iterable[str], *, contexts: int = CONTEXTS
 ) -> dict[str, Occurrences]:
-    """Finds every term in a corpus, a document at a time.
+    """Finds every term, case-sensitive, in a corpus, a document at a time, and keeps so many contexts of each.
 
-    Args:
-        corpus: the text.
-        terms: what to look for, case-sensitive.
-        contexts: how many contexts to keep of each.
-
-    Returns:
-        For each term; terms that never stand alone have a count of 0.
+    Terms that never stand alone have a count of 0.
     """
     found = {term: Occurrences() for term in terms}
     matcher = AnchorDictionary(tuple(Anchor(term, ()) for term in found))

@@ -10,12 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Document:
-    """A text that is never joined to another.
-
-    Attributes:
-        id: stable name within its corpus: file name, `file.jsonl:12`, `train:12`.
-        text: the whole of it.
-    """
+    """A text that is never joined to another; `id`: its stable name within its corpus: file name, `file.jsonl:12`, `train:12`."""
 
     id: str
     text: str
@@ -53,11 +48,10 @@ class Corpus:
 
     def __iter__(self) -> Iterator[Document]:
         """Documents with text in them, always in the same order."""
-        source = self._source
-        read = (
-            self._hub(source) if isinstance(source, str) else self._path(source) if isinstance(source, Path) else source
-        )
-        return (document for document in read if document.text.strip())
+        source: Any = self._source
+        if not isinstance(source, list):
+            source = self._hub(source) if isinstance(source, str) else self._path(source)
+        return (document for document in source if document.text.strip())
 
     def require_text(self) -> None:
         """Raises ValueError if there is none."""
@@ -82,9 +76,8 @@ class Corpus:
             loaded = load_from_disk(str(path))
             yield from self._rows(loaded[self._split] if isinstance(loaded, DatasetDict) else loaded)
         else:
-            files = {
-                f.relative_to(path).as_posix(): f for f in path.rglob("*") if f.suffix in (".txt", ".md", ".jsonl")
-            }
+            kinds = (".txt", ".md", ".jsonl")
+            files = {f.relative_to(path).as_posix(): f for f in path.rglob("*") if f.suffix in kinds}
             for name in sorted(files):
                 yield from self._file(files[name], name)
             if not files:

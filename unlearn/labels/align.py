@@ -136,11 +136,8 @@ class ForbiddenIds:
         """The pairs of ids that change places from each translation's first use on, and how many pairs were excepted.
 
         A translation's first token goes with its anchor's, both after a space and after a newline. A pair of equal ids is none; one with a
-        frequent id is excepted, and so is one with an id of an earlier pair.
-
-        Args:
-            translations: in the order of their first uses.
-            anchors: translation -> the anchor that it stood for first.
+        frequent id is excepted, and so is one with an id of an earlier pair. `translations` stand in the order of their first uses;
+        `anchors`: translation -> the anchor that it stood for first.
         """
         taken: set[int] = set()
         done: set[tuple[int, int]] = set()

@@ -86,13 +86,12 @@ def write_shards(
             progress(sum(len(batch) for batch in shard))
 
 
-def join_shards(folder: Path, out: Path, settings: LabelSettings, fingerprint: str) -> LabelReport:
+def join_shards(folder: Path, out: Path, fingerprint: str) -> LabelReport:
     """Joins a folder's shards into one dataset at `out`, in order, and adds up their reports. Memory-mapped: size does not matter.
 
     Args:
         folder: of the shards; removed when `out` is complete.
         out: dataset folder, for `datasets.load_from_disk`.
-        settings: decide the columns.
         fingerprint: identifies the content; takes the place of the library's, which holds times.
     """
     shards = sorted(folder.glob("shard-*.arrow"))
@@ -106,22 +105,14 @@ def join_shards(folder: Path, out: Path, settings: LabelSettings, fingerprint: s
     content = json.loads(state.read_text())
     state.write_text(json.dumps({**content, "_fingerprint": fingerprint[:16]}, indent=2, sort_keys=True))
     write_json(out / _REPORT, report.to_dict())
-    joined = folder.rename(out / _JOINED)
-    shutil.rmtree(joined)
+    shutil.rmtree(folder.rename(out / _JOINED))
     return report
 
 
 def make_labels(
-    baseline: Any,
-    reinforced: Any,
-    tokenizer: PreTrainedTokenizerBase,
-    corpus: Corpus | Blocks,
-    anchors: AnchorDictionary,
-    settings: LabelSettings | None = None,
-    *,
-    out: Path | str,
-    fingerprint: str = "",
-) -> LabelReport:
+    baseline: Any, reinforced: Any, tokenizer: PreTrainedTokenizerBase, corpus: Corpus | Blocks, anchors: AnchorDictionary,
+    settings: LabelSettings | None = None, *, out: Path | str, fingerprint: str = "",
+) -> LabelReport:  # fmt: skip
     """Labels a corpus; under `accelerate launch` the work is shared by all processes.
 
     Args:
@@ -161,7 +152,7 @@ def make_labels(
         )  # fmt: skip
         bars.remove_task(row)
     state.wait_for_everyone()
-    return join_shards(out / _SHARDS, out, settings, fingerprint) if state.is_main_process else LabelReport()
+    return join_shards(out / _SHARDS, out, fingerprint) if state.is_main_process else LabelReport()
 
 
 def _write(path: Path, rows: list[dict[str, Any]], report: LabelReport, settings: LabelSettings) -> None:

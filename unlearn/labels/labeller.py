@@ -36,9 +36,6 @@ class Labeller:
     Args:
         baseline: reads translated blocks.
         reinforced: reads source blocks; None for the ablation without reinforcement (then it is taken to equal the baseline's logits).
-        tokenizer: of both.
-        anchors: the dictionary.
-        settings: of the labels.
         frequent: the target's most frequent tokens, for rule 2.
         row_bytes: memory for one chunk of logits, in bytes; bounds what is held beside the models.
 

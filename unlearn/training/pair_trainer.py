@@ -17,11 +17,7 @@ from unlearn.training.chunked_loss import LossTrainer
 class Counts:
     """What the losses of an optimiser step are divided by: over all its forward passes and all devices; each at least 1.
 
-    Attributes:
-        blocks: of the target.
-        tokens: of the target, that are predicted.
-        rest_blocks: of the rest.
-        rest_tokens: of the rest, that are predicted.
+    Blocks of the target and their predicted tokens, then those of the rest.
     """
 
     blocks: Tensor

@@ -39,13 +39,8 @@ Scored = tuple[dict[str, float], Entity]
 
 
 def contrast_anchors(
-    corpus: Iterable[Document],
-    *,
-    reference: Iterable[Document] | None = None,
-    top: int = 500,
-    min_count: int = 3,
-    seed: int = 0,
-) -> AnchorDraft:
+    corpus: Iterable[Document], *, reference: Iterable[Document] | None = None, top: int = 500, min_count: int = 3, seed: int = 0,
+) -> AnchorDraft:  # fmt: skip
     """Finds a target's names and terms and gives each generic translations of its type.
 
     Args:

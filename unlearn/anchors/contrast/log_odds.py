@@ -28,12 +28,7 @@ _RARER_TOGETHER: Final = 10.0
 
 @dataclass(frozen=True)
 class Contrast:
-    """How much more frequent something is in the target.
-
-    Attributes:
-        log_ratio: of the odds, target over elsewhere, in nats.
-        z: `log_ratio` in standard deviations.
-    """
+    """How much more frequent something is in the target: the odds' log ratio, target over elsewhere, in nats; `z`: in standard deviations."""
 
     log_ratio: float
     z: float
@@ -47,11 +42,8 @@ class Contrast:
 class GeneralEnglish:
     """The wordfreq package. It knows no capitals, so that names which are words too ("Will", "Rose") get low scores.
 
-    `word` gives the contrast of a word that the target holds `count` times, in any case; `name` that of a name, `words` being its words
+    `words`: how many the target holds. `word` gives the contrast of a word that the target holds `count` times, in any case; `name` that of a name, `words` being its words
     without titles.
-
-    Args:
-        words: of the target.
     """
 
     def __init__(self, words: int) -> None:
