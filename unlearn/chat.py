@@ -231,9 +231,8 @@ class Asking:
         try:
             import openai
         except ImportError:
-            raise ValueError(
-                "asking a language model needs the openai client: pip install 'hp-bench[endpoint]'"
-            ) from None
+            needed = "asking a language model needs the openai client: pip install 'hp-bench[endpoint]'"
+            raise ValueError(needed) from None
         client = openai.OpenAI(
             base_url=self._endpoint.base_url, api_key=os.environ.get("OPENAI_API_KEY") or "none",
             timeout=self._endpoint.timeout, max_retries=0,

@@ -19,8 +19,9 @@ from unlearn.labels.branches import Branches, find_branches
 from unlearn.labels.translate import Replacement, Translated, first_uses, map_positions, repeated, straddles, translate
 from unlearn.settings import Forbid, LabelSettings
 
-#: Rule 2 of a block, as `Aligned` has it.
-Rules = tuple[tuple[int, tuple[tuple[int, int], ...]], ...]
+#: Pairs of a token id and the one it changes places with, -1: it is forbidden; and rule 2 of a block, as `Aligned` has it.
+Pairs = tuple[tuple[int, int], ...]
+Rules = tuple[tuple[int, Pairs], ...]
 
 
 @dataclass
@@ -130,9 +131,7 @@ class ForbiddenIds:
         allowed = ids & self._frequent if self._rule == "frequent-excepted" else set()
         return tuple(sorted(ids - allowed)), len(allowed)
 
-    def renames(
-        self, translations: Iterable[str], anchors: Mapping[str, str]
-    ) -> tuple[list[tuple[tuple[int, int], ...]], int]:
+    def renames(self, translations: Iterable[str], anchors: Mapping[str, str]) -> tuple[list[Pairs], int]:
         """The pairs of ids that change places from each translation's first use on, and how many pairs were excepted.
 
         A translation's first token goes with its anchor's, both after a space and after a newline. A pair of equal ids is none; one with a
@@ -141,7 +140,7 @@ class ForbiddenIds:
         """
         taken: set[int] = set()
         done: set[tuple[int, int]] = set()
-        found: list[tuple[tuple[int, int], ...]] = []
+        found: list[Pairs] = []
         excepted = 0
         for translation in translations:
             pairs = dict.fromkeys(zip(self._first(translation), self._first(anchors[translation]), strict=True))

@@ -74,10 +74,8 @@ def write_description(
     """Leaves `checkpoints/checkpoint-1`: a description and the tokenizer; returns `checkpoints/`.
 
     Args:
-        rundir: of the run.
         inputs: plain values that decide the model, `method` among them.
         description: what `load_unlearned` reads: the `baseline`, folder or hub id; a relative `reinforced` counts from the checkpoint.
-        tokenizer: of the model.
     """
     checkpoints = rundir.claim("checkpoints", inputs)
     folder = checkpoints / "checkpoint-1"

@@ -53,16 +53,13 @@ class Plan:
 
 
 def plan(recipe: Recipe, *, keep: bool = False) -> Plan:
-    """Works out a recipe.
-
-    Args:
-        recipe: what would be done.
-        keep: whether the blocks stay in the run directory, for the run that follows.
+    """Works out a recipe; `keep`: whether the blocks stay in the run directory, for the run that follows.
 
     Raises:
         ValueError: as running it would, for what can be seen without running it.
     """
-    if recipe.reinforces or method_of(recipe.method).finetune:
+    method = method_of(recipe.method)
+    if recipe.reinforces or method.finetune:
         require_whole(recipe.model)
     parameters, dtype = _model(recipe.model)
     target = Target.open(recipe, keep=keep)
@@ -73,7 +70,6 @@ def plan(recipe: Recipe, *, keep: bool = False) -> Plan:
         labelling = 2 * max(stored, _BYTES["float32"])  # see `load_models`
     devices = int(os.environ.get("WORLD_SIZE", "1"))
     reinforce = optimiser_steps(blocks, recipe.reinforce, devices) if recipe.reinforces else 0
-    method = method_of(recipe.method)
     beside = retain_count(blocks, recipe.retain.share) if recipe.retain and method.labels else 0
     finetune = optimiser_steps(blocks + beside, recipe.finetune, devices) if method.finetune else 0
     every = recipe.finetune.save_every

@@ -35,9 +35,7 @@ class Target:
     def open(cls, recipe: Recipe, *, keep: bool = False) -> "Target":
         """Loads and checks corpus, anchors and tokenizer.
 
-        Args:
-            recipe: names them.
-            keep: whether blocks stay in the run directory, and are read from there where they are; else they pass.
+        `keep`: whether blocks stay in the run directory, and are read from there where they are; else they pass.
 
         Raises:
             ValueError: one is missing, the corpus is empty or holds no anchor, or the run directory is not to be written to.

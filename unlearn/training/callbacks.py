@@ -49,15 +49,11 @@ class Export(TrainerCallback):
             )
         with whole_folder(target) as temporary:
             for file in kept:
-                _link(file, temporary / file.name)
+                try:
+                    os.link(file, temporary / file.name)
+                except OSError:
+                    shutil.copy2(file, temporary / file.name)
             _restore_cache(temporary / "config.json")
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
 
 
 def _restore_cache(config: Path) -> None:

@@ -34,6 +34,8 @@ _COMMON_ZIPF: Final = 5.0
 _FIRST_NAME_ZIPF: Final = 4.5
 _SURNAME_ZIPF: Final = 4.1
 
+Seen = Mapping[str, Occurrences]
+
 #: An entity and, by form, its scores.
 Scored = tuple[dict[str, float], Entity]
 
@@ -119,9 +121,7 @@ def _terms(
     return kept
 
 
-def _to_look_for(
-    names: Iterable[str], terms: Iterable[str], every: Mapping[str, Name], tally: Tally
-) -> dict[str, None]:
+def _to_look_for(names: Iterable[str], terms: Iterable[str], every: Mapping[str, Name], tally: Tally) -> Iterable[str]:
     wanted = dict.fromkeys(names)
     wanted |= dict.fromkeys(part for text in names for part in every[text].core if part[0].isupper())
     for text in [*wanted, *terms]:
@@ -190,12 +190,9 @@ def _nouns(terms: Iterable[str], seen: Mapping[str, Occurrences], dropped: Count
     return kept
 
 
-def _scores(
-    entity: Entity, seen: Mapping[str, Occurrences], every: Mapping[str, Name], elsewhere: Elsewhere
-) -> dict[str, float]:
+def _scores(entity: Entity, seen: Seen, every: Mapping[str, Name], elsewhere: Elsewhere) -> dict[str, float]:
     scores = {}
-    for form in entity.forms:
-        text = form.text
+    for text in (form.text for form in entity.forms):
         count = max(seen[text].count, 1)
         if text.islower():
             scores[text] = elsewhere.word(text, count).z

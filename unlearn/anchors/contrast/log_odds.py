@@ -28,7 +28,7 @@ _RARER_TOGETHER: Final = 10.0
 
 @dataclass(frozen=True)
 class Contrast:
-    """How much more frequent something is in the target: the odds' log ratio, target over elsewhere, in nats; `z`: in standard deviations."""
+    """How much more frequent something is in the target: log ratio of the odds, over elsewhere, in nats; `z`: in standard deviations."""
 
     log_ratio: float
     z: float
@@ -42,8 +42,8 @@ class Contrast:
 class GeneralEnglish:
     """The wordfreq package. It knows no capitals, so that names which are words too ("Will", "Rose") get low scores.
 
-    `words`: how many the target holds. `word` gives the contrast of a word that the target holds `count` times, in any case; `name` that of a name, `words` being its words
-    without titles.
+    `words`: how many the target holds. `word` gives the contrast of a word that it holds `count` times, in any case; `name` that of a name,
+    by its words without titles.
     """
 
     def __init__(self, words: int) -> None:

@@ -127,9 +127,7 @@ class Entity:
     sound: Literal["", "vowel", "consonant"] = ""
 
 
-def generic_translations(
-    entities: Iterable[Entity], *, seed: int, avoid: Collection[str]
-) -> dict[str, tuple[str, ...]]:
+def generic_translations(entities: Iterable[Entity], *, seed: int, avoid: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Translations of every form; forms of one entity agree index by index.
 
     Words are drawn in the order of a hash of seed, entity and word, the least used of a list first, so that the first entities share
