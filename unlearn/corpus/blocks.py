@@ -197,8 +197,6 @@ class Blocks:
         """Reads what is known of the corpus, or cuts it; of several processes the first one does.
 
         Args:
-            corpus: the documents.
-            tokenizer: of the model.
             block_tokens: longest block, in tokens, special tokens included.
             folder: where they stay, in a file named by all that decides them; None: nowhere, each process cuts its own.
 

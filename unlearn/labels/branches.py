@@ -59,9 +59,6 @@ def find_branches(
     """The branches of a block: for every anchor its tokens up to the last but those that end it.
 
     Args:
-        encoding: of the source block.
-        translated: of the translated block.
-        replacements: its anchors.
         mapping: of positions, (T,), -1 where there is none.
         straddling: source tokens that an anchor's edge cuts, (T,); an anchor whose first token is one has no branch.
         left_out: positions that get no label, (T,); an anchor of such positions alone has no branch.

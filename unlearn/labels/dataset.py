@@ -27,9 +27,6 @@ from unlearn.settings import LabelSettings, alpha_column
 #: Batches a shard: about 64 blocks, half a minute of a 7B model on one GPU. What a killed run loses at most.
 SHARD_BATCHES = 8
 
-#: Called after each batch with the number of blocks done by this rank.
-Progress = Callable[[int], None]
-
 #: A batch's rows, and what was counted.
 Label = Callable[[list[Block]], tuple[list[dict[str, Any]], LabelReport]]
 
@@ -55,18 +52,15 @@ def features(settings: LabelSettings) -> Features:
 
 def write_shards(
     batches: Iterable[list[Block]], label: Label, settings: LabelSettings, folder: Path, *, rank: int = 0, ranks: int = 1,
-    progress: Progress | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> None:  # fmt: skip
     """Writes the missing shards of this rank, one of `ranks`, into a folder; one that exists is finished and is left alone.
 
     Args:
         batches: of the whole corpus, in order.
         label: makes a batch's rows, of the columns that the settings decide.
-        settings: of the labels.
         folder: of the shards.
-        rank: of this process.
-        ranks: how many processes share the work.
-        progress: told of blocks as they are done.
+        progress: told after each batch how many blocks this rank has done.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for number, shard in enumerate(grouped(batches, SHARD_BATCHES)):

@@ -7,7 +7,7 @@ from typing import Any
 
 from unlearn.models import require_whole
 from unlearn.pipeline.stages import Target
-from unlearn.recipe import Recipe, Training
+from unlearn.recipe import Recipe
 from unlearn.registry import method_of
 from unlearn.training.fine_tune import optimiser_steps
 from unlearn.training.pairs import retain_count
@@ -76,12 +76,15 @@ def plan(recipe: Recipe, *, keep: bool = False) -> Plan:
     checkpoints = (-(-finetune // every) if every else 1) if finetune else len(getattr(recipe.options, "scalings", []))
     soft = 2 * recipe.labels.top_k if recipe.labels.soft else 0
     columns = 1 + len(recipe.labels.alphas) + soft if method.labels else 0
-    trained = parameters * 4.0 if recipe.finetune.lora is None else 0.02 * parameters * 4
+    # Weights, gradients and two moments in float32; with adapters the frozen weights as stored, and 2 % of them trained.
+    whole = recipe.finetune.lora is None
+    training = parameters * 16.0 if whole else parameters * stored + 0.02 * parameters * 16
+    trained = parameters * 4.0 if whole else 0.02 * parameters * 4
     weights = (checkpoints + (1 if reinforce else 0)) * trained
     return Plan(
         documents=sum(1 for _ in target.corpus), blocks=blocks, tokens=tokens, anchors=target.anchors.report(),
         reinforce_steps=reinforce, finetune_steps=finetune, checkpoints=checkpoints, parameters=parameters,
-        training_gib=_gib(_training_bytes(parameters, stored, recipe.finetune)), labelling_gib=_gib(parameters * labelling),
+        training_gib=_gib(training), labelling_gib=_gib(parameters * labelling),
         disk_gib=_gib(weights + tokens * 4 * columns),
         warnings=tuple(_warnings(recipe, target, finetune if method.finetune else None)),
     )  # fmt: skip
@@ -117,11 +120,6 @@ def _model(name: str) -> tuple[int, str]:
         raise ValueError(f"model {name!r} cannot be read: {str(error).splitlines()[0]}") from None
     dtype = str(getattr(config, "dtype", None) or "float32").removeprefix("torch.")
     return sum(p.numel() for p in model.parameters()), dtype
-
-
-def _training_bytes(parameters: int, stored: int, training: Training) -> float:
-    """Weights, gradients and two moments in float32; with adapters the frozen weights as stored, and 2 % of them trained."""
-    return parameters * 16.0 if training.lora is None else parameters * stored + 0.02 * parameters * 16
 
 
 def _gib(size: float) -> float:

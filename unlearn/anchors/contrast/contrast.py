@@ -81,7 +81,10 @@ def contrast_anchors(
     scored = [(_scores(entity, seen, every, elsewhere), entity) for entity in entities]
     chosen = _best(scored, top, dropped)
     if not chosen:
-        raise ValueError(f"nothing stands out in {tally.words} words (min_count {min_count}): {_listed(dropped)}")
+        why = (
+            "; ".join(f"{number} {reason}" for reason, number in dropped.items() if number) or "no names, no rare words"
+        )
+        raise ValueError(f"nothing stands out in {tally.words} words (min_count {min_count}): {why}")
     return _draft(chosen, seen, tally, seed, dropped)
 
 
@@ -227,7 +230,3 @@ def _draft(
             known = (entity.type, seen[text].count, round(scores[text], 2), tuple(seen[text].contexts))
             anchors.append(DraftAnchor(text, translations[text], name, *known))
     return AnchorDraft.checked(anchors, dropped)
-
-
-def _listed(dropped: Mapping[str, int]) -> str:
-    return "; ".join(f"{number} {reason}" for reason, number in dropped.items() if number) or "no names, no rare words"

@@ -23,7 +23,6 @@ class Entities:
         terms: accepted lower-case terms with theirs.
         every_name: all names, the rare ones included: parts of an accepted name may be rare by themselves.
         seen: occurrences of all of them and of their plurals, shouted and capitalised forms.
-        tally: of the corpus.
     """
 
     def __init__(

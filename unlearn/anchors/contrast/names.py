@@ -48,7 +48,6 @@ def find_names(tally: Tally, *, min_count: int, zipf: Zipf) -> dict[str, Name]:
     sentences and never stands in lower case is an unsure one, and so is a name that is an ordinary word too ("Will").
 
     Args:
-        tally: of the corpus.
         min_count: rarer compounds are none, and rarer words that are ordinary ones too are no names; else rare names are in it.
     """
     counts, middles, words = _resolved(tally, zipf)
