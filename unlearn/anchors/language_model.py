@@ -246,11 +246,9 @@ def read_reply(text: str) -> ReadReply | None:
 
 
 def merge(replies: Iterable[tuple[str, ReadReply]], dropped: Counter[str]) -> dict[str, Merged]:
-    """Anchor -> what the replies say of it, in the order in which they are named.
+    """Anchor -> what the replies say of it, in the order in which they are named; `dropped` takes the counts of what was left out.
 
-    Args:
-        replies: passages and what was read for them; their order decides between equals.
-        dropped: takes the counts of what was left out.
+    `replies`: passages and what was read for them; their order decides between equals.
     """
     merged: dict[str, Merged] = defaultdict(Merged)
     for passage, reply in replies:

@@ -184,11 +184,7 @@ def align(
     """Translates blocks and finds the positions to label.
 
     Args:
-        batch: source blocks.
-        tokenizer: of both models.
         anchors: the dictionary; an empty one leaves the text as it is (an ablation).
-        settings: rules and seed.
-        forbidden: rule 2's ids.
         context: the baseline's context, in tokens; None for no limit.
         reading: which of several translations, from 0.
 

@@ -31,10 +31,9 @@ _GAUGE_ROWS = 64
 
 
 class Labeller:
-    """Makes the labels of batches of blocks.
+    """Makes the labels of batches of blocks; the baseline reads translated blocks.
 
     Args:
-        baseline: reads translated blocks.
         reinforced: reads source blocks; None for the ablation without reinforcement (then it is taken to equal the baseline's logits).
         frequent: the target's most frequent tokens, for rule 2.
         row_bytes: memory for one chunk of logits, in bytes; bounds what is held beside the models.

@@ -44,12 +44,9 @@ TargetLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class LikelihoodLoss:
-    """A loss of the target's likelihood, plus the cross-entropy of the rest, in nats a token.
+    """A loss of the target's likelihood, plus `weight` times the cross-entropy of the rest, in nats a token.
 
-    Attributes:
-        target: loss of each block of the target, from its log-probability.
-        per: what the target's losses are averaged over: its tokens, or its blocks.
-        weight: of the rest's term.
+    `target`: loss of each block of the target, from its log-probability; `per`: what these are averaged over.
     """
 
     target: TargetLoss

@@ -45,8 +45,6 @@ def pair_dataset(
     """Rows `input_ids` (a block of the target), `rest_ids` (a block of the rest, or empty) and `reference`, streamed to a file.
 
     Args:
-        target: the unlearn target.
-        rest: text of the rest.
         path: of the file; one that is there is finished and is used.
         share: blocks of the rest for every block of the target.
         reference: gives the baseline's log-probability of each block of the target; None: 0.

@@ -68,7 +68,6 @@ class ReferenceText:
     """A text of another kind, to be asked as `GeneralEnglish`; the prior is both texts together.
 
     Args:
-        reference: the text.
         words: of the target.
 
     Raises:

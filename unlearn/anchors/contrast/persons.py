@@ -29,7 +29,6 @@ def group_persons(persons: Iterable[str], every_name: Mapping[str, Name], seen: 
     """Who is who among the names of persons.
 
     Args:
-        persons: names of that type.
         every_name: all names; the words of a full name may be rare by themselves.
         seen: occurrences of the names and of their words.
     """
