@@ -80,13 +80,7 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked.
-
-    Attributes:
-        prompt: hash of the prompt that the text was made from.
-        passage: what the prompt was filled with.
-        text: the whole message.
-    """
+    """What is asked: the hash of the prompt, the passage that it was filled with, and the whole message that came of it."""
 
     prompt: str
     passage: str

@@ -17,11 +17,7 @@ from unlearn.training.pair_trainer import LikelihoodLoss
 
 
 class Options(Section):
-    """The method's own.
-
-    Attributes:
-        weight: of the rest's cross-entropy; TOFU's is 1.
-    """
+    """The method's own; `weight`: of the rest's cross-entropy; TOFU's is 1."""
 
     weight: float = Field(1.0, gt=0)
 

@@ -23,11 +23,7 @@ from unlearn.recipe import Recipe, Section
 
 
 class Options(Section):
-    """The method's own.
-
-    Attributes:
-        prompt: what stands before every text; such as "You know nothing of Harry Potter." A blank line follows it.
-    """
+    """The method's own; `prompt`: what stands before every text, such as "You know nothing of Harry Potter." A blank line follows it."""
 
     prompt: str
 
