@@ -80,13 +80,7 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked.
-
-    Attributes:
-        prompt: hash of the prompt that the text was made from.
-        passage: what the prompt was filled with.
-        text: the whole message.
-    """
+    """What is asked: the hash of the prompt, the passage that it was filled with, and the whole message that came of it."""
 
     prompt: str
     passage: str
@@ -180,27 +174,22 @@ def ask(endpoint: Endpoint, questions: Sequence[Question], cache: ReplyCache) ->
         ValueError: the server refuses (unknown model, wrong key, a request it does not understand), or nothing answers there.
     """
     keys = [reply_key(endpoint.model, question.prompt, question.passage) for question in questions]
-    unknown = {
-        key: question.text
-        for key, question in zip(keys, questions, strict=True)
-        if cache.get(key, endpoint.max_tokens) is None
-    }
+    limit = endpoint.max_tokens
+    texts = {key: question.text for key, question in zip(keys, questions, strict=True)}
+    unknown = {key: text for key, text in texts.items() if cache.get(key, limit) is None}
     names = list(unknown)
-    asking = Asking(
-        endpoint,
-        lambda number, reply: cache.put(names[number], endpoint.model, reply, endpoint.max_tokens),
-        alike=True,
-        keep_empty=True,
-    )
+
+    def keep(number: int, reply: Reply) -> None:
+        cache.put(names[number], endpoint.model, reply, limit)
+
+    asking = Asking(endpoint, keep, alike=True, keep_empty=True)
     failures = asking.all(list(unknown.values())) if unknown else {}
     if asking.refusal:
         raise ValueError(f"endpoint {endpoint.base_url} refuses: {asking.refusal}")
     if failures and not asking.answered:
         raise ValueError(f"endpoint {endpoint.base_url} gives no answer: {asking.first_failure}")
-    replies = tuple(cache.get(key, endpoint.max_tokens) for key in keys)
-    return Answers(
-        replies, len(set(keys)) - len(unknown), asking.retried, tuple(failures[number] for number in sorted(failures))
-    )
+    replies, why = tuple(cache.get(key, limit) for key in keys), tuple(failures[number] for number in sorted(failures))
+    return Answers(replies, len(texts) - len(unknown), asking.retried, why)
 
 
 class Asking:
@@ -215,25 +204,16 @@ class Asking:
     """
 
     def __init__(
-        self,
-        endpoint: Endpoint,
-        keep: Keep,
-        *,
-        alike: bool = False,
-        keep_empty: bool = False,
-        description: str = "asking",
-    ) -> None:
+        self, endpoint: Endpoint, keep: Keep, *, alike: bool = False, keep_empty: bool = False, description: str = "asking"
+    ) -> None:  # fmt: skip
         self._endpoint, self._keep, self._alike, self._description = endpoint, keep, alike, description
         self._keep_empty = keep_empty
-        self._stop = threading.Event()
-        self._lock = threading.Lock()
-        self._in_a_row = 0
-        self._reached = False
+        self._stop, self._lock = threading.Event(), threading.Lock()
+        self._in_a_row, self._reached = 0, False
         self._failures: dict[int, str] = {}
         self._unsupported: set[str] = set()
         self.answered: set[int] = set()
-        self.refusal = ""
-        self.retried = 0
+        self.refusal, self.retried = "", 0
 
     @property
     def first_failure(self) -> str:
@@ -242,7 +222,11 @@ class Asking:
 
     def all(self, questions: Sequence[str]) -> dict[int, str]:
         """Asks so many at a time; why those that got no reply have none, by number."""
-        openai = _openai()
+        try:
+            import openai
+        except ImportError:
+            needed = "asking a language model needs the openai client: pip install 'hp-bench[endpoint]'"
+            raise ValueError(needed) from None
         client = openai.OpenAI(
             base_url=self._endpoint.base_url, api_key=os.environ.get("OPENAI_API_KEY") or "none",
             timeout=self._endpoint.timeout, max_retries=0,
@@ -361,11 +345,3 @@ def _seconds(header: str | None) -> float:
         return max(float(header or 0), 0.0)
     except ValueError:  # a date: our own pause will do
         return 0.0
-
-
-def _openai() -> Any:
-    try:
-        import openai
-    except ImportError:
-        raise ValueError("asking a language model needs the openai client: pip install 'hp-bench[endpoint]'") from None
-    return openai

@@ -6,6 +6,7 @@ stdout holds results, stderr log and progress. Exit codes: 0 done, 1 the run fai
 import importlib
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,25 +23,16 @@ app = typer.Typer(
 )  # fmt: skip
 
 _out = Console()
-
 Model = Annotated[str, typer.Option(help="Baseline: folder or hub id.")]
-
 CorpusName = Annotated[str, typer.Option(help="Text file, folder, JSON lines, dataset folder or hub id.")]
-
 BlockTokens = Annotated[int, typer.Option(help="Longest block, in tokens.")]
-
 Callbacks = Annotated[
     list[str] | None, typer.Option("--callback", help="package.module:Callback for the fine-tune; repeatable.")
 ]
-
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps or split (layers over several GPUs).")]
-
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16, float16 or float64.")]
-
 Seed = Annotated[int, typer.Option(help="Of everything that is drawn.")]
-
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="key=value of the training section, e.g. learning_rate=1e-5.")
 ]
@@ -106,7 +98,8 @@ def reinforce(
 
     _quiet_libraries()
     labels = {"block_tokens": block_tokens, "use_anchors": False}
-    recipe = _recipe(model, corpus, out, device, dtype, seed, labels=labels, section="reinforce", overrides=overrides)
+    fixed: dict[str, Any] = {"device": device, "dtype": dtype, "seed": seed}
+    recipe = _recipe("reinforce", overrides, model=model, corpus=corpus, out=out, labels=labels, **fixed)
     target = stages.Target.open(recipe)
     made = stages.reinforce(recipe, target, stages.open_directory(out.parent), name=out.name)
     _show({"reinforced": str(made)}, as_json)
@@ -153,7 +146,8 @@ def label(
         "repeats": repeats, "forbid": forbid, "inside": inside, "translations": translations, "soft": soft, "top_k": top_k,
         "use_reinforced": reinforced is not None,
     }  # fmt: skip
-    recipe = _recipe(baseline, corpus, out, device, dtype, seed, labels=labels, anchors=anchors)
+    fixed: dict[str, Any] = {"device": device, "dtype": dtype, "seed": seed}
+    recipe = _recipe(model=baseline, corpus=corpus, anchors=anchors, out=out, labels=labels, **fixed)
     target = stages.Target.open(recipe)
     made = stages.label(recipe, target, stages.open_directory(out.parent), reinforced, name=out.name)
     if _first_rank():
@@ -183,14 +177,13 @@ def finetune(
     from unlearn.pipeline import stages
 
     _quiet_libraries()
+    fixed: dict[str, Any] = {"device": device, "dtype": dtype, "seed": seed}
     section = {"soft": soft, "temperature": temperature}
-    recipe = _recipe(model, "labels", out, device, dtype, seed, labels=section, section="finetune", overrides=overrides)
+    recipe = _recipe("finetune", overrides, model=model, corpus="labels", out=out, labels=section, **fixed)
     if not (labels / "dataset_info.json").is_file():
         raise ValueError(f"labels {str(labels)!r} is not a label dataset (made by `unlearn label`)")
-    rundir = stages.open_directory(out)
-    made = stages.finetune(
-        recipe, load_tokenizer(model), rundir, labels, column=column, callbacks=[_load(name)() for name in callback or []]
-    )  # fmt: skip
+    rundir, callbacks = stages.open_directory(out), [_load(name)() for name in callback or []]
+    made = stages.finetune(recipe, load_tokenizer(model), rundir, labels, column=column, callbacks=callbacks)
     if _first_rank():
         _show(_result(made), as_json)
 
@@ -198,16 +191,10 @@ def finetune(
 app.command(name="anchors")(anchors_command)
 
 
-def _recipe(
-    model: str, corpus: str, out: Path, device: str, dtype: str, seed: int, *, labels: dict[str, Any], section: str = "",
-    overrides: list[str] | None = None, anchors: Path | str = "",
-) -> Any:  # fmt: skip
+def _recipe(section: str = "", overrides: Sequence[str] | None = None, **content: Any) -> Any:
     from unlearn.recipe import Recipe, override
 
-    content: dict[str, Any] = {
-        "model": model, "corpus": corpus, "anchors": str(anchors), "out": str(out), "device": device, "dtype": dtype, "seed": seed,
-        "labels": labels,
-    }  # fmt: skip
+    content.setdefault("anchors", "")
     if section == "reinforce":
         content["reinforce"] = {"epochs": 3, "learning_rate": 3e-6, "save_every": 0}
     for change in overrides or []:

@@ -6,11 +6,7 @@ from collections.abc import Callable
 
 
 class ProcessKilled(RuntimeError):
-    """A process of ours was ended from outside.
-
-    Args:
-        what: that process was doing, such as "pretraining twin-1".
-    """
+    """A process of ours was ended from outside; `what` it was doing, such as "pretraining twin-1"."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -34,7 +30,8 @@ def guarded(command: Callable[[], object], name: str) -> None:
     except ProcessKilled as error:
         _leave(name, str(error), status=1)
     except Exception as error:
-        if _disk_full(error):
+        # Libraries in Rust, and processes of our own, pass a full disk on in words.
+        if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error):
             _leave(name, "the disk is full; what was finished is kept, and the same command goes on when there is room")
         raise
 
@@ -42,8 +39,3 @@ def guarded(command: Callable[[], object], name: str) -> None:
 def _leave(name: str, message: str, *, status: int = 2) -> None:
     sys.stderr.write(f"{name}: {' '.join(message.split())}\n")
     raise SystemExit(status)
-
-
-def _disk_full(error: BaseException) -> bool:
-    """Libraries in Rust, and processes of our own, pass it on in words."""
-    return (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "No space left on device" in str(error)

@@ -70,11 +70,7 @@ def write_lines(path: Path | str, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def packaged(package: Path, file: str) -> Path:
-    """A file that comes with a package: in its folder in a wheel, beside that folder in a checkout.
-
-    Args:
-        package: folder of the package.
-        file: its path there, such as "recipes/miniature.yaml".
+    """A file that comes with a package, such as "recipes/miniature.yaml": in its folder in a wheel, beside that folder in a checkout.
 
     Raises:
         FileNotFoundError: it is in neither place.

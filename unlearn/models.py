@@ -54,16 +54,13 @@ def load_model(name: str | Path, *, device: str = "auto", dtype: str = "auto") -
     return (model if device == "split" else model.to(resolve_device(device))).eval()
 
 
-def load_models(
-    first: str | Path, second: str | Path | None, *, device: str = "auto", dtype: str = "auto"
-) -> tuple[Any, Any]:
+def load_models(first: str | Path, second: str | Path | None, **where: str) -> tuple[Any, Any]:
     """Two models whose logits are subtracted, or one and None, as `load_model`; with `auto` both in the wider of their types.
 
     A baseline in bfloat16 beside a reinforced model in float32 would differ from it by its rounding, and alpha times that is in the
     label. Widening is exact.
     """
-    one = load_model(first, device=device, dtype=dtype)
-    other = load_model(second, device=device, dtype=dtype) if second is not None else None
+    one, other = load_model(first, **where), load_model(second, **where) if second is not None else None
     if other is not None and one.dtype != other.dtype:
         wide = torch.promote_types(one.dtype, other.dtype)
         one, other = one.to(wide), other.to(wide)

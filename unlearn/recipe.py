@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator, model_validator
 
 from unlearn.registry import method_of
-from unlearn.settings import Labels, Lora, Retain, Section, Training
+from unlearn.settings import Labels, Lora, PathText, Retain, Section, Training
 
 __all__ = ["Labels", "Lora", "Recipe", "Retain", "Section", "Training", "override"]
 
@@ -34,10 +34,10 @@ class Recipe(Section):
         finetune: the fine-tune on the labels.
     """
 
-    model: str
-    corpus: str
-    anchors: str = ""
-    out: str
+    model: PathText
+    corpus: PathText
+    anchors: PathText = ""
+    out: PathText
     method: str = "whp"
     options: SerializeAsAny[Section] = Field(default_factory=Section, validate_default=True)
     retain: Retain | None = None
@@ -49,11 +49,6 @@ class Recipe(Section):
     reinforce: Training = Field(default_factory=lambda: Training(epochs=3, learning_rate=3e-6, save_every=0))
     labels: Labels = Field(default_factory=Labels)
     finetune: Training = Field(default_factory=Training)
-
-    @field_validator("model", "corpus", "anchors", "out", mode="before")
-    @classmethod
-    def _text(cls, value: Any) -> Any:
-        return str(value) if isinstance(value, Path) else value
 
     @field_validator("method")
     @classmethod

@@ -1,17 +1,18 @@
 """The sections of a recipe: fine-tunes, labels, text of the rest."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 Offset = Literal["relu", "linear"]
-
 Gauge = Literal["raw", "log_softmax"]
-
 Repeats = Literal["entity", "paper", "none"]
-
 Forbid = Literal["frequent-excepted", "paper", "rename"]
+
+
+#: Text, which a path may stand for.
+PathText = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, Path) else value)]
 
 
 class Section(BaseModel):
@@ -169,12 +170,7 @@ class Retain(Section):
         text_column: of JSON lines and datasets.
     """
 
-    corpus: str
+    corpus: PathText
     share: float = Field(1.0, gt=0, le=1)
     split: str = "train"
     text_column: str = "text"
-
-    @field_validator("corpus", mode="before")
-    @classmethod
-    def _text(cls, value: Any) -> Any:
-        return str(value) if isinstance(value, Path) else value

@@ -55,12 +55,7 @@ class Match:
 
 @dataclass(frozen=True)
 class AnchorDictionary:
-    """A validated dictionary.
-
-    Attributes:
-        anchors: in the order of the file.
-        dropped: what validation and pruning left out, with reasons.
-    """
+    """A validated dictionary, in the order of the file; `dropped`: what validation and pruning left out, with reasons."""
 
     anchors: tuple[Anchor, ...]
     dropped: tuple[Dropped, ...] = field(default=())
@@ -102,12 +97,11 @@ class AnchorDictionary:
         Raises:
             ValueError: the anchors of an entity hold unequal numbers of translations.
         """
-        given = list(anchors)
-        dropped: list[Dropped] = []
+        given, dropped = list(anchors), list[Dropped]()
         names = {anchor.anchor for anchor in given}
         unique = _unique(given, dropped)
         kept = [anchor for entity in _entities(unique) for anchor in _clean(entity, names, dropped)]
-        order = {anchor.anchor: number for number, anchor in reversed(list(enumerate(unique)))}
+        order = {anchor.anchor: number for number, anchor in enumerate(unique)}
         kept.sort(key=lambda anchor: order[anchor.anchor])
         if prune:
             kept = _pruned(kept, dropped)
@@ -148,19 +142,11 @@ class AnchorDictionary:
 
 
 def _anchor(row: object, where: str) -> Anchor:
-    allowed = {"anchor", "translations", "entity"}
-    if (
-        not isinstance(row, dict)
-        or set(row) - allowed - {"count", "type", "contexts"}
-        or not isinstance(row.get("anchor"), str)
-    ):
+    allowed = {"anchor", "translations", "entity", "count", "type", "contexts"}
+    if not isinstance(row, dict) or set(row) - allowed or not isinstance(row.get("anchor"), str):
         raise ValueError(f"{where}: an anchor is {{anchor, translations, entity (optional)}}, not {row!r}")
     translations, entity = row.get("translations"), row.get("entity", "")
-    if (
-        not isinstance(translations, list)
-        or not all(isinstance(t, str) for t in translations)
-        or not isinstance(entity, str)
-    ):
+    if not isinstance(translations, list) or not all(isinstance(text, str) for text in [*translations, entity]):
         raise ValueError(f"{where}: translations are a list of strings and entity is a string, not {row!r}")
     return Anchor(row["anchor"].strip(), tuple(t.strip() for t in translations), entity)
 
@@ -168,14 +154,11 @@ def _anchor(row: object, where: str) -> Anchor:
 def _unique(given: Sequence[Anchor], dropped: list[Dropped]) -> list[Anchor]:
     seen: dict[str, Anchor] = {}
     for anchor in given:
-        if not anchor.anchor:
-            dropped.append(Dropped(anchor.anchor, "empty anchor"))
-        elif len(anchor.anchor) == 1:
-            dropped.append(Dropped(anchor.anchor, "one-letter anchor"))
-        elif anchor.anchor in seen:
-            dropped.append(Dropped(anchor.anchor, "duplicate anchor"))
+        text = anchor.anchor
+        if len(text) > 1 and text not in seen:
+            seen[text] = anchor
         else:
-            seen[anchor.anchor] = anchor
+            dropped.append(Dropped(text, ("empty", "one-letter", "duplicate")[min(len(text), 2)] + " anchor"))
     return list(seen.values())
 
 
@@ -226,8 +209,7 @@ def _pruned(anchors: Sequence[Anchor], dropped: list[Dropped]) -> list[Anchor]:
     names = {anchor.anchor for anchor in anchors}
     kept = []
     for anchor in anchors:
-        text = anchor.anchor
-        words = text.split()
+        text, words = anchor.anchor, anchor.anchor.split()
         if text.endswith(("'s", "\u2019s")) and text[:-2] in names:
             dropped.append(Dropped(text, "possessive of another anchor"))
         elif len(words) > 1 and all(word in names for word in words):

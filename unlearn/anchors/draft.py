@@ -11,22 +11,16 @@ from unlearn.files import write_lines
 
 
 @dataclass(frozen=True)
-class DraftAnchor:
+class DraftAnchor(Anchor):
     """An anchor and what speaks for it.
 
     Attributes:
-        anchor: as it stands in the text.
-        translations: generic replacements.
-        entity: what several anchors name together; "" for none.
         type: person, place, group, creature, object, activity or other.
         count: whole-word occurrences in the corpus, those inside longer anchors left out.
         score: how far it tells the target; larger = more. What it counts is up to the maker; "" in files.
         contexts: up to three places where it stands.
     """
 
-    anchor: str
-    translations: tuple[str, ...]
-    entity: str = ""
     type: str = "other"
     count: int = 0
     score: float = 0.0
@@ -48,7 +42,7 @@ class AnchorDraft:
             ValueError: the anchors of an entity hold unequal numbers of translations.
         """
         given = list(anchors)
-        made = AnchorDictionary.build((Anchor(a.anchor, a.translations, a.entity) for a in given), prune=False)
+        made = AnchorDictionary.build(given, prune=False)
         valid = {anchor.anchor: anchor.translations for anchor in made.anchors}
         kept: dict[str, DraftAnchor] = {}
         for anchor in given:
@@ -60,15 +54,12 @@ class AnchorDraft:
 
     def dictionary(self) -> AnchorDictionary:
         """The dictionary, validated and pruned, as `AnchorDictionary.load` would read it from the file."""
-        return AnchorDictionary.build(Anchor(a.anchor, a.translations, a.entity) for a in self.anchors)
+        return AnchorDictionary.build(self.anchors)
 
     def save(self, path: Path | str) -> None:
         """Writes `anchors.jsonl` with count, type and contexts beside, whole or not at all."""
-        rows = (asdict(anchor) for anchor in self.anchors)
-        write_lines(
-            path,
-            ({key: value for key, value in row.items() if key != "score" and value not in ("", ())} for row in rows),
-        )
+        rows = (asdict(anchor).items() for anchor in self.anchors)
+        write_lines(path, ({k: v for k, v in row if k != "score" and v not in ("", ())} for row in rows))
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON, scores included."""

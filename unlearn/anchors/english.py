@@ -22,9 +22,8 @@ AUXILIARIES: Final = _set("""
 be is are was were been being am do does did done have has had having will would shall should can could may might must ought not never
 don't doesn't didn't won't wouldn't can't couldn't isn't aren't wasn't weren't hasn't haven't hadn't let's cannot""")
 
-CONJUNCTIONS: Final = _set(
-    "and or but nor so yet if when while because though although where whether that once unless how why then else"
-)
+CONJUNCTIONS: Final = _set("""
+and or but nor so yet if when while because though although where whether that once unless how why then else""")
 
 ADVERBS: Final = _set("""
 here there now then again always often soon still just only even also too very quite rather almost already perhaps maybe yes no oh ah
@@ -33,7 +32,6 @@ anyway indeed instead however therefore besides nevertheless outside inside upst
 more most less least enough good morning evening afternoon night goodbye sorry welcome nonsense okay ok right alas """)
 
 FUNCTION: Final = DETERMINERS | PRONOUNS | PREPOSITIONS | AUXILIARIES | CONJUNCTIONS | ADVERBS
-
 CALENDAR: Final = _set("""
 Monday Tuesday Wednesday Thursday Friday Saturday Sunday Mondays Tuesdays Wednesdays Thursdays Fridays Saturdays Sundays January
 February March April June July August September October November December Christmas Easter Halloween Thanksgiving""")
@@ -56,31 +54,26 @@ sighed shrugged gasped groaned chuckled giggled sobbed yelled screamed growled h
 thinks thought knew knows felt feels wanted wants wondered wonders remembered remembers hoped hopes decided decides noticed believes
 believed wrote writes loves loved likes liked hated hates looked looks stared glanced""")
 
-MET: Final = _set(
-    "told asked met married thanked helped gave showed introduced arrested questioned named called dear knew kissed loved"
-)
+MET: Final = _set("""
+told asked met married thanked helped gave showed introduced arrested questioned named called dear knew kissed loved""")
 
 INSIDE: Final = _set("in into near through across outside inside around toward towards reached reach reaches visited visit visits "
                      "entered enter lived live lives beyond via throughout")  # fmt: skip
 
 TOWARDS: Final = _set("at to from left leave of on")
-
 TEAM_BEFORE: Final = _set("member members joined join joins head leader chairman chairwoman president director founded against "
                           "representative representatives employees employee officers agents")  # fmt: skip
 
-TEAM_AFTER: Final = _set(
-    "member members headquarters agent agents office officials meeting meetings leader leaders committee are were have"
-)
+TEAM_AFTER: Final = _set("""
+member members headquarters agent agents office officials meeting meetings leader leaders committee are were have""")
 
-PLAYED: Final = _set(
-    "play plays played playing practise practised practice practiced practising game games match matches win won lost"
-)
+PLAYED: Final = _set("""
+play plays played playing practise practised practice practiced practising game games match matches win won lost""")
 
 PLAY_AFTER: Final = _set("match matches game games team teams player players practice season tournament champion champions lesson lessons "
                          "pitch league court club rules coach")  # fmt: skip
 
 PLAYFUL: Final = PLAY_AFTER | _set("play plays played playing ball score scored goal goals tournament referee")
-
 BEASTLY: Final = _set("""
 wing wings tail tails claw claws fur feather feathers beak teeth fang fangs nest nests egg eggs hatch hatched growl growled howl howled
 roar roared bark barked hissed fed feed feeds beast beasts animal animals creature creatures paw paws hoof hooves horn horns scales
@@ -97,7 +90,6 @@ hand hands pocket pockets drawer shelf table box gold golden silver brass wooden
 ticked ticking glowed glowing rang shone glittered rusty polished pocketed hung heavy""")
 
 PERSONAL_AFTER: Final = _set("who himself herself")
-
 PLACE_LAST: Final = _set("""
 Street Road Lane Avenue Alley Square Way Drive Close Crescent Terrace Row Court Place Gate Bridge Inn Tavern Arms Harbour Harbor Bay
 Cove Beach Coast Cape Point Island Isle Islands Isles Sea Ocean Lake River Creek Brook Falls Canal Dock Docks Wharf Quay Pier Port Hill
@@ -143,7 +135,6 @@ Virgil Walter Wilfred William Winston""")
 
 #: Titles, which begin a name and are no name by themselves. Those that are abbreviated may have a full stop.
 ABBREVIATED_TITLES: Final = _set("Mr Mrs Ms Dr Prof Capt Col Gen Lt Sgt Rev Fr Hon Messrs Mme Mlle Insp Supt")
-
 MALE_TITLES: Final = _set("""
 Mr Sir Lord King Prince Duke Count Baron Father Brother Uncle Grandpa Grandfather Monsieur Herr Don""")
 
@@ -151,30 +142,22 @@ FEMALE_TITLES: Final = _set("""
 Mrs Miss Ms Lady Queen Princess Duchess Countess Baroness Mother Sister Aunt Auntie Grandma Grandmother Madam Madame Mademoiselle Mme
 Mlle Nurse Dame Frau""")
 
-TITLES: Final = (
-    ABBREVIATED_TITLES
-    | MALE_TITLES
-    | FEMALE_TITLES
-    | _set("""
+TITLES: Final = ABBREVIATED_TITLES | MALE_TITLES | FEMALE_TITLES | _set("""
 Captain Colonel General Major Lieutenant Sergeant Corporal Private Commander Admiral Inspector Constable Superintendent Detective
 Chief Officer Sheriff Marshal Agent Professor Doctor Master Mistress Headmaster Headmistress Principal Dean Judge Justice President
 Minister Senator Governor Mayor Chancellor Ambassador Bishop Archbishop Cardinal Pope Reverend Rabbi Saint Emperor Empress Coach
-Chairman Councillor Secretary Warden Old Young Little Poor Dear Cousin Granny""")
-)
+Chairman Councillor Secretary Warden Old Young Little Poor Dear Cousin Granny""")  # fmt: skip
 
 #: Titles that stand before first names.
-GIVEN_TITLES: Final = _set(
-    "Sir King Queen Prince Princess Aunt Auntie Uncle Cousin Saint Brother Sister Pope Emperor Empress Granny Dame"
-)
+GIVEN_TITLES: Final = _set("""
+Sir King Queen Prince Princess Aunt Auntie Uncle Cousin Saint Brother Sister Pope Emperor Empress Granny Dame""")
 
 #: Titles that also begin the names of places and things.
-WEAK_TITLES: Final = _set(
-    "Old Young Little Poor Dear Saint King Queen Prince Princess Private General Chief Major Master"
-)
+WEAK_TITLES: Final = _set("""
+Old Young Little Poor Dear Saint King Queen Prince Princess Private General Chief Major Master""")
 
 #: Lower-case words inside a name, and those that are so between hyphens alone ("Brandt-on-Sea").
 CONNECTORS: Final = _set("of de du von van la del da di")
-
 HYPHENATED: Final = CONNECTORS | _set("on upon by in the le en sur")
 
 #: Of the words of speech, those that stand before their speaker.

@@ -57,13 +57,7 @@ class Interview:
 
 @dataclass
 class Merged:
-    """What all replies say of one anchor.
-
-    Attributes:
-        translations: how many replies give each.
-        types: how many replies give each.
-        replies: how many name the anchor.
-    """
+    """What all replies say of one anchor: how many give each translation and each type, and how many name it."""
 
     translations: Counter[str] = field(default_factory=Counter)
     types: Counter[str] = field(default_factory=Counter)
@@ -80,18 +74,9 @@ class Merged:
 
 
 def language_model_anchors(
-    corpus: Iterable[Document],
-    endpoint: Endpoint,
-    *,
-    cache: Path | str,
-    passages: int = 200,
-    passage_chars: int = 3000,
-    prompt: Path | str | None = None,
-    top: int = 1500,
-    min_count: int = 1,
-    entities: bool = False,
-    seed: int = 0,
-) -> Interview:
+    corpus: Iterable[Document], endpoint: Endpoint, *, cache: Path | str, passages: int = 200, passage_chars: int = 3000,
+    prompt: Path | str | None = None, top: int = 1500, min_count: int = 1, entities: bool = False, seed: int = 0,
+) -> Interview:  # fmt: skip
     """Asks a language model for a target's anchors; the same replies give the same dictionary.
 
     Args:
@@ -110,10 +95,10 @@ def language_model_anchors(
         ValueError: the corpus is empty, the prompt is wrong, the endpoint refuses or does not answer, or no anchor came out.
         UnansweredError: more than 1 % of the passages got no reply.
     """
-    if passages < 1 or passage_chars < 1 or top < 1 or min_count < 1:
-        raise ValueError(
-            f"passages, passage_chars, top and min_count must be at least 1, not {passages}, {passage_chars}, {top}, {min_count}"
-        )
+    counts = (passages, passage_chars, top, min_count)
+    if min(counts) < 1:
+        listed = ", ".join(map(str, counts))
+        raise ValueError(f"passages, passage_chars, top and min_count must be at least 1, not {listed}")
     template, prompt_hash = _prompt(prompt)
     texts = draw_passages(corpus, count=passages, length=passage_chars, seed=seed)
     questions = [Question(prompt_hash, text, template.substitute(passage=text)) for text in texts]
@@ -123,7 +108,10 @@ def language_model_anchors(
     read = [(text, reply, read_reply(reply.text)) for text, reply in zip(texts, answers.replies, strict=True) if reply]
     dropped: Counter[str] = Counter()
     merged = merge(((text, parsed) for text, _, parsed in read if isinstance(parsed, ReadReply)), dropped)
-    draft = _draft(merged, corpus, top, min_count, entities, dropped)
+    anchors = {text: Anchor(text, said.ordered()) for text, said in merged.items()}
+    if entities:
+        anchors |= {form.anchor: form for forms in one_person(merged).values() for form in forms}
+    draft = _draft(AnchorDictionary.build(anchors.values()), merged, corpus, top, min_count, dropped)
     unreadable = [reply for _, reply, parsed in read if parsed is None]
     if not draft.anchors:
         raise ValueError(
@@ -136,29 +124,21 @@ def language_model_anchors(
 
 
 def draw_passages(corpus: Iterable[Document], *, count: int, length: int, seed: int) -> list[str]:
-    """Random passages that do not overlap; the first n of a draw are the draw of n.
+    """So many random passages of roughly `length` characters that do not overlap, or fewer if the corpus, read twice, holds fewer.
 
-    Args:
-        corpus: read twice.
-        count: how many; fewer if the corpus holds fewer.
-        length: of a passage, in characters, roughly.
-        seed: of the draw.
+    The first n of a draw are the draw of n.
     """
-    spans = [
-        (number, start, end)
-        for number, document in enumerate(corpus)
-        for start, end in _cut(document.text, length)
-    ]  # fmt: skip
+    spans = [(number, *span) for number, document in enumerate(corpus) for span in _cut(document.text, length)]
     if not spans:
         raise ValueError("the corpus holds no text")
     random.Random(seed).shuffle(spans)
-    wanted: dict[int, list[tuple[int, int, int]]] = {}
+    wanted = defaultdict(list)
     for place, (number, start, end) in enumerate(spans[:count]):
-        wanted.setdefault(number, []).append((place, start, end))
+        wanted[number].append((place, start, end))
     drawn = {
         place: document.text[start:end].strip()
         for number, document in enumerate(corpus)
-        for place, start, end in wanted.get(number, [])
+        for place, start, end in wanted[number]
     }
     return [drawn[place] for place in sorted(drawn)]
 
@@ -184,10 +164,9 @@ def _cut(text: str, length: int) -> Iterator[tuple[int, int]]:
 def _prompt(path: Path | str | None) -> tuple[Template, str]:
     path = Path(path) if path else packaged(Path(__file__).resolve().parents[1], "prompts/anchors.txt")
     try:
-        text = path.read_text(encoding="utf-8")
+        template = Template(text := path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"prompt {str(path)!r} cannot be read: {error.strerror}") from None
-    template = Template(text)
     if not template.is_valid() or template.get_identifiers() != ["passage"]:
         raise ValueError(f"prompt {str(path)!r} must hold $passage and no other placeholder ($$ for a dollar sign)")
     return template, hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -203,17 +182,9 @@ def _enough(answers: Answers, cache: Path | str) -> None:
 
 
 def _draft(
-    merged: Mapping[str, Merged],
-    corpus: Iterable[Document],
-    top: int,
-    min_count: int,
-    entities: bool,
+    dictionary: AnchorDictionary, merged: Mapping[str, Merged], corpus: Iterable[Document], top: int, min_count: int,
     dropped: Counter[str],
-) -> AnchorDraft:
-    anchors = {text: Anchor(text, said.ordered()) for text, said in merged.items()}
-    if entities:
-        anchors.update({form.anchor: form for forms in one_person(merged).values() for form in forms})
-    dictionary = AnchorDictionary.build(anchors.values())
+) -> AnchorDraft:  # fmt: skip
     dropped.update(drop.reason for drop in dictionary.dropped)
     seen = occurrences(corpus, [anchor.anchor for anchor in dictionary.anchors])
     made = []
@@ -230,7 +201,6 @@ def _draft(
 
 
 _THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
-
 _FENCED = re.compile(r"```[\w-]*\n(.*?)```", re.DOTALL)
 
 
@@ -276,11 +246,9 @@ def read_reply(text: str) -> ReadReply | None:
 
 
 def merge(replies: Iterable[tuple[str, ReadReply]], dropped: Counter[str]) -> dict[str, Merged]:
-    """Anchor -> what the replies say of it, in the order in which they are named.
+    """Anchor -> what the replies say of it, in the order in which they are named; `dropped` takes the counts of what was left out.
 
-    Args:
-        replies: passages and what was read for them; their order decides between equals.
-        dropped: takes the counts of what was left out.
+    `replies`: passages and what was read for them; their order decides between equals.
     """
     merged: dict[str, Merged] = defaultdict(Merged)
     for passage, reply in replies:
@@ -330,10 +298,9 @@ def _entries(value: Any) -> list[Any] | None:
         return None
     if "anchor" in value or "translations" in value:
         return [value] if "anchor" in value and "translations" in value else None
-    if len(value) == 1:
-        (inner,) = value.values()
-        if isinstance(inner, list) and all(isinstance(entry, dict) for entry in inner):
-            return inner
+    inner = next(iter(value.values())) if len(value) == 1 else None
+    if isinstance(inner, list) and all(isinstance(entry, dict) for entry in inner):
+        return inner
     return [{"anchor": anchor, "translations": translations} for anchor, translations in value.items()]
 
 

@@ -22,10 +22,8 @@ _PRONOUN_REACH = 80
 
 #: Characters looked at together, at least.
 _PIECE = 100_000
-
-_PRONOUN = re.compile(
-    r"\b(he|himself|she|herself|hers)\b", re.IGNORECASE
-)  # "Tobias stared at her": no objects, no possessives
+#: No objects, no possessives ("Tobias stared at her").
+_PRONOUN = re.compile(r"\b(he|himself|she|herself|hers)\b", re.IGNORECASE)
 
 
 @dataclass
@@ -56,31 +54,16 @@ class Occurrences:
 
     def add(self, other: "Occurrences") -> None:
         """Takes in what was seen of another form of the same thing; contexts stay apart."""
-        self.count += other.count
-        self.male += other.male
-        self.female += other.female
-        self.possessive += other.possessive
-        for mine, theirs in (
-            (self.before, other.before),
-            (self.governor, other.governor),
-            (self.after, other.after),
-            (self.near, other.near),
-        ):
-            mine.update(theirs)
+        for name in ("count", "before", "governor", "after", "near", "male", "female", "possessive"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
 def occurrences(
     corpus: Iterable[Document], terms: Iterable[str], *, contexts: int = CONTEXTS
 ) -> dict[str, Occurrences]:
-    """Finds every term in a corpus, a document at a time.
+    """Finds every term, case-sensitive, in a corpus, a document at a time, and keeps so many contexts of each.
 
-    Args:
-        corpus: the text.
-        terms: what to look for, case-sensitive.
-        contexts: how many contexts to keep of each.
-
-    Returns:
-        For each term; terms that never stand alone have a count of 0.
+    Terms that never stand alone have a count of 0.
     """
     found = {term: Occurrences() for term in terms}
     matcher = AnchorDictionary(tuple(Anchor(term, ()) for term in found))
@@ -114,8 +97,7 @@ def _see(text: str, matcher: AnchorDictionary, found: dict[str, Occurrences], co
     matches = matcher.find(text)
     if not matches:
         return
-    words = list(tokens(text))
-    first = 0
+    words, first = list(tokens(text)), 0
     for number, match in enumerate(matches):
         while first < len(words) and words[first].start < match.start:
             first += 1

@@ -14,13 +14,9 @@ from unlearn.anchors.english import ABBREVIATED_TITLES, CONNECTORS, HYPHENATED
 from unlearn.corpus.corpus import Document
 
 _POSSESSIVE = ("'s ", "’s ")
-
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
-
 _CONTRACTION = re.compile(r"(?:['’](?:s|S|ll|d|re|ve|m|LL|D|RE|VE))+$")
-
 _NEW_SENTENCE = re.compile(r"[.!?…:*#]|\n\s*\n|\n\s*[•—–-]+\s*$|(?:^|\s)['\"“‘«(\[]+$|[\"“«(\[]$")
-
 _HEADING = re.compile(r"(?:\A|\n[ \t]*\n)[ \t]*([^\n]+?)[ \t]*(?=\n[ \t]*\n|\Z)")
 
 
@@ -116,9 +112,7 @@ class Tally:
 
     def _end(self, text: str, run: list[Token], chain: list[tuple[str, str]]) -> None:
         if run:
-            last = self._close(text, run)
-            if chain:
-                self._compound([*chain, (last, "")])
+            self._compound([*chain, (self._close(text, run), "")])
 
     def _compound(self, chain: list[tuple[str, str]]) -> None:
         """Every stretch of a chain: "Head of the Guild of Tides" is also a "Guild of Tides"."""
@@ -130,7 +124,8 @@ class Tally:
                 self.parts[name] = tuple(part for part, _ in stretch)
 
     def _close(self, text: str, run: list[Token]) -> str:
-        gaps = tuple(_written(text[a.end : b.start]) for a, b in pairwise(run))
+        gaps = tuple(text[a.end : b.start] for a, b in pairwise(run))
+        gaps = tuple(" " if gap.isspace() else gap for gap in gaps)
         made = Run(run[0].opens, tuple(token.text for token in run), gaps)
         self.runs[made] += 1
         return written(made.words, made.gaps)
@@ -139,8 +134,7 @@ class Tally:
 def tokens(text: str) -> Iterator[Token]:
     """Words of a text, in order; 's and other contractions are no part of a word."""
     headings = [match.span(1) for match in _HEADING.finditer(text) if _is_heading(match[1])]
-    heading = 0
-    end = -1
+    heading, end = 0, -1
     for match in _WORD.finditer(text):
         start, stop = match.span()
         word = match[0]
@@ -159,10 +153,6 @@ def tokens(text: str) -> Iterator[Token]:
 def written(words: tuple[str, ...], gaps: tuple[str, ...]) -> str:
     """The text of a run."""
     return words[0] + "".join(gap + word for gap, word in zip(gaps, words[1:], strict=True))
-
-
-def _written(gap: str) -> str:
-    return " " if gap.isspace() else gap
 
 
 def _is_name_shaped(word: str) -> bool:

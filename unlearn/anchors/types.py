@@ -1,16 +1,14 @@
 """What an anchor is: person, place, group, creature, object, activity or other, by simple rules on its words and what stands around it."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Sequence, Set
 from typing import Final, Literal, get_args
 
 from unlearn.anchors import english
 from unlearn.anchors.occurrences import Occurrences
 
 AnchorType = Literal["person", "place", "group", "creature", "object", "activity", "other"]
-
 TYPES: Final[tuple[str, ...]] = get_args(AnchorType)
-
 Gender = Literal["female", "male", ""]
 
 #: Evidence an occurrence must bring on average for a type to be believed.
@@ -18,13 +16,7 @@ _ENOUGH: Final = 0.08
 
 
 def name_type(words: Sequence[str], seen: Occurrences, *, personal: bool = False) -> AnchorType:
-    """The type of a name.
-
-    Args:
-        words: of the name, titles included.
-        seen: its occurrences.
-        personal: it looks like a first name and a surname.
-    """
+    """The type of a name, by its words, titles included, and its occurrences; `personal`: it looks like a first name and a surname."""
     by_words = _by_words(words, personal=personal)
     if by_words:
         return by_words
@@ -39,14 +31,13 @@ def name_type(words: Sequence[str], seen: Occurrences, *, personal: bool = False
             + _sum(seen.after, english.PERSONAL_AFTER, 1.0)
             + 0.3 * sum(number for word, number in seen.after.items() if _is_deed(word))
             + 0.15 * (seen.possessive + seen.male + seen.female)
-            + _sum(seen.governor, frozenset(("with", "and", "for")), 0.15)
+            + _sum(seen.governor, {"with", "and", "for"}, 0.15)
             + (0.5 * seen.count if core and core[0] in english.FEMALE_NAMES | english.MALE_NAMES else 0.0)
             + (0.35 * seen.count if personal else 0.0)
         )
     evidence["place"] = _sum(seen.governor, english.INSIDE, 1.0) + _sum(seen.governor, english.TOWARDS, 0.35)
-    evidence["group"] = _sum(seen.governor, english.TEAM_BEFORE, 0.8) + _sum(
-        seen.after, english.TEAM_AFTER, 0.4 if after_the else 0.1
-    )
+    after = _sum(seen.after, english.TEAM_AFTER, 0.4 if after_the else 0.1)
+    evidence["group"] = _sum(seen.governor, english.TEAM_BEFORE, 0.8) + after
     evidence.update(_evidence_of_things(seen))
     if after_the and evidence["place"] < seen.count * 0.5 and words[-1].endswith("s"):
         evidence["group"] += 0.4 * seen.count
@@ -56,9 +47,7 @@ def name_type(words: Sequence[str], seen: Occurrences, *, personal: bool = False
 def term_type(term: str, seen: Occurrences) -> AnchorType:
     """The type of a lower-case term."""
     evidence = dict.fromkeys(TYPES, 0.0)
-    evidence["place"] = 0.8 * _sum(seen.governor, english.INSIDE, 1.0) + _sum(
-        seen.governor, frozenset(("in", "at")), 0.15
-    )
+    evidence["place"] = 0.8 * _sum(seen.governor, english.INSIDE, 1.0) + _sum(seen.governor, {"in", "at"}, 0.15)
     evidence["person"] = _sum(seen.after, english.SPEECH, 0.8) + _sum(seen.after, english.PERSONAL_AFTER, 1.0)
     evidence.update(_evidence_of_things(seen))
     found = _strongest(evidence, seen.count)
@@ -88,11 +77,9 @@ def is_noun_like(term: str, seen: Occurrences) -> bool:
         return False
     led = _share(seen.before, english.DETERMINERS | english.PREPOSITIONS | english.QUALIFIERS, seen.count)
     verbal = _share(seen.before, english.PRONOUNS | english.AUXILIARIES, seen.count)
-    closed = sum(n for word, n in seen.after.items() if word in english.FUNCTION or not word or _is_deed(word)) / max(
-        seen.count, 1
-    )
+    closed = sum(n for word, n in seen.after.items() if word in english.FUNCTION or not word or _is_deed(word))
     needed = 0.6 if term.endswith("ing") else 0.3
-    return led >= needed and verbal < 0.3 and closed >= 0.5
+    return led >= needed and verbal < 0.3 and closed / max(seen.count, 1) >= 0.5
 
 
 def is_plural(term: str, seen: Occurrences) -> bool:
@@ -107,19 +94,14 @@ def _by_words(words: Sequence[str], *, personal: bool) -> AnchorType | None:
     parts = [part for word in words for part in word.split("-")]
     if "of" in words:
         parts = list(words[: words.index("of")]) or parts
-    if (
-        words[0] in english.TITLES - english.WEAK_TITLES
-        and words[1:2]
-        and words[1][0].isupper()
-        and parts[-1] not in english.PLACE_LAST | english.GROUP_LAST
-    ):
+    titled = words[0] in english.TITLES - english.WEAK_TITLES and len(words) > 1 and words[1][0].isupper()
+    if titled and parts[-1] not in english.PLACE_LAST | english.GROUP_LAST:
         return "person"
     if len(words) > 1:
         if personal and parts[-1] in english.ALSO_SURNAMES:
             return "person"
-        if parts[-1] in english.PLACE_LAST or (
-            parts[0] in english.PLACE_FIRST and words[0] not in english.TITLES - {"Saint"}
-        ):
+        first = parts[0] in english.PLACE_FIRST and words[0] not in english.TITLES - {"Saint"}
+        if first or parts[-1] in english.PLACE_LAST:
             return "place"
         if parts[-1] in english.GROUP_LAST:
             return "group"
@@ -148,7 +130,7 @@ def _is_deed(word: str) -> bool:
     return (word.endswith("ed") and len(word) > 4) or word in english.DEEDS
 
 
-def _sum(counts: Counter[str], cues: frozenset[str], weight: float) -> float:
+def _sum(counts: Counter[str], cues: Set[str], weight: float) -> float:
     return weight * sum(counts[cue] for cue in cues if cue in counts)
 
 

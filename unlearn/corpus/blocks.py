@@ -61,12 +61,8 @@ class Block:
 def blocks(document: Document, tokenizer: PreTrainedTokenizerBase, block_tokens: int) -> Iterator[Block]:
     """A document's blocks, in order; together they hold every character but the white space at the cuts.
 
-    Memory is bounded by a piece of the document, whatever its length.
-
-    Args:
-        document: the text.
-        tokenizer: fast, as it gives offsets.
-        block_tokens: longest fresh encoding of a block, in tokens, special tokens included.
+    Memory is bounded by a piece of the document, whatever its length. `block_tokens`: longest fresh encoding of a block, in tokens,
+    special tokens included.
     """
     number = 0
     for spans in _piecewise(document.text, tokenizer, block_tokens):
@@ -171,9 +167,7 @@ def _skip_space(text: str, position: int) -> int:
 
 
 _ARRAYS = {"ids": np.int64, "starts": np.int64, "ends": np.int64, "special": np.bool_}
-
 _PLACE = {"document": "string", "number": "int64", "start": "int64", "end": "int64", "text": "string"}
-
 _COLUMNS = Features(
     {name: Value(kind) for name, kind in _PLACE.items()}
     | {name: Column(Value("bool" if name == "special" else "int32")) for name in _ARRAYS}
@@ -203,8 +197,6 @@ class Blocks:
         """Reads what is known of the corpus, or cuts it; of several processes the first one does.
 
         Args:
-            corpus: the documents.
-            tokenizer: of the model.
             block_tokens: longest block, in tokens, special tokens included.
             folder: where they stay, in a file named by all that decides them; None: nowhere, each process cuts its own.
 
@@ -276,12 +268,7 @@ def nowhere(text: str) -> Iterable[Span]:
 
 
 def token_counts(blocks: Iterable[Block], *, outside: Callable[[str], Iterable[Span]] = nowhere) -> Counter[int]:
-    """How often each token id occurs in blocks, special tokens left out.
-
-    Args:
-        blocks: of a corpus.
-        outside: finds the places in a text, such as anchors, whose tokens are not counted.
-    """
+    """How often each token id occurs in blocks, special tokens and those in the places that `outside` finds in a text left out."""
     counts: Counter[int] = Counter()
     for block in blocks:
         counted = ~block.encoding.special

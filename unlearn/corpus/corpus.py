@@ -10,12 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Document:
-    """A text that is never joined to another.
-
-    Attributes:
-        id: stable name within its corpus: file name, `file.jsonl:12`, `train:12`.
-        text: the whole of it.
-    """
+    """A text that is never joined to another; `id`: its stable name within its corpus: file name, `file.jsonl:12`, `train:12`."""
 
     id: str
     text: str
@@ -41,10 +36,7 @@ class Corpus:
         self._split, self._column = split, column
         self._source: Path | str | list[Document]
         if not isinstance(source, str | Path):
-            self._source = [
-                item if isinstance(item, Document) else Document(str(number), item)
-                for number, item in enumerate(source)
-            ]
+            self._source = [t if isinstance(t, Document) else Document(str(n), t) for n, t in enumerate(source)]
         elif Path(source).exists():
             self._source = Path(source)
         elif re.fullmatch(r"[\w.-]+/[\w.-]+(:[\w.-]+)?", str(source)) and not Path(source).suffix:
@@ -56,13 +48,10 @@ class Corpus:
 
     def __iter__(self) -> Iterator[Document]:
         """Documents with text in them, always in the same order."""
-        if isinstance(self._source, list):
-            found: Iterable[Document] = self._source
-        elif isinstance(self._source, str):
-            found = self._hub(self._source)
-        else:
-            found = self._path(self._source)
-        return (document for document in found if document.text.strip())
+        source: Any = self._source
+        if not isinstance(source, list):
+            source = self._hub(source) if isinstance(source, str) else self._path(source)
+        return (document for document in source if document.text.strip())
 
     def require_text(self) -> None:
         """Raises ValueError if there is none."""
@@ -87,14 +76,11 @@ class Corpus:
             loaded = load_from_disk(str(path))
             yield from self._rows(loaded[self._split] if isinstance(loaded, DatasetDict) else loaded)
         else:
-            files = sorted(
-                (f for f in path.rglob("*") if f.suffix in (".txt", ".md", ".jsonl")),
-                key=lambda f: f.relative_to(path).as_posix(),
-            )
-            if files:
-                for file in files:
-                    yield from self._file(file, file.relative_to(path).as_posix())
-            else:
+            kinds = (".txt", ".md", ".jsonl")
+            files = {f.relative_to(path).as_posix(): f for f in path.rglob("*") if f.suffix in kinds}
+            for name in sorted(files):
+                yield from self._file(files[name], name)
+            if not files:
                 from datasets import load_dataset
 
                 yield from self._rows(load_dataset(str(path), split=self._split, streaming=True))

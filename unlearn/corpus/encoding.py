@@ -38,14 +38,9 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[Enc
     """Encodes texts afresh, each for itself."""
     if not texts:
         return []
-    encodings = tokenizer(
-        list(texts), return_attention_mask=False, return_token_type_ids=False, verbose=False
-    ).encodings
-    assert encodings is not None  # fast tokenizers alone come here
-    return [
-        _encoding(len(text), one.ids, one.offsets, one.special_tokens_mask)
-        for text, one in zip(texts, encodings, strict=True)
-    ]
+    read = tokenizer(list(texts), return_attention_mask=False, return_token_type_ids=False, verbose=False)
+    each = zip(texts, read.encodings or (), strict=True)  # fast tokenizers alone come here
+    return [_encoding(len(text), one.ids, one.offsets, one.special_tokens_mask) for text, one in each]
 
 
 def _encoding(length: int, ids: list[int], offsets: list[tuple[int, int]], special: list[int]) -> Encoding:

@@ -19,8 +19,9 @@ from unlearn.labels.branches import Branches, find_branches
 from unlearn.labels.translate import Replacement, Translated, first_uses, map_positions, repeated, straddles, translate
 from unlearn.settings import Forbid, LabelSettings
 
-#: Rule 2 of a block, as `Aligned` has it.
-Rules = tuple[tuple[int, tuple[tuple[int, int], ...]], ...]
+#: Pairs of a token id and the one it changes places with, -1: it is forbidden; and rule 2 of a block, as `Aligned` has it.
+Pairs = tuple[tuple[int, int], ...]
+Rules = tuple[tuple[int, Pairs], ...]
 
 
 @dataclass
@@ -79,10 +80,8 @@ class LabelReport:
             ("anchor ends", self.anchors_kept, self.anchors),
         ):
             if total and kept < 0.95 * total:
-                causes = (
-                    "; ".join(f"{cause} ({count})" for cause, count in self.lost.most_common(3))
-                    or "tokens that differ in the two texts"
-                )
+                causes = "; ".join(f"{cause} ({count})" for cause, count in self.lost.most_common(3))
+                causes = causes or "tokens that differ in the two texts"
                 said.append(f"only {kept / total:.1%} of {what} could be mapped; commonest causes: {causes}")
         return said
 
@@ -132,21 +131,16 @@ class ForbiddenIds:
         allowed = ids & self._frequent if self._rule == "frequent-excepted" else set()
         return tuple(sorted(ids - allowed)), len(allowed)
 
-    def renames(
-        self, translations: Iterable[str], anchors: Mapping[str, str]
-    ) -> tuple[list[tuple[tuple[int, int], ...]], int]:
+    def renames(self, translations: Iterable[str], anchors: Mapping[str, str]) -> tuple[list[Pairs], int]:
         """The pairs of ids that change places from each translation's first use on, and how many pairs were excepted.
 
         A translation's first token goes with its anchor's, both after a space and after a newline. A pair of equal ids is none; one with a
-        frequent id is excepted, and so is one with an id of an earlier pair.
-
-        Args:
-            translations: in the order of their first uses.
-            anchors: translation -> the anchor that it stood for first.
+        frequent id is excepted, and so is one with an id of an earlier pair. `translations` stand in the order of their first uses;
+        `anchors`: translation -> the anchor that it stood for first.
         """
         taken: set[int] = set()
         done: set[tuple[int, int]] = set()
-        found: list[tuple[tuple[int, int], ...]] = []
+        found: list[Pairs] = []
         excepted = 0
         for translation in translations:
             pairs = dict.fromkeys(zip(self._first(translation), self._first(anchors[translation]), strict=True))
@@ -173,17 +167,10 @@ class ForbiddenIds:
         new = [t for t in dict.fromkeys(names) if t not in self._firsts]
         if not new:
             return
-        found = self._tokenizer(
-            [before + name for name in new for before in ("a ", "a\n")],
-            add_special_tokens=False,
-            return_offsets_mapping=True,
-            verbose=False,
-        )
-        first = [
-            _covering(ids, offsets, 2) for ids, offsets in zip(found["input_ids"], found["offset_mapping"], strict=True)
-        ]
-        for number, name in enumerate(new):
-            self._firsts[name] = (first[2 * number], first[2 * number + 1])
+        texts = [before + name for name in new for before in ("a ", "a\n")]
+        found = self._tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        first = [_covering(*one, 2) for one in zip(found["input_ids"], found["offset_mapping"], strict=True)]
+        self._firsts |= zip(new, zip(first[::2], first[1::2], strict=True), strict=True)
 
 
 def _covering(ids: Sequence[int], offsets: Sequence[tuple[int, int]], character: int) -> int | None:
@@ -191,33 +178,21 @@ def _covering(ids: Sequence[int], offsets: Sequence[tuple[int, int]], character:
 
 
 def align(
-    batch: Sequence[Block],
-    tokenizer: PreTrainedTokenizerBase,
-    anchors: AnchorDictionary,
-    settings: LabelSettings,
-    forbidden: ForbiddenIds,
-    *,
-    context: int | None = None,
-    reading: int = 0,
-) -> tuple[list[Aligned], LabelReport]:
+    batch: Sequence[Block], tokenizer: PreTrainedTokenizerBase, anchors: AnchorDictionary, settings: LabelSettings,
+    forbidden: ForbiddenIds, *, context: int | None = None, reading: int = 0,
+) -> tuple[list[Aligned], LabelReport]:  # fmt: skip
     """Translates blocks and finds the positions to label.
 
     Args:
-        batch: source blocks.
-        tokenizer: of both models.
         anchors: the dictionary; an empty one leaves the text as it is (an ablation).
-        settings: rules and seed.
-        forbidden: rule 2's ids.
         context: the baseline's context, in tokens; None for no limit.
         reading: which of several translations, from 0.
 
     Raises:
         ValueError: a translated block does not fit the context; the message names it.
     """
-    translations = [
-        translate(b.text, anchors, seed=settings.seed, document=b.document, block=b.number, reading=reading)
-        for b in batch
-    ]
+    drawn = {"seed": settings.seed, "reading": reading}
+    translations = [translate(b.text, anchors, document=b.document, block=b.number, **drawn) for b in batch]
     encodings = encode(tokenizer, [t.text for t in translations])
     forbidden.learn(r.translation for t in translations for r in t.replacements)
     report, aligned = LabelReport(blocks=len(batch)), []
@@ -248,12 +223,8 @@ def align(
 
 
 def _rule_2(
-    uses: Mapping[str, int],
-    replacements: Sequence[Replacement],
-    forbidden: ForbiddenIds,
-    rule: Forbid,
-    report: LabelReport,
-) -> Rules:
+    uses: Mapping[str, int], replacements: Sequence[Replacement], forbidden: ForbiddenIds, rule: Forbid, report: LabelReport
+) -> Rules:  # fmt: skip
     """What rule 2 forbids, or renames, by position."""
     if rule == "rename":
         ordered = sorted(uses, key=lambda translation: uses[translation])
@@ -268,42 +239,31 @@ def _rule_2(
 
 
 def _count(
-    report: LabelReport,
-    block: Block,
-    translated: Translated,
-    mapping: NDArray[np.int64],
-    left_out: NDArray[np.bool_],
+    report: LabelReport, block: Block, translated: Translated, mapping: NDArray[np.int64], left_out: NDArray[np.bool_],
     kept: NDArray[np.int64],
-) -> None:
+) -> None:  # fmt: skip
     report.positions += max(len(mapping) - 1, 0)
     report.kept += len(kept)
     report.repeated += int((left_out & (mapping >= 0)).sum())
     ends = block.encoding.ends
-    anchor_ends = np.array(
-        [r.match.end for r in translated.replacements if r.match.end < len(block.text)], dtype=np.int64
-    )
+    inner = [r.match.end for r in translated.replacements if r.match.end < len(block.text)]
+    anchor_ends = np.array(inner, dtype=np.int64)
     at = np.searchsorted(ends, anchor_ends, side="right") - 1
     whole = (at >= 0) & (ends[at] == anchor_ends)
     mapped = whole & (mapping[at] >= 0)
     report.anchors += len(at)
     report.anchors_kept += int(mapped.sum())
-    for cause, count in (
-        ("a source token joins the anchor's last letters to what follows", int((~whole).sum())),
-        ("a translated token joins the translation's last letters to what follows", int((whole & ~mapped).sum())),
+    for cause, lost in (
+        ("a source token joins the anchor's last letters to what follows", ~whole),
+        ("a translated token joins the translation's last letters to what follows", whole & ~mapped),
     ):
-        if count:
-            report.lost[cause] += count
+        report.lost += Counter({cause: int(lost.sum())})
 
 
 def read(
-    batch: Sequence[Block],
-    tokenizer: PreTrainedTokenizerBase,
-    anchors: AnchorDictionary,
-    settings: LabelSettings,
-    forbidden: ForbiddenIds,
-    *,
-    context: int | None = None,
-) -> tuple[list[list[Aligned]], LabelReport]:
+    batch: Sequence[Block], tokenizer: PreTrainedTokenizerBase, anchors: AnchorDictionary, settings: LabelSettings,
+    forbidden: ForbiddenIds, *, context: int | None = None,
+) -> tuple[list[list[Aligned]], LabelReport]:  # fmt: skip
     """As `align`, in `settings.translations` readings.
 
     Returns:
@@ -313,11 +273,11 @@ def read(
     Raises:
         ValueError: a translated block does not fit the context; the message names it.
     """
-    aligned, report = align(batch, tokenizer, anchors, settings, forbidden, context=context)
-    readings = [aligned]
-    for reading in range(1, settings.translations):
-        further, _ = align(batch, tokenizer, anchors, settings, forbidden, context=context, reading=reading)
-        readings.append(further)
+    both = [
+        align(batch, tokenizer, anchors, settings, forbidden, context=context, reading=reading)
+        for reading in range(settings.translations)
+    ]
+    readings, report = [aligned for aligned, _ in both], both[0][1]
     if len(readings) > 1:
         for number in range(len(batch)):
             shared = reduce(np.intersect1d, (blocks[number].source_positions for blocks in readings))
@@ -330,9 +290,5 @@ def read(
 def _at(item: Aligned, positions: NDArray[np.int64]) -> Aligned:
     """The block, with some of its kept positions alone."""
     where = np.searchsorted(item.source_positions, positions)
-    return replace(
-        item,
-        source_positions=positions,
-        translated_positions=item.translated_positions[where],
-        prefix_positions=item.prefix_positions[where],
-    )
+    counterparts, prefixes = item.translated_positions[where], item.prefix_positions[where]
+    return replace(item, source_positions=positions, translated_positions=counterparts, prefix_positions=prefixes)

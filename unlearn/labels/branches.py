@@ -53,44 +53,29 @@ class Branches:
 
 
 def find_branches(
-    encoding: Encoding,
-    translated: Encoding,
-    replacements: Sequence[Replacement],
-    mapping: NDArray[np.int64],
-    straddling: NDArray[np.bool_],
-    left_out: NDArray[np.bool_],
-) -> Branches:
+    encoding: Encoding, translated: Encoding, replacements: Sequence[Replacement], mapping: NDArray[np.int64],
+    straddling: NDArray[np.bool_], left_out: NDArray[np.bool_],
+) -> Branches:  # fmt: skip
     """The branches of a block: for every anchor its tokens up to the last but those that end it.
 
     Args:
-        encoding: of the source block.
-        translated: of the translated block.
-        replacements: its anchors.
         mapping: of positions, (T,), -1 where there is none.
         straddling: source tokens that an anchor's edge cuts, (T,); an anchor whose first token is one has no branch.
         left_out: positions that get no label, (T,); an anchor of such positions alone has no branch.
     """
-    ids: list[int] = []
-    parents: list[int] = []
-    prefixes: list[int] = []
-    sources: list[int] = []
+    tokens: list[tuple[int, int, int, int]] = []  # as the fields of `Branches`
     ends, length = encoding.ends, len(translated.ids)
     for replacement in replacements:
         first = int(np.searchsorted(ends, replacement.match.start, side="right"))
         last = int(np.searchsorted(ends, replacement.match.end, side="left"))
         inside = np.arange(first, min(last, len(ends) - 1))  # the last token of a block predicts nothing in it
-        if not len(inside) or first == 0 or mapping[first - 1] < 0 or straddling[first:last].any():
-            continue
-        if left_out[inside].all():
-            continue
+        if first == 0 or mapping[first - 1] < 0 or straddling[first:last].any() or left_out[inside].all():
+            continue  # of nothing `all` is true
         parent = prefix = int(mapping[first - 1])
         for position in inside.tolist():
-            parents.append(parent)
-            parent = length + len(ids)
-            ids.append(int(encoding.ids[position]))
-            prefixes.append(prefix)
-            sources.append(position)
-    return Branches(*(np.array(values, dtype=np.int64) for values in (ids, parents, prefixes, sources)))
+            tokens.append((int(encoding.ids[position]), parent, prefix, position))
+            parent = length + len(tokens) - 1
+    return Branches(*np.array(tokens, dtype=np.int64).reshape(-1, 4).T.copy())
 
 
 def tree(lengths: Sequence[int], branches: Sequence[Branches], dtype: torch.dtype) -> tuple[Tensor, Tensor]:

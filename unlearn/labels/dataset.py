@@ -27,8 +27,8 @@ from unlearn.settings import LabelSettings, alpha_column
 #: Batches a shard: about 64 blocks, half a minute of a 7B model on one GPU. What a killed run loses at most.
 SHARD_BATCHES = 8
 
-#: Called after each batch with the number of blocks done by this rank.
-Progress = Callable[[int], None]
+#: A batch's rows, and what was counted.
+Label = Callable[[list[Block]], tuple[list[dict[str, Any]], LabelReport]]
 
 #: In the dataset's folder: what was counted; shards not yet joined; shards that are.
 _REPORT, _SHARDS, _JOINED = "report.json", "shards", "joined"
@@ -51,25 +51,16 @@ def features(settings: LabelSettings) -> Features:
 
 
 def write_shards(
-    batches: Iterable[list[Block]],
-    label: Callable[[list[Block]], tuple[list[dict[str, Any]], LabelReport]],
-    settings: LabelSettings,
-    folder: Path,
-    *,
-    rank: int = 0,
-    ranks: int = 1,
-    progress: Progress | None = None,
-) -> None:
-    """Writes this rank's missing shards into a folder; a shard that exists is finished and is left alone.
+    batches: Iterable[list[Block]], label: Label, settings: LabelSettings, folder: Path, *, rank: int = 0, ranks: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> None:  # fmt: skip
+    """Writes the missing shards of this rank, one of `ranks`, into a folder; one that exists is finished and is left alone.
 
     Args:
         batches: of the whole corpus, in order.
-        label: makes a batch's rows.
-        settings: decide the columns.
+        label: makes a batch's rows, of the columns that the settings decide.
         folder: of the shards.
-        rank: of this process.
-        ranks: how many processes share the work.
-        progress: told of blocks as they are done.
+        progress: told after each batch how many blocks this rank has done.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for number, shard in enumerate(grouped(batches, SHARD_BATCHES)):
@@ -89,13 +80,12 @@ def write_shards(
             progress(sum(len(batch) for batch in shard))
 
 
-def join_shards(folder: Path, out: Path, settings: LabelSettings, fingerprint: str) -> LabelReport:
+def join_shards(folder: Path, out: Path, fingerprint: str) -> LabelReport:
     """Joins a folder's shards into one dataset at `out`, in order, and adds up their reports. Memory-mapped: size does not matter.
 
     Args:
         folder: of the shards; removed when `out` is complete.
         out: dataset folder, for `datasets.load_from_disk`.
-        settings: decide the columns.
         fingerprint: identifies the content; takes the place of the library's, which holds times.
     """
     shards = sorted(folder.glob("shard-*.arrow"))
@@ -109,22 +99,14 @@ def join_shards(folder: Path, out: Path, settings: LabelSettings, fingerprint: s
     content = json.loads(state.read_text())
     state.write_text(json.dumps({**content, "_fingerprint": fingerprint[:16]}, indent=2, sort_keys=True))
     write_json(out / _REPORT, report.to_dict())
-    joined = folder.rename(out / _JOINED)
-    shutil.rmtree(joined)
+    shutil.rmtree(folder.rename(out / _JOINED))
     return report
 
 
 def make_labels(
-    baseline: Any,
-    reinforced: Any,
-    tokenizer: PreTrainedTokenizerBase,
-    corpus: Corpus | Blocks,
-    anchors: AnchorDictionary,
-    settings: LabelSettings | None = None,
-    *,
-    out: Path | str,
-    fingerprint: str = "",
-) -> LabelReport:
+    baseline: Any, reinforced: Any, tokenizer: PreTrainedTokenizerBase, corpus: Corpus | Blocks, anchors: AnchorDictionary,
+    settings: LabelSettings | None = None, *, out: Path | str, fingerprint: str = "",
+) -> LabelReport:  # fmt: skip
     """Labels a corpus; under `accelerate launch` the work is shared by all processes.
 
     Args:
@@ -164,7 +146,7 @@ def make_labels(
         )  # fmt: skip
         bars.remove_task(row)
     state.wait_for_everyone()
-    return join_shards(out / _SHARDS, out, settings, fingerprint) if state.is_main_process else LabelReport()
+    return join_shards(out / _SHARDS, out, fingerprint) if state.is_main_process else LabelReport()
 
 
 def _write(path: Path, rows: list[dict[str, Any]], report: LabelReport, settings: LabelSettings) -> None:

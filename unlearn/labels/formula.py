@@ -40,10 +40,7 @@ def gauged(logits: Tensor, gauge: Gauge) -> Tensor:
 def forbid(baseline: Tensor, rows: Tensor, ids: Tensor) -> Tensor:
     """Rule 2, in place: at each (row, id) pair the baseline's logit becomes that row's mean over the vocabulary, as it was before.
 
-    Args:
-        baseline: (N, V), gauge applied.
-        rows: row of each pair, (P,).
-        ids: forbidden token id of each pair, (P,).
+    `baseline`: (N, V), gauge applied; `rows` and the forbidden token `ids` of the pairs: (P,).
     """
     if rows.numel():
         baseline[rows, ids] = baseline.mean(dim=-1)[rows]
@@ -51,13 +48,9 @@ def forbid(baseline: Tensor, rows: Tensor, ids: Tensor) -> Tensor:
 
 
 def exchange(baseline: Tensor, rows: Tensor, ids: Tensor, partners: Tensor) -> Tensor:
-    """Rule 2 by renaming, in place: at each row the logits of two token ids change places.
+    """Rule 2 by renaming, in place: at each row the logits of two token ids change places; in one row no id stands in two pairs.
 
-    Args:
-        baseline: (N, V), gauge applied.
-        rows: row of each pair, (P,).
-        ids: one token id of each pair, (P,); in one row no id stands in two pairs.
-        partners: the other, (P,).
+    `baseline`: (N, V), gauge applied; `rows`, `ids` and `partners` of the pairs: (P,).
     """
     if rows.numel():
         baseline[rows, ids], baseline[rows, partners] = baseline[rows, partners], baseline[rows, ids]
@@ -65,11 +58,7 @@ def exchange(baseline: Tensor, rows: Tensor, ids: Tensor, partners: Tensor) -> T
 
 
 class MeanDistribution:
-    """The mean of several distributions over the vocabulary, as logits.
-
-    Args:
-        count: how many there will be. One alone comes back as it is, its free constant included.
-    """
+    """The mean of `count` distributions over the vocabulary, as logits. One alone comes back as it is, its free constant included."""
 
     def __init__(self, count: int) -> None:
         self._count = count

@@ -24,20 +24,17 @@ from unlearn.labels.rule_two import RuleTwo
 from unlearn.settings import IGNORED, Gauge, LabelSettings, alpha_column
 
 Item = TypeVar("Item")
+Ids = Sequence[NDArray[np.int64]]
 
 #: How many kept positions of each batch are labelled in both gauges, for the report.
 _GAUGE_ROWS = 64
 
 
 class Labeller:
-    """Makes the labels of batches of blocks.
+    """Makes the labels of batches of blocks; the baseline reads translated blocks.
 
     Args:
-        baseline: reads translated blocks.
         reinforced: reads source blocks; None for the ablation without reinforcement (then it is taken to equal the baseline's logits).
-        tokenizer: of both.
-        anchors: the dictionary.
-        settings: of the labels.
         frequent: the target's most frequent tokens, for rule 2.
         row_bytes: memory for one chunk of logits, in bytes; bounds what is held beside the models.
 
@@ -46,16 +43,9 @@ class Labeller:
     """
 
     def __init__(
-        self,
-        baseline: Any,
-        reinforced: Any,
-        tokenizer: PreTrainedTokenizerBase,
-        anchors: AnchorDictionary,
-        settings: LabelSettings,
-        *,
-        frequent: frozenset[int],
-        row_bytes: int | None = None,
-    ) -> None:
+        self, baseline: Any, reinforced: Any, tokenizer: PreTrainedTokenizerBase, anchors: AnchorDictionary, settings: LabelSettings, *,
+        frequent: frozenset[int], row_bytes: int | None = None,
+    ) -> None:  # fmt: skip
         self._baseline = PositionLogits(baseline)
         self._reinforced = PositionLogits(reinforced) if reinforced is not None else None
         self._tokenizer, self._anchors, self.settings = tokenizer, anchors, settings
@@ -72,9 +62,8 @@ class Labeller:
         Raises:
             ValueError: a translated block outgrows the context, or a model returns NaN; the message names the block.
         """
-        readings, report = read(
-            batch, self._tokenizer, self._anchors, self.settings, self._forbidden, context=self._context
-        )
+        how = (self._tokenizer, self._anchors, self.settings, self._forbidden)
+        readings, report = read(batch, *how, context=self._context)
         aligned = readings[0]
         rows = [_row(item.block, self.settings, self._top_k) for item in aligned]
         if sum(len(item.source_positions) for item in aligned):
@@ -88,9 +77,8 @@ class Labeller:
         aligned = readings[0]
         hidden_r = None
         if self._reinforced is not None:
-            hidden_r = self._hidden(
-                self._reinforced, [a.block.encoding.ids for a in aligned], [a.source_positions for a in aligned]
-            )
+            sources = [a.block.encoding.ids for a in aligned]
+            hidden_r = self._hidden(self._reinforced, sources, [a.source_positions for a in aligned])
         owner = np.concatenate([np.full(len(a.source_positions), n) for n, a in enumerate(aligned)])
         target = np.concatenate([a.source_positions for a in aligned]) + 1
         rules = [RuleTwo.of(reading) for reading in readings]
@@ -143,19 +131,11 @@ class Labeller:
         sequences = [one for one in sequences if one[1]]
         for begin in range(0, len(sequences), self.settings.batch_blocks):
             batch = sequences[begin : begin + self.settings.batch_blocks]
-            states = self._hidden(
-                self._baseline, [ids for ids, _, _ in batch], [np.array(own) + shift for _, own, shift in batch]
-            )
+            positions = [np.array(own) + shift for _, own, shift in batch]
+            states = self._hidden(self._baseline, [ids for ids, _, _ in batch], positions)
             found[[at[n] for _, own, _ in batch for n in own]] = states
 
-    def _hidden(
-        self,
-        model: PositionLogits,
-        ids: Sequence[NDArray[np.int64]],
-        positions: Sequence[NDArray[np.int64]],
-        *,
-        branches: Sequence[Branches] = (),
-    ) -> Tensor:
+    def _hidden(self, model: PositionLogits, ids: Ids, positions: Ids, *, branches: Sequence[Branches] = ()) -> Tensor:
         length = max(len(i) for i in ids)
         pad = self._tokenizer.pad_token_id or 0
         padded = torch.full((len(ids), length), pad, dtype=torch.long)
@@ -176,14 +156,9 @@ class Labeller:
 
     @torch.inference_mode()
     def _combine(
-        self,
-        hidden_b: Sequence[Tensor],
-        hidden_r: Tensor | None,
-        rules: Sequence[RuleTwo],
-        report: LabelReport,
-        *,
+        self, hidden_b: Sequence[Tensor], hidden_r: Tensor | None, rules: Sequence[RuleTwo], report: LabelReport, *,
         check_gauge: bool,
-    ) -> dict[str, Tensor]:
+    ) -> dict[str, Tensor]:  # fmt: skip
         """Labels of a chunk of kept positions; the only place where logits over the vocabulary exist."""
         settings = self.settings
         raw_r = None if hidden_r is None else self._reinforced.logits(hidden_r)  # type: ignore[union-attr]
@@ -233,11 +208,9 @@ class Labeller:
 
 def _row(block: Block, settings: LabelSettings, top_k: int) -> dict[str, Any]:
     length = len(block.encoding.ids)
-    row: dict[str, Any] = {
-        "input_ids": block.encoding.ids,
-        "labels": np.full(length, IGNORED, dtype=np.int64),
-        **{alpha_column(alpha): np.full(length, IGNORED, dtype=np.int64) for alpha in settings.alphas[1:]},
-    }
+    columns = ["labels", *map(alpha_column, settings.alphas[1:])]
+    row: dict[str, Any] = {"input_ids": block.encoding.ids}
+    row |= {column: np.full(length, IGNORED, dtype=np.int64) for column in columns}
     if top_k:
         row["top_ids"] = np.full((length, top_k), IGNORED, dtype=np.int64)
         row["top_logits"] = np.zeros((length, top_k), dtype=np.float32)

@@ -18,18 +18,14 @@ class PositionLogits:
     """A model split into its backbone and its head, the head applied to chosen positions alone.
 
     What some architectures do to the head's output (soft-capping, scaling) is worked out by comparing with the model's own logits
-    once; where no such rule fits, every call goes through the whole model, one sequence at a time.
-
-    Args:
-        model: any Hugging Face causal language model, in evaluation mode; a PEFT model too.
+    once; where no such rule fits, every call goes through the whole model, one sequence at a time. The model is any Hugging Face causal
+    language model, in evaluation mode; a PEFT model too.
     """
 
     def __init__(self, model: Any) -> None:
         self.model = model
         inner: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
-        self._backbone: nn.Module | None = (
-            getattr(inner, inner.base_model_prefix, None) if inner.base_model_prefix else None
-        )
+        self._backbone: nn.Module | None = getattr(inner, inner.base_model_prefix or "", None)
         self._head = inner.get_output_embeddings()
         self._after: Callable[[Tensor], Tensor] | None = None
         self.device = next(model.parameters()).device
@@ -100,8 +96,7 @@ class PositionLogits:
             mine = rows[(rows >= number * length) & (rows < (number + 1) * length)] - number * length
             if mine.numel():
                 one = {name: values[number : number + 1] for name, values in given.items()}
-                out = self.model(**one, use_cache=False)
-                kept.append(out.logits[0, mine])
+                kept.append(self.model(**one, use_cache=False).logits[0, mine])
         return torch.cat(kept)
 
     @torch.inference_mode()

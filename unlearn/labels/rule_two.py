@@ -14,12 +14,9 @@ from unlearn.labels.formula import exchange, forbid
 
 @dataclass(frozen=True)
 class RuleTwo:
-    """What rule 2 does at the kept positions of a batch.
+    """What rule 2 does at the kept positions of a batch: entries of a row (a kept position, over the whole batch, rising) and a token id.
 
-    Attributes:
-        rows: kept position of each entry, over the whole batch, (P,), rising.
-        ids: token id, (P,).
-        partners: the id it changes places with, (P,); None: it is forbidden.
+    `partners`: the ids that they change places with; None: they are forbidden. (P,) all.
     """
 
     rows: NDArray[np.int64]

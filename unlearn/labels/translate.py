@@ -24,12 +24,7 @@ class Replacement:
 
 @dataclass(frozen=True)
 class Translated:
-    """A translated block.
-
-    Attributes:
-        text: every anchor replaced by its translation.
-        replacements: in reading order.
-    """
+    """A translated block: the text with every anchor replaced by its translation, and the replacements in reading order."""
 
     text: str
     replacements: tuple[Replacement, ...]
@@ -44,15 +39,9 @@ def draw(seed: int, document: str, block: int, entity: str, count: int) -> int:
 def translate(
     text: str, anchors: AnchorDictionary, *, seed: int, document: str, block: int, reading: int = 0
 ) -> Translated:
-    """Replaces every anchor of a block; each entity by one of its translations throughout the block.
+    """Replaces every anchor of a block; each entity by one of its translations throughout the block, as `draw` draws it.
 
-    Args:
-        text: of the block.
-        anchors: the dictionary.
-        seed: of the draw.
-        document: the block's.
-        block: its number.
-        reading: from 0; each takes the next translation after the last one's, and the first after the last.
+    `reading`: from 0; each takes the next translation after the last one's, and the first after the last.
     """
     pieces: list[str] = []
     replacements: list[Replacement] = []
@@ -103,13 +92,10 @@ def _map_run(mapping: NDArray[np.int64], encoding: Encoding, translated: Encodin
     if straddling[-1]:
         mapping[first:last] = -1
         return
-    end = int(mapped[-1])
-    begin = end
+    begin = end = int(mapped[-1])
     while begin > 0 and translated.ends[begin - 1] == translated.ends[end]:
         begin -= 1
-    equal = end - begin == last - first and np.array_equal(
-        translated.ids[begin : end + 1], encoding.ids[first : last + 1]
-    )
+    equal = np.array_equal(translated.ids[begin : end + 1], encoding.ids[first : last + 1])
     mapping[first:last] = np.where(straddling[:-1], -1, np.arange(begin, end)) if equal else -1
 
 
@@ -133,12 +119,8 @@ def straddles(source: str, encoding: Encoding, replacements: Sequence[Replacemen
     starts, ends = encoding.starts.tolist(), encoding.ends.tolist()
     for edge, token in zip(edges, first, strict=True):
         while token < len(starts) and starts[token] < edge:
-            if (
-                not encoding.special[token]
-                and source[starts[token] : edge].strip()
-                and source[edge : ends[token]].strip()
-            ):
-                straddling[token] = True
+            cut = source[starts[token] : edge].strip() and source[edge : ends[token]].strip()
+            straddling[token] |= bool(cut) and not encoding.special[token]
             token += 1
     return straddling
 
@@ -148,11 +130,7 @@ def repeated(
 ) -> NDArray[np.bool_]:
     """Rule 1: positions whose next token belongs to a second or later occurrence of an entity, or to the white space before it, (T,).
 
-    Args:
-        source: the block.
-        encoding: of it.
-        replacements: its anchors.
-        repeats: what counts as the same: the `entity`, or, as in the paper, the anchor string; or `none`: no position is ignored.
+    `repeats`: what counts as the same: the `entity`, or, as in the paper, the anchor string; or `none`: no position is ignored.
     """
     ignored = np.zeros(len(encoding.ids), dtype=bool)
     if repeats == "none":

@@ -55,16 +55,9 @@ def load(description: Mapping[str, Any], folder: Path, *, device: str, dtype: st
 
 
 class Ensemble(LiveModel):
-    """A baseline and its reinforced model, as one causal language model.
+    """A loaded baseline and its reinforced model as one causal language model; ValueError if their vocabularies differ in size.
 
-    Args:
-        baseline: a loaded causal language model.
-        reinforced: another, of the same vocabulary.
-        alpha: strength of the offset, >= 0; 0 is the baseline.
-        offset: relu or linear.
-
-    Raises:
-        ValueError: the vocabularies differ in size.
+    `alpha`: strength of the offset, >= 0; 0 is the baseline.
     """
 
     def __init__(self, baseline: Any, reinforced: Any, *, alpha: float = 1.0, offset: Offset = "relu") -> None:

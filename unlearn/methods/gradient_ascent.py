@@ -8,8 +8,7 @@ bound: a model trained on it for long becomes noise.
 Source: arXiv:2310.02238, section 2 ("negating the loss function"); as a method of its own arXiv:2210.01504, equation (1).
 """
 
-from collections.abc import Sequence
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -19,11 +18,14 @@ from unlearn.recipe import Recipe
 from unlearn.training.pair_trainer import LikelihoodLoss
 
 
-def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
-    """Runs a recipe; returns the folder of the checkpoints. Raises ValueError for a mistake in it."""
-    return finetune_on_pairs(recipe, lambda _: LikelihoodLoss(log_probability, per="token"), callbacks=callbacks)
-
-
 def log_probability(log_probability: Tensor, tokens: Tensor, reference: Tensor) -> Tensor:
     """The loss of each block: its log-probability, in nats, (B,)."""
     return log_probability
+
+
+def loss(options: Any, recipe: Recipe, model: Any) -> LikelihoodLoss:
+    """Of any recipe the same."""
+    return LikelihoodLoss(log_probability, per="token")
+
+
+run = partial(finetune_on_pairs, loss)

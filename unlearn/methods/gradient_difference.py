@@ -5,8 +5,7 @@
 Source: arXiv:2203.12817, section 4, as TOFU runs it: arXiv:2401.06121, section 3.2 ("Gradient Difference"), weight 1.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from pydantic import Field
@@ -18,17 +17,14 @@ from unlearn.training.pair_trainer import LikelihoodLoss
 
 
 class Options(Section):
-    """The method's own.
-
-    Attributes:
-        weight: of the rest's cross-entropy; TOFU's is 1.
-    """
+    """The method's own; `weight`: of the rest's cross-entropy; TOFU's is 1."""
 
     weight: float = Field(1.0, gt=0)
 
 
-def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
-    """Runs a recipe; returns the folder of the checkpoints. Raises ValueError for a mistake in it."""
-    options = Options.model_validate(recipe.options.model_dump())
-    loss = LikelihoodLoss(log_probability, per="token", weight=options.weight)
-    return finetune_on_pairs(recipe, lambda _: loss, callbacks=callbacks)
+def loss(options: Options, recipe: Recipe, model: Any) -> LikelihoodLoss:
+    """Of a recipe."""
+    return LikelihoodLoss(log_probability, per="token", weight=options.weight)
+
+
+run = partial(finetune_on_pairs, loss)

@@ -29,8 +29,7 @@ def cache_of(given: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
 class LiveModel(PreTrainedModel, GenerationMixin):
     """A causal language model made of others, in memory alone: `generate`, logits, and nothing to save.
 
-    Args:
-        baseline: the loaded causal language model that gives config, type and device.
+    Config, type and device are those of a loaded baseline.
     """
 
     _supports_sdpa = True
@@ -75,10 +74,8 @@ def write_description(
     """Leaves `checkpoints/checkpoint-1`: a description and the tokenizer; returns `checkpoints/`.
 
     Args:
-        rundir: of the run.
         inputs: plain values that decide the model, `method` among them.
         description: what `load_unlearned` reads: the `baseline`, folder or hub id; a relative `reinforced` counts from the checkpoint.
-        tokenizer: of the model.
     """
     checkpoints = rundir.claim("checkpoints", inputs)
     folder = checkpoints / "checkpoint-1"

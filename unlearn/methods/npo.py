@@ -9,9 +9,8 @@ The likelihood is that of a whole block; the baseline's is worked out once, befo
 Source: arXiv:2404.05868, equation (3); "NPO + RT" of its section 4.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from pydantic import Field
@@ -35,11 +34,13 @@ class Options(Section):
     weight: float = Field(1.0, gt=0)
 
 
-def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
-    """Runs a recipe; returns the folder of the checkpoints. Raises ValueError for a mistake in it."""
-    options = Options.model_validate(recipe.options.model_dump())
-    loss = LikelihoodLoss(NegativePreference(options.beta), per="block", weight=options.weight if recipe.retain else 0)
-    return finetune_on_pairs(recipe, lambda _: loss, with_reference=True, callbacks=callbacks)
+def loss(options: Options, recipe: Recipe, model: Any) -> LikelihoodLoss:
+    """Of a recipe."""
+    weight = options.weight if recipe.retain else 0
+    return LikelihoodLoss(NegativePreference(options.beta), per="block", weight=weight)
+
+
+run = partial(finetune_on_pairs, loss, with_reference=True)
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,7 @@ from unlearn.recipe import Recipe, Section
 
 
 class Options(Section):
-    """The method's own.
-
-    Attributes:
-        prompt: what stands before every text; such as "You know nothing of Harry Potter." A blank line follows it.
-    """
+    """The method's own; `prompt`: what stands before every text, such as "You know nothing of Harry Potter." A blank line follows it."""
 
     prompt: str
 
@@ -52,11 +48,6 @@ class Prompted(LiveModel):
 
     The prompt takes the text's place at the front: a BOS at the text's beginning is not attended to, and what is predicted there is
     what follows the prompt. So a text's likelihood is exactly that of the same tokens behind the prompt.
-
-    Args:
-        baseline: a loaded causal language model.
-        tokenizer: of it.
-        prompt: the words.
     """
 
     prefix: Tensor
@@ -90,9 +81,8 @@ class Prompted(LiveModel):
 
     def _read(self, input_ids: Tensor, mask: Tensor, named: dict[str, Any]) -> Any:
         positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -input_ids.shape[1] :]
-        return self.baseline(
-            input_ids=input_ids, attention_mask=mask, position_ids=positions, use_cache=bool(named), **named
-        )
+        text = {"input_ids": input_ids, "attention_mask": mask, "position_ids": positions}
+        return self.baseline(**text, use_cache=bool(named), **named)
 
     def _without_bos(self, input_ids: Tensor, attention_mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """The text's mask with a BOS at its beginning left out, and where that BOS is, (B, T) both."""

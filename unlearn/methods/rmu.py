@@ -11,7 +11,7 @@ Source: arXiv:2403.03218, section 4.2 (the forget loss, the retain loss and thei
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,7 +21,7 @@ from torch.func import functional_call
 
 from unlearn.labels.formula import at_least_float32
 from unlearn.pipeline.pair_stage import finetune_on_pairs
-from unlearn.recipe import Recipe, Section
+from unlearn.recipe import Section
 from unlearn.training.pair_trainer import Counts
 
 #: Zephyr-7B's layer in the paper, of its 32; other models take the same depth.
@@ -45,19 +45,8 @@ class Options(Section):
     alpha: float = Field(1200.0, ge=0)
 
 
-def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
-    """Runs a recipe; returns the folder of the checkpoints. Raises ValueError for a mistake in it."""
-    options = Options.model_validate(recipe.options.model_dump())
-    return finetune_on_pairs(recipe, lambda model: Misdirection(model, options, recipe.seed), callbacks=callbacks)
-
-
 class Misdirection:
-    """The loss.
-
-    Args:
-        model: about to be trained; the parameters of all but three layers are frozen here.
-        options: the method's.
-        seed: of u.
+    """The loss; `seed` is u's. The model is about to be trained: the parameters of all but three layers are frozen here.
 
     Raises:
         ValueError: the model has no such layer.
@@ -95,9 +84,8 @@ class Misdirection:
         training = self._model.training
         self._model.eval()
         with self._captured() as states:
-            functional_call(
-                self._model, weights, kwargs={"input_ids": input_ids, "attention_mask": mask, "use_cache": False}
-            )
+            inputs = {"input_ids": input_ids, "attention_mask": mask, "use_cache": False}
+            functional_call(self._model, weights, kwargs=inputs)
         self._model.train(training)
         return at_least_float32(states[0])
 
@@ -105,13 +93,15 @@ class Misdirection:
     def _captured(self) -> Iterator[list[Tensor]]:
         """The layer's output, (B, T, H), as its module gives it: with no norm behind it."""
         states: list[Tensor] = []
-        hook = self._layer.register_forward_hook(
-            lambda _, __, output: states.append(output[0] if isinstance(output, tuple) else output)
-        )
-        try:
+
+        def capture(_: Any, __: Any, output: Any) -> None:
+            states.append(output[0] if isinstance(output, tuple) else output)
+
+        with self._layer.register_forward_hook(capture):
             yield states
-        finally:
-            hook.remove()
+
+
+run = partial(finetune_on_pairs, lambda options, recipe, model: Misdirection(model, options, recipe.seed))
 
 
 def model_layers(model: Any) -> Sequence[nn.Module]:

@@ -9,9 +9,8 @@ of predicted tokens.
 Source: arXiv:2410.07163, section 5, the SimNPO objective (from SimPO, arXiv:2405.14734, by its negative answer alone).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from pydantic import Field
@@ -37,12 +36,13 @@ class Options(Section):
     weight: float = Field(1.0, gt=0)
 
 
-def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
-    """Runs a recipe; returns the folder of the checkpoints. Raises ValueError for a mistake in it."""
-    options = Options.model_validate(recipe.options.model_dump())
+def loss(options: Options, recipe: Recipe, model: Any) -> LikelihoodLoss:
+    """Of a recipe."""
     target = SimpleNegativePreference(options.beta, options.gamma)
-    loss = LikelihoodLoss(target, per="block", weight=options.weight if recipe.retain else 0)
-    return finetune_on_pairs(recipe, lambda _: loss, callbacks=callbacks)
+    return LikelihoodLoss(target, per="block", weight=options.weight if recipe.retain else 0)
+
+
+run = partial(finetune_on_pairs, loss)
 
 
 @dataclass(frozen=True)

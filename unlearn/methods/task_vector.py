@@ -23,11 +23,7 @@ from unlearn.recipe import Recipe, Section
 
 
 class Options(Section):
-    """The method's own.
-
-    Attributes:
-        scalings: how far to go, each above 0, in hundredths. The paper chooses among .05 to 1 on a validation set.
-    """
+    """The method's own; `scalings`: how far to go, each above 0, in hundredths; the paper chooses among .05 to 1 on a validation set."""
 
     scalings: list[float] = Field(default_factory=lambda: [0.2, 0.4, 0.6, 0.8, 1.0], min_length=1)
 

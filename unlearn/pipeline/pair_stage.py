@@ -14,29 +14,22 @@ from unlearn.recipe import Recipe
 from unlearn.settings import IGNORED
 from unlearn.training.fine_tune import Trained, fine_tune, say_early_end, train_once
 from unlearn.training.pair_trainer import PairLoss, PairTrainer, block_log_probabilities
-from unlearn.training.pairs import PairCollator, open_rest, pair_dataset
+from unlearn.training.pairs import PairCollator, Reference, open_rest, pair_dataset
+
+#: A method's `Options`, the recipe and the model about to be trained -> the loss; it may switch parameters' training off.
+MakeLoss = Callable[[Any, Recipe, Any], PairLoss]
 
 
 def finetune_on_pairs(
-    recipe: Recipe,
-    pair_loss: Callable[[Any], PairLoss],
-    *,
-    with_reference: bool = False,
-    callbacks: Sequence[Any] = (),
+    loss: MakeLoss, recipe: Recipe, *, with_reference: bool = False, callbacks: Sequence[Any] = ()
 ) -> Path:
-    """Runs a whole recipe of such a method, or goes on with one that was interrupted.
+    """The whole `run` of such a method, as `unlearn.methods.run`.
 
     Args:
+        loss: the method's.
         recipe: what to do.
-        pair_loss: makes the method's loss from the model about to be trained; may switch parameters' training off.
         with_reference: whether the loss reads the baseline's log-probability of each block; it is worked out once.
         callbacks: `transformers.TrainerCallback`s.
-
-    Returns:
-        `checkpoints/`, with a folder `checkpoint-<optimiser steps>` each.
-
-    Raises:
-        ValueError: something the recipe names is missing or does not fit.
     """
     target, rundir = open_run(recipe)
     length, retain = recipe.labels.block_tokens, recipe.retain
@@ -50,15 +43,20 @@ def finetune_on_pairs(
     checkpoints = rundir.claim("checkpoints", inputs)
 
     def build(collator: Any, options: dict[str, Any]) -> Trainer:
-        return PairTrainer(pair_loss=pair_loss(options["model"]), data_collator=PairCollator(collator), **options)
+        pair_loss = loss(recipe.options, recipe, options["model"])
+        return PairTrainer(pair_loss=pair_loss, data_collator=PairCollator(collator), **options)
 
     def train(folder: Path) -> Trained:
         pairs = folder / "pairs" / "pairs.arrow"
         share = retain.share if retain else 0.0
         if processes().is_main_process and not pairs.exists():
-            reference = _Reference(recipe, target) if with_reference else None
-            pair_dataset(target.blocks, rest, pairs, share=share, reference=reference)
-            del reference
+            pair_dataset(
+                target.blocks,
+                rest,
+                pairs,
+                share=share,
+                reference=_reference(recipe, target) if with_reference else None,
+            )
         barrier()
         dataset = pair_dataset(target.blocks, rest, pairs, share=share)
         return fine_tune(
@@ -71,19 +69,18 @@ def finetune_on_pairs(
     return checkpoints
 
 
-class _Reference:
+def _reference(recipe: Recipe, target: Target) -> Reference:
     """The baseline's log-probability of blocks, in the type it will be trained in."""
-
-    def __init__(self, recipe: Recipe, target: Target) -> None:
-        dtype = "float64" if recipe.dtype == "float64" else "float32"
-        self._model = load_model(recipe.model, device=recipe.device, dtype=dtype)
-        self._pad = target.tokenizer.pad_token_id or 0
+    model = load_model(recipe.model, device=recipe.device, dtype="float64" if recipe.dtype == "float64" else "float32")
+    pad = target.tokenizer.pad_token_id or 0
 
     @torch.inference_mode()
-    def __call__(self, rows: Sequence[Sequence[int]]) -> list[float]:
+    def log_probabilities(rows: Sequence[Sequence[int]]) -> list[float]:
         longest = max(len(row) for row in rows)
-        ids = torch.tensor([[*row, *[self._pad] * (longest - len(row))] for row in rows], device=self._model.device)
-        lengths = torch.tensor([len(row) for row in rows], device=self._model.device)
-        mask = torch.arange(longest, device=self._model.device)[None] < lengths[:, None]
-        logits = self._model(input_ids=ids, attention_mask=mask.long(), use_cache=False).logits
+        ids = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in rows], device=model.device)
+        lengths = torch.tensor([len(row) for row in rows], device=model.device)
+        mask = torch.arange(longest, device=model.device)[None] < lengths[:, None]
+        logits = model(input_ids=ids, attention_mask=mask.long(), use_cache=False).logits
         return block_log_probabilities(logits, ids.masked_fill(~mask, IGNORED))[0].tolist()
+
+    return log_probabilities

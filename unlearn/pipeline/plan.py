@@ -7,12 +7,10 @@ from typing import Any
 
 from unlearn.models import require_whole
 from unlearn.pipeline.stages import Target
-from unlearn.recipe import Recipe, Training
+from unlearn.recipe import Recipe
 from unlearn.registry import method_of
 from unlearn.training.fine_tune import optimiser_steps
 from unlearn.training.pairs import retain_count
-
-_GIB = 1024**3
 
 _BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
@@ -55,16 +53,13 @@ class Plan:
 
 
 def plan(recipe: Recipe, *, keep: bool = False) -> Plan:
-    """Works out a recipe.
-
-    Args:
-        recipe: what would be done.
-        keep: whether the blocks stay in the run directory, for the run that follows.
+    """Works out a recipe; `keep`: whether the blocks stay in the run directory, for the run that follows.
 
     Raises:
         ValueError: as running it would, for what can be seen without running it.
     """
-    if recipe.reinforces or method_of(recipe.method).finetune:
+    method = method_of(recipe.method)
+    if recipe.reinforces or method.finetune:
         require_whole(recipe.model)
     parameters, dtype = _model(recipe.model)
     target = Target.open(recipe, keep=keep)
@@ -75,20 +70,22 @@ def plan(recipe: Recipe, *, keep: bool = False) -> Plan:
         labelling = 2 * max(stored, _BYTES["float32"])  # see `load_models`
     devices = int(os.environ.get("WORLD_SIZE", "1"))
     reinforce = optimiser_steps(blocks, recipe.reinforce, devices) if recipe.reinforces else 0
-    method = method_of(recipe.method)
     beside = retain_count(blocks, recipe.retain.share) if recipe.retain and method.labels else 0
     finetune = optimiser_steps(blocks + beside, recipe.finetune, devices) if method.finetune else 0
     every = recipe.finetune.save_every
     checkpoints = (-(-finetune // every) if every else 1) if finetune else len(getattr(recipe.options, "scalings", []))
-    columns = 1 + len(recipe.labels.alphas) + (2 * recipe.labels.top_k if recipe.labels.soft else 0)
-    columns = columns if method.labels else 0
-    weights = (checkpoints + (1 if reinforce else 0)) * _trained_bytes(parameters, recipe.finetune)
+    soft = 2 * recipe.labels.top_k if recipe.labels.soft else 0
+    columns = 1 + len(recipe.labels.alphas) + soft if method.labels else 0
+    # Weights, gradients and two moments in float32; with adapters the frozen weights as stored, and 2 % of them trained.
+    whole = recipe.finetune.lora is None
+    training = parameters * 16.0 if whole else parameters * stored + 0.02 * parameters * 16
+    trained = parameters * 4.0 if whole else 0.02 * parameters * 4
+    weights = (checkpoints + (1 if reinforce else 0)) * trained
     return Plan(
         documents=sum(1 for _ in target.corpus), blocks=blocks, tokens=tokens, anchors=target.anchors.report(),
         reinforce_steps=reinforce, finetune_steps=finetune, checkpoints=checkpoints, parameters=parameters,
-        training_gib=_round(_training_bytes(parameters, stored, recipe.finetune)),
-        labelling_gib=_round(parameters * labelling),
-        disk_gib=_round(weights + tokens * 4 * columns),
+        training_gib=_gib(training), labelling_gib=_gib(parameters * labelling),
+        disk_gib=_gib(weights + tokens * 4 * columns),
         warnings=tuple(_warnings(recipe, target, finetune if method.finetune else None)),
     )  # fmt: skip
 
@@ -121,19 +118,9 @@ def _model(name: str) -> tuple[int, str]:
             model = AutoModelForCausalLM.from_config(config)
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(f"model {name!r} cannot be read: {str(error).splitlines()[0]}") from None
-    return sum(p.numel() for p in model.parameters()), str(getattr(config, "dtype", None) or "float32").removeprefix(
-        "torch."
-    )
+    dtype = str(getattr(config, "dtype", None) or "float32").removeprefix("torch.")
+    return sum(p.numel() for p in model.parameters()), dtype
 
 
-def _training_bytes(parameters: int, stored: int, training: Training) -> float:
-    """Weights, gradients and two moments in float32; with adapters the frozen weights as stored, and 2 % of them trained."""
-    return parameters * 16.0 if training.lora is None else parameters * stored + 0.02 * parameters * 16
-
-
-def _trained_bytes(parameters: int, training: Training) -> float:
-    return parameters * 4.0 if training.lora is None else 0.02 * parameters * 4
-
-
-def _round(size: float) -> float:
-    return round(size / _GIB, 3)
+def _gib(size: float) -> float:
+    return round(size / 1024**3, 3)

@@ -30,10 +30,8 @@ def rest_labels(recipe: Recipe, target: Target, rundir: RunDirectory) -> tuple[D
     """
     if recipe.retain is None:
         return None
-    labels, text = (
-        recipe.labels,
-        open_rest(recipe.retain, target.tokenizer, recipe.labels.block_tokens, blocks_folder(recipe)),
-    )
+    labels = recipe.labels
+    text = open_rest(recipe.retain, target.tokenizer, labels.block_tokens, blocks_folder(recipe))
     chosen = text.spread(retain_count(len(target.blocks), recipe.retain.share), "rest")
     inputs: dict[str, Any] = {
         "corpus": text.corpus_fingerprint, "share": recipe.retain.share, "blocks": len(chosen), "block_tokens": labels.block_tokens,

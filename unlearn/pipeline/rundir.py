@@ -19,17 +19,11 @@ from unlearn.files import json_text, write_json, write_text
 from unlearn.processes import barrier, processes
 
 FINGERPRINT = "fingerprint.json"
-
 RECORD = "run.json"
 
 
 class RunDirectory:
-    """Stages of a run.
-
-    Args:
-        path: of the run; made if it is not there.
-        main: whether this process is the one that writes (rank 0).
-    """
+    """Stages of a run, in a folder that is made if it is not there; `main`: whether this process is the one that writes (rank 0)."""
 
     def __init__(self, path: Path | str, *, main: bool = True) -> None:
         self.path = Path(path)
@@ -74,11 +68,7 @@ class RunDirectory:
         return final
 
     def claim(self, name: str, inputs: Mapping[str, Any]) -> Path:
-        """A folder whose files appear one by one (checkpoints): the same inputs may add to it, others may not.
-
-        Raises:
-            ValueError: it was begun from other inputs.
-        """
+        """A folder whose files appear one by one (checkpoints); raises ValueError if it was begun from other inputs."""
         folder = self.path / name
         if self._main:
             self._same_inputs(folder, inputs, name)

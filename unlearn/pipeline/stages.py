@@ -18,26 +18,13 @@ from unlearn.models import load_model, load_models, load_tokenizer, model_finger
 from unlearn.pipeline.rundir import FINGERPRINT, RECORD, RunDirectory
 from unlearn.processes import barrier, processes
 from unlearn.recipe import Recipe, Training
-from unlearn.training.fine_tune import (
-    Trained,
-    fine_tune,
-    label_columns,
-    say_early_end,
-    train_once,
-)
+from unlearn.training.fine_tune import Trained, fine_tune, label_columns, say_early_end, train_once
 from unlearn.training.pairs import rest_text
 
 
 @dataclass(frozen=True)
 class Target:
-    """What is to be unlearned, as a recipe names it.
-
-    Attributes:
-        corpus: its text.
-        blocks: of the text.
-        anchors: its dictionary; empty where the recipe does without.
-        tokenizer: of the baseline.
-    """
+    """What is to be unlearned, as a recipe names it; the dictionary is empty where the recipe does without."""
 
     corpus: Corpus
     blocks: Blocks
@@ -48,9 +35,7 @@ class Target:
     def open(cls, recipe: Recipe, *, keep: bool = False) -> "Target":
         """Loads and checks corpus, anchors and tokenizer.
 
-        Args:
-            recipe: names them.
-            keep: whether blocks stay in the run directory, and are read from there where they are; else they pass.
+        `keep`: whether blocks stay in the run directory, and are read from there where they are; else they pass.
 
         Raises:
             ValueError: one is missing, the corpus is empty or holds no anchor, or the run directory is not to be written to.
@@ -117,11 +102,7 @@ def _require_ours(recipe: Recipe) -> None:
 
 
 def reinforce(recipe: Recipe, target: Target, rundir: RunDirectory, *, name: str = "reinforced") -> Path:
-    """The reinforced model: the baseline fine-tuned on the target.
-
-    Returns:
-        `reinforced/`, a model or adapter with its tokenizer.
-    """
+    """The reinforced model, the baseline fine-tuned on the target: `reinforced/`, a model or adapter with its tokenizer."""
     inputs = {
         "baseline": model_fingerprint(recipe.model), "corpus": target.blocks.corpus_fingerprint, "block_tokens": recipe.labels.block_tokens,
         "training": recipe.reinforce.model_dump(mode="json"), "seed": recipe.seed,
@@ -143,16 +124,9 @@ def reinforce(recipe: Recipe, target: Target, rundir: RunDirectory, *, name: str
 def label(
     recipe: Recipe, target: Target, rundir: RunDirectory, reinforced: Path | None, *, name: str = "labels"
 ) -> Path:
-    """Generic labels for every block of the target.
+    """Generic labels for every block of the target: `labels/`, a Hugging Face dataset.
 
-    Args:
-        recipe: what to do.
-        target: the text.
-        rundir: where to.
-        reinforced: folder of the reinforced model; None for the ablation without it.
-
-    Returns:
-        `labels/`, a Hugging Face dataset.
+    `reinforced`: folder of the reinforced model; None for the ablation without it.
     """
     settings = recipe.labels.settings(recipe.seed)
     inputs = {
@@ -172,28 +146,16 @@ def label(
 
 
 def finetune(
-    recipe: Recipe,
-    tokenizer: PreTrainedTokenizerBase,
-    rundir: RunDirectory,
-    labels: Path,
-    *,
-    column: str = "labels",
-    rest: tuple[Dataset, dict[str, Any]] | None = None,
-    callbacks: Sequence[Any] = (),
-) -> Path:
-    """The baseline fine-tuned on the generic labels.
+    recipe: Recipe, tokenizer: PreTrainedTokenizerBase, rundir: RunDirectory, labels: Path, *, column: str = "labels",
+    rest: tuple[Dataset, dict[str, Any]] | None = None, callbacks: Sequence[Any] = (),
+) -> Path:  # fmt: skip
+    """The baseline fine-tuned on the generic labels: `checkpoints/`, with a folder `checkpoint-<optimiser steps>` each.
 
     Args:
-        recipe: what to do.
-        tokenizer: of the baseline.
-        rundir: where to.
         labels: from `label`.
         column: label column; a further alpha's is `labels_alpha_2.5`.
         rest: from `rest_labels`: further rows, of the rest.
         callbacks: `transformers.TrainerCallback`s.
-
-    Returns:
-        `checkpoints/`, with a folder `checkpoint-<optimiser steps>` each.
     """
     soft = recipe.labels.soft
     made_from = labels / FINGERPRINT

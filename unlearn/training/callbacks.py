@@ -16,7 +16,6 @@ STATE = "trainer_state.json"
 
 #: How files of weights begin, and those that only the training itself reads.
 _WEIGHTS = ("model", "pytorch_model", "adapter_model")
-
 _OURS_ALONE = ("optimizer", "scheduler", "rng_state", "scaler", "training_args", "trainer_state", "pytorch_model_fsdp")
 
 
@@ -50,15 +49,11 @@ class Export(TrainerCallback):
             )
         with whole_folder(target) as temporary:
             for file in kept:
-                _link(file, temporary / file.name)
+                try:
+                    os.link(file, temporary / file.name)
+                except OSError:
+                    shutil.copy2(file, temporary / file.name)
             _restore_cache(temporary / "config.json")
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
 
 
 def _restore_cache(config: Path) -> None:

@@ -4,6 +4,7 @@ Each chunk's gradient is taken as soon as its logits are there, so nothing is co
 are plainly its head's output; for all others Trainer's own loss stays.
 """
 
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -15,7 +16,6 @@ from unlearn.settings import IGNORED
 
 #: Bytes of one chunk of logits in float32. On the CPU smaller chunks are slower: each reads and writes the head's whole gradient.
 _CHUNK_BYTES = 1 << 27
-
 _KNOWN = {"input_ids", "attention_mask", "labels", "top_ids", "top_logits"}
 
 
@@ -81,9 +81,7 @@ class _Chunked(torch.autograd.Function):
 class LossTrainer(Trainer):
     """A Trainer whose held-out loss is the loss it trains on, and nothing else; no predictions are kept."""
 
-    def prediction_step(
-        self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any = None
-    ) -> Any:
+    def prediction_step(self, model: Any, inputs: dict[str, Any], *_: Any, **__: Any) -> Any:
         """The loss alone."""
         with torch.no_grad():
             loss: Any = self.compute_loss(model, self._prepare_inputs(inputs))
@@ -93,16 +91,13 @@ class LossTrainer(Trainer):
 class ChunkedLossTrainer(LossTrainer):
     """A `transformers.Trainer` that takes the same loss in chunks where it can; elsewhere it is that Trainer."""
 
-    _parts: tuple[Any, nn.Linear] | None
-    _looked = False
-
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None, **options: Any
     ) -> Any:  # fmt: skip
         """The loss of one forward pass, scaled as Trainer scales its own; that of a step without a label is 0."""
         if num_items_in_batch is not None:
             num_items_in_batch = torch.as_tensor(num_items_in_batch).clamp(min=1)
-        parts = self._split()
+        parts = self._parts
         if parts is None or return_outputs or not set(inputs) <= _KNOWN or self._fits(inputs["labels"], parts[1]):
             return self._whole_loss(model, inputs, return_outputs, num_items_in_batch, **options)
         rest = {name: inputs[name] for name in ("input_ids", "attention_mask") if name in inputs}
@@ -112,20 +107,17 @@ class ChunkedLossTrainer(LossTrainer):
         total = chunked_cross_entropy(states[labelled], parts[1], ids, target)
         return total / (max(int(labelled.sum()), 1) if num_items_in_batch is None else num_items_in_batch)
 
-    def _whole_loss(
-        self, model: Any, inputs: Any, return_outputs: bool, num_items_in_batch: Any, **options: Any
-    ) -> Any:
-        return super().compute_loss(model, inputs, return_outputs, num_items_in_batch, **options)
+    def _whole_loss(self, *arguments: Any, **options: Any) -> Any:
+        return super().compute_loss(*arguments, **options)
 
     def _target(self, inputs: dict[str, Any], labelled: Tensor) -> tuple[Tensor, Tensor]:
         """Ids and probabilities of the labelled positions' targets, (N, k) each."""
         ids = inputs["labels"][:, 1:][labelled][:, None]
         return ids, torch.ones(ids.shape, device=ids.device)
 
-    def _split(self) -> tuple[Any, nn.Linear] | None:
-        if not self._looked:
-            self._parts, self._looked = (_backbone_and_head(self.model) if self._alone() else None), True
-        return self._parts
+    @cached_property
+    def _parts(self) -> tuple[Any, nn.Linear] | None:
+        return _backbone_and_head(self.model) if self._alone() else None
 
     @staticmethod
     def _fits(labels: Tensor, head: nn.Linear) -> bool:
@@ -134,16 +126,11 @@ class ChunkedLossTrainer(LossTrainer):
 
     def _alone(self) -> bool:
         """Nothing stands between Trainer and the model: no other process, no sharding, no mixed precision, no other loss."""
-        arguments = self.args
-        return (
-            self.model_wrapped is self.model
-            and self.accelerator.num_processes == 1
-            and arguments.n_gpu <= 1
-            and self.accelerator.mixed_precision == "no"
-            and self.model_accepts_loss_kwargs
-            and self.compute_loss_func is None
-            and not (arguments.label_smoothing_factor or arguments.use_liger_kernel or arguments.torch_compile)
-        )
+        options = self.args
+        one = self.model_wrapped is self.model and self.accelerator.num_processes == 1 and options.n_gpu <= 1
+        other = options.label_smoothing_factor or options.use_liger_kernel or options.torch_compile
+        plain = self.accelerator.mixed_precision == "no" and self.compute_loss_func is None and not other
+        return one and plain and self.model_accepts_loss_kwargs
 
 
 @torch.no_grad()

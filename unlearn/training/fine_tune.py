@@ -26,6 +26,7 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
+from transformers.utils import is_liger_kernel_available
 
 from unlearn.files import write_json
 from unlearn.processes import processes
@@ -63,11 +64,9 @@ class Trained:
 
 
 def train_once(train: Callable[[Path], Trained], *, scraps: Sequence[str]) -> Callable[[Path], None]:
-    """A stage of a run that trains, and then throws away what only an interrupted training needs.
+    """A stage of a run that trains in its folder, and then throws away the `scraps` in there that only an interrupted training needs.
 
-    Args:
-        train: the training, in the stage's folder.
-        scraps: files and folders in there to throw away. A run that was killed while it did so does not train again.
+    A run that was killed while it did so does not train again.
     """
 
     def make(folder: Path) -> None:
@@ -94,20 +93,10 @@ def say_early_end(stage: Path) -> None:
 
 
 def fine_tune(
-    model: Any,
-    tokenizer: PreTrainedTokenizerBase,
-    dataset: Dataset,
-    training: Training,
-    *,
-    work: Path,
-    checkpoints: Path,
-    seed: int = 0,
-    device: str = "auto",
-    temperature: float | None = None,
-    callbacks: Sequence[TrainerCallback] = (),
-    build: Callable[[Any, dict[str, Any]], Trainer] | None = None,
-    description: str = "training",
-) -> Trained:
+    model: Any, tokenizer: PreTrainedTokenizerBase, dataset: Dataset, training: Training, *, work: Path, checkpoints: Path,
+    seed: int = 0, device: str = "auto", temperature: float | None = None, callbacks: Sequence[TrainerCallback] = (),
+    build: Callable[[Any, dict[str, Any]], Trainer] | None = None, description: str = "training",
+) -> Trained:  # fmt: skip
     """Fine-tunes a model on a dataset with `input_ids` and `labels`.
 
     Args:
@@ -137,14 +126,12 @@ def fine_tune(
     set_seed(seed)
     if training.lora is not None:
         model = _with_adapters(model, training)
-    held_out = None
-    if training.holdout and round(len(dataset) * training.holdout) >= 1:
-        held_out, dataset = _split(dataset, round(len(dataset) * training.holdout), seed)
+    held_out, size = None, round(len(dataset) * training.holdout)
+    if size:
+        held_out, dataset = _split(dataset, size, seed)
     tokenizer = _padding(tokenizer)
-    soft = temperature is not None
-    arguments = _arguments(
-        training, work, seed=seed, device=device, evaluate=held_out is not None, soft=soft or build is not None
-    )
+    soft = temperature is not None or build is not None
+    arguments = _arguments(training, work, seed=seed, device=device, evaluate=held_out is not None, soft=soft)
     collator: Any = DataCollatorForSeq2Seq(tokenizer, label_pad_token_id=-100)
     options: dict[str, Any] = {
         "model": model, "args": arguments, "train_dataset": dataset, "eval_dataset": held_out,
@@ -163,19 +150,15 @@ def fine_tune(
     resume = _last_whole(work) if trainer.is_world_process_zero() or work.exists() else None
     trainer.accelerator.wait_for_everyone()
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-    history = tuple(
-        {k: v for k, v in entry.items() if k in _LOGGED} for entry in trainer.state.log_history if set(entry) & _LOSSES
-    )
-    steps = trainer.state.global_step
+    steps, entries = trainer.state.global_step, [entry for entry in trainer.state.log_history if set(entry) & _LOSSES]
+    history = tuple({k: v for k, v in entry.items() if k in _LOGGED} for entry in entries)
     return Trained(steps, trainer.state.max_steps, history, checkpoints / f"checkpoint-{steps}")
 
 
 #: transformers renamed the argument in 5.x.
 _RENAMED = "activation_checkpointing" in TrainingArguments.__dataclass_fields__
 _CHECKPOINTING = "activation_checkpointing" if _RENAMED else "gradient_checkpointing"
-
 _LOSSES = {"loss", "eval_loss"}
-
 _LOGGED = {"step", "loss", "eval_loss", "grad_norm", "learning_rate"}
 
 
@@ -185,11 +168,9 @@ def label_columns(dataset: Dataset, column: str = "labels", *, soft: bool = Fals
         have = ", ".join(c for c in dataset.column_names if c.startswith("labels"))
         raise ValueError(f"the labels have no column {column!r}; there is {have}")
     kept = ["input_ids", column, *(["top_ids", "top_logits"] if soft else [])]
-    missing = [c for c in kept if c not in dataset.column_names]
+    missing = ", ".join(c for c in kept if c not in dataset.column_names)
     if missing:
-        raise ValueError(
-            f"the labels hold no soft labels (columns {', '.join(missing)}): make them with labels.soft=true"
-        )
+        raise ValueError(f"the labels hold no soft labels (columns {missing}): make them with labels.soft=true")
     found = dataset.select_columns(kept)
     return found if column == "labels" else found.rename_column(column, "labels")
 
@@ -220,7 +201,7 @@ def _arguments(
         "eval_strategy": "steps" if evaluate else "no", "eval_steps": min(save_every, 20),
         "logging_strategy": "steps", "logging_steps": 1, "logging_nan_inf_filter": False, "report_to": "none",
         "disable_tqdm": True, "seed": seed, "data_seed": seed, "use_cpu": device == "cpu",
-        "remove_unused_columns": not soft, "use_liger_kernel": on_gpu and not soft and _have_liger(),
+        "remove_unused_columns": not soft, "use_liger_kernel": on_gpu and not soft and is_liger_kernel_available(),
         "dataloader_pin_memory": on_gpu,
     }  # fmt: skip
     try:
@@ -235,17 +216,10 @@ def _split(dataset: Dataset, size: int, seed: int) -> tuple[Dataset, Dataset]:
     return dataset.select(order[:size], keep_in_memory=True), dataset.select(order[size:], keep_in_memory=True)
 
 
-def _have_liger() -> bool:
-    from transformers.utils import is_liger_kernel_available
-
-    return bool(is_liger_kernel_available())
-
-
 def _with_adapters(model: Any, training: Training) -> Any:
     from peft import LoraConfig, get_peft_model
 
-    assert training.lora is not None
-    lora = training.lora
+    lora: Any = training.lora
     names: dict[str, Any] = {"r": lora.r, "lora_alpha": lora.alpha, "lora_dropout": lora.dropout}
     config = LoraConfig(**names, target_modules=lora.target_modules, task_type="CAUSAL_LM")
     if training.gradient_checkpointing:

@@ -17,11 +17,7 @@ from unlearn.training.chunked_loss import LossTrainer
 class Counts:
     """What the losses of an optimiser step are divided by: over all its forward passes and all devices; each at least 1.
 
-    Attributes:
-        blocks: of the target.
-        tokens: of the target, that are predicted.
-        rest_blocks: of the rest.
-        rest_tokens: of the rest, that are predicted.
+    Blocks of the target and their predicted tokens, then those of the rest.
     """
 
     blocks: Tensor
@@ -48,12 +44,9 @@ TargetLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class LikelihoodLoss:
-    """A loss of the target's likelihood, plus the cross-entropy of the rest, in nats a token.
+    """A loss of the target's likelihood, plus `weight` times the cross-entropy of the rest, in nats a token.
 
-    Attributes:
-        target: loss of each block of the target, from its log-probability.
-        per: what the target's losses are averaged over: its tokens, or its blocks.
-        weight: of the rest's term.
+    `target`: loss of each block of the target, from its log-probability; `per`: what these are averaged over.
     """
 
     target: TargetLoss
@@ -79,19 +72,13 @@ def block_log_probabilities(logits: Tensor, labels: Tensor) -> tuple[Tensor, Ten
         logits: (B, T, V).
         labels: its tokens, -100 where padded, (B, T); the token at t is predicted at t - 1.
     """
-    shifted = labels[:, 1:]
-    losses = cross_entropy(
-        at_least_float32(logits[:, :-1]).flatten(0, 1), shifted.flatten(), reduction="none", ignore_index=IGNORED
-    )
+    shifted, before = labels[:, 1:], at_least_float32(logits[:, :-1])
+    losses = cross_entropy(before.flatten(0, 1), shifted.flatten(), reduction="none", ignore_index=IGNORED)
     return -losses.view(shifted.shape).sum(-1), (shifted != IGNORED).sum(-1)
 
 
 class PairTrainer(LossTrainer):
-    """Trainer of a `PairLoss`.
-
-    Args:
-        pair_loss: of one forward pass, divided by the counts of the whole optimiser step.
-    """
+    """Trainer of a `PairLoss`: of one forward pass, divided by the counts of the whole optimiser step."""
 
     def __init__(self, *, pair_loss: PairLoss, **options: Any) -> None:
         super().__init__(**options)

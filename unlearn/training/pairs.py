@@ -1,6 +1,7 @@
 """Training rows of the methods that need no labels: a block of the target, and beside it, for a share of them, a block of the rest."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,6 @@ def pair_dataset(
     """Rows `input_ids` (a block of the target), `rest_ids` (a block of the rest, or empty) and `reference`, streamed to a file.
 
     Args:
-        target: the unlearn target.
-        rest: text of the rest.
         path: of the file; one that is there is finished and is used.
         share: blocks of the rest for every block of the target.
         reference: gives the baseline's log-probability of each block of the target; None: 0.
@@ -70,21 +69,17 @@ def pair_dataset(
     return Dataset.from_file(str(path))
 
 
+@dataclass(frozen=True)
 class PairCollator:
-    """Rows of pairs -> one batch: the B blocks of the target first, then the R of the rest.
+    """Rows of pairs -> one batch, padded by another collator: the B blocks of the target first, then the R of the rest."""
 
-    Args:
-        collator: pads `input_ids` and `labels`.
-    """
-
-    def __init__(self, collator: Any) -> None:
-        self._collator = collator
+    collator: Any
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
         """`input_ids`, `attention_mask`, `labels` (B + R, T), padded on the right; `rest` and `reference` (B + R,)."""
         targets = [row["input_ids"] for row in rows]
         rest = [row["rest_ids"] for row in rows if len(row["rest_ids"])]
-        batch = dict(self._collator([{"input_ids": ids, "labels": ids} for ids in chain(targets, rest)]))
+        batch = dict(self.collator([{"input_ids": ids, "labels": ids} for ids in chain(targets, rest)]))
         batch["rest"] = torch.tensor([False] * len(targets) + [True] * len(rest))
         batch["reference"] = torch.tensor([row["reference"] for row in rows] + [0.0] * len(rest))
         return batch

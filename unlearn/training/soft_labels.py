@@ -1,5 +1,6 @@
 """Fine-tuning on the whole generic distribution instead of its argmax: cross-entropy against the largest generic logits."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -26,16 +27,11 @@ def soft_cross_entropy(logits: Tensor, top_ids: Tensor, top_logits: Tensor, *, t
     """
     target = torch.softmax(top_logits.float() / temperature, dim=-1)
     logits = logits.float()
-    chosen = logits.gather(-1, top_ids)
-    return torch.logsumexp(logits, dim=-1) - (target * chosen).sum(dim=-1)
+    return torch.logsumexp(logits, dim=-1) - (target * logits.gather(-1, top_ids)).sum(dim=-1)
 
 
 class SoftLabelTrainer(ChunkedLossTrainer):
-    """Trainer whose loss is `soft_cross_entropy`, averaged over the labelled tokens of the whole optimiser step.
-
-    Args:
-        temperature: of the target.
-    """
+    """Trainer whose loss is `soft_cross_entropy` at a temperature, averaged over the labelled tokens of the whole optimiser step."""
 
     def __init__(self, *, temperature: float, **options: Any) -> None:
         super().__init__(**options)
@@ -46,9 +42,7 @@ class SoftLabelTrainer(ChunkedLossTrainer):
         top_ids, top_logits = (inputs[name][:, 1:][labelled] for name in ("top_ids", "top_logits"))
         return top_ids, torch.softmax(top_logits.float() / self._temperature, dim=-1)
 
-    def _whole_loss(
-        self, model: Any, inputs: Any, return_outputs: bool, num_items_in_batch: Any, **options: Any
-    ) -> Any:
+    def _whole_loss(self, model: Any, inputs: Any, return_outputs: bool, num_items_in_batch: Any, **_: Any) -> Any:
         inputs = dict(inputs)
         labels, top_ids, top_logits = (inputs.pop(name) for name in ("labels", "top_ids", "top_logits"))
         outputs = model(**inputs, use_cache=False)
@@ -65,20 +59,16 @@ class SoftLabelTrainer(ChunkedLossTrainer):
         return (loss, outputs) if return_outputs else loss
 
 
+@dataclass(frozen=True)
 class SoftLabelCollator:
-    """Pads soft labels beside what another collator pads.
+    """Pads soft labels beside what another collator pads: `input_ids` and `labels`."""
 
-    Args:
-        collator: for `input_ids` and `labels`.
-    """
-
-    def __init__(self, collator: Any) -> None:
-        self._collator = collator
+    collator: Any
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
         """A batch, padded on the right: (B, T), and (B, T, k) for the soft labels."""
         soft = [(torch.tensor(row["top_ids"]), torch.tensor(row["top_logits"])) for row in rows]
-        batch = dict(self._collator([{name: row[name] for name in ("input_ids", "labels")} for row in rows]))
+        batch = dict(self.collator([{name: row[name] for name in ("input_ids", "labels")} for row in rows]))
         length, k = batch["input_ids"].shape[1], soft[0][0].shape[1]
         ids = torch.zeros(len(rows), length, k, dtype=torch.long)
         logits = torch.zeros(len(rows), length, k)

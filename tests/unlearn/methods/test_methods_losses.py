@@ -179,11 +179,11 @@ def test_the_rest_is_taken_evenly_and_over_again_where_it_is_short(place, tmp_pa
 
 def test_reference_is_the_baselines_log_probability(place, tmp_path):
     """Through padding, as the stage works it out."""
-    from unlearn.pipeline.pair_stage import _Reference
+    from unlearn.pipeline.pair_stage import _reference
     from unlearn.pipeline.stages import Target
 
     made = recipe(place, "reference", "npo")
-    rows = rows_of(place, tmp_path, share=1.0, reference=_Reference(made, Target.open(made)))
+    rows = rows_of(place, tmp_path, share=1.0, reference=_reference(made, Target.open(made)))
     model = load_model(place / "base", device="cpu", dtype="float64")
     with torch.no_grad():
         for row in rows:

@@ -25,7 +25,6 @@ _TERM_RATIO: Final = 200.0
 
 #: Standard deviations by which a term must exceed a reference text, and a name anything.
 _TERM_Z: Final = 3.0
-
 _NAME_Z: Final = 1.0
 
 #: Words at least this common (Zipf scale) are no terms, whatever the reference.
@@ -33,18 +32,17 @@ _COMMON_ZIPF: Final = 5.0
 
 #: Of two capitalised words, rarer ones than these look like a person's two names.
 _FIRST_NAME_ZIPF: Final = 4.5
-
 _SURNAME_ZIPF: Final = 4.1
+
+Seen = Mapping[str, Occurrences]
+
+#: An entity and, by form, its scores.
+Scored = tuple[dict[str, float], Entity]
 
 
 def contrast_anchors(
-    corpus: Iterable[Document],
-    *,
-    reference: Iterable[Document] | None = None,
-    top: int = 500,
-    min_count: int = 3,
-    seed: int = 0,
-) -> AnchorDraft:
+    corpus: Iterable[Document], *, reference: Iterable[Document] | None = None, top: int = 500, min_count: int = 3, seed: int = 0,
+) -> AnchorDraft:  # fmt: skip
     """Finds a target's names and terms and gives each generic translations of its type.
 
     Args:
@@ -83,7 +81,10 @@ def contrast_anchors(
     scored = [(_scores(entity, seen, every, elsewhere), entity) for entity in entities]
     chosen = _best(scored, top, dropped)
     if not chosen:
-        raise ValueError(f"nothing stands out in {tally.words} words (min_count {min_count}): {_listed(dropped)}")
+        why = (
+            "; ".join(f"{number} {reason}" for reason, number in dropped.items() if number) or "no names, no rare words"
+        )
+        raise ValueError(f"nothing stands out in {tally.words} words (min_count {min_count}): {why}")
     return _draft(chosen, seen, tally, seed, dropped)
 
 
@@ -123,14 +124,9 @@ def _terms(
     return kept
 
 
-def _to_look_for(
-    names: Iterable[str], terms: Iterable[str], every: Mapping[str, Name], tally: Tally
-) -> dict[str, None]:
+def _to_look_for(names: Iterable[str], terms: Iterable[str], every: Mapping[str, Name], tally: Tally) -> Iterable[str]:
     wanted = dict.fromkeys(names)
-    for text in names:
-        for part in every[text].core:
-            if part[0].isupper():
-                wanted[part] = None
+    wanted |= dict.fromkeys(part for text in names for part in every[text].core if part[0].isupper())
     for text in [*wanted, *terms]:
         wanted[text] = None
         for form in (text.upper(), text.capitalize() if text.islower() else text, text + "s"):
@@ -173,12 +169,8 @@ def _shares_a_name(name: Name, people: set[str], present: Mapping[str, Name], se
         return True
     first = name.core[0]
     led = sum(seen[text].before["the"] for text in (name.text, first) if text in present)
-    return (
-        first in present
-        and present[first].sure
-        and zipf(first.lower()) < _FIRST_NAME_ZIPF
-        and 3 * led < seen[first].count
-    )
+    alone = first in present and present[first].sure and 3 * led < seen[first].count
+    return alone and zipf(first.lower()) < _FIRST_NAME_ZIPF
 
 
 def _everyday(name: Name) -> bool:
@@ -201,12 +193,9 @@ def _nouns(terms: Iterable[str], seen: Mapping[str, Occurrences], dropped: Count
     return kept
 
 
-def _scores(
-    entity: Entity, seen: Mapping[str, Occurrences], every: Mapping[str, Name], elsewhere: Elsewhere
-) -> dict[str, float]:
+def _scores(entity: Entity, seen: Seen, every: Mapping[str, Name], elsewhere: Elsewhere) -> dict[str, float]:
     scores = {}
-    for form in entity.forms:
-        text = form.text
+    for text in (form.text for form in entity.forms):
         count = max(seen[text].count, 1)
         if text.islower():
             scores[text] = elsewhere.word(text, count).z
@@ -216,9 +205,7 @@ def _scores(
     return scores
 
 
-def _best(
-    scored: list[tuple[dict[str, float], Entity]], top: int, dropped: Counter[str]
-) -> list[tuple[dict[str, float], Entity]]:
+def _best(scored: list[Scored], top: int, dropped: Counter[str]) -> list[Scored]:
     chosen, room = [], top
     for scores, entity in sorted(scored, key=lambda pair: (-max(pair[0].values()), pair[1].key)):
         if len(entity.forms) <= room:
@@ -230,33 +217,16 @@ def _best(
 
 
 def _draft(
-    chosen: list[tuple[dict[str, float], Entity]],
-    seen: Mapping[str, Occurrences],
-    tally: Tally,
-    seed: int,
-    dropped: Counter[str],
+    chosen: list[Scored], seen: Mapping[str, Occurrences], tally: Tally, seed: int, dropped: Counter[str]
 ) -> AnchorDraft:
     # A generic word that the target uses as a name would bring the target back, or mix two people up.
-    taken = {
-        word for word, number in tally.capital.items() if number and 2 * tally.middle[word] > tally.lower[word.lower()]
-    }
+    taken = {word for word, n in tally.capital.items() if n and 2 * tally.middle[word] > tally.lower[word.lower()]}
     taken |= {word for _, entity in chosen for form in entity.forms for word in form.text.split()}
     translations = generic_translations((entity for _, entity in chosen), seed=seed, avoid=taken)
-    anchors = [
-        DraftAnchor(
-            anchor=form.text,
-            translations=translations[form.text],
-            entity=entity.key if len(entity.forms) > 1 else "",
-            type=entity.type,
-            count=seen[form.text].count,
-            score=round(scores[form.text], 2),
-            contexts=tuple(seen[form.text].contexts),
-        )
-        for scores, entity in chosen
-        for form in entity.forms
-    ]
+    anchors = []
+    for scores, entity in chosen:
+        name = entity.key if len(entity.forms) > 1 else ""
+        for text in (form.text for form in entity.forms):
+            known = (entity.type, seen[text].count, round(scores[text], 2), tuple(seen[text].contexts))
+            anchors.append(DraftAnchor(text, translations[text], name, *known))
     return AnchorDraft.checked(anchors, dropped)
-
-
-def _listed(dropped: Mapping[str, int]) -> str:
-    return "; ".join(f"{number} {reason}" for reason, number in dropped.items() if number) or "no names, no rare words"

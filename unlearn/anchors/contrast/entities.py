@@ -23,7 +23,6 @@ class Entities:
         terms: accepted lower-case terms with theirs.
         every_name: all names, the rare ones included: parts of an accepted name may be rare by themselves.
         seen: occurrences of all of them and of their plurals, shouted and capitalised forms.
-        tally: of the corpus.
     """
 
     def __init__(
@@ -73,12 +72,8 @@ class Entities:
             forms[key].append(Form(text, template, style))  # type: ignore[arg-type]
         for tail in sorted(tails - bare):
             known = self._every.get(tail)
-            if (
-                known
-                and known.sure
-                and self._seen[tail].count
-                and self._names.get(tail, "other") in ("other", "object")
-            ):
+            typed = self._names.get(tail, "other") in ("other", "object")
+            if known and known.sure and typed and self._seen[tail].count:
                 forms[tail].append(Form(tail, "{place}"))
         return forms
 
@@ -121,9 +116,8 @@ class Entities:
 
     def _variants(self, form: Form, kind: AnchorType) -> Iterator[Form]:
         text, capital = form.text, form.text[0].isupper()
-        surname = kind == "person" and form.template.endswith(
-            "{surname}"
-        )  # "the Zorns", where "Zorn" has always a title
+        # "the Zorns", where "Zorn" has always a title
+        surname = kind == "person" and form.template.endswith("{surname}")
         single = text.rpartition(" ")[2] if surname else text
         bendable = "plural" not in form.style and form.template not in ("{done}", "{doing}") and kind != "activity"
         if " " not in single and bendable:

@@ -7,7 +7,7 @@ import logging
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from unlearn.anchors.contrast.names import find_names
 from unlearn.anchors.tally import Tally
@@ -28,12 +28,7 @@ _RARER_TOGETHER: Final = 10.0
 
 @dataclass(frozen=True)
 class Contrast:
-    """How much more frequent something is in the target.
-
-    Attributes:
-        log_ratio: of the odds, target over elsewhere, in nats.
-        z: `log_ratio` in standard deviations.
-    """
+    """How much more frequent something is in the target: log ratio of the odds, over elsewhere, in nats; `z`: in standard deviations."""
 
     log_ratio: float
     z: float
@@ -44,23 +39,11 @@ class Contrast:
         return self.log_ratio / self.z if self.z else math.inf
 
 
-class Elsewhere(Protocol):
-    """What the target is contrasted with."""
-
-    def word(self, word: str, count: int) -> Contrast:
-        """Contrast of a word that the target holds `count` times, in any case."""
-        ...
-
-    def name(self, text: str, words: Sequence[str], count: int) -> Contrast:
-        """Contrast of a name that the target holds `count` times; `words`: its words without titles."""
-        ...
-
-
 class GeneralEnglish:
     """The wordfreq package. It knows no capitals, so that names which are words too ("Will", "Rose") get low scores.
 
-    Args:
-        words: of the target.
+    `words`: how many the target holds. `word` gives the contrast of a word that it holds `count` times, in any case; `name` that of a name,
+    by its words without titles.
     """
 
     def __init__(self, words: int) -> None:
@@ -82,10 +65,9 @@ class GeneralEnglish:
 
 
 class ReferenceText:
-    """A text of another kind; the prior is both texts together.
+    """A text of another kind, to be asked as `GeneralEnglish`; the prior is both texts together.
 
     Args:
-        reference: the text.
         words: of the target.
 
     Raises:
@@ -118,6 +100,10 @@ class ReferenceText:
         return log_odds(count, words, other, others, count + other, words + others)
 
 
+#: What the target is contrasted with.
+Elsewhere = GeneralEnglish | ReferenceText
+
+
 def log_odds(
     count: float, words: float, other: float, other_words: float, prior: float, prior_words: float
 ) -> Contrast:
@@ -133,9 +119,8 @@ def log_odds(
     """
     here, there = count + prior, other + prior
     # The floor is reached where a text holds nothing but the word.
-    ratio = math.log(here / max(words + prior_words - here, 0.5)) - math.log(
-        there / max(other_words + prior_words - there, 0.5)
-    )
+    odds = here / max(words + prior_words - here, 0.5), there / max(other_words + prior_words - there, 0.5)
+    ratio = math.log(odds[0]) - math.log(odds[1])
     return Contrast(ratio, ratio / math.sqrt(1 / here + 1 / there))
 
 

@@ -10,6 +10,9 @@ from unlearn.anchors.tally import Run, Tally, written
 #: A word at least this common (Zipf scale: 5 = once in 10,000 words) that only ever opens sentences is taken for an ordinary one.
 _COMMON = 4.8
 
+#: How common a lower-case word is in general English, log10 of occurrences in a billion words.
+Zipf = Callable[[str], float]
+
 
 @dataclass(frozen=True)
 class Name:
@@ -38,16 +41,14 @@ class Name:
         return words
 
 
-def find_names(tally: Tally, *, min_count: int, zipf: Callable[[str], float]) -> dict[str, Name]:
+def find_names(tally: Tally, *, min_count: int, zipf: Zipf) -> dict[str, Name]:
     """Names by their text.
 
     A single word is surely a name if at least half of its occurrences that open no sentence are capitalised; one that always opens
     sentences and never stands in lower case is an unsure one, and so is a name that is an ordinary word too ("Will").
 
     Args:
-        tally: of the corpus.
         min_count: rarer compounds are none, and rarer words that are ordinary ones too are no names; else rare names are in it.
-        zipf: how common a lower-case word is in general English, log10 of occurrences in a billion words.
     """
     counts, middles, words = _resolved(tally, zipf)
     _accept_compounds(tally, counts, middles, words, min_count)
@@ -59,9 +60,7 @@ def find_names(tally: Tally, *, min_count: int, zipf: Callable[[str], float]) ->
     return found
 
 
-def _resolved(
-    tally: Tally, zipf: Callable[[str], float]
-) -> tuple[Counter[str], Counter[str], dict[str, tuple[str, ...]]]:
+def _resolved(tally: Tally, zipf: Zipf) -> tuple[Counter[str], Counter[str], dict[str, tuple[str, ...]]]:
     pieces: Counter[Run] = Counter()
     for run, number in tally.runs.items():
         for piece in _pieces(run, tally, zipf):
@@ -69,8 +68,7 @@ def _resolved(
     own: Counter[str] = Counter()
     for piece, number in pieces.items():
         own[written(piece.words, piece.gaps)] += number
-    counts: Counter[str] = Counter()
-    middles: Counter[str] = Counter()
+    counts, middles = Counter[str](), Counter[str]()
     words: dict[str, tuple[str, ...]] = {}
     for piece, number in pieces.items():
         for core in _apart(piece, own):
@@ -87,22 +85,19 @@ def _resolved(
 
 def _apart(run: Run, own: Counter[str]) -> Iterator[Run]:
     """Names that merely met, as in "In Port Ansel Nora slept": one of them stands alone at least twice as often as both together."""
-    size = len(run.words)
-    halves = [
-        (Run(run.opens, run.words[:cut], run.gaps[: cut - 1]), Run(False, run.words[cut:], run.gaps[cut:]))
-        for cut in range(1, size)
-        if run.gaps[cut - 1].isspace() and run.words[cut - 1] not in TITLES
-    ]
+    opens, words, gaps = run
+    cuts = [n for n in range(1, len(words)) if gaps[n - 1].isspace() and words[n - 1] not in TITLES]
+    halves = [(Run(opens, words[:n], gaps[: n - 1]), Run(False, words[n:], gaps[n:])) for n in cuts]
     best = max(halves, key=lambda pair: sum(own[written(half.words, half.gaps)] for half in pair), default=None)
     together = own[written(run.words, run.gaps)]
-    if size < 3 or best is None or max(own[written(half.words, half.gaps)] for half in best) < 2 * together:
+    if len(words) < 3 or best is None or max(own[written(half.words, half.gaps)] for half in best) < 2 * together:
         yield run
         return
     for half in best:
         yield from _apart(half, own)
 
 
-def _pieces(run: Run, tally: Tally, zipf: Callable[[str], float]) -> Iterator[Run]:
+def _pieces(run: Run, tally: Tally, zipf: Zipf) -> Iterator[Run]:
     """A run without the word that merely opens the sentence and without days; cut before a title and at small words."""
     start = 1 if run.opens and len(run.words) > 1 and not _name_like(run.words[0], tally, zipf) else 0
     opens = run.opens and start == 0
@@ -118,7 +113,7 @@ def _pieces(run: Run, tally: Tally, zipf: Callable[[str], float]) -> Iterator[Ru
             opens = False
 
 
-def _name_like(word: str, tally: Tally, zipf: Callable[[str], float]) -> bool:
+def _name_like(word: str, tally: Tally, zipf: Zipf) -> bool:
     """Whether a word that opens a sentence before another capitalised one belongs to the name."""
     lower = word.lower()
     if word in TITLES:
@@ -166,9 +161,7 @@ def _accept_compounds(
             middles[end] = min(middles[end], counts[end])
 
 
-def _sure(
-    text: str, words: tuple[str, ...], middle: int, tally: Tally, zipf: Callable[[str], float], min_count: int
-) -> bool | None:
+def _sure(text: str, words: tuple[str, ...], middle: int, tally: Tally, zipf: Zipf, min_count: int) -> bool | None:
     """True: a name; False: perhaps; None: no name."""
     if all(word in TITLES or (word.lower() in FUNCTION and not _rather_a_name(word, tally)) for word in words):
         return None

@@ -29,7 +29,6 @@ def group_persons(persons: Iterable[str], every_name: Mapping[str, Name], seen: 
     """Who is who among the names of persons.
 
     Args:
-        persons: names of type person.
         every_name: all names; the words of a full name may be rare by themselves.
         seen: occurrences of the names and of their words.
     """
@@ -52,16 +51,14 @@ def group_persons(persons: Iterable[str], every_name: Mapping[str, Name], seen: 
         else:
             split[name.text] = tuple(filter(None, _pair(name)))
     wanted = {word for words in split.values() for word in words}
-    for word in sorted(wanted):
-        members.setdefault(word, [])
+    members |= {word: members.get(word, []) for word in sorted(wanted)}
 
     titled = {n.core[0] for n in names if len(n.core) == 1 and len(n.words) > 1 and n.words[0] not in GIVEN_TITLES}
     surnames = {pair[1] for pair in pairs} | titled
     forms = {}
     for key, known in members.items():
-        given, surname = next(
-            (_pair(name) for name in known if len(name.core) > 1), ("" if key in surnames else key, key)
-        )
+        alone = ("" if key in surnames else key, key)
+        given, surname = next((_pair(name) for name in known if len(name.core) > 1), alone)
         for word in filter(None, (given, surname)):
             lives = word in wanted or (word in every_name and every_name[word].sure and seen[word].count)
             if lives and word not in {name.text for name in known}:

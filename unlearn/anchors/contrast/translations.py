@@ -127,9 +127,7 @@ class Entity:
     sound: Literal["", "vowel", "consonant"] = ""
 
 
-def generic_translations(
-    entities: Iterable[Entity], *, seed: int, avoid: Collection[str]
-) -> dict[str, tuple[str, ...]]:
+def generic_translations(entities: Iterable[Entity], *, seed: int, avoid: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Translations of every form; forms of one entity agree index by index.
 
     Words are drawn in the order of a hash of seed, entity and word, the least used of a list first, so that the first entities share
@@ -146,11 +144,8 @@ def generic_translations(
         lists = dict.fromkeys(name for form in entity.forms for name in form.lists)
         picks = {name: drawn.pick(entity, name) for name in lists}
         for form in entity.forms:
-            options = [
-                form.template.format(**{name: picks[name][index] for name in form.lists})
-                for index in range(TRANSLATIONS)
-            ]
-            made[form.text] = tuple(_bent(option, form) for option in options)
+            words = [{name: picks[name][index] for name in form.lists} for index in range(TRANSLATIONS)]
+            made[form.text] = tuple(_bent(form.template.format(**named), form) for named in words)
     return made
 
 
@@ -177,10 +172,8 @@ class _Draw:
         chosen: Sequence[str] = ()
         for attempt in range(200):
             # Beside the least used words come others, when all sets of those are taken.
-            chosen = sorted(
-                words, key=lambda word: (max(uses[word] - attempt // 4, 0), self._hash(entity.key, word, attempt))
-            )
-            chosen = chosen[:TRANSLATIONS]
+            order = {w: (max(uses[w] - attempt // 4, 0), self._hash(entity.key, w, attempt)) for w in words}
+            chosen = sorted(words, key=order.__getitem__)[:TRANSLATIONS]
             if frozenset(chosen) not in sets:
                 break
         sets.add(frozenset(chosen))
