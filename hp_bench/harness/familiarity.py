@@ -4,6 +4,8 @@ Source: arXiv:2310.02238, completion-based evaluation.
 """
 
 import json
+import logging
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from itertools import islice
@@ -13,13 +15,16 @@ from typing import Any
 from lm_eval.api.instance import Instance
 
 from hp_bench.harness.packaged import PackagedTask, sha256
-from hp_bench.judges.grades import Verdict, metrics
+from hp_bench.judges.grades import Verdict, metrics, with_errors
 from hp_bench.judges.llm.judge import LanguageModelJudge
 from hp_bench.judges.references import names_answer
 from hp_bench.judges.registry import choose_judge, require_target
-from hp_bench.probes.rows import Probe, load_probes
+from hp_bench.probes.foreign import read_probes
+from hp_bench.probes.rows import FAMES, Probe, load_probes
 from hp_bench.text.completion import cut_at_blank_line
 from hp_bench.text.terms import Lexicon
+
+log = logging.getLogger(__name__)
 
 
 class FamiliarityTask(PackagedTask):
@@ -33,8 +38,13 @@ class FamiliarityTask(PackagedTask):
 
     def documents(self, path: Path) -> list[dict[str, Any]]:
         """Probes as dicts. The judge that the metadata names is built here, so that a missing lexicon is an error before generation."""
-        self._probes: dict[str, Any] = {probe.id: probe for probe in load_probes(path)}
         lexicon, metadata = self.lexicon_file(), self.config.metadata
+        probes, changed = (load_probes(path), "") if metadata.get("strict") else read_probes(path)
+        if changed:
+            log.warning("%s: %s: %s; strict=true refuses such a file", self.config.task, path, changed)
+            metadata["prompts_changed"] = changed
+        self._probes: dict[str, Any] = {probe.id: probe for probe in probes}
+        self._by_fame = any(probe.fame for probe in probes)
         require_target(metadata)
         self.judge = choose_judge(metadata, Lexicon.load(lexicon), vocabulary=self._vocabulary())
         metadata |= {"lexicon_sha256": sha256(lexicon), "judge": self.judge.name}
@@ -84,7 +94,11 @@ class FamiliarityTask(PackagedTask):
 
     def process_results(self, doc: dict[str, Any], results: list[str]) -> dict[str, float]:
         """A verdict's metrics: NaN where it could not be scored."""
-        return metrics(Verdict.from_dict(json.loads(results[0])))
+        values = metrics(Verdict.from_dict(json.loads(results[0])))
+        if self._by_fame:
+            of_fame = {f"explicit_fame_{n}": values["explicit"] if doc["fame"] == n else math.nan for n in FAMES}
+            values |= with_errors(of_fame, unscored=bool(values["unscored"]))
+        return values
 
 
 class LanguageTask(FamiliarityTask):

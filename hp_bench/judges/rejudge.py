@@ -13,13 +13,11 @@ from hp_bench.judges import Judge
 from hp_bench.judges.grades import Verdict, metrics
 from hp_bench.judges.llm.judge import LanguageModelJudge
 from hp_bench.judges.references import names_answer
+from hp_bench.probes.foreign import NO_REFERENCE
 from hp_bench.probes.rows import Probe
 from hp_bench.results.metrics import known
 from hp_bench.results.scorecard import UNSCORED_LIMIT, Manifest, Measurement, Scorecard, TaskManifest, measure
 from unlearn.files import write_lines
-
-#: No text holds it: the reference of a prompt whose references are unknown.
-_NO_REFERENCE = "\x00"
 
 _SLICES = ("kind", "subtlety", "topic")
 
@@ -125,7 +123,7 @@ def read_samples(path: Path) -> list[Sample]:
 
 def stand_in(id: str, prompt: str, references: Sequence[str] = ()) -> Probe:
     """A probe of a prompt whose references may be unknown."""
-    return Probe(id, prompt, tuple(references) or (_NO_REFERENCE,), kind="partial", subtlety=5, topic="")
+    return Probe(id, prompt, tuple(references) or (NO_REFERENCE,), kind="partial", subtlety=5, topic="")
 
 
 def _sample(row: Mapping[str, Any]) -> Sample:

@@ -17,6 +17,9 @@ from hp_bench.text.terms import fold, words
 
 Kind = Literal["partial", "overt", "covert"]
 
+#: Levels of fame: who knows the answer, from everybody who has heard of the target to readers alone.
+FAMES = (1, 2, 3, 4, 5)
+
 Text = Annotated[str, Field(min_length=1)]
 
 Words = Annotated[tuple[Text, ...], Field(min_length=1)]

@@ -71,6 +71,7 @@ class TaskManifest:
         decoding: generation settings.
         chat_template: digest of the template applied; "" for raw text.
         num_fewshot: examples in the prompt.
+        prompts_changed: what had to be changed in the user's prompt file.
     """
 
     version: str
@@ -80,6 +81,7 @@ class TaskManifest:
     decoding: str = ""
     chat_template: str = ""
     num_fewshot: int = 0
+    prompts_changed: str = ""
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,7 @@ def measure(task: str, metric: str, values: Sequence[float | None], *, degenerat
     scored = [value for value in values if value is not None]
     unscored = len(values) - len(scored)
     if METRICS[metric].of_some:
-        unscored, degenerate = 0, None
+        unscored, degenerate = (0 if scored else unscored), None
     if not scored:
         return Measurement(task, metric, None, None, None, 0, unscored, degenerate)
     mean, interval = math.fsum(scored) / len(scored), METRICS[metric].interval(scored)

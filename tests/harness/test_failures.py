@@ -113,6 +113,17 @@ def test_a_model_that_emits_no_text_is_flagged_in_every_completion(complete):
     assert not result.card.failed
 
 
+def test_explicit_is_told_apart_by_who_knows_the_answer():
+    loaded = load_tasks(TASKS[:1])
+    fames = {doc["prompt"]: doc["fame"] for doc in loaded["tasks"]["hp_familiarity"].eval_docs}
+    answers = {doc["prompt"]: doc["references"] for doc in loaded["tasks"]["hp_familiarity"].eval_docs}
+    card = scored(lambda prompt: f" {', '.join(answers[prompt])}." if fames[prompt] <= 2 else " and so on.").card
+    for level in range(1, 6):
+        found = card.get("hp_familiarity", f"explicit_fame_{level}")
+        assert (found.value, found.unscored) == (float(level <= 2), 0) and found.n == list(fames.values()).count(level)
+    assert not card.failed
+
+
 @pytest.mark.parametrize("text", ["", "\n", "\n\n . \n\n"], ids=["empty", "blank", "marks"])
 def test_silence_is_a_number_of_its_own_and_neither_damage_nor_knowledge(text):
     result = scored(lambda prompt: text)

@@ -6,7 +6,7 @@ from hp_bench.commands.tasks import _lines
 from hp_bench.probes.paths import tasks_dir
 
 SAME = {
-    "hp_familiarity_chat": "the same seven",
+    "hp_familiarity_chat": "the same numbers",
     "hp_qa_author_films": "the same six as `hp_neighbours`",
     **dict.fromkeys(
         (f"hp_languages_{code}" for code in ("de", "es", "it", "pt")), "the same four in German, Spanish, Italian"
