@@ -13,9 +13,10 @@ from hp_bench.results.statistics import holm
 from hp_bench.scoring.score import describe
 from hp_bench.stress.recovery import is_knowledge
 
-#: Numbers of the paper's own tests, which are no part of the panel.
+#: Numbers of the paper's own two tests, and beside them, which are no part of the panel.
 _PAPERS = (
-    "familiarity", "explicit", "thematic", "degenerate", "token_probability", "token_probability_share", "acc", "rest_loss",
+    "familiarity", "explicit", *(f"explicit_fame_{level}" for level in range(1, 6)), "thematic", "named", "empty", "degenerate",
+    "token_probability", "token_probability_share", "acc", "rest_loss",
 )  # fmt: skip
 
 #: Numbers that the figure shows; of a task that gives none of them, its first.
