@@ -78,7 +78,6 @@ def test_log_likelihood_tasks_give_the_numbers_of_transformers(place, metadata, 
             assert None not in values
             assert vllm.values[task][metric] == pytest.approx(values, abs=2e-3, rel=1e-2), (task, metric)
     assert 0 < hf.get("hp_extraction", "extraction_strength").value < 1  # there is something to agree about
-    assert hf.get("renamed").high < 0.9
 
 
 def samples(engine, metadata, **further) -> str:
