@@ -6,6 +6,7 @@ stdout holds results, stderr log and progress. Exit codes: 0 done, 1 the run fai
 import importlib
 import json
 import logging
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -40,7 +41,19 @@ Overrides = Annotated[
 
 def main() -> None:
     """Entry point: a user's mistake is one sentence and exit code 2."""
-    guarded(app, "unlearn")
+    try:
+        guarded(app, "unlearn")
+    except SystemExit as end:
+        if not end.code:
+            _leave_process_group()
+        raise
+
+
+def _leave_process_group() -> None:
+    """Several processes part in order: gloo's threads may abort a process that ends with its group open."""
+    distributed = sys.modules.get("torch.distributed")
+    if distributed and distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 @app.callback()

@@ -348,6 +348,11 @@ trainer.add_callback(FamiliarityCallback(every=2, metadata={"prompts": prompts})
 trainer.train()
 """
 
+LEAVE = """
+if torch.distributed.is_initialized():
+    torch.distributed.destroy_process_group()
+"""
+
 TRL = """
 import sys
 from datasets import load_dataset
@@ -394,6 +399,8 @@ dist.destroy_process_group()
 
 def launch(script: str, place: Path, out: Path, ranks: int = 1) -> subprocess.CompletedProcess:
     out.mkdir(parents=True, exist_ok=True)
+    if ranks > 1:  # Trainer leaves its process group open, and gloo's threads may abort a process that ends with one
+        script += LEAVE
     (out / "script.py").write_text(script)
     (out / "text.txt").write_text("\n".join(tiny.TEXT))
     with socket.socket() as probe:
