@@ -102,6 +102,7 @@ METRICS: dict[str, Metric] = {
     "leak_degenerate": _mass_metric("degenerate samples"),
     "verbatim_probability": _mass_metric("probability of a verbatim continuation"),
     "word_probability": _mass_metric("probability of a verbatim word"),
+    "bits_per_byte": _mean_metric("loss on general English (bits a byte)", 0.0, _LARGEST_LOSS),
     "rest_loss": _mean_metric("loss on the rest (nats a token)", 0.0, _LARGEST_LOSS),
 }
 
