@@ -1,20 +1,25 @@
-"""Progress on stderr, with an estimate of the time left."""
+"""Progress on stderr, with an estimate of the time left: bars on a terminal, a line every half minute in a log file."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import timedelta
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 console = Console(stderr=True)
 
+#: Seconds between two lines of progress where stderr is no terminal.
+_LINE_EVERY = 30.0
+
 current_display: ContextVar[Progress | None] = ContextVar("current_display", default=None)
 
 
 @contextmanager
 def progress_bars(*, enabled: bool = True) -> Iterator[Progress]:
-    """A rich progress display on stderr; nested uses share the outermost."""
+    """A display of progress on stderr; nested uses share the outermost."""
     outer = current_display.get()
     if outer is not None:
         yield outer
@@ -22,12 +27,27 @@ def progress_bars(*, enabled: bool = True) -> Iterator[Progress]:
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=console, transient=True, disable=not enabled) as progress:
+    bars = Progress(*columns, console=console, transient=True, disable=not enabled, speed_estimate_period=120)
+    ended = threading.Event()
+    if enabled and not console.is_terminal:
+        threading.Thread(target=_say_lines, args=(bars, ended), daemon=True).start()
+    with bars as progress:
         token = current_display.set(progress)
         try:
             yield progress
         finally:
+            ended.set()
             current_display.reset(token)
+
+
+def _say_lines(progress: Progress, ended: threading.Event) -> None:
+    while not ended.wait(_LINE_EVERY):
+        for task in progress.tasks:
+            left = "" if task.time_remaining is None else f", {timedelta(seconds=int(task.time_remaining))} left"
+            of = "" if task.total is None else f" of {task.total:.0f}"
+            passed = timedelta(seconds=int(task.elapsed or 0))
+            line = f"{task.description.strip()}: {task.completed:.0f}{of}, {passed}{left}"
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 @contextmanager
