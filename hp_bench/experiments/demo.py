@@ -88,7 +88,7 @@ def run_demo(
     for file in RECIPES.values():  # a wrong key is said now, not after minutes of training
         Recipe.load(unlearn.recipes_dir() / file, overrides)
     seconds: dict[str, float] = {}
-    clock = partial(_timed, seconds=seconds)
+    clock = partial(timed, seconds=seconds)
     quiet_bars()
     with one_thread():
         with clock("miniature: text, baseline, twins"):
@@ -182,7 +182,7 @@ def write_story(
 
 
 @contextmanager
-def _timed(stage: str, seconds: dict[str, float]) -> Iterator[None]:
+def timed(stage: str, seconds: dict[str, float]) -> Iterator[None]:
     """Keeps a stage's wall seconds."""
     log.info("%s ...", stage)
     began = time.monotonic()

@@ -12,7 +12,7 @@ class LossTask(PackagedTask):
 
     PROMPTS = "general.jsonl"
 
-    def process_results(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
+    def process_results(self, doc: dict[str, Any], results: list[float]) -> dict[str, float]:
         """One text's bits a byte; NaN where the model gave no number."""
-        bits = -results[0][0] / math.log(2) / len(doc["text"].encode())
+        bits = -results[0] / math.log(2) / len(doc["text"].encode())
         return with_errors({"bits_per_byte": bits if math.isfinite(bits) else math.nan})

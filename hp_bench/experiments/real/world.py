@@ -1,0 +1,162 @@
+"""A real model that knows and twins that never did, TOFU's way: SmolLM2 taught the companion, or as much neutral text.
+
+taught/: companion, twice, and neutral text; twin-1/, twin-2/: neutral text alone, as many steps of the same size. All start from one checkpoint.
+"""
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import jsonlines
+import torch
+
+from hp_bench.experiments.real.model import fetch
+from hp_bench.probes.paths import prompts_dir
+from unlearn.corpus.blocks import Blocks
+from unlearn.corpus.corpus import Corpus
+from unlearn.files import write_lines
+from unlearn.models import load_model, load_tokenizer
+from unlearn.pipeline.rundir import RunDirectory
+from unlearn.settings import Training
+from unlearn.training.fine_tune import Trained, fine_tune, optimiser_steps, train_once
+
+#: Files of the panel of which the real model is asked every n-th fact: two cores answer some 500 tokens a second.
+_PANEL = ("qa.jsonl", "neighbours.jsonl")
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """How the models are taught.
+
+    Attributes:
+        epochs: passes over a text that holds the companion twice and the neutral text once; twins take as many steps.
+        learning_rate: peak; linear decay to 0.
+        block_tokens: length of a block.
+        batch_size: blocks an optimiser step.
+        every: one document in so many is read, and one fact in so many asked; 1: all of them.
+    """
+
+    epochs: float = 2.0
+    learning_rate: float = 3e-4
+    block_tokens: int = 256
+    batch_size: int = 4
+    every: int = 1
+
+
+@dataclass(frozen=True)
+class RealWorld:
+    """Models and texts; every path exists.
+
+    Attributes:
+        untaught: the fetched checkpoint.
+        taught: the baseline of unlearning: it has read companion and neutral text.
+        twins: have read neutral text alone.
+        companion: the unlearn target, JSON lines with a `text`, a document each.
+        neutral: the text of the rest, in the same form.
+        facts: folder of the panel's prompt files.
+    """
+
+    untaught: Path
+    taught: Path
+    twins: tuple[Path, ...]
+    companion: Path
+    neutral: Path
+    facts: Path
+
+    def distance_texts(self, count: int = 30, words: int = 90) -> dict[str, list[str]]:
+        """Beginnings of documents on which distances to the twins are measured: target, rest, and general text that no model has read."""
+        texts = {}
+        for kind, path in (
+            ("target", self.companion),
+            ("rest", self.neutral),
+            ("general", prompts_dir() / "general.jsonl"),
+        ):
+            with jsonlines.open(path) as lines:
+                texts[kind] = [" ".join(row["text"].split()[:words]) for row in islice(lines, count)]
+        return texts
+
+
+def prepare(
+    out: Path, *, model: str = "smollm2", seed: int = 0, twins: int = 2, teaching: Teaching | None = None
+) -> RealWorld:
+    """Makes models and texts, or what is missing of them; the same seed, machine and number of threads give the same weights.
+
+    Args:
+        out: folder.
+        model: a key of `MODELS`; fetched if need be.
+        seed: of the order of texts and blocks.
+        twins: at least one.
+        teaching: how; default: as docs/real.md reports.
+
+    Raises:
+        ValueError: the model cannot be fetched, or the folder holds models made otherwise.
+    """
+    teaching, untaught = teaching or Teaching(), fetch(model)
+    companion, neutral = (
+        documents(prompts_dir() / name, seed=seed)[:: teaching.every] for name in ("companion", "neutral")
+    )
+    texts = {name: out / "text" / f"{name}.jsonl" for name in ("companion", "neutral")}
+    for name, chosen in (("companion", companion), ("neutral", neutral)):
+        write_lines(texts[name], ({"text": text} for text in chosen))
+    facts = out / "text" / "facts"
+    for file in _PANEL:
+        with jsonlines.open(prompts_dir() / file) as lines:
+            write_lines(facts / file, islice(lines, 0, None, 2 * teaching.every))
+    tokenizer = load_tokenizer(str(untaught))
+    rundir = RunDirectory(out / "models")
+    training = Training(
+        epochs=teaching.epochs, learning_rate=teaching.learning_rate, batch_size=teaching.batch_size, accumulation=1, warmup_steps=10,
+        save_every=100, bf16=fast_bfloat16(), extra={"optim": "adamw_torch_fused"},
+    )  # fmt: skip
+    taught_on = Blocks.open(_joined([*companion, *companion, *neutral], seed), tokenizer, teaching.block_tokens)
+    steps = optimiser_steps(len(taught_on), training)
+    names = ["taught", *(f"twin-{number}" for number in range(1, twins + 1))]
+    made = {}
+    for number, name in enumerate(names):
+        chosen = taught_on
+        if number:
+            chosen = Blocks.open(_joined(neutral, seed + number), tokenizer, teaching.block_tokens)
+        made[name] = _teach(
+            rundir, name, untaught, chosen, training.model_copy(update={"max_steps": steps}), seed + number
+        )
+    return RealWorld(untaught, made["taught"], tuple(made[name] for name in names[1:]), *texts.values(), facts)
+
+
+def documents(folder: Path, *, seed: int) -> list[str]:
+    """A folder's documents (`***` stands between two of a file), in an order drawn from the seed."""
+    files = sorted(folder.glob("*.txt"))
+    texts = [
+        text.strip() for file in files for text in re.split(r"^\*\*\*$", file.read_text("utf-8"), flags=re.MULTILINE)
+    ]
+    random.Random(f"documents {seed}").shuffle(texts)
+    return texts
+
+
+def fast_bfloat16() -> bool:
+    """Whether mixed precision pays on this machine: a GPU, or a processor with bfloat16 instructions."""
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return torch.cuda.is_available() or bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def _joined(texts: Sequence[str], seed: int) -> Corpus:
+    """One text of all, in an order drawn from the seed, so that blocks are full."""
+    return Corpus(["\n\n\n".join(random.Random(f"joined {seed}").sample(texts, len(texts)))])
+
+
+def _teach(rundir: RunDirectory, name: str, untaught: Path, blocks: Blocks, training: Training, seed: int) -> Path:
+    inputs = {"text": blocks.corpus_fingerprint, "training": training.model_dump(mode="json"), "seed": seed}
+
+    def train(folder: Path) -> Trained:
+        trained = fine_tune(
+            load_model(str(untaught), device="cpu", dtype="float32"), load_tokenizer(str(untaught)), blocks.for_training(), training,
+            work=folder / "work", checkpoints=folder / "checkpoints", seed=seed, description=f"teaching {name}",
+        )  # fmt: skip
+        for file in trained.last.iterdir():
+            file.replace(folder / file.name)
+        return trained
+
+    return rundir.stage(name, inputs, train_once(train, scraps=("checkpoints", "work")))
