@@ -200,7 +200,7 @@ def _arguments(
         "save_strategy": "steps", "save_steps": save_every, "save_total_limit": 1,
         "eval_strategy": "steps" if evaluate else "no", "eval_steps": min(save_every, 20),
         "logging_strategy": "steps", "logging_steps": 1, "logging_nan_inf_filter": False, "report_to": "none",
-        "disable_tqdm": True, "seed": seed, "data_seed": seed, "use_cpu": device == "cpu",
+        "disable_tqdm": True, "seed": seed, "data_seed": seed, "use_cpu": device == "cpu" or not torch.accelerator.is_available(),
         "remove_unused_columns": not soft, "use_liger_kernel": on_gpu and not soft and is_liger_kernel_available(),
         "dataloader_pin_memory": on_gpu,
     }  # fmt: skip

@@ -1,6 +1,6 @@
 """A real model that knows and twins that never did, TOFU's way: SmolLM2 taught the companion, or as much neutral text.
 
-taught/: companion, twice, and neutral text; twin-1/, twin-2/: neutral text alone, as many steps of the same size. All start from one checkpoint.
+taught/: companion, twice, and neutral text; twin-1/, twin-2/: neutral text alone, as many steps of the same size.
 """
 
 import random

@@ -285,3 +285,19 @@ def test_holdout_is_not_trained_on_and_its_loss_is_reported(place, finished, tmp
     )  # fmt: skip
     assert trained.steps == optimiser_steps(len(dataset), training)
     assert any("eval_loss" in entry for entry in trained.history)
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="auto means the accelerator here")
+def test_mixed_precision_trains_where_auto_means_the_cpu(place, tmp_path):
+    tokenizer = load_tokenizer(place / "base")
+    blocks = stages.Target.open(recipe(place, "unused")).blocks.for_training()
+    training = Training(**{**SMALL, "max_steps": 2, "bf16": True})
+    trained = fine_tune(
+        load_model(place / "base", device="cpu"),
+        tokenizer,
+        blocks,
+        training,
+        work=tmp_path / "w",
+        checkpoints=tmp_path / "c",
+    )
+    assert trained.steps == 2
