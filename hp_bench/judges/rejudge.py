@@ -155,7 +155,9 @@ def _probes(samples: Sequence[Sample], prompts: Sequence[Probe], changes: Counte
     """A probe for every sample with a prompt; what was changed in its references is counted in `changes`."""
     by_prompt = {probe.prompt: probe for probe in prompts}
     return [
-        by_prompt.get(s.prompt.rstrip()) or lenient_probe(s.id, s.prompt, s.references, changes) if s.prompt else None
+        by_prompt.get(s.prompt.rstrip()) or lenient_probe(s.id, s.prompt, s.references, changes)
+        if s.prompt.strip()
+        else None
         for s in samples
     ]
 

@@ -105,6 +105,18 @@ def test_a_bad_file_is_one_sentence_that_names_file_and_line(tmp_path, rows, mes
     assert str(caught.value) == message.format(path=path)
 
 
+def test_blank_lines_a_byte_order_mark_and_a_json_list_are_no_faults(tmp_path):
+    rows = [PROBE, {**PROBE, "id": "b"}]
+    wanted = load_probes(write(tmp_path / "mine.jsonl", rows))
+    lines = [json.dumps(row) for row in rows]
+    for content in ("\n\n".join(["", *lines, ""]), "\ufeff" + "\r\n".join(lines), json.dumps(rows, indent=1)):
+        (tmp_path / "mine.jsonl").write_text(content, encoding="utf-8")
+        assert load_probes(tmp_path / "mine.jsonl") == wanted
+    (tmp_path / "mine.jsonl").write_text(json.dumps([PROBE, PROBE]))
+    with pytest.raises(ValueError, match="mine.jsonl, entry 2: id 'a' is that of entry 1 already"):
+        load_probes(tmp_path / "mine.jsonl")
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"'.*nowhere\.jsonl' cannot be read: No such file or directory$"):
         load_probes(tmp_path / "nowhere.jsonl")
