@@ -49,7 +49,7 @@ def read_probes(path: Path | str) -> tuple[list[Probe], str]:
 def _probe(row: Mapping[str, Any], number: int, changes: Counter[str]) -> Probe | None:
     if isinstance(row.get("prompt"), Mapping):
         row = row["prompt"]
-    prompt, given = row.get("prompt"), row.get("references") or ()
+    prompt, given = row.get("prompt"), row.get("references") or []
     if not isinstance(prompt, str) or not isinstance(given, list) or not all(isinstance(one, str) for one in given):
         return None
     fields = {

@@ -40,7 +40,7 @@ def test_a_scorecard_is_printed_and_kept_and_so_is_the_agreement_with_the_files_
     card = Scorecard.load(tmp_path / "judged" / "scorecards" / "before.json")
     assert card.get("completions", "familiarity").value == 2.0
     shown = run("judge", file, "--out", tmp_path / "judged")
-    for sentence in ("2.00", "Cohen's kappa 0.500 [", "own grades of 3 completions"):
+    for sentence in ("2.00", "Cohen's kappa 0.571 [", "own grades of 3 completions"):
         assert sentence in shown.stdout
     assert "prompts from raw_question, completions from completion.response; " in shown.stderr
     assert "3 grades of its own, read as 0-3" in shown.stderr
