@@ -97,7 +97,8 @@ def rejudge(path: Path, judge: Judge, reading: Reading, *, name: str) -> Judged:
     Where there are none, the lexicon alone judges.
 
     Raises:
-        ValueError: no row can be read, or the judge could grade none; or the grades of the rows are not of the scale that was chosen.
+        ValueError: no row can be read, or the judge could grade none; the grades of the rows are not of the scale that was chosen; or
+            references of a run's prompts are unknown, and the judge is no language model.
     """
     samples, said = read_samples(path, reading.names)
     if reading.scale:  # a wrong one is an error before anything is judged
@@ -110,9 +111,11 @@ def rejudge(path: Path, judge: Judge, reading: Reading, *, name: str) -> Judged:
         samples = [replace(one, completion=one.completion and cut_at_blank_line(one.completion)) for one in samples]
     changes: Counter[str] = Counter()
     probes = _probes(samples, reading.prompts, changes)
-    if card is None:
-        samples = [replace(one, id=_asked(probe) or one.place) for one, probe in zip(samples, probes, strict=True)]
-        card = _elsewhere(path, name, samples)
+    if card is None or ELSEWHERE in card.items:
+        samples = [_called_by_prompt(sample, probe) for sample, probe in zip(samples, probes, strict=True)]
+        card = replace(card or _elsewhere(path, name, len(samples)), items={ELSEWHERE: [one.id for one in samples]})
+    elif not isinstance(judge, LanguageModelJudge):
+        _require_references(path, judge, samples, reading.prompts)
     if not isinstance(judge, LanguageModelJudge):  # which goes by no reference
         said += [sentence.format(count) for sentence, count in changes.items()]
     verdicts = _verdicts(judge, samples, probes)
@@ -162,11 +165,24 @@ def _probes(samples: Sequence[Sample], prompts: Sequence[Probe], changes: Counte
     ]
 
 
-def _asked(probe: Probe | None) -> str:
-    """A name for a prompt and its references: where both are the same, completions of two files are paired. "" without a prompt."""
+def _require_references(path: Path, judge: Judge, samples: Sequence[Sample], prompts: Sequence[Probe]) -> None:
+    """Raises ValueError if a run's references are not known: its numbers would be others, under the same manifest."""
+    known_prompts = {probe.prompt for probe in prompts}
+    for sample in samples:
+        if not sample.problem and not sample.references and sample.prompt.rstrip() not in known_prompts:
+            raise ValueError(
+                f"{path}: prompt {sample.id!r} is not in the prompt file, and {judge.name} needs its references: "
+                "name its file with --prompts"
+            )
+
+
+def _called_by_prompt(sample: Sample, probe: Probe | None) -> Sample:
+    """A sample under the references that it is judged by, and a name made of them and the prompt: of two files, the same ones pair."""
     if probe is None:
-        return ""
-    return f"prompt-{hashlib.sha256(json.dumps([probe.prompt, *sorted(probe.references)]).encode()).hexdigest()[:12]}"
+        return replace(sample, id=sample.place)
+    digest = hashlib.sha256(json.dumps([probe.prompt, *sorted(probe.references)]).encode()).hexdigest()
+    references = () if probe.references == (NO_REFERENCE,) else probe.references
+    return replace(sample, id=f"prompt-{digest[:12]}", references=references)
 
 
 def _verdicts(judge: Judge, samples: Sequence[Sample], probes: Sequence[Probe | None]) -> list[Verdict]:
@@ -214,11 +230,10 @@ def merged(cards: Sequence[Scorecard]) -> Scorecard:
     )
 
 
-def _elsewhere(path: Path, name: str, samples: Sequence[Sample]) -> Scorecard:
-    """A scorecard without numbers, of completions of which no more is known than their file."""
-    task = TaskManifest(str(VERSION), len(samples), decoding="unknown")
-    manifest = Manifest(str(path), engine="unknown", dtype="unknown", tasks={ELSEWHERE: task})
-    return Scorecard(name, (), {ELSEWHERE: [one.id for one in samples]}, {}, manifest)
+def _elsewhere(path: Path, name: str, n: int) -> Scorecard:
+    """A scorecard without numbers, of `n` completions of which no more is known than their file."""
+    task = TaskManifest(str(VERSION), n, decoding="unknown")
+    return Scorecard(name, (), {}, {}, Manifest(str(path), engine="unknown", dtype="unknown", tasks={ELSEWHERE: task}))
 
 
 def _run_of(path: Path, samples: list[Sample]) -> Scorecard | None:

@@ -197,6 +197,10 @@ def test_references_are_the_prompt_files_else_the_rows_own_else_none(tmp_path):
     assert (named.value, named.n, named.unscored) == (1, 2, 0)
     assert "1 prompts without a reference judged by the lexicon alone" in judged.said
     assert not judged.card.failed
+    save([judged], tmp_path / "out")
+    kept = tmp_path / "out" / "samples" / "rows" / f"{ELSEWHERE}.jsonl"
+    assert graded(kept).card == judged.card
+    assert graded(kept, prompts=[Probe("p0", PROMPTS[0], ("Ada",), "partial", 2, "x")]).card.items != judged.card.items
 
 
 def test_a_completion_ends_at_a_blank_line_only_if_that_is_asked_for(tmp_path):
@@ -261,9 +265,12 @@ def test_a_broken_line_in_a_runs_samples_costs_itself_alone(tmp_path):
     path.parent.mkdir(parents=True)
     rows = [json.dumps({"id": id, "prompt": p, "responses": [c]}) for id, (p, c) in zip(ids, PAIRS, strict=True)]
     path.write_text("\n\n".join([rows[0], rows[1][:-9], *rows[2:]]))
-    card = graded(path).card
+    prompts = [Probe(id, p, ("Ada",), "partial", 2, "x") for id, p in zip(ids, PROMPTS, strict=True)]
+    card = graded(path, prompts=prompts).card
     assert (list(card.items["hp_familiarity"]), card.manifest.tasks["hp_familiarity"].prompts_sha256) == (ids, "abc")
     assert card.values["hp_familiarity"]["familiarity"] == [5, None, 0, 5]
+    with pytest.raises(ValueError, match="prompt 'q3' is not in the prompt file, and lexicon-v.* needs its references"):
+        graded(path, prompts=prompts[:3])
     path.write_text("\n".join(rows[:3]))
     with pytest.raises(ValueError, match="are not of the same run"):
         graded(path)
