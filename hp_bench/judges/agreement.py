@@ -17,8 +17,9 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked_dataclass
 from scipy import stats
 
-from hp_bench.judges.grades import GRADES, Grade
-from hp_bench.judges.rejudge import stand_in
+from hp_bench.judges import Judge
+from hp_bench.judges.grades import GRADES, Grade, Verdict
+from hp_bench.probes.foreign import stand_in
 from hp_bench.probes.rows import Probe
 from hp_bench.results.statistics import CONFIDENCE, Interval, rate_interval
 from hp_bench.text.jsonl import read_rows
@@ -225,6 +226,42 @@ def load_gold(path: Path | str, split: Split | None = None) -> list[GoldRow]:
     if not found:
         raise ValueError(f"{str(path)!r} holds no rows{f' of split {split!r}' if rows else ''}")
     return found
+
+
+@dataclass(frozen=True)
+class Graders:
+    """Cohen's kappa of the two people among themselves, with its 95 % interval, over the completions that both graded."""
+
+    kappa: float
+    low: float
+    high: float
+    n: int
+
+
+def graders(rows: Sequence[GoldRow]) -> Graders | None:
+    """How far the gold set's two graders agree; None if no completion has two grades."""
+    both = [row.grades for row in rows if len(row.grades) == 2]
+    if not both:
+        return None
+    first, second = zip(*both, strict=True)
+    interval = kappa_interval(first, second)
+    return Graders(kappa(first, second), interval.low, interval.high, len(both))
+
+
+def against_gold(judge: Judge, rows: Sequence[GoldRow], probes: Sequence[Probe]) -> tuple[Agreement, list[Verdict]]:
+    """A judge's verdicts on the gold set, and how far they agree with it; references as in `as_probes`.
+
+    Raises ValueError, with the first reason, if the judge could grade nothing.
+    """
+    items = [(probe, row.completion) for probe, row in zip(as_probes(rows, probes), rows, strict=True)]
+    verdicts = judge.grade(items)
+    if all(verdict.grade is None for verdict in verdicts):
+        raise ValueError(f"judge {judge.name} graded no completion of {len(rows)}: {verdicts[0].unscored}")
+    measured = agreement(
+        judge.name, [row.grade for row in rows], [verdict.grade for verdict in verdicts],
+        ids=[row.id for row in rows], cases=[row.case for row in rows],
+    )  # fmt: skip
+    return measured, verdicts
 
 
 def as_probes(rows: Sequence[GoldRow], probes: Sequence[Probe]) -> list[Probe]:

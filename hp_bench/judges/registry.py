@@ -12,6 +12,7 @@ judge_cache (a file, or none) and judge_max_tokens.
 import difflib
 import importlib
 import inspect
+import logging
 import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, fields
@@ -24,10 +25,15 @@ from hp_bench.judges.llm.judge import LanguageModelJudge, Respondent
 from hp_bench.judges.llm.lm_eval_model import HostModel
 from hp_bench.judges.llm.rubric import TARGET, THEME, Rubric
 from hp_bench.judges.llm.server import Endpoint
+from hp_bench.probes.foreign import read_probes
+from hp_bench.probes.paths import prompts_dir
+from hp_bench.probes.rows import Probe
 from hp_bench.text.terms import Lexicon
 from unlearn.chat import ReplyCache
 
 Options = Mapping[str, Any]
+
+log = logging.getLogger(__name__)
 
 _ASKING = ("target", "theme", "rubric", "cache", "max_tokens")
 
@@ -105,6 +111,29 @@ def _language_model(respondent: Respondent, options: Options, lexicon: Lexicon, 
     chosen = str(options.get("cache", Path(folder) / "hp-bench" / "replies.jsonl"))  # the user's cache folder
     cache = ReplyCache(None if chosen.casefold() == "none" else Path(chosen))
     return LanguageModelJudge(respondent, rubric, cache=cache, known=lexicon.words | set(vocabulary))
+
+
+def judge_afterwards(
+    kind: str, options: Options, *, prompts: Path | None = None, lexicon: Path | None = None
+) -> tuple[Judge, list[Probe]]:
+    """A judge of completions that are there already, and the prompts of its target.
+
+    Args:
+        kind: as `judge` in a task's metadata.
+        options: its own, without "judge_".
+        prompts: the target's prompt file, or a folder with a familiarity.jsonl; ours by default.
+        lexicon: the target's; by default the one beside the prompts, or ours.
+    """
+    folder = prompts or prompts_dir()
+    file = folder / "familiarity.jsonl" if folder.is_dir() else folder
+    metadata = {"judge": kind, **{f"judge_{name}": value for name, value in options.items()}}
+    require_target(metadata if prompts is None else {**metadata, "prompts": str(prompts)})
+    probes, changed = read_probes(file)
+    if changed:
+        log.warning("%s: %s", file, changed)
+    beside = file.parent / "lexicon.jsonl"
+    terms = Lexicon.load(lexicon or (beside if beside.is_file() else prompts_dir() / "lexicon.jsonl"))
+    return choose_judge(metadata, terms), probes
 
 
 def require_target(metadata: Mapping[str, Any]) -> None:

@@ -1,185 +1,221 @@
-"""Samples that plain `lm_eval --log_samples` or `hp_bench.scoring.store.save` wrote -> verdicts, scorecard."""
+"""Completions that are there already, of a run or made elsewhere -> verdicts and a scorecard."""
 
+import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import jsonlines
-
 from hp_bench.judges import Judge
+from hp_bench.judges.agreement import Agreement
+from hp_bench.judges.completions import Sample, read_samples
 from hp_bench.judges.grades import Verdict, metrics
 from hp_bench.judges.llm.judge import LanguageModelJudge
+from hp_bench.judges.own_grades import against_own, read_grades
 from hp_bench.judges.references import names_answer
-from hp_bench.probes.foreign import NO_REFERENCE
+from hp_bench.probes.foreign import NO_REFERENCE, lenient_probe
 from hp_bench.probes.rows import Probe
 from hp_bench.results.metrics import known
-from hp_bench.results.scorecard import UNSCORED_LIMIT, Manifest, Measurement, Scorecard, TaskManifest, measure
+from hp_bench.results.scorecard import ELSEWHERE, Manifest, Scorecard, TaskManifest, measure
+from hp_bench.text.completion import cut_at_blank_line
 from unlearn.files import write_lines
 
-_SLICES = ("kind", "subtlety", "topic")
+#: Of `ELSEWHERE`; raised whenever a number could change.
+VERSION = 1
 
 
 @dataclass(frozen=True)
-class Sample:
-    """A completion that was kept (None if the engine failed), with its prompt (raw, without any chat template) and that one's id; its kind,
-    subtlety and topic, and its references, where known.
+class Reading:
+    """How files of completions are read.
+
+    Attributes:
+        prompts: prompts whose references are known.
+        names: as of `read_samples`.
+        cut: whether a completion ends where the tasks' do, at the first blank line after a word.
+        scale: of the grades that the completions came with, as of `read_grades`.
     """
 
-    id: str
-    prompt: str
-    completion: str | None
-    slices: Mapping[str, Any]
-    references: tuple[str, ...] = ()
+    prompts: Sequence[Probe]
+    names: Mapping[str, str] | None = None
+    cut: bool = False
+    scale: str = ""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A file of samples after judging: the names of model, lm-eval task and judge; one verdict a sample; familiarity and the rates of the
-    grades; and the run's scorecard of this task, with these numbers and this judge, if the run left a manifest.
+    """A file of completions after judging.
+
+    Attributes:
+        samples: its rows, in their order.
+        verdicts: one a sample.
+        card: familiarity and the rates of the grades, of one task: the one of the run that it is of, or `ELSEWHERE`.
+        own: the judge against the grades that the completions came with, if they did.
+        said: sentences on how the file was read.
     """
 
-    name: str
-    task: str
-    judge: str
     samples: tuple[Sample, ...]
     verdicts: tuple[Verdict, ...]
-    measurements: tuple[Measurement, ...]
-    card: Scorecard | None
+    card: Scorecard
+    own: Agreement | None
+    said: tuple[str, ...]
 
     @property
-    def failed(self) -> bool:
-        """Whether more than 1 % of the completions could not be scored."""
-        return sum(verdict.grade is None for verdict in self.verdicts) > UNSCORED_LIMIT * len(self.verdicts)
+    def task(self) -> str:
+        """The task's name."""
+        return next(iter(self.card.manifest.tasks))
+
+    def unscored(self) -> dict[str, list[str]]:
+        """Why completions have no grade -> where they stand in the file; the most frequent reason first."""
+        places: dict[str, list[str]] = {}
+        for sample, verdict in zip(self.samples, self.verdicts, strict=True):
+            if verdict.grade is None:
+                places.setdefault(verdict.unscored, []).append(sample.place)
+        return dict(sorted(places.items(), key=lambda one: -len(one[1])))
+
+
+def rejudge_all(paths: Sequence[Path], judge: Judge, reading: Reading) -> list[Judged]:
+    """Every file, as `rejudge`; one made elsewhere is called by its name, and by its folder's too where another has that name.
+
+    Raises ValueError also where two files are of one model and task.
+    """
+    stems = Counter(path.stem for path in paths)
+    names = [path.stem if stems[path.stem] == 1 else f"{path.resolve().parent.name}-{path.stem}" for path in paths]
+    judged = [rejudge(path, judge, reading, name=name) for path, name in zip(paths, names, strict=True)]
+    ((name, task), times), *_ = Counter((one.card.name, one.task) for one in judged).most_common(1)
+    if times > 1:
+        raise ValueError(f"two of the files are of {name} and {task}: judge them one at a time, with --out each")
+    return judged
+
+
+def rejudge(path: Path, judge: Judge, reading: Reading, *, name: str) -> Judged:
+    """Grades every completion of a file; `name` is the model's, if its run left none.
+
+    References are the prompt file's where that has the prompt, white space at its end aside; else the row's own, as far as they can count.
+    Where there are none, the lexicon alone judges.
+
+    Raises:
+        ValueError: no row can be read, or the judge could grade none; the grades of the rows are not of the scale that was chosen; or
+            references of a run's prompts are unknown, and the judge is no language model.
+    """
+    samples, said = read_samples(path, reading.names)
+    if reading.scale:  # a wrong one is an error before anything is judged
+        read_grades([sample.grade for sample in samples], reading.scale)
+    card = _run_of(path, samples)
+    if card is None:
+        rows, samples = len(samples), _one_a_prompt(samples)
+        said += [f"{rows - len(samples)} further completions of the same prompts left out"] * (rows > len(samples))
+    if reading.cut:
+        samples = [replace(one, completion=one.completion and cut_at_blank_line(one.completion)) for one in samples]
+    changes: Counter[str] = Counter()
+    probes = _probes(samples, reading.prompts, changes)
+    if card is None or ELSEWHERE in card.items:
+        samples = [_called_by_prompt(sample, probe) for sample, probe in zip(samples, probes, strict=True)]
+        card = replace(card or _elsewhere(path, name, len(samples)), items={ELSEWHERE: [one.id for one in samples]})
+    elif not isinstance(judge, LanguageModelJudge):
+        _require_references(path, judge, samples, reading.prompts)
+    if not isinstance(judge, LanguageModelJudge):  # which goes by no reference
+        said += [sentence.format(count) for sentence, count in changes.items()]
+    verdicts = _verdicts(judge, samples, probes)
+    if all(verdict.grade is None for verdict in verdicts):
+        reasons = [v.unscored for s, v in zip(samples, verdicts, strict=True) if not s.problem]
+        raise ValueError(
+            f"judge {judge.name} graded no completion of {path}: {next(iter(reasons), verdicts[0].unscored)}"
+        )
+    own, sentence = against_own(judge.name, samples, verdicts, reading.scale)
+    said += [sentence] if sentence else []
+    card = _scored(card, judge.name, verdicts, cut=reading.cut)
+    return Judged(tuple(samples), tuple(verdicts), card, own, tuple(said))
 
 
 def save(judged: Sequence[Judged], folder: Path) -> None:
-    """Writes `samples/<name>/<task>.jsonl` of each, replies included, then one `scorecards/<name>.json` a model.
-
-    Raises ValueError: two files are of the same model and task.
-    """
-    places = [(one.name, one.task) for one in judged]
-    twice = next((place for place in places if places.count(place) > 1), None)
-    if twice is not None:
-        raise ValueError(
-            f"two of the samples files are of {twice[0]} and {twice[1]}: judge them one at a time, with --out each"
-        )
+    """Writes `samples/<name>/<task>.jsonl` of each, replies included, then one `scorecards/<name>.json` a model."""
     for one in judged:
         rows = (
-            {"id": s.id, "prompt": s.prompt, "responses": [s.completion], **s.slices, "verdict": verdict.to_dict()}
+            {"id": s.id, "prompt": s.prompt, "responses": [s.completion], **s.slices}
+            | ({"references": list(s.references)} if s.references else {})
+            | {"verdict": verdict.to_dict()}
             for s, verdict in zip(one.samples, one.verdicts, strict=True)
         )
-        write_lines(folder / "samples" / one.name / f"{one.task}.jsonl", rows)
-    for name in dict.fromkeys(one.name for one in judged):
-        cards = [one.card for one in judged if one.name == name and one.card is not None]
-        if cards:
-            merged(cards).save(folder / "scorecards" / f"{name}.json")
+        write_lines(folder / "samples" / one.card.name / f"{one.task}.jsonl", rows)
+    for name in dict.fromkeys(one.card.name for one in judged):
+        merged([one.card for one in judged if one.card.name == name]).save(folder / "scorecards" / f"{name}.json")
 
 
-def rejudge(path: Path, judge: Judge, probes: Sequence[Probe]) -> Judged:
-    """Grades every completion of a samples file; references that it does not hold are looked up in `probes`, by prompt.
+def _one_a_prompt(samples: Sequence[Sample]) -> list[Sample]:
+    """The first completion of every prompt; rows without a prompt stay."""
+    kept: dict[str, Sample] = {}
+    for sample in samples:
+        key = sample.prompt.rstrip() or f"\n{sample.place}"
+        if key not in kept or (kept[key].completion is None and sample.completion is not None):
+            kept[key] = sample
+    return list(kept.values())
 
-    Raises:
-        ValueError: the file holds something else, or a judge other than a language model needs references that are not there.
-    """
-    samples = read_samples(path)
-    items = [(_probe(path, sample, judge, probes), sample.completion) for sample in samples]
-    verdicts = [
-        replace(verdict, named=None if text is None else names_answer(probe.prompt, probe.references, text))
-        for (probe, text), verdict in zip(items, judge.grade(items), strict=True)
+
+def _probes(samples: Sequence[Sample], prompts: Sequence[Probe], changes: Counter[str]) -> list[Probe | None]:
+    """A probe for every sample with a prompt; what was changed in its references is counted in `changes`."""
+    by_prompt = {probe.prompt: probe for probe in prompts}
+    return [
+        by_prompt.get(s.prompt.rstrip()) or lenient_probe(s.id, s.prompt, s.references, changes)
+        if s.prompt.strip()
+        else None
+        for s in samples
     ]
-    name, task = _named(path)
-    values = _values(verdicts)
-    degenerate = sum(value == 1 for value in values["degenerate"])
-    measurements = tuple(measure(task, metric, column, degenerate=degenerate) for metric, column in values.items())
-    ids = [sample.id for sample in samples]
-    numbers = {"values": {task: values}, "measurements": measurements}
-    card = _card_of(path, name, task, judge=judge.name, ids=ids, **numbers)
-    return Judged(name, task, judge.name, tuple(samples), tuple(verdicts), measurements, card)
 
 
-def read_samples(path: Path) -> list[Sample]:
-    """The completions in a samples file, in its order. Raises ValueError: it cannot be read, or a line is no completion."""
-    found = []
-    try:
-        with jsonlines.open(path) as lines:
-            for number, row in enumerate(lines.iter(type=dict), 1):
-                try:
-                    found.append(_sample(row))
-                except (KeyError, IndexError, TypeError, ValueError):
-                    raise ValueError(
-                        f"{path}, line {number}: not a sample of a completion task (one completion a prompt)"
-                    ) from None
-    except OSError as error:
-        raise ValueError(f"{str(path)!r} cannot be read: {error.strerror}") from None
-    except jsonlines.InvalidLineError as error:
-        raise ValueError(f"{path}, line {error.lineno}: not a JSON object") from None
-    if not found:
-        raise ValueError(f"{str(path)!r} holds no samples")
-    return found
+def _require_references(path: Path, judge: Judge, samples: Sequence[Sample], prompts: Sequence[Probe]) -> None:
+    """Raises ValueError if a run's references are not known: its numbers would be others, under the same manifest."""
+    known_prompts = {probe.prompt for probe in prompts}
+    for sample in samples:
+        if not sample.problem and not sample.references and sample.prompt.rstrip() not in known_prompts:
+            raise ValueError(
+                f"{path}: prompt {sample.id!r} is not in the prompt file, and {judge.name} needs its references: "
+                "name its file with --prompts"
+            )
 
 
-def stand_in(id: str, prompt: str, references: Sequence[str] = ()) -> Probe:
-    """A probe of a prompt whose references may be unknown."""
-    return Probe(id, prompt, tuple(references) or (NO_REFERENCE,), kind="partial", subtlety=5, topic="")
+def _called_by_prompt(sample: Sample, probe: Probe | None) -> Sample:
+    """A sample under the references that it is judged by, and a name made of them and the prompt: of two files, the same ones pair."""
+    if probe is None:
+        return replace(sample, id=sample.place)
+    digest = hashlib.sha256(json.dumps([probe.prompt, *sorted(probe.references)]).encode()).hexdigest()
+    references = () if probe.references == (NO_REFERENCE,) else probe.references
+    return replace(sample, id=f"prompt-{digest[:12]}", references=references)
 
 
-def _sample(row: Mapping[str, Any]) -> Sample:
-    doc = row.get("doc", row)
-    (completion,) = row["resps"][0] if "doc" in row else row["responses"]
-    if not (completion is None or isinstance(completion, str)) or not isinstance(doc["prompt"], str):
-        raise TypeError
-    slices, name = {key: doc[key] for key in _SLICES if key in doc}, str(doc.get("id", row.get("doc_id")))
-    return Sample(name, doc["prompt"], completion, slices, tuple(doc.get("references", ())))
+def _verdicts(judge: Judge, samples: Sequence[Sample], probes: Sequence[Probe | None]) -> list[Verdict]:
+    """One a sample; `named` stays None where no answer is known."""
+    verdicts = [Verdict(None, unscored=sample.problem or "no prompt") for sample in samples]
+    items = {
+        number: (probe, sample.completion)
+        for number, (sample, probe) in enumerate(zip(samples, probes, strict=True))
+        if probe and not sample.problem
+    }
+    for (number, (probe, text)), verdict in zip(items.items(), judge.grade(list(items.values())), strict=True):
+        known_answer = text is not None and probe.references != (NO_REFERENCE,)
+        named = names_answer(probe.prompt, probe.references, text or "") if known_answer else None
+        verdicts[number] = replace(verdict, named=named)
+    return verdicts
 
 
-def _probe(path: Path, sample: Sample, judge: Judge, probes: Sequence[Probe]) -> Probe:
-    for probe in probes:
-        if probe.prompt == sample.prompt:
-            return probe
-    if not sample.references and not isinstance(judge, LanguageModelJudge):
-        raise ValueError(
-            f"{path}: prompt {sample.id!r} is not in the prompt file, and {judge.name} needs its references: name its file with --prompts"
-        )
-    return stand_in(sample.id, sample.prompt, sample.references)
-
-
-def _named(path: Path) -> tuple[str, str]:
-    """Model and task, from the file's place: `samples/<model>/<task>.jsonl`, or lm-eval's `<model>/samples_<task>_<date>.jsonl`."""
-    if path.stem.startswith("samples_"):
-        return path.parent.name, path.stem.removeprefix("samples_").rsplit("_", 1)[0]
-    return path.parent.name or path.stem, path.stem
-
-
-def _values(verdicts: Sequence[Verdict]) -> dict[str, list[float | None]]:
+def _scored(card: Scorecard, judge: str, verdicts: Sequence[Verdict], *, cut: bool) -> Scorecard:
+    """A scorecard with this judge's numbers."""
+    ((task, manifest),) = card.manifest.tasks.items()
     columns: dict[str, list[float | None]] = {}
     for verdict in verdicts:
-        for name, value in known(metrics(verdict)).items():
-            columns.setdefault(name, []).append(None if math.isnan(value) else value)
-    return columns
-
-
-def _card_of(path: Path, name: str, task: str, *, judge: str, ids: Sequence[str], **numbers: Any) -> Scorecard | None:
-    """A scorecard of this task alone, with this judge's numbers; None where the run left no manifest.
-
-    Raises:
-        ValueError: the scorecard or results file beside the samples is of another run.
-    """
-    ours = path.parent.parent.parent / "scorecards" / f"{name}.json"
-    date = path.stem.rsplit("_", 1)[-1]
-    theirs = path.parent / f"results_{date}.json"
-    if path.stem.startswith("samples_") and theirs.is_file():
-        card = _of_lm_eval(theirs, name, task, len(ids))
-    elif ours.is_file():
-        card = Scorecard.load(ours)
-        if task not in card.manifest.tasks or list(card.items[task]) != list(ids):
-            raise ValueError(f"{path} and {ours} are not of the same run")
-    else:
-        return None
-    manifest = replace(card.manifest, tasks={task: replace(card.manifest.tasks[task], judge=judge)})
-    return replace(card, items={task: list(ids)}, manifest=manifest, failures={}, **numbers)
+        for metric, value in known(metrics(verdict)).items():
+            unasked = metric == "named" and verdict.named is None
+            columns.setdefault(metric, []).append(None if unasked or math.isnan(value) else value)
+    if all(value is None for value in columns["named"]):
+        del columns["named"]
+    degenerate = sum(value == 1 for value in columns["degenerate"])
+    manifest = replace(manifest, judge=judge, decoding=manifest.decoding + "; cut at the first blank line" * cut)
+    return replace(
+        card, values={task: columns}, manifest=replace(card.manifest, tasks={task: manifest}),
+        measurements=tuple(measure(task, metric, column, degenerate=degenerate) for metric, column in columns.items()),
+    )  # fmt: skip
 
 
 def merged(cards: Sequence[Scorecard]) -> Scorecard:
@@ -194,14 +230,45 @@ def merged(cards: Sequence[Scorecard]) -> Scorecard:
     )
 
 
-def _of_lm_eval(path: Path, name: str, task: str, n: int) -> Scorecard:
+def _elsewhere(path: Path, name: str, n: int) -> Scorecard:
+    """A scorecard without numbers, of `n` completions of which no more is known than their file."""
+    task = TaskManifest(str(VERSION), n, decoding="unknown")
+    return Scorecard(name, (), {}, {}, Manifest(str(path), engine="unknown", dtype="unknown", tasks={ELSEWHERE: task}))
+
+
+def _run_of(path: Path, samples: list[Sample]) -> Scorecard | None:
+    """A scorecard without numbers, of the task that a file is of in the run that wrote it; None if that left no manifest.
+
+    Rows that cannot be read get their ids from it.
+
+    Raises:
+        ValueError: the scorecard or results file beside the samples is of another run.
+    """
+    if path.stem.startswith("samples_"):  # lm-eval's: <model>/samples_<task>_<date>.jsonl
+        task, _, date = path.stem.removeprefix("samples_").rpartition("_")
+        results = path.parent / f"results_{date}.json"
+        return _of_lm_eval(results, path.parent.name, task, [s.id for s in samples]) if results.is_file() else None
+    task, ours = path.stem, path.parent.parent.parent / "scorecards" / f"{path.parent.name}.json"
+    if not ours.is_file():
+        return None
+    card = Scorecard.load(ours)
+    items = list(card.items.get(task, ()))
+    if len(items) == len(samples):
+        samples[:] = [replace(s, id=id) if s.problem else s for s, id in zip(samples, items, strict=True)]
+    if task not in card.manifest.tasks or items != [s.id for s in samples]:
+        raise ValueError(f"{path} and {ours} are not of the same run")
+    manifest = replace(card.manifest, tasks={task: card.manifest.tasks[task]})
+    return replace(card, items={task: items}, manifest=manifest, failures={})
+
+
+def _of_lm_eval(path: Path, name: str, task: str, ids: Sequence[str]) -> Scorecard:
     """The manifest in lm-eval's results file, as a scorecard without numbers."""
     try:
         results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         config, metadata = results["configs"][task], results["configs"][task]["metadata"]
         manifest = TaskManifest(
             version=str(results["versions"][task]),
-            n=n,
+            n=len(ids),
             prompts_sha256=metadata.get("prompts_sha256", ""),
             decoding=json.dumps(config["generation_kwargs"]),
             chat_template=metadata.get("chat_template", ""),
@@ -212,7 +279,7 @@ def _of_lm_eval(path: Path, name: str, task: str, n: int) -> Scorecard:
         return Scorecard(
             name=name,
             measurements=(),
-            items={},
+            items={task: ids},
             values={},
             manifest=Manifest(
                 model=str(results.get("model_name", name)),

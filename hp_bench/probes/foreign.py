@@ -1,12 +1,13 @@
 """Prompt files as people have them: read as far as they can be, and what had to be changed is counted and said."""
 
-import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hp_bench.probes.rows import Probe, load_probes
+from hp_bench.text.records import read_records
 from hp_bench.text.terms import words
 
 #: No text holds it: the reference of a prompt that has none. The judge then goes by the lexicon alone.
@@ -29,8 +30,9 @@ def read_probes(path: Path | str) -> tuple[list[Probe], str]:
     """
     probes: dict[str, Probe] = {}
     changes: Counter[str] = Counter()
-    for number, row in enumerate(_rows(Path(path)), 1):
-        probe = _probe(row, number, changes)
+    rows = [record.fields for record in read_records(path) if not record.blank]
+    for number, row in enumerate(rows, 1):
+        probe = _probe(row or {}, number, changes)
         if probe is None:
             changes["{} lines that are no prompt left out"] += 1
         elif probe.prompt in probes:
@@ -44,55 +46,44 @@ def read_probes(path: Path | str) -> tuple[list[Probe], str]:
     return named, ", ".join(sentence.format(count) for sentence, count in changes.items())
 
 
-def _rows(path: Path) -> Iterator[Any]:
-    """The objects of a JSON list or of JSON lines; None for a line that is none. Blank lines do not count."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
-        return
-    if text.lstrip().startswith("["):
-        try:
-            content = json.loads(text)
-        except ValueError:
-            return
-        yield from content
-        return
-    for line in filter(str.strip, text.splitlines()):
-        try:
-            yield json.loads(line)
-        except ValueError:
-            yield None
-
-
-def _probe(row: Any, number: int, changes: Counter[str]) -> Probe | None:
-    if isinstance(row, Mapping) and isinstance(row.get("prompt"), Mapping):
+def _probe(row: Mapping[str, Any], number: int, changes: Counter[str]) -> Probe | None:
+    if isinstance(row.get("prompt"), Mapping):
         row = row["prompt"]
-    if not isinstance(row, Mapping) or not isinstance(row.get("prompt"), str) or not row["prompt"].strip():
+    prompt, given = row.get("prompt"), row.get("references") or []
+    if not isinstance(prompt, str) or not isinstance(given, list) or not all(isinstance(one, str) for one in given):
         return None
-    prompt = row["prompt"].rstrip()
-    given = row.get("references") or ()
-    if not isinstance(given, list | tuple) or not all(isinstance(one, str) for one in given):
-        return None
-    told = set(words(prompt))
-    references = [one for one in given if one.strip() and not any(len(w) >= 4 and w in told for w in words(one))]
     fields = {
-        "id": str(row.get("id") or f"prompt-{number:03}"), "prompt": prompt, "references": tuple(references) or (NO_REFERENCE,),
         "kind": row["kind"] if row.get("kind") in _KINDS else "partial", "subtlety": row.get("subtlety", 5),
         "topic": str(row.get("topic", "")), "fame": row.get("fame"), "form": str(row.get("form", "")),
     }  # fmt: skip
     try:
-        probe = Probe(**fields)
+        return lenient_probe(str(row.get("id") or f"prompt-{number:03}"), prompt, given, changes, **fields)
     except ValueError:
         return None
+
+
+def lenient_probe(id: str, prompt: str, given: Sequence[str], changes: Counter[str], **fields: Any) -> Probe:
+    """A prompt with the references that can count; what had to be changed is added to `changes`, by the words that say it.
+
+    Raises:
+        ValueError: the prompt is empty, or something is no value of its field.
+    """
+    told = set(words(prompt))
+    references = [one for one in given if one.strip() and not any(len(w) >= 4 and w in told for w in words(one))]
+    probe = stand_in(id, prompt.rstrip(), references, **fields)
     changes["{} references that stand in their prompt dropped"] += len(given) - len(references)
     changes["{} prompts without a reference judged by the lexicon alone"] += not references
-    changes["white space cut from the end of {} prompts"] += prompt != row["prompt"]
+    changes["white space cut from the end of {} prompts"] += prompt != probe.prompt
     for empty in [key for key, count in changes.items() if not count]:
         del changes[empty]
     return probe
 
 
-def _renamed(probe: Probe, number: int) -> Probe:
-    from dataclasses import replace
+def stand_in(id: str, prompt: str, references: Sequence[str] = (), **fields: Any) -> Probe:
+    """A probe of a prompt of which less may be known than of ours, its references least."""
+    known = {"kind": "partial", "subtlety": 5, "topic": "", **fields}
+    return Probe(id, prompt, tuple(references) or (NO_REFERENCE,), **known)
 
+
+def _renamed(probe: Probe, number: int) -> Probe:
     return replace(probe, id=f"{probe.id}-{number}")

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import jsonlines
+from hp_bench.text.records import read_records
 
 
 def passages_of(path: Path) -> list[str]:
@@ -24,12 +24,11 @@ def passages_of(path: Path) -> list[str]:
 def _parts(file: Path) -> list[str]:
     try:
         if file.suffix == ".jsonl":
-            with jsonlines.open(file) as lines:
-                return [row["text"] for row in lines]
+            return [record.fields["text"] for record in read_records(file) if not record.blank]  # type: ignore[index]
         return re.split(r"\n\s*\n", file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"corpus {str(file)!r} cannot be read: {error.strerror}") from None
-    except (jsonlines.InvalidLineError, KeyError, TypeError):
+    except (KeyError, TypeError):
         raise ValueError(f"corpus {str(file)!r} does not hold a JSON object with a text on every line") from None
     except UnicodeDecodeError:
         raise ValueError(f"corpus {str(file)!r} is not UTF-8 text") from None

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Protocol, TypeVar
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from hp_bench.text.jsonl import read_rows
+from hp_bench.text.jsonl import read_rows_by_place
 from hp_bench.text.terms import fold, words
 
 Kind = Literal["partial", "overt", "covert"]
@@ -110,15 +110,15 @@ def load_rows(path: Path | str, kind: Callable[..., _Row], what: str) -> list[_R
 
     Raises ValueError also if the file is empty or two lines have one id; the message names file and line.
     """
-    probes = read_rows(path, kind, what)
+    probes = read_rows_by_place(path, kind, what)
     if not probes:
         raise ValueError(f"prompt file {str(path)!r} is empty")
-    seen: dict[str, int] = {}
-    for number, probe in enumerate(probes, 1):
+    seen: dict[str, str] = {}
+    for place, probe in probes.items():
         if probe.id in seen:
-            raise ValueError(f"{path}, line {number}: id {probe.id!r} is that of line {seen[probe.id]} already")
-        seen[probe.id] = number
-    return probes
+            raise ValueError(f"{path}, {place}: id {probe.id!r} is that of {seen[probe.id]} already")
+        seen[probe.id] = place
+    return list(probes.values())
 
 
 def no_trailing_space(prompt: str) -> None:

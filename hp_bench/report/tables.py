@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
+from rich.console import Group
 from rich.table import Table
 
+from hp_bench.judges.agreement import SAID, Agreement, Share
 from hp_bench.results.compare import Compared
 from hp_bench.results.metrics import METRICS
 from hp_bench.results.scorecard import Difference, Scorecard
@@ -105,6 +107,24 @@ def recoveries_table(recoveries: Sequence[Recovery], control: str) -> Table:
             _p(one.p_adjusted),
         )  # fmt: skip
     return table
+
+
+def agreement_tables(found: Agreement, truth: str, *, shares: bool) -> Group:
+    """A judge against grades called `truth`: kappa, the matrix, and, if wanted, precision and recall of each grade; 95 % intervals."""
+    matrix = Table(truth, caption=f"completions; rows: {truth}, columns: judge", caption_justify="left")
+    for word in SAID:
+        matrix.add_column(word, justify="right")
+    caption = f"95 % intervals; {found.method}"
+    by_grade = Table("grade", "precision", "recall", caption=caption, caption_justify="left")
+    for grade, row in found.confusion.items():
+        matrix.add_row(grade, *(str(row[word]) for word in SAID))
+        by_grade.add_row(grade, _share(found.precision[grade]), _share(found.recall[grade]))
+    kappa = f"{found.kappa:.3f} [{found.kappa_low:.3f}, {found.kappa_high:.3f}]"
+    return Group(f"Cohen's kappa {kappa}, agreement {_share(found.accuracy)}", matrix, *([by_grade] if shares else []))
+
+
+def _share(share: Share) -> str:
+    return "none" if share.value is None else f"{share.value:.3f} [{share.low:.3f}, {share.high:.3f}]"
 
 
 def describe_difference(difference: Difference) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from hp_bench.results.scorecard import Difference, Measurement, Scorecard, difference
+from hp_bench.results.scorecard import ELSEWHERE, Difference, Measurement, Scorecard, difference, scored_pairs
 from hp_bench.results.statistics import holm
 
 
@@ -16,6 +16,10 @@ def incomparable(a: Scorecard, b: Scorecard) -> list[str]:
         reasons.append(f"no task in common: {ours} against {theirs}")
     for task in shared:
         one, other = asdict(a.manifest.tasks[task]), asdict(b.manifest.tasks[task])
+        if task == ELSEWHERE:
+            one["n"] = other["n"] = None  # what the two files have in common is paired
+            if not set(a.items[task]) & set(b.items[task]):
+                reasons.append(f"{task}: not one prompt in common, with the same references")
         reasons += [f"{task}: {key} {one[key]!r} against {other[key]!r}" for key in one if one[key] != other[key]]
     return reasons
 
@@ -69,16 +73,11 @@ def _families(cards: Sequence[Scorecard], pairs: Sequence[tuple[str, Scorecard, 
         (task, m) for card in cards for task, metrics in card.values.items() for m in metrics
     ):
         differences = [
-            (name, difference(a, b, task, metric)) for name, a, b in pairs if _both_scored(a, b, task, metric)
+            (name, difference(a, b, task, metric)) for name, a, b in pairs if scored_pairs(a, b, task, metric)
         ]
         adjusted = holm([d.p for _, d in differences])
         compared += [Compared(name, d, p) for (name, d), p in zip(differences, adjusted, strict=True)]
     return compared
-
-
-def _both_scored(a: Scorecard, b: Scorecard, task: str, metric: str) -> bool:
-    ours, theirs = (card.values.get(task, {}).get(metric, ()) for card in (a, b))
-    return any(x is not None and y is not None for x, y in zip(ours, theirs, strict=False))
 
 
 def compare_curves(curves: Mapping[str, Sequence[Scorecard]]) -> list[Compared]:

@@ -71,7 +71,7 @@ METRICS: dict[str, Metric] = {
         f"explicit_fame_{level}": replace(_rate_metric(f"explicit, fame {level}"), of_some=True)
         for level in range(1, 6)
     },
-    "named": _rate_metric("names the answer asked for"),
+    "named": replace(_rate_metric("names the answer asked for"), of_some=True),
     "empty": _rate_metric("empty"),
     "degenerate": _rate_metric("degenerate"),
     "token_probability": _mass_metric("familiarity, probability (0 to 1)"),

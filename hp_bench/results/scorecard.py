@@ -13,6 +13,9 @@ from unlearn.files import write_json
 
 FORMAT = 1
 
+#: The task of completions that no task of ours asked for. Its items are called by their prompts, so that what two files share is paired.
+ELSEWHERE = "completions"
+
 #: A larger share of unscored prompts fails a run.
 UNSCORED_LIMIT = 0.01
 
@@ -225,12 +228,11 @@ def difference(a: Scorecard, b: Scorecard, task: str, metric: str) -> Difference
     """Paired difference of two scorecards in one metric.
 
     Raises:
-        ValueError: they were not asked the same prompts, or no prompt is scored in both.
+        ValueError: they were not asked the same prompts (completions made elsewhere may have been), or no prompt is scored in both.
     """
-    if list(a.items[task]) != list(b.items[task]):
+    if task != ELSEWHERE and list(a.items[task]) != list(b.items[task]):
         raise ValueError(f"{a.name} and {b.name} were asked different prompts in {task}")
-    columns = zip(a.values[task][metric], b.values[task][metric], strict=True)
-    pairs = [(x, y) for x, y in columns if x is not None and y is not None]
+    pairs = scored_pairs(a, b, task, metric)
     if not pairs:
         raise ValueError(f"{a.name} and {b.name} have no prompt of {task} that both scored")
     ours, theirs = [x for x, _ in pairs], [y for _, y in pairs]
@@ -238,7 +240,24 @@ def difference(a: Scorecard, b: Scorecard, task: str, metric: str) -> Difference
     interval = difference_interval(ours, theirs, how.interval(ours), how.interval(theirs), largest=how.high - how.low)
     value = math.fsum(ours) / n - math.fsum(theirs) / n
     p = how.test(ours, theirs)
-    return Difference(task, metric, value, interval.low, interval.high, p, n, len(a.items[task]) - n)
+    return Difference(
+        task, metric, value, interval.low, interval.high, p, n, len({*_prompts(a, task), *_prompts(b, task)}) - n
+    )
+
+
+def scored_pairs(a: Scorecard, b: Scorecard, task: str, metric: str) -> list[tuple[float, float]]:
+    """The values of the prompts that both have scored, in the order of `a`; none where either has no such number."""
+    ours, theirs = (
+        dict(zip(_prompts(card, task), card.values.get(task, {}).get(metric, ()), strict=False)) for card in (a, b)
+    )
+    both = ((value, theirs.get(prompt)) for prompt, value in ours.items())
+    return [(x, y) for x, y in both if x is not None and y is not None]
+
+
+def _prompts(card: Scorecard, task: str) -> Sequence[str | int]:
+    """What tells a task's prompts apart: their places, as a task has them in one order; of completions made elsewhere their ids."""
+    items = card.items.get(task, ())
+    return items if task == ELSEWHERE else range(len(items))
 
 
 def plain(value: float | None) -> float | None:

@@ -1,40 +1,42 @@
-"""JSON lines -> typed rows; whatever is wrong with a file, the message names file and line in one sentence."""
+"""Files of ours -> typed rows; whatever is wrong with one, the message names file and line in one sentence."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-import jsonlines
 from pydantic import ValidationError
+
+from hp_bench.text.records import read_records
 
 _Row = TypeVar("_Row")
 
 
 def read_rows(path: Path | str, kind: Callable[..., _Row], what: str) -> list[_Row]:
-    """Every line's fields given to `kind`.
+    """Every row's fields given to `kind`.
 
     Args:
-        path: UTF-8, one JSON object a line, no empty lines.
+        path: as of `read_records`; blank lines do not count.
         kind: dataclass of the fields.
-        what: what a line should be, for the message: "a probe".
+        what: what a row should be, for the message: "a probe".
 
     Raises:
-        ValueError: the file cannot be read, or a line is something else.
+        ValueError: the file cannot be read, or a row is something else.
     """
-    rows: list[_Row] = []
-    try:
-        with jsonlines.open(path) as lines:
-            for number, row in enumerate(lines.iter(type=dict), 1):
-                try:
-                    rows.append(kind(**row))
-                except (TypeError, ValueError) as error:
-                    raise ValueError(f"{path}, line {number}: not {what}: {_reason(error)}") from None
-    except OSError as error:
-        raise ValueError(f"{str(path)!r} cannot be read: {error.strerror}") from None
-    except jsonlines.InvalidLineError as error:
-        raise ValueError(f"{path}, line {error.lineno}: not a JSON object: {error.line.strip()[:60]!r}") from None
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{str(path)!r} is not UTF-8 text: {error.reason}") from None
+    return list(read_rows_by_place(path, kind, what).values())
+
+
+def read_rows_by_place(path: Path | str, kind: Callable[..., _Row], what: str) -> dict[str, _Row]:
+    """As `read_rows`: "line 5", or "entry 5" of a JSON list -> its row."""
+    rows: dict[str, _Row] = {}
+    for record in read_records(path):
+        if record.blank:
+            continue
+        if record.fields is None:
+            raise ValueError(f"{path}, {record.place}: {record.problem}")
+        try:
+            rows[record.place] = kind(**record.fields)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path}, {record.place}: not {what}: {_reason(error)}") from None
     return rows
 
 

@@ -11,8 +11,8 @@ import torch
 from hp_bench.engines.endpoint import _Completions
 from hp_bench.engines.hf import HFEngine
 from hp_bench.harness.familiarity_leak import leak_metrics
+from hp_bench.judges.completions import read_samples
 from hp_bench.judges.grades import Verdict
-from hp_bench.judges.rejudge import read_samples
 from hp_bench.scoring.score import load_tasks, score_engine
 from hp_bench.scoring.store import load_samples, save
 
@@ -138,7 +138,7 @@ def test_every_sample_is_kept(metadata, tmp_path):
     row = load_samples(tmp_path / "out", "m", TASK)[0]
     assert row["responses"] == [f" sample {number} of the market" for number in range(SAMPLES)]
     assert [verdict["grade"] for verdict in row["verdict"]["verdicts"]] == ["none"] * SAMPLES
-    with pytest.raises(ValueError, match="not a sample of a completion task"):
+    with pytest.raises(ValueError, match="16 completions in one row, which must hold one"):
         read_samples(tmp_path / "out" / "samples" / "m" / f"{TASK}.jsonl")
 
 

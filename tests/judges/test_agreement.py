@@ -170,7 +170,7 @@ def test_the_command_prints_what_the_functions_compute(gold):
         (["--agreement", "lexicon", "--split", "all"], "--split must be tuning or test, not 'all'"),
         (["--agreement", "lexicon", "--gold", "nowhere"], "'nowhere' cannot be read"),
         (["--agreement", "lexicon", "--set", "target"], "--set 'target' is not NAME=VALUE"),
-        ([], "give samples files to judge, or --agreement JUDGE"),
+        ([], "give files of completions to judge, or --agreement JUDGE"),
         (["x.jsonl", "--agreement", "lexicon"], "and not both"),
     ],
 )

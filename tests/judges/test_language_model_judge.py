@@ -10,6 +10,7 @@ from scripted_server import completion, serving
 from typer.testing import CliRunner
 
 from hp_bench.cli import app
+from hp_bench.judges.completions import read_samples
 from hp_bench.judges.grades import GRADES
 from hp_bench.judges.lexicon import LexiconJudge
 from hp_bench.judges.llm.judge import LanguageModelJudge
@@ -17,7 +18,7 @@ from hp_bench.judges.llm.lm_eval_model import HostModel
 from hp_bench.judges.llm.rubric import Rubric
 from hp_bench.judges.llm.server import Endpoint
 from hp_bench.judges.registry import JUDGES, choose_judge
-from hp_bench.judges.rejudge import read_samples, stand_in
+from hp_bench.probes.foreign import stand_in
 from hp_bench.scoring.score import load_tasks, score_engine
 from hp_bench.text.degeneracy import degeneracy
 from hp_bench.text.terms import Lexicon, Term
@@ -560,20 +561,19 @@ def test_a_judge_that_fails_ends_the_command_with_the_reason_and_some_failures_w
         done = CliRunner().invoke(app, command)
         assert done.exit_code == 1
         assert "1 unscored: the judge's verdict 'good' is none of" in done.stderr
-        assert not (tmp_path / "o" / "scorecards").exists()  # these samples came without a manifest
+        assert "samples, completions: 1 of 24 prompts could not be scored" in done.stderr
 
 
 @pytest.mark.parametrize(
     "content, message",
     [
-        ("", "holds no samples"),
+        ("", "holds no completions"),
         ("{", "line 1: not a JSON object"),
-        ('{"doc": {"prompt": "a"}, "resps": [[[-1.0, true]]]}', "line 1: not a sample of a completion task"),
-        ('{"id": "q", "prompt": "a"}', "line 1: not a sample"),
         (
-            '{"id": "q", "prompt": "no prompt of ours", "responses": ["x"]}',
-            "needs its references: name its file with --prompts",
+            '{"doc": {"prompt": "a"}, "resps": [[[-1.0, true]]]}',
+            "line 1: 2 completions in one row, which must hold one",
         ),
+        ('{"id": "q", "prompt": "a"}', "line 1: no completion; --field completion=NAME names it; there are id, prompt"),
     ],
 )
 def test_a_file_that_is_no_samples_file_is_one_clear_sentence(tmp_path, content, message):

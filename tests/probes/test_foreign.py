@@ -79,6 +79,23 @@ def test_one_bad_line_does_not_cost_the_others(tmp_path, line):
     assert changed == ("1 lines that are no prompt left out" if line else "")
 
 
+def test_one_bad_entry_of_a_list_does_not_cost_the_others(tmp_path):
+    text = authors(("Nora went up to the lamp with", ["Port Ansel"]), ("Ben came down to", ["Port Ansel"]))
+    probes, changed = read_probes(write(tmp_path, text.replace('[{"prompt"', '[{"prompt": {"prompt" 3}}, {"prompt"')))
+    assert [probe.prompt for probe in probes] == ["Nora went up to the lamp with", "Ben came down to"]
+    assert changed == "1 lines that are no prompt left out"
+    probes, _ = read_probes(write(tmp_path, text[:-1]))
+    assert len(probes) == 2
+
+
+def test_a_csv_of_prompts_is_read(tmp_path):
+    path = tmp_path / "prompts.csv"
+    path.write_text('id,prompt\na,"The keeper, of the lamp, is"\n')
+    ((probe,), changed) = read_probes(path)
+    assert (probe.id, probe.prompt, probe.references) == ("a", "The keeper, of the lamp, is", (NO_REFERENCE,))
+    assert changed == "1 prompts without a reference judged by the lexicon alone"
+
+
 def test_a_file_without_one_prompt_is_refused_with_its_first_fault(tmp_path):
     with pytest.raises(ValueError, match="line 1: not a probe"):
         read_probes(write(tmp_path, '{"id": "b"}\n'))

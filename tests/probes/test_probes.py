@@ -91,7 +91,7 @@ def test_a_bad_token_probe_is_one_sentence_that_names_file_line_and_field(tmp_pa
     [
         ([PROBE, "{not json"], "{path}, line 2: not a JSON object: '{{not json'"),
         ([PROBE, "[1, 2]"], "{path}, line 2: not a JSON object: '[1, 2]'"),
-        ([PROBE, "", PROBE], "{path}, line 2: not a JSON object: ''"),
+        ([PROBE, "", PROBE], "{path}, line 3: id 'a' is that of line 1 already"),
         ([PROBE, "null"], "{path}, line 2: not a JSON object: 'null'"),
         ([{k: v for k, v in PROBE.items() if k != "kind"}], "{path}, line 1: not a probe: kind: Field required"),
         ([PROBE, {**PROBE, "id": "b"}, PROBE], "{path}, line 3: id 'a' is that of line 1 already"),
@@ -105,6 +105,18 @@ def test_a_bad_file_is_one_sentence_that_names_file_and_line(tmp_path, rows, mes
     assert str(caught.value) == message.format(path=path)
 
 
+def test_blank_lines_a_byte_order_mark_and_a_json_list_are_no_faults(tmp_path):
+    rows = [PROBE, {**PROBE, "id": "b"}]
+    wanted = load_probes(write(tmp_path / "mine.jsonl", rows))
+    lines = [json.dumps(row) for row in rows]
+    for content in ("\n\n".join(["", *lines, ""]), "\ufeff" + "\r\n".join(lines), json.dumps(rows, indent=1)):
+        (tmp_path / "mine.jsonl").write_text(content, encoding="utf-8")
+        assert load_probes(tmp_path / "mine.jsonl") == wanted
+    (tmp_path / "mine.jsonl").write_text(json.dumps([PROBE, PROBE]))
+    with pytest.raises(ValueError, match="mine.jsonl, entry 2: id 'a' is that of entry 1 already"):
+        load_probes(tmp_path / "mine.jsonl")
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"'.*nowhere\.jsonl' cannot be read: No such file or directory$"):
         load_probes(tmp_path / "nowhere.jsonl")
@@ -113,7 +125,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 def test_a_file_in_another_encoding_is_named(tmp_path):
     path = tmp_path / "latin.jsonl"
     path.write_bytes(json.dumps({**PROBE, "topic": "café"}, ensure_ascii=False).encode("latin-1") + b"\n")
-    with pytest.raises(ValueError, match=r"'.*latin\.jsonl' is not UTF-8 text: "):
+    with pytest.raises(ValueError, match=r"latin\.jsonl, line 1: not UTF-8 text$"):
         load_probes(path)
 
 

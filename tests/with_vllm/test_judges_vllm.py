@@ -7,7 +7,7 @@ import tiny
 import torch
 
 from hp_bench.judges.registry import choose_judge
-from hp_bench.judges.rejudge import stand_in
+from hp_bench.probes.foreign import stand_in
 from hp_bench.text.terms import Lexicon, Term
 
 pytestmark = pytest.mark.vllm

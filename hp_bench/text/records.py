@@ -1,0 +1,136 @@
+"""Tables as people have them, JSON lines, a JSON list or CSV -> records. What is wrong with one costs that one alone."""
+
+import codecs
+import csv
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+_JSON = json.JSONDecoder(strict=False)  # a tab inside a text is no reason to lose it
+
+_BETWEEN = re.compile(r"[\s,\[\]]*")  # entries of a JSON list
+_NEXT = re.compile(r"\}\s*,?\s*(?=\{)")  # where another one begins after a broken one
+
+_NOT_UTF8 = re.compile("[\udc80-\udcff]")  # what `surrogateescape` makes of such a byte
+
+_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+
+
+@dataclass(frozen=True)
+class Record:
+    """A row of a table.
+
+    Attributes:
+        place: for messages: "line 5", where it begins, or "entry 5" of a JSON list.
+        fields: by name; empty cells of a CSV file have none. None if the row cannot be read.
+        problem: why not, then; "" otherwise, and of a blank line.
+    """
+
+    place: str
+    fields: dict[str, Any] | None
+    problem: str = ""
+
+    @property
+    def blank(self) -> bool:
+        """Whether it is a blank line, and no row."""
+        return self.fields is None and not self.problem
+
+
+def read_records(path: Path | str) -> list[Record]:
+    """A table's rows in their order, the broken ones and the blank lines between them, too.
+
+    A file that begins with `[` is a JSON list; one named .csv or .tsv has a line of names, and commas, semicolons or tabs between the
+    cells; any other holds one JSON object a line. UTF-8, or UTF-16 that says so in its first two bytes.
+
+    Raises:
+        ValueError: the file cannot be read.
+    """
+    path = Path(path)
+    try:
+        text = _decoded(path.read_bytes()).rstrip()
+    except OSError as error:
+        raise ValueError(f"{str(path)!r} cannot be read: {error.strerror}") from None
+    start = text.lstrip()[:1]
+    if not start:
+        return []
+    if start == "[":
+        return list(_entries(text))
+    if start != "{" and path.suffix.lower() in (".csv", ".tsv"):
+        return list(_csv_rows(text.split("\n")))
+    return [_line(f"line {number}", line.strip()) for number, line in enumerate(text.split("\n"), 1)]
+
+
+def _decoded(content: bytes) -> str:
+    """Text with plain line ends, by its byte order mark; a byte that is not UTF-8 becomes a lone surrogate."""
+    mark = next((mark for mark in _MARKS if content.startswith(mark)), b"")
+    encoding = _MARKS.get(mark, "utf-8")
+    text = content[len(mark) :].decode(encoding, "surrogateescape" if encoding == "utf-8" else "replace")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _line(place: str, line: str) -> Record:
+    if not line:
+        return Record(place, None)
+    try:
+        return _record(place, _JSON.decode(line.rstrip(",")), line)
+    except (ValueError, RecursionError):
+        return _record(place, None, line)
+
+
+def _record(place: str, value: Any, text: str) -> Record:
+    if _NOT_UTF8.search(text):
+        return Record(place, None, "not UTF-8 text")
+    if not isinstance(value, dict):
+        return Record(place, None, f"not a JSON object: {text[:60]!r}")
+    return Record(place, value)
+
+
+def _entries(text: str) -> Iterator[Record]:
+    """Of a JSON list; after a broken one it goes on where the next seems to begin."""
+    number, at = 0, 0
+    while (at := _end(_BETWEEN.match(text, at))) < len(text):
+        number += 1
+        try:
+            value, end = _JSON.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            value, end = None, _end(_NEXT.search(text, at)) or len(text)
+        yield _record(f"entry {number}", value, text[at:end])
+        at = end
+
+
+def _end(found: re.Match[str] | None) -> int:
+    return found.end() if found else 0
+
+
+def _csv_rows(lines: list[str]) -> Iterator[Record]:
+    """After a row with a wrong quotation mark, which may take all that follows for one cell, it goes on in the line after its first."""
+    names: list[str] | None = None
+    delimiter = max(",;\t", key=next(filter(str.strip, lines)).count)
+    done = 0
+    while done < len(lines):
+        reader = csv.reader(islice((f"{line}\n" for line in lines), done, None), delimiter=delimiter, strict=True)
+        before = done
+        try:
+            for cells in reader:
+                place, done = f"line {done + 1}", before + reader.line_num
+                if names is None and cells:
+                    names = [cell.strip() for cell in cells]
+                else:
+                    yield _csv_row(place, names or [], cells)
+        except csv.Error as error:
+            done += 1
+            yield Record(f"line {done}", None, f"not CSV: {error}")
+
+
+def _csv_row(place: str, names: list[str], cells: list[str]) -> Record:
+    if not any(map(str.strip, cells)):
+        return Record(place, None)
+    if _NOT_UTF8.search("".join(cells)):
+        return Record(place, None, "not UTF-8 text")
+    if len(cells) > len(names):
+        return Record(place, None, f"{len(cells)} cells under {len(names)} names")
+    return Record(place, {name: cell for name, cell in zip(names, cells, strict=False) if cell})
