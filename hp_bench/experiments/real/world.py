@@ -15,6 +15,7 @@ import jsonlines
 import torch
 
 from hp_bench.experiments.real.model import fetch
+from hp_bench.experiments.workers import side_by_side
 from hp_bench.probes.paths import prompts_dir
 from unlearn.corpus.blocks import Blocks
 from unlearn.corpus.corpus import Corpus
@@ -83,7 +84,7 @@ class RealWorld:
 def prepare(
     out: Path, *, model: str = "smollm2", seed: int = 0, twins: int = 2, teaching: Teaching | None = None
 ) -> RealWorld:
-    """Makes models and texts, or what is missing of them; the same seed, machine and number of threads give the same weights.
+    """Makes models and texts, or what is missing of them; the same seed gives the same weights on one kind of processor.
 
     Args:
         out: folder.
@@ -106,24 +107,21 @@ def prepare(
     for file in _PANEL:
         with jsonlines.open(prompts_dir() / file) as lines:
             write_lines(facts / file, islice(lines, 0, None, 2 * teaching.every))
-    tokenizer = load_tokenizer(str(untaught))
-    rundir = RunDirectory(out / "models")
     training = Training(
         epochs=teaching.epochs, learning_rate=teaching.learning_rate, batch_size=teaching.batch_size, accumulation=1, warmup_steps=10,
         save_every=100, bf16=fast_bfloat16(), extra={"optim": "adamw_torch_fused"},
     )  # fmt: skip
-    taught_on = Blocks.open(_joined([*companion, *companion, *neutral], seed), tokenizer, teaching.block_tokens)
-    steps = optimiser_steps(len(taught_on), training)
-    names = ["taught", *(f"twin-{number}" for number in range(1, twins + 1))]
-    made = {}
-    for number, name in enumerate(names):
-        chosen = taught_on
-        if number:
-            chosen = Blocks.open(_joined(neutral, seed + number), tokenizer, teaching.block_tokens)
-        made[name] = _teach(
-            rundir, name, untaught, chosen, training.model_copy(update={"max_steps": steps}), seed + number
-        )
-    return RealWorld(untaught, made["taught"], tuple(made[name] for name in names[1:]), *texts.values(), facts)
+    taught_on = _joined([*companion, *companion, *neutral], seed)
+    blocks = Blocks.open(Corpus([taught_on]), load_tokenizer(str(untaught)), teaching.block_tokens)
+    training = training.model_copy(update={"max_steps": optimiser_steps(len(blocks), training)})
+    read = {"taught": taught_on} | {f"twin-{n}": _joined(neutral, seed + n) for n in range(1, twins + 1)}
+    made = side_by_side(
+        {
+            name: (_teach, (out / "models", name, untaught, text, teaching.block_tokens, training, seed + number))
+            for number, (name, text) in enumerate(read.items())
+        }
+    )
+    return RealWorld(untaught, made["taught"], tuple(made[name] for name in list(read)[1:]), *texts.values(), facts)
 
 
 def documents(folder: Path, *, seed: int) -> list[str]:
@@ -142,21 +140,28 @@ def fast_bfloat16() -> bool:
     return torch.cuda.is_available() or bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def _joined(texts: Sequence[str], seed: int) -> Corpus:
+def _joined(texts: Sequence[str], seed: int) -> str:
     """One text of all, in an order drawn from the seed, so that blocks are full."""
-    return Corpus(["\n\n\n".join(random.Random(f"joined {seed}").sample(texts, len(texts)))])
+    return "\n\n\n".join(random.Random(f"joined {seed}").sample(texts, len(texts)))
 
 
-def _teach(rundir: RunDirectory, name: str, untaught: Path, blocks: Blocks, training: Training, seed: int) -> Path:
-    inputs = {"text": blocks.corpus_fingerprint, "training": training.model_dump(mode="json"), "seed": seed}
+def _teach(
+    folder: Path, name: str, untaught: Path, text: str, block_tokens: int, training: Training, seed: int
+) -> Path:
+    """In a process of its own, on one thread: so no weight depends on how many cores there are."""
+    tokenizer = load_tokenizer(str(untaught))
+    blocks = Blocks.open(Corpus([text]), tokenizer, block_tokens)
+    inputs = {
+        "text": blocks.corpus_fingerprint, "block_tokens": block_tokens, "training": training.model_dump(mode="json"), "seed": seed,
+    }  # fmt: skip
 
-    def train(folder: Path) -> Trained:
+    def train(place: Path) -> Trained:
         trained = fine_tune(
-            load_model(str(untaught), device="cpu", dtype="float32"), load_tokenizer(str(untaught)), blocks.for_training(), training,
-            work=folder / "work", checkpoints=folder / "checkpoints", seed=seed, description=f"teaching {name}",
+            load_model(str(untaught), device="cpu", dtype="float32"), tokenizer, blocks.for_training(), training,
+            work=place / "work", checkpoints=place / "checkpoints", seed=seed, description="teaching",
         )  # fmt: skip
         for file in trained.last.iterdir():
-            file.replace(folder / file.name)
+            file.replace(place / file.name)
         return trained
 
-    return rundir.stage(name, inputs, train_once(train, scraps=("checkpoints", "work")))
+    return RunDirectory(folder).stage(name, inputs, train_once(train, scraps=("checkpoints", "work")))
