@@ -198,16 +198,6 @@ def load_tokenizer(source: Source, chosen: Any = None) -> Any:
     return tokenizer
 
 
-def require_open_end(tokenizer: Any, model: str) -> None:
-    """Raises ValueError if the tokenizer ends a text with a special token: after it nothing is continued, and no next word is measured."""
-    ids = tokenizer("a")["input_ids"]
-    if ids and ids[-1] in tokenizer.all_special_ids:
-        raise ValueError(
-            f"the tokenizer of {model!r} ends every text with {tokenizer.convert_ids_to_tokens(ids[-1])!r}, so the model cannot "
-            "continue a prompt; save it with add_eos_token=False, or without that token in its post-processor"
-        )
-
-
 def first_line(error: BaseException) -> str:
     """An error's first line, at most 300 characters."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].strip()[:300]
