@@ -111,7 +111,7 @@ class _Completions(Examined, LocalCompletionsAPI):
         except (json.JSONDecodeError, aiohttp.ContentTypeError):
             raise self._no_json() from None
 
-    def parse_generations(self, outputs: Any, **options: Any) -> list[str]:  # type: ignore[override]
+    def parse_generations(self, outputs: Any, **options: Any) -> list[str]:
         """Texts, by the order of the prompts; in place of one that is none, why."""
         texts = []
         for answer in self._answers(outputs):
@@ -122,7 +122,7 @@ class _Completions(Examined, LocalCompletionsAPI):
                     texts.append(f"{NO_TEXT}the server returned no text" if choice["text"] is None else choice["text"])
         return texts
 
-    def parse_logprobs(  # type: ignore[override]
+    def parse_logprobs(
         self, outputs: Any, tokens: list[list[int]] | None = None, ctxlens: list[int] | None = None, **options: Any
     ) -> list[tuple[float, bool]]:
         """Log-likelihoods, if the server echoed every token of the prompt: of a shorter answer lm-eval would make the likelihood 1."""
@@ -153,7 +153,9 @@ class _Completions(Examined, LocalCompletionsAPI):
             if "choices" not in answer:
                 said = answer.get("error", answer) if isinstance(answer, dict) else answer
                 told = said.get("message", said) if isinstance(said, dict) else said
-                raise ValueError(f"{self.base_url!r} answers with an error in place of a completion: {first_line(ValueError(told))}")
+                raise ValueError(
+                    f"{self.base_url!r} answers with an error in place of a completion: {first_line(ValueError(told))}"
+                )
         return answers
 
     def _no_json(self) -> ValueError:

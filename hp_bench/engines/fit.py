@@ -1,6 +1,6 @@
 """Fit to be scored? What would give a wrong number without a word is looked for before the first prompt is asked.
 
-A model that is none to be asked is refused (ValueError). A prompt that cannot be asked as it stands is unscored, with its reason. What else a
+A model that cannot be asked is refused (ValueError). A prompt that cannot be asked as it stands is unscored, with its reason. What else a
 reader of the number should know is a finding: a sentence in the scorecard's manifest, printed once.
 """
 
@@ -36,8 +36,8 @@ def require_decoder(config: Any, model: str) -> None:
     both_ways = getattr(config.get_text_config(), "use_bidirectional_attention", None) is True
     if encodes or both_ways or getattr(config, "is_encoder_decoder", False):
         raise ValueError(
-            f"{model!r} is no model that continues texts: config.json says model_type {config.model_type!r} and not that it is a decoder, so "
-            "every token would see those after it; score a causal language model (a decoder of this type says is_decoder: true)"
+            f"{model!r} is no model that continues texts: config.json says model_type {config.model_type!r} and not that it is a decoder, "
+            "so every token would see those after it; score a causal language model (a decoder of this type says is_decoder: true)"
         )
 
 
@@ -81,7 +81,9 @@ def own_settings(own: GenerationConfig, tokenizer: Any) -> str:
 def left_out(own: GenerationConfig, tokenizer: Any) -> list[str]:
     """The finding on a model's own settings, where the engine does not follow them; empty where there are none."""
     held = own_settings(own, tokenizer)
-    return [f"its generation_config.json is not followed ({held}): the task alone decides how is decoded"] if held else []
+    return (
+        [f"its generation_config.json is not followed ({held}): the task alone decides how is decoded"] if held else []
+    )
 
 
 class Examined(TemplateLM):
@@ -137,7 +139,9 @@ def examine(lm: Any, requests: Sequence[Instance]) -> list[str]:
     tokenizer = getattr(lm, "tokenizer", None)
     if not isinstance(tokenizer, PreTrainedTokenizerBase):
         return []
-    config, changed, altered = getattr(lm, "_config", None), [], []
+    config = getattr(lm, "_config", None)
+    changed: list[tuple[str, str]] = []
+    altered: list[tuple[str, str]] = []
     rows = getattr(config.get_text_config(), "vocab_size", None) if config is not None else None
     lengths: dict[str, int] = {}
     for text in dict.fromkeys(_text(request) for request in requests):
@@ -148,11 +152,13 @@ def examine(lm: Any, requests: Sequence[Instance]) -> list[str]:
                 f"the tokenizer of {tokenizer.name_or_path!r} gives token {max(ids)}, and the model knows {rows} (vocab_size of its "
                 "config.json): it is another model's, or the model was not resized for tokens that were added"
             )
-        back = tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        back = str(tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
         if _normal(back) != _normal(text):
             (altered if _words(back) == _words(text) else changed).append((text, back))
     if 2 * len(changed) > len(lengths):
-        raise ValueError(f"{_garbled(tokenizer, *changed[0])}; load it by the class that its tokenizer.json is for (tokenizer_class)")
+        raise ValueError(
+            f"{_garbled(tokenizer, *changed[0])}; load it by the class that its tokenizer.json is for (tokenizer_class)"
+        )
     lost = dict(changed)
     for request in requests:
         text, new, room = _text(request), _new_tokens(lm, request), getattr(lm, "max_length", None)
@@ -160,7 +166,11 @@ def examine(lm: Any, requests: Sequence[Instance]) -> list[str]:
             _mark(request, "the tokenizer does not give the prompt back")
         elif room is not None and lengths[text] + new > room:
             _mark(request, f"the prompt and {new} new tokens do not fit the context of {room} tokens")
-    return [f"{_garbled(tokenizer, *pairs[0])}; so of {len(pairs)} prompts" for pairs in (altered, changed) if pairs]
+    return [
+        f"{_garbled(tokenizer, *pairs[0])}; so in {len(pairs)} of {len(lengths)} texts"
+        for pairs in (altered, changed)
+        if pairs
+    ]
 
 
 def reason_of(request: Instance) -> str:
@@ -207,8 +217,8 @@ def _garbled(tokenizer: Any, text: str, back: str) -> str:
     start = next((n for n, (a, b) in enumerate(zip(text, back, strict=False)) if a != b), 0)
     near = slice(max(0, start - 12), start + 24)
     return (
-        f"the tokenizer of {tokenizer.name_or_path!r} ({type(tokenizer).__name__} by tokenizer_class in tokenizer_config.json) does not give "
-        f"text back: {text[near]!r} becomes {back[near]!r}"
+        f"the tokenizer of {tokenizer.name_or_path!r} ({type(tokenizer).__name__} by tokenizer_class in tokenizer_config.json) does not "
+        f"give text back: {text[near]!r} becomes {back[near]!r}"
     )
 
 

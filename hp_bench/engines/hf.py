@@ -185,7 +185,7 @@ def growing_cache(model: Any, length: int) -> DynamicCache | None:
     """A cache for one call of `generate` of up to `length` tokens, prompt and completion; None where transformers' own is to be taken: on
     an accelerator, under an adapter, or for a model whose layers do not all attend to the whole text.
     """
-    if not isinstance(model, PreTrainedModel) or model.config.is_encoder_decoder:
+    if not isinstance(model, PreTrainedModel):
         return None
     whole: Any = model
     if whole.device.type != "cpu" or not whole._supports_default_dynamic_cache():

@@ -107,7 +107,9 @@ class VLLMEngine:
         longest = int(getattr(self._config, "max_position_embeddings", _MAX_MODEL_LEN))
         length = max_model_len or min(_MAX_MODEL_LEN, longest)
         self._settings = self._neutral(source)
-        self._settings_folder = tempfile.TemporaryDirectory()  # whatever a request says, vLLM adds the end tokens of this file
+        self._settings_folder = (
+            tempfile.TemporaryDirectory()
+        )  # whatever a request says, vLLM adds the end tokens of this file
         self._settings.save_pretrained(self._settings_folder.name)
         options["generation_config"] = self._settings_folder.name
         try:
@@ -132,7 +134,9 @@ class VLLMEngine:
         if not self._room.holds(_Room.of([source])):
             raise NeedsAnotherEngine(f"this engine was not started for adapters such as {source.name!r}")
         if self._neutral(source).eos_token_id != self._settings.eos_token_id:
-            raise NeedsAnotherEngine(f"{source.name!r} ends its texts with other tokens than the model that this engine was started with")
+            raise NeedsAnotherEngine(
+                f"{source.name!r} ends its texts with other tokens than the model that this engine was started with"
+            )
         if source.whole != self._source.whole or not self.model:
             if self._room.rank:
                 raise NeedsAnotherEngine(

@@ -116,8 +116,8 @@ class PackagedTask(ConfigurableTask):
         findings = fit.examine(lm, self._instances) + fit.unscored(self._instances)
         if isinstance(own, GenerationConfig) and (held := fit.own_settings(own, lm.tokenizer)):
             findings.append(
-                f"its generation_config.json changes what the model says ({held}), and plain lm_eval follows it: this is another number than "
-                "hp-bench score's; remove these settings"
+                f"its generation_config.json changes what the model says ({held}), and plain lm_eval follows it: hp-bench score would "
+                "give another number; remove these settings"
             )
         for sentence in findings:
             log.error("%s: %s", self.config.task, sentence)

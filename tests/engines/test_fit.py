@@ -2,7 +2,6 @@
 
 import json
 import logging
-import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 from lm_eval.evaluator import simple_evaluate
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
+from own_settings import SETTINGS, with_json
 from peft import LoraConfig, get_peft_model
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
@@ -33,35 +33,6 @@ from hp_bench.scoring.score import load_tasks, score_engine
 from hp_bench.scoring.store import load_samples
 
 TASKS = ("hp_familiarity", "hp_token_probability")
-
-#: Of a generation_config.json, each of which changes what lm-eval's own hf model says, or stops it.
-SETTINGS = {
-    "repetition_penalty": 3.0,
-    "encoder_repetition_penalty": 3.0,
-    "no_repeat_ngram_size": 1,
-    "bad_words_ids": [[token] for token in range(3, 300)],
-    "suppress_tokens": list(range(3, 300)),
-    "begin_suppress_tokens": list(range(3, 300)),
-    "sequence_bias": [[[7], 100.0]],
-    "exponential_decay_length_penalty": [1, 50.0],
-    "forced_eos_token_id": 5,
-    "max_new_tokens": 3,
-    "max_time": 1e-9,
-    "stop_strings": ["a", "e"],
-    "eos_token_id": list(range(2, 390)),
-    "num_beams": 4,
-    "guidance_scale": 3.0,
-    "watermarking_config": {"greenlist_ratio": 0.3, "bias": 20.0},
-    "prompt_lookup_num_tokens": 3,
-}
-
-
-def with_json(folder: Path, copy: Path, name: str, **changed) -> Path:
-    """A copy of a model with one of its files changed."""
-    shutil.copytree(folder, copy)
-    file = copy / name
-    file.write_text(json.dumps({**json.loads(file.read_text()), **changed}))
-    return copy
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +90,9 @@ def test_a_models_own_settings_do_not_reach_the_task(place, tasks, tmp_path, key
 def test_what_was_left_out_is_in_the_scorecard_and_is_said_once(place, tasks, tmp_path, caplog):
     model = with_json(place / "base", tmp_path / "m", "generation_config.json", repetition_penalty=3.0, temperature=0.6)
     card = score(model, metadata={"prompts": str(place / "prompts")}, out=tmp_path / "out", device="cpu")
-    expected = "its generation_config.json is not followed (repetition_penalty=3.0): the task alone decides how is decoded"
+    expected = (
+        "its generation_config.json is not followed (repetition_penalty=3.0): the task alone decides how is decoded"
+    )
     assert card.manifest.findings == [expected]
     assert [record.getMessage() for record in caplog.records].count(f"{card.name}: {expected}") == 1
     assert Scorecard.load(tmp_path / f"out/scorecards/{card.name}.json") == card
@@ -183,7 +156,7 @@ def test_a_tokenizer_that_changes_spaces_or_case_is_said(place, tasks, spaced, t
     card = score_engine(spaced, load_tasks(TASKS[:1], metadata), name="m").card
     assert not card.failed
     (said,) = card.manifest.findings
-    assert "smiled ' and" in said and said.endswith("so of 1 prompts")
+    assert "smiled ' and" in said and said.endswith("so in 1 of 4 texts")
     tokenizer = tiny.tokenizer("byte_bpe")
     state = json.loads(tokenizer.backend_tokenizer.to_str()) | {"normalizer": {"type": "Lowercase"}}
     lower = PreTrainedTokenizerFast(
@@ -243,7 +216,8 @@ def test_a_log_likelihood_that_is_no_number_is_no_right_answer_of_lm_evals_own_t
 
     lost, asked = [[(float("nan"), False)]] * 2, [[(-1.0, True)], [(-2.0, False)]]
     samples = [
-        {"doc_id": n, "doc": {}, "metrics": ["acc"], "acc": 1.0, "resps": resps} for n, resps in enumerate((lost, asked))
+        {"doc_id": n, "doc": {}, "metrics": ["acc"], "acc": 1.0, "resps": resps}
+        for n, resps in enumerate((lost, asked))
     ]
     assert _per_prompt(samples)[1] == {"acc": [None, 1.0]}
 
