@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "hp_bench/commands": "curves engines experiments judges probes report results scoring stress text progress",
     "hp_bench/experiments": "miniature stress report scoring results engines unlearn",
     "hp_bench/miniature": "harness scoring probes text",
-    "hp_bench/harness": "judges probes results text",
+    "hp_bench/harness": "judges engines probes results text",
     "hp_bench/curves": "report judges scoring engines results",
     "hp_bench/report": "stress judges scoring results",
     "hp_bench/stress": "scoring engines results probes text",

@@ -14,8 +14,9 @@ import torch
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hp_bench.curves.curve import draw
+from hp_bench.engines.fit import require_tokenizer
 from hp_bench.engines.hf import HFEngine
-from hp_bench.engines.loading import load_tokenizer, require_open_end
+from hp_bench.engines.loading import load_tokenizer
 from hp_bench.engines.source import Source
 from hp_bench.judges.grades import Verdict
 from hp_bench.judges.lexicon import LexiconJudge
@@ -88,7 +89,7 @@ class FamiliarityCallback(TrainerCallback):
         """Builds the tasks, once, and scores step 0."""
         with _untouched(given["model"]):
             self._loaded = load_tasks(self._tasks, self._metadata)
-            require_open_end(_tokenizer(given, given["model"]), str(getattr(given["model"], "name_or_path", "")))
+            require_tokenizer(_tokenizer(given, given["model"]), str(getattr(given["model"], "name_or_path", "")))
         if self._stop_at is not None and not any(
             "familiarity" in t.aggregation() for t in self._loaded["tasks"].values()
         ):

@@ -4,22 +4,26 @@ Log-likelihoods need a server that echoes the prompt with its log-probabilities 
 The tokenizer must be the model's: it says where a prompt ends and its continuation begins.
 """
 
+import json
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import requests
-from lm_eval.api.instance import Instance
 from lm_eval.models.openai_completions import LocalCompletionsAPI
+from transformers import AutoConfig
 
 from hp_bench.engines import NeedsAnotherEngine
-from hp_bench.engines.loading import first_line, load_tokenizer, require_open_end
+from hp_bench.engines.fit import NO_TEXT, Examined, own_settings, require_decoder, require_tokenizer, stored_settings
+from hp_bench.engines.loading import first_line, load_tokenizer
 from hp_bench.engines.source import Source
 from hp_bench.progress import quiet_host
 
-#: Stands for a text that the server did not return, on its way through lm-eval, which would make it an empty answer.
-_NO_TEXT = "\0no text"
+#: Servers that take a model's generation_config.json for the defaults of every request, and let a request say otherwise of penalties.
+_FOLLOW = ("vllm", "sglang")
 
 _TIMEOUT = 30
 
@@ -67,7 +71,7 @@ class EndpointEngine:
             words = load_tokenizer(Source(named), named)
         except ValueError as error:
             raise ValueError(f"{error}; name the tokenizer of the model behind {self.model!r} (--tokenizer)") from None
-        require_open_end(words, self.model)
+        require_tokenizer(words, self.model)
         length = int(served.get("max_model_len") or 2048)
         with quiet_host(logging.ERROR):
             self.lm = _Completions(
@@ -75,6 +79,10 @@ class EndpointEngine:
                 add_bos_token=True,  # what the tokenizer adds by itself, as in the other engines
                 max_length=length, batch_size=batch_size or 16, **options,
             )  # fmt: skip
+        self.lm.neutral = {"frequency_penalty": 0, "presence_penalty": 0}
+        if served.get("owned_by") in _FOLLOW:
+            self.lm.neutral |= {"repetition_penalty": 1.0}
+        self.lm.findings = _findings(named, words)
 
     def swap(self, checkpoint: Path | str) -> None:
         """An endpoint serves what it serves."""
@@ -84,33 +92,41 @@ class EndpointEngine:
         """Nothing is held."""
 
 
-class _Completions(LocalCompletionsAPI):
+class _Completions(Examined, LocalCompletionsAPI):
     """lm-eval's client, less its ways of turning a failure into an answer."""
 
-    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[Any]:
-        """Completions; None where the server returned no text, so that it is counted as unscored."""
-        texts = super().generate_until(requests, disable_tqdm=disable_tqdm)
-        return [None if text == _NO_TEXT else text for text in texts]
+    neutral: Mapping[str, Any] = {}
 
-    def _create_payload(self, messages: Any, generate: bool = False, gen_kwargs: Any = None, **options: Any) -> Any:
-        """The request, without lm-eval's fixed seed where samples are asked for: with it, all samples of a prompt would be one."""
-        payload = super()._create_payload(messages, generate=generate, gen_kwargs=gen_kwargs, **options)
-        if generate and payload["temperature"] > 0:
-            del payload["seed"]
-        return payload
+    def model_call(self, *arguments: Any, **options: Any) -> Any:
+        """The server's answer. Raises ValueError: it is no JSON."""
+        try:
+            return super().model_call(*arguments, **options)
+        except requests.JSONDecodeError:
+            raise self._no_json() from None
 
-    @staticmethod
-    def parse_generations(outputs: Any, **options: Any) -> list[str]:
-        """Texts, by the order of the prompts."""
-        texts = LocalCompletionsAPI.parse_generations(outputs, **options)
-        return [_NO_TEXT if text is None else text for text in texts]
+    async def amodel_call(self, *arguments: Any, **options: Any) -> Any:
+        """The same, several at a time."""
+        try:
+            return await super().amodel_call(*arguments, **options)
+        except (json.JSONDecodeError, aiohttp.ContentTypeError):
+            raise self._no_json() from None
 
-    @staticmethod
+    def parse_generations(self, outputs: Any, **options: Any) -> list[str]:
+        """Texts, by the order of the prompts; in place of one that is none, why."""
+        texts = []
+        for answer in self._answers(outputs):
+            for choice in sorted(answer["choices"], key=lambda choice: int(choice["index"])):
+                if choice.get("finish_reason") == "content_filter":
+                    texts.append(f"{NO_TEXT}the server's filter held the text back")
+                else:
+                    texts.append(f"{NO_TEXT}the server returned no text" if choice["text"] is None else choice["text"])
+        return texts
+
     def parse_logprobs(
-        outputs: Any, tokens: list[list[int]] | None = None, ctxlens: list[int] | None = None, **options: Any
+        self, outputs: Any, tokens: list[list[int]] | None = None, ctxlens: list[int] | None = None, **options: Any
     ) -> list[tuple[float, bool]]:
         """Log-likelihoods, if the server echoed every token of the prompt: of a shorter answer lm-eval would make the likelihood 1."""
-        answers = outputs if isinstance(outputs, list) else [outputs]
+        answers = self._answers(outputs)
         choices = [choice for answer in answers for choice in sorted(answer["choices"], key=lambda c: int(c["index"]))]
         if tokens is None or len(choices) != len(tokens):
             raise ValueError(f"the server gave {len(choices)} answers to {len(tokens or ())} prompts")
@@ -122,6 +138,48 @@ class _Completions(LocalCompletionsAPI):
                     "prompt, or has another tokenizer than the one named"
                 )
         return list(LocalCompletionsAPI.parse_logprobs(outputs, tokens=tokens, ctxlens=ctxlens, **options))
+
+    def _create_payload(self, messages: Any, generate: bool = False, gen_kwargs: Any = None, **options: Any) -> Any:
+        """The request, without lm-eval's fixed seed where samples are asked for: with it, all samples of a prompt would be one."""
+        payload = super()._create_payload(messages, generate=generate, gen_kwargs=gen_kwargs, **options)
+        if generate and payload["temperature"] > 0:
+            del payload["seed"]
+        return {**self.neutral, **payload} if generate else payload
+
+    def _answers(self, outputs: Any) -> list[Any]:
+        """The server's answers. Raises ValueError: one is an error under the status of a success."""
+        answers = outputs if isinstance(outputs, list) else [outputs]
+        for answer in answers:
+            if "choices" not in answer:
+                said = answer.get("error", answer) if isinstance(answer, dict) else answer
+                told = said.get("message", said) if isinstance(said, dict) else said
+                raise ValueError(
+                    f"{self.base_url!r} answers with an error in place of a completion: {first_line(ValueError(told))}"
+                )
+        return answers
+
+    def _no_json(self) -> ValueError:
+        return ValueError(
+            f"{self.base_url!r} answers with something that is no JSON, such as a web page: no completions server is there; "
+            "look at the address, and at what stands between"
+        )
+
+
+def _findings(named: str, words: Any) -> list[str]:
+    """What the files beside the tokenizer say of the model: the server may decode by it.
+
+    Raises ValueError: it is no model that continues texts.
+    """
+    source = Source(named)
+    try:
+        config = AutoConfig.from_pretrained(named)
+    except (OSError, ValueError, KeyError):
+        return []  # a tokenizer alone
+    require_decoder(config, named)
+    held = own_settings(stored_settings(source), words)
+    if not held:
+        return []
+    return [f"its server may follow its generation_config.json ({held}); of that, a request can only undo penalties"]
 
 
 def _served(address: str, wanted: str) -> dict[str, Any]:

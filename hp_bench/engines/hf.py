@@ -3,25 +3,19 @@
 import contextlib
 import copy
 import gc
+import inspect
 import logging
 from pathlib import Path
 from typing import Any
 
 import torch
 from lm_eval.models.huggingface import HFLM
-from transformers import DynamicCache, PreTrainedModel
+from transformers import DynamicCache, GenerationMixin, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
 from hp_bench.engines import NeedsAnotherEngine
-from hp_bench.engines.loading import (
-    attach,
-    detach,
-    load_model,
-    load_tokenizer,
-    require_open_end,
-    require_swappable,
-    resolve_device,
-)
+from hp_bench.engines.fit import Examined, left_out, neutral_settings, require_decoder, require_tokenizer
+from hp_bench.engines.loading import attach, detach, load_model, load_tokenizer, require_swappable, resolve_device
 from hp_bench.engines.source import Source, locate, require_finite
 from hp_bench.progress import quiet_host
 
@@ -41,7 +35,7 @@ class HFEngine:
         batch_size: prompts at a time.
 
     Raises:
-        ValueError: the model cannot be loaded, or its tokenizer ends every text with a special token.
+        ValueError: the model cannot be loaded, or is not fit to be scored.
     """
 
     name = "hf"
@@ -69,10 +63,12 @@ class HFEngine:
             tokenizer = load_tokenizer(self._source, tokenizer)
             live = load_model(self._source, dtype=dtype, device=resolve_device(device))
             self.model = str(model)
-        require_open_end(tokenizer, self.model)
+        require_decoder(live.config, self.model)
+        require_tokenizer(tokenizer, self.model)
         self.stored = self._source is not None
         self.dtype = str(next(p.dtype for p in live.parameters() if p.is_floating_point())).removeprefix("torch.")
         self.lm = _host(live, tokenizer, batch_size or BATCH_SIZE)
+        self._begin_findings()
 
     def swap(self, checkpoint: Path | str) -> None:
         """Loads another checkpoint's weights into the same module, or puts another adapter on it; identical to a fresh load.
@@ -97,11 +93,15 @@ class HFEngine:
                 self._check("adapter", load_model(source, dtype=self.dtype), source)
                 _free()
         self.model = str(checkpoint)
+        self._begin_findings()
 
     def close(self) -> None:
         """Frees the model."""
         self.lm._model = None
         _free()
+
+    def _begin_findings(self) -> None:
+        self.lm.findings = left_out(_bare(self.lm.model).generation_config, self.lm.tokenizer)
 
     def _overwrite(self, source: Source) -> None:
         """Copies a whole model's weights into the module; what is loaded is sound before anything is written."""
@@ -136,20 +136,42 @@ class HFEngine:
 
 def _host(model: Any, tokenizer: Any, batch_size: int) -> Any:
     """lm-eval's view of a model in memory. By itself it would tie a live model's weights anew and change its tokenizer."""
+    tokenizer = copy.deepcopy(tokenizer)
+    if tokenizer.pad_token_id is None or tokenizer.pad_token_id >= model.config.get_text_config().vocab_size:
+        tokenizer.pad_token = tokenizer.eos_token  # nobody attends to it, but it must be one that the model knows
     model.tie_weights = lambda *_, **__: None
     try:
         with quiet_host(logging.ERROR):
-            return _Host(pretrained=model, tokenizer=copy.deepcopy(tokenizer), batch_size=batch_size)
+            return _Host(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
     finally:
         del model.tie_weights
 
 
-class _Host(HFLM):
+class _Host(Examined, HFLM):
     def _model_generate(self, context: torch.Tensor, max_length: int, stop: list[str], **options: Any) -> torch.Tensor:
+        bare = _bare(self.model)
         if (cache := growing_cache(self.model, max_length)) is not None:
-            options["past_key_values"] = cache
-        generated: torch.Tensor = super()._model_generate(context, max_length, stop, **options)
+            options[_CACHE] = cache
+        own = bare.generation_config
+        bare.generation_config = neutral_settings(own, self.tokenizer)
+        try:
+            generated: torch.Tensor = super()._model_generate(context, max_length, stop, **options)
+        finally:
+            bare.generation_config = own
         return generated
+
+
+def _bare(model: Any) -> Any:
+    """The model under an adapter, or the model."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+#: What `generate` calls its key-value cache: past_key_values up to transformers 5.23.
+_CACHE = (
+    "cache"
+    if "cache" in inspect.signature(GenerationMixin.prepare_inputs_for_generation).parameters
+    else "past_key_values"
+)
 
 
 def _free() -> None:
@@ -163,11 +185,10 @@ def growing_cache(model: Any, length: int) -> DynamicCache | None:
     """A cache for one call of `generate` of up to `length` tokens, prompt and completion; None where transformers' own is to be taken: on
     an accelerator, under an adapter, or for a model whose layers do not all attend to the whole text.
     """
-    if not isinstance(model, PreTrainedModel) or model.config.is_encoder_decoder:
+    if not isinstance(model, PreTrainedModel):
         return None
     whole: Any = model
-    chosen = getattr(whole.generation_config, "cache_implementation", None)
-    if whole.device.type != "cpu" or not whole._supports_default_dynamic_cache() or chosen is not None:
+    if whole.device.type != "cpu" or not whole._supports_default_dynamic_cache():
         return None
     cache = DynamicCache(config=model.config.get_text_config(decoder=True))
     if not cache.layers or any(type(layer) is not DynamicLayer for layer in cache.layers):

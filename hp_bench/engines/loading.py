@@ -172,7 +172,7 @@ def same_tokenizer(loaded: Any, source: Source) -> None:
 
 
 def own_tokenizer(source: Source) -> Any:
-    """The tokenizer beside a model's weights, or None."""
+    """The tokenizer beside a model's weights, or None. Raises ValueError: there is one, and it is broken."""
     folder = Path(source.path)
     if folder.is_dir() and not any((folder / name).is_file() for name in _TOKENIZER_FILES):
         return None
@@ -180,6 +180,11 @@ def own_tokenizer(source: Source) -> Any:
         return AutoTokenizer.from_pretrained(source.path, **source.options)
     except (OSError, ValueError, KeyError):
         return None
+    except Exception as error:  # a class that cannot read this tokenizer.json fails in ways of its own
+        raise ValueError(
+            f"the tokenizer of {source.name!r} cannot be loaded ({first_line(error)}): its tokenizer_class in tokenizer_config.json is not "
+            "the one that its tokenizer.json is for, or one of the two is broken"
+        ) from None
 
 
 def load_tokenizer(source: Source, chosen: Any = None) -> Any:
@@ -196,16 +201,6 @@ def load_tokenizer(source: Source, chosen: Any = None) -> Any:
     if tokenizer is None:
         raise ValueError(f"{source.name!r} has no tokenizer beside its weights: name one (--tokenizer)")
     return tokenizer
-
-
-def require_open_end(tokenizer: Any, model: str) -> None:
-    """Raises ValueError if the tokenizer ends a text with a special token: after it nothing is continued, and no next word is measured."""
-    ids = tokenizer("a")["input_ids"]
-    if ids and ids[-1] in tokenizer.all_special_ids:
-        raise ValueError(
-            f"the tokenizer of {model!r} ends every text with {tokenizer.convert_ids_to_tokens(ids[-1])!r}, so the model cannot "
-            "continue a prompt; save it with add_eos_token=False, or without that token in its post-processor"
-        )
 
 
 def first_line(error: BaseException) -> str:

@@ -8,22 +8,30 @@ is checked against a fresh load by transformers.
 import contextlib
 import json
 import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig
+from transformers import AutoConfig, GenerationConfig
 
 from hp_bench.engines import NeedsAnotherEngine
+from hp_bench.engines.fit import (
+    Examined,
+    left_out,
+    neutral_settings,
+    require_decoder,
+    require_tokenizer,
+    stored_settings,
+)
 from hp_bench.engines.loading import (
     first_line,
     load_model,
     load_tokenizer,
     log_likelihoods,
     own_tokenizer,
-    require_open_end,
     require_swappable,
 )
 from hp_bench.engines.source import Source, locate, require_sound, tensors_of
@@ -78,7 +86,6 @@ class VLLMEngine:
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
         try:
             from lm_eval.models.vllm_causallms import VLLM
-            from vllm import LLM  # noqa: F401 (lm-eval's module imports without it)
         except ImportError as error:
             raise ValueError(f"engine vllm needs vLLM: pip install 'hp-bench[vllm]' ({error})") from None
         if device not in ("auto", "cuda" if torch.cuda.is_available() else "cpu"):
@@ -86,10 +93,11 @@ class VLLMEngine:
         self.base = base
         self._source = source = locate(model, base=base)
         self._tokenizer = load_tokenizer(source, tokenizer)
-        require_open_end(self._tokenizer, source.name)
+        self._config = AutoConfig.from_pretrained(source.whole.path, **source.whole.options)
+        require_decoder(self._config, source.name)
+        require_tokenizer(self._tokenizer, source.name)
         for part in {source, source.whole}:
             require_sound(part)  # vLLM itself would say nothing
-        self._config = AutoConfig.from_pretrained(source.whole.path, **source.whole.options)
         if not torch.cuda.is_available():
             os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
             options.setdefault("enforce_eager", True)
@@ -98,8 +106,14 @@ class VLLMEngine:
         options |= self._room.options()
         longest = int(getattr(self._config, "max_position_embeddings", _MAX_MODEL_LEN))
         length = max_model_len or min(_MAX_MODEL_LEN, longest)
+        self._settings = self._neutral(source)
+        self._settings_folder = (
+            tempfile.TemporaryDirectory()
+        )  # whatever a request says, vLLM adds the end tokens of this file
+        self._settings.save_pretrained(self._settings_folder.name)
+        options["generation_config"] = self._settings_folder.name
         try:
-            self.lm = VLLM(
+            self.lm = type("Host", (Examined, VLLM), {})(
                 pretrained=source.whole.path, revision=source.whole.revision or None, dtype=dtype, max_model_len=length,
                 tokenizer=tokenizer or (None if own_tokenizer(source.whole) else source.path), batch_size=batch_size or "auto", **options,
             )  # fmt: skip
@@ -109,6 +123,7 @@ class VLLMEngine:
         self.model = str(model)
         self._checked: set[str] = set()
         self._adapters = 0
+        self._begin_findings(source)
         if source.base is not None:
             self._put_on(source)
 
@@ -118,6 +133,10 @@ class VLLMEngine:
         require_swappable(self._config, self._tokenizer, source)
         if not self._room.holds(_Room.of([source])):
             raise NeedsAnotherEngine(f"this engine was not started for adapters such as {source.name!r}")
+        if self._neutral(source).eos_token_id != self._settings.eos_token_id:
+            raise NeedsAnotherEngine(
+                f"{source.name!r} ends its texts with other tokens than the model that this engine was started with"
+            )
         if source.whole != self._source.whole or not self.model:
             if self._room.rank:
                 raise NeedsAnotherEngine(
@@ -137,6 +156,7 @@ class VLLMEngine:
             self.lm.lora_request = None
             self.lm.model.reset_prefix_cache()
         self._source, self.model = source, str(checkpoint)
+        self._begin_findings(source)
 
     def close(self) -> None:
         """Shuts the engine down."""
@@ -146,6 +166,13 @@ class VLLMEngine:
             self.lm.model.llm_engine.engine_core.shutdown()
         del self.lm.model
         cleanup_dist_env_and_memory()
+        self._settings_folder.cleanup()
+
+    def _neutral(self, source: Source) -> GenerationConfig:
+        return neutral_settings(stored_settings(source), self._tokenizer)
+
+    def _begin_findings(self, source: Source) -> None:
+        self.lm.findings = left_out(stored_settings(source), self._tokenizer)
 
     def _pack_tied(self, source: Source) -> None:
         """On a CPU, has vLLM pack a tied output layer anew, of which `reload_weights` leaves the old packed copy."""

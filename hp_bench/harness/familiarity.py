@@ -8,12 +8,12 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from lm_eval.api.instance import Instance
 
+from hp_bench.engines.fit import reason_of
 from hp_bench.harness.packaged import PackagedTask, sha256
 from hp_bench.judges.grades import Verdict, metrics, with_errors
 from hp_bench.judges.llm.judge import LanguageModelJudge
@@ -66,11 +66,16 @@ class FamiliarityTask(PackagedTask):
 
     def apply_filters(self) -> list[Instance] | None:
         """Grades every completion in one call; lm-eval runs this between generation and `process_results`."""
+        self.withdraw_unfit()
         instances = self._completed()
         items = [(self._probes[one.doc["id"]], text) for one in instances for text in one.resps]
         verdicts = iter(self.verdicts(items))
         for instance in instances:
-            said = [verdict.to_dict() for verdict in islice(verdicts, len(instance.resps))]
+            why = reason_of(instance)
+            said = [
+                (replace(verdict, unscored=why) if why and text is None else verdict).to_dict()
+                for text, verdict in zip(instance.resps, verdicts, strict=False)
+            ]
             instance.filtered_resps["none"] = json.dumps(self.logged(said), ensure_ascii=False)
         return instances
 

@@ -1,6 +1,7 @@
 """A task whose documents are a prompt file of ours, or of the user's: no download, no hub."""
 
 import hashlib
+import inspect
 import logging
 import math
 from collections.abc import Iterable
@@ -9,8 +10,12 @@ from typing import Any
 
 import datasets
 import jsonlines
+from lm_eval.api.instance import Instance
+from lm_eval.api.model import LM, CachingLM
 from lm_eval.api.task import ConfigurableTask
+from transformers import GenerationConfig
 
+from hp_bench.engines import fit
 from hp_bench.judges.grades import with_errors
 from hp_bench.probes.paths import prompts_dir
 
@@ -91,6 +96,45 @@ class PackagedTask(ConfigurableTask):
             raise ValueError(f"{self.config.task}: {key} must be a whole number of at least 0, not {value!r}")
         return value
 
+    def build_all_requests(self, **options: Any) -> None:
+        """Builds the requests, and looks whether the model that plain `lm_eval` will ask is fit for them; the name is lm-eval's."""
+        super().build_all_requests(**options)
+        lm = _model_to_be_asked()
+        if lm is None or isinstance(lm, fit.Examined):  # which looks itself
+            return
+        if isinstance(lm, CachingLM):
+            log.error(
+                "%s: answers may come from %s, which lm-eval keeps by the prompt and not by the model: if another model was asked with it, "
+                "these are that model's numbers; run without --use_cache, or with a file of its own for every model",
+                self.config.task,
+                lm.cache_db,
+            )
+            lm = lm.lm
+        config, own = getattr(lm, "_config", None), getattr(getattr(lm, "model", None), "generation_config", None)
+        if config is not None:
+            fit.require_decoder(config, str(config.name_or_path))
+        findings = fit.examine(lm, self._instances) + fit.unscored(self._instances)
+        if isinstance(own, GenerationConfig) and (held := fit.own_settings(own, lm.tokenizer)):
+            findings.append(
+                f"its generation_config.json changes what the model says ({held}), and plain lm_eval follows it: hp-bench score would "
+                "give another number; remove these settings"
+            )
+        for sentence in findings:
+            log.error("%s: %s", self.config.task, sentence)
+
+    def withdraw_unfit(self) -> None:
+        """Takes the answers away from requests that should not have been asked, as plain `lm_eval` has."""
+        for instance in self._instances:
+            if fit.reason_of(instance):
+                lost = None if instance.request_type == "generate_until" else fit.LOST_LIKELIHOOD
+                instance.resps = [lost for _ in instance.resps]
+
+    def apply_filters(self) -> list[Instance] | None:
+        """Runs after the model has answered; the name is lm-eval's."""
+        self.withdraw_unfit()
+        filtered: list[Instance] | None = super().apply_filters()
+        return filtered
+
     def unscored(
         self, doc: dict[str, Any], error: ValueError, metrics: Iterable[str], what: str = "prompt"
     ) -> dict[str, float]:
@@ -106,6 +150,17 @@ class PackagedTask(ConfigurableTask):
                     f"{self.config.task} is for raw text: run it without --{option}, or run hp_familiarity_chat, the test for chat models"
                 )
         return super().fewshot_context(*arguments, **options)
+
+
+def _model_to_be_asked() -> Any:
+    """The model of the lm-eval run that is building requests, or None. lm-eval hands its tasks everything but the model."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        lm = frame.f_locals.get("lm")
+        if isinstance(lm, LM | CachingLM):
+            return lm
+        frame = frame.f_back
+    return None
 
 
 def sha256(path: Path) -> str:

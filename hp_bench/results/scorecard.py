@@ -99,6 +99,7 @@ class Manifest:
         dtype: of the weights.
         tasks: one manifest a task.
         versions: of the libraries that can move a number.
+        findings: what a reader of the numbers should know of how they came about, in sentences.
     """
 
     model: str
@@ -108,6 +109,7 @@ class Manifest:
     revision: str = ""
     fingerprint: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
+    findings: Sequence[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

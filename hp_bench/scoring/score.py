@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -88,11 +89,17 @@ def score_engine(
     """
     parts: dict[str, _Part] = {}
     manifest = _manifest(engine)
+    findings = dict.fromkeys(known.manifest.findings if known is not None else ())
     for task_name, task in loaded["tasks"].items():
         if known is not None and task_name in known.manifest.tasks:
             parts[task_name] = _Part(known.items[task_name], known.values[task_name], known.manifest.tasks[task_name])
             continue
         parts[task_name] = _ask(engine, task_name, task)
+        for sentence in getattr(engine.lm, "findings", ()):
+            if sentence not in findings:
+                log.warning("%s: %s", name, sentence)
+                findings[sentence] = None
+        manifest = replace(manifest, findings=list(findings))
         if after_task is not None:
             after_task(_assemble(name, step, loaded, parts, manifest))
     return _assemble(name, step, loaded, parts, manifest)
@@ -133,7 +140,8 @@ def _ask(engine: Engine, name: str, task: Any) -> _Part:
         items, values = _per_prompt(samples)
     except Exception as error:  # whatever an engine may die of: counted, never a score
         log.debug("%s broke off", name, exc_info=True)
-        return _broken_off(task, " ".join(f"{type(error).__name__}: {error}".split())[:500])
+        kind = "" if type(error) is ValueError else f"{type(error).__name__}: "
+        return _broken_off(task, " ".join(f"{kind}{error}".split())[:500])
     if not values:
         return _broken_off(task, f"it gives none of the numbers that a scorecard holds ({', '.join(METRICS)})")
     return _Part(items, values, task_manifest(task, len(items)), samples=samples)
@@ -212,11 +220,15 @@ def _zero_shot(task: Any) -> None:
 
 
 def _per_prompt(samples: Sequence[Mapping[str, Any]]) -> tuple[list[str], dict[str, list[float | None]]]:
-    """Prompt ids and, by metric, one value a prompt."""
+    """Prompt ids and, by metric, one value a prompt; None for all of a prompt with a log-likelihood that is no number."""
     ordered = sorted(samples, key=lambda sample: sample["doc_id"])
     ids = [str(sample["doc"].get("id", sample["doc_id"])) for sample in ordered]
     names = known_metrics(dict.fromkeys(ordered[0]["metrics"]))
-    return ids, {name: [plain(float(sample[name])) for sample in ordered] for name in names}
+    lost = [any(isinstance(one, tuple) and math.isnan(one[0]) for one in chain(*sample["resps"])) for sample in ordered]
+    return ids, {
+        name: [None if gone else plain(float(sample[name])) for sample, gone in zip(ordered, lost, strict=True)]
+        for name in names
+    }
 
 
 def describe(measurement: Measurement) -> str:

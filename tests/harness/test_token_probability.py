@@ -59,7 +59,8 @@ def word_probability(model, tokenizer, prompt: str, word: str) -> float:
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-5), (torch.float64, 1e-9)], ids=["float32", "float64"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_bare_calculation_agrees(family, dtype, tolerance, probes, metadata):
-    tokenizer = tiny.tokenizer(family, vocab_size=WHOLE_WORDS)
+    letters = [f"{probe.prompt} {' '.join(probe.specific + probe.generic)}" for probe in probes]  # all are known
+    tokenizer = tiny.tokenizer(family, [*tiny.TEXT, *letters], vocab_size=WHOLE_WORDS)
     model = tiny.llama(len(tokenizer), dtype=dtype)
     expected = {"token_probability": [], "token_probability_share": []}
     for probe in probes:

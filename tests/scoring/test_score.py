@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import small_prompts
@@ -19,6 +20,7 @@ from hp_bench.engines.endpoint import EndpointEngine
 from hp_bench.engines.fingerprint import fingerprint
 from hp_bench.engines.hf import HFEngine
 from hp_bench.engines.loader import EngineSettings, Loader, OneEngine
+from hp_bench.results.compare import broken
 from hp_bench.scoring.checkpoints import Checkpoint
 from hp_bench.scoring.models import score_checkpoints
 from hp_bench.scoring.score import load_tasks, score_engine
@@ -303,12 +305,22 @@ class Server(BaseHTTPRequestHandler):
     folder = ""
     echoes = True
     texts = True
+    owner = ""
+    context = 512
+    changed: ClassVar[dict] = {}
+    other: str | dict | None = None
+    asked: ClassVar[list] = []
 
     def do_GET(self):
-        self._answer({"data": [{"id": "served", "root": self.folder, "max_model_len": 512}]})
+        entry = {"id": "served", "root": self.folder, "max_model_len": self.context, "owned_by": self.owner}
+        self._answer({"data": [entry]})
 
     def do_POST(self):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.asked.append(asked)
+        if self.other is not None:
+            self._answer(self.other)
+            return
         model, tokenizer = self.engine.lm.model, self.engine.lm.tokenizer
         choices = []
         for index, ids in enumerate(asked["prompt"]):
@@ -325,13 +337,15 @@ class Server(BaseHTTPRequestHandler):
                 tops = [None] + [{str(int(row.argmax())): float(row.max())} for row in table[:-1]]
                 keep = slice(None) if self.echoes else slice(-1, None)
                 choice["logprobs"] = {"token_logprobs": logprobs[keep], "top_logprobs": tops[keep]}
-            choices.append(choice)
+            choices.append({**choice, **self.changed})
         self._answer({"choices": choices[::-1]})
 
     def _answer(self, content):
+        page = isinstance(content, str)
         self.send_response(200)
+        self.send_header("Content-Type", "text/html" if page else "application/json")
         self.end_headers()
-        self.wfile.write(json.dumps(content).encode())
+        self.wfile.write((content if page else json.dumps(content)).encode())
 
     def log_message(self, *_):
         pass
@@ -407,3 +421,68 @@ def test_texts_that_a_server_did_not_return_are_unscored(place, served, monkeypa
 def test_what_is_wrong_with_an_endpoint_is_one_sentence(served, address, options, message):
     with pytest.raises(ValueError, match=message):
         EndpointEngine(address.format(served=served), **options)
+
+
+@pytest.mark.parametrize("concurrent", [1, 2])
+def test_texts_that_a_servers_filter_held_back_are_unscored_and_not_forgotten(place, served, monkeypatch, concurrent):
+    monkeypatch.setattr(Server, "changed", {"text": "", "finish_reason": "content_filter"})
+    tasks = load_tasks(["hp_familiarity"], {"prompts": str(place / "prompts")})
+    scored = score_engine(EndpointEngine(served, num_concurrent=concurrent), tasks, name="s")
+    assert scored.card.failed and scored.card.get("hp_familiarity", "familiarity").value is None
+    reason = "the server's filter held the text back"
+    assert scored.card.manifest.findings == [f"hp_familiarity: 4 of 4 requests are unscored: {reason}"]
+    assert {json.loads(row["filtered_resps"][0])["unscored"] for row in scored.samples["hp_familiarity"]} == {reason}
+
+
+def test_an_empty_answer_of_a_server_is_empty_and_no_evidence(place, served, monkeypatch):
+    monkeypatch.setattr(Server, "changed", {"text": "", "finish_reason": "stop"})
+    tasks = load_tasks(["hp_familiarity"], {"prompts": str(place / "prompts")})
+    card = score_engine(EndpointEngine(served), tasks, name="s").card
+    assert card.get("hp_familiarity", "empty").value == 1
+    assert card.get("hp_familiarity", "degenerate").value == 0
+    assert "is silent: 4 of 4 completions" in broken(card)
+
+
+@pytest.mark.parametrize("concurrent", [1, 2])
+@pytest.mark.parametrize(
+    "answer, message",
+    [
+        ({"error": {"message": "no such adapter"}}, "answers with an error in place of a completion: no such adapter"),
+        ("<html>Bad gateway</html>", "answers with something that is no JSON, such as a web page"),
+    ],
+)
+def test_a_server_that_answers_with_something_else_is_one_sentence(
+    place, served, monkeypatch, answer, message, concurrent
+):
+    monkeypatch.setattr(Server, "other", answer)
+    tasks = load_tasks(TASKS.split(","), {"prompts": str(place / "prompts")})
+    engine = EndpointEngine(served, num_concurrent=concurrent, max_retries=1)
+    card = score_engine(engine, tasks, name="s").card
+    for sentence in card.failures.values():
+        assert sentence.startswith(f"'{served}/completions' {message}")
+    assert set(card.failures) == set(TASKS.split(","))
+
+
+def test_a_prompt_that_does_not_fit_a_servers_context_is_unscored(place, served, monkeypatch):
+    monkeypatch.setattr(Server, "context", 20)
+    tasks = load_tasks(["hp_familiarity"], {"prompts": str(place / "prompts")})
+    card = score_engine(EndpointEngine(served), tasks, name="s").card
+    assert card.get("hp_familiarity", "familiarity").n == 0
+    assert "12 new tokens do not fit the context of 19 tokens" in card.manifest.findings[0]
+
+
+@pytest.mark.parametrize("owner, sent", [("vllm", True), ("", False)])
+def test_a_servers_own_settings_are_undone_as_far_as_a_request_can_and_said(
+    place, served, tmp_path, monkeypatch, owner, sent
+):
+    folder = shutil.copytree(place / "metaspace", tmp_path / "m")
+    settings = json.loads((folder / "generation_config.json").read_text())
+    (folder / "generation_config.json").write_text(json.dumps({**settings, "repetition_penalty": 3.0}))
+    monkeypatch.setattr(Server, "folder", str(folder))
+    monkeypatch.setattr(Server, "owner", owner)
+    monkeypatch.setattr(Server, "asked", [])
+    tasks = load_tasks(["hp_familiarity"], {"prompts": str(place / "prompts")})
+    card = score_engine(EndpointEngine(served), tasks, name="s").card
+    assert card.manifest.findings and "(repetition_penalty=3.0)" in card.manifest.findings[0]
+    assert all(body["frequency_penalty"] == body["presence_penalty"] == 0 for body in Server.asked)
+    assert all(("repetition_penalty" in body) == sent for body in Server.asked)

@@ -14,10 +14,13 @@ import small_prompts
 import tiny
 import torch
 from broken_checkpoints import WRONG, broken
+from own_settings import SETTINGS, with_json
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
 from hp_bench import curve, score
+from hp_bench.engines import NeedsAnotherEngine
+from hp_bench.engines.hf import HFEngine
 from hp_bench.engines.loader import EngineSettings, Loader
 from hp_bench.engines.vllm import VLLMEngine
 from hp_bench.scoring.score import load_tasks, score_engine
@@ -159,3 +162,41 @@ def test_a_model_that_is_broken_is_a_sentence_and_not_an_engine(place, tmp_path,
     with pytest.raises(ValueError, match=WRONG[how][1]):
         VLLMEngine(broken(place, tmp_path / "wrong", how), tokenizer=str(place / "base"))
     shutil.rmtree(tmp_path / "wrong")
+
+
+@pytest.fixture(scope="module")
+def unchanged(place, tasks) -> str:
+    made = VLLMEngine(place / "base")
+    said = answers(made, tasks)
+    made.close()
+    return said
+
+
+@pytest.mark.parametrize("key", SETTINGS)
+def test_a_models_own_settings_do_not_reach_the_task(place, tasks, unchanged, tmp_path, key):
+    """As with hf, where the same is tested. By itself vLLM adds the end tokens of the file to those of every request."""
+    model = with_json(place / "base", tmp_path / "m", "generation_config.json", **{key: SETTINGS[key]})
+    made = VLLMEngine(model)
+    assert answers(made, tasks) == unchanged
+    assert made.lm.findings == HFEngine(model, device="cpu").lm.findings != []
+    made.close()
+
+
+def test_another_end_token_needs_another_engine(place, engine, tmp_path):
+    other = tiny.save(tmp_path / "m", seed=3)
+    tokenizer = tiny.tokenizer("byte_bpe")
+    ends = [tokenizer.eos_token_id, tokenizer.bos_token_id]
+    changed = with_json(other, tmp_path / "n", "generation_config.json", eos_token_id=ends)
+    with pytest.raises(NeedsAnotherEngine, match="ends its texts with other tokens"):
+        engine.swap(changed)
+    engine.swap(other)
+
+
+def test_a_prompt_that_would_be_cut_is_unscored(place, tasks):
+    made = VLLMEngine(place / "base", max_model_len=32)
+    card = score_engine(made, tasks, name="m").card
+    made.close()
+    values = card.values["hp_familiarity"]["familiarity"]
+    assert any(value is None for value in values)
+    reason = "the prompt and 16 new tokens do not fit the context of 32 tokens"
+    assert any(said.endswith(reason) for said in card.manifest.findings)

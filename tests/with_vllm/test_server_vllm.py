@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import requests
 import small_prompts
 import tiny
+from own_settings import with_json
 
 from hp_bench import score
 
@@ -22,7 +23,8 @@ pytestmark = pytest.mark.vllm
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("server")
-    tiny.save(root / "model", "metaspace_bpe")
+    sound = tiny.save(root / "sound", "metaspace_bpe")
+    with_json(sound, root / "model", "generation_config.json", repetition_penalty=3.0)  # the server's default
     small_prompts.write(root / "prompts")
     return root
 
