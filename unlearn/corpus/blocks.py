@@ -1,13 +1,12 @@
-"""Documents -> blocks of source characters whose fresh encoding fits the block length, kept on disk; how often tokens occur in them."""
+"""Documents -> blocks of source characters whose fresh encoding fits the block length, kept on disk."""
 
 import hashlib
 import json
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,18 +22,6 @@ from unlearn.processes import barrier, processes
 
 #: Characters that are tokenised at once to find where blocks end; bounds memory, does not move a cut by more than a word or two.
 _PIECE = 200_000
-
-
-class Span(Protocol):
-    """A place in a text: characters `start` to `end`, the last one left out."""
-
-    @property
-    def start(self) -> int:
-        """First character."""
-
-    @property
-    def end(self) -> int:
-        """One past the last."""
 
 
 @dataclass(frozen=True)
@@ -260,24 +247,3 @@ def _identity(tokenizer: PreTrainedTokenizerBase) -> Any:
     """All that decides an encoding; padding and truncation, which calls set and ours do without, left out."""
     content = json.loads(tokenizer.backend_tokenizer.to_str())
     return {**content, "padding": None, "truncation": None}
-
-
-def nowhere(text: str) -> Iterable[Span]:
-    """No place of a text."""
-    return ()
-
-
-def token_counts(blocks: Iterable[Block], *, outside: Callable[[str], Iterable[Span]] = nowhere) -> Counter[int]:
-    """How often each token id occurs in blocks, special tokens and those in the places that `outside` finds in a text left out."""
-    counts: Counter[int] = Counter()
-    for block in blocks:
-        counted = ~block.encoding.special
-        for match in outside(block.text):
-            counted &= (block.encoding.ends <= match.start) | (block.encoding.starts >= match.end)
-        counts.update(block.encoding.ids[counted].tolist())
-    return counts
-
-
-def frequent_tokens(counts: Counter[int], count: int = 100) -> frozenset[int]:
-    """The `count` most frequent token ids, ties to the lowest id."""
-    return frozenset(sorted(counts, key=lambda token: (-counts[token], token))[:count])

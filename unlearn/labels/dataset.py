@@ -14,11 +14,12 @@ from datasets import Dataset, Features, Sequence, Value, concatenate_datasets
 from transformers import PreTrainedTokenizerBase
 
 from unlearn.anchors.dictionary import AnchorDictionary
-from unlearn.corpus.blocks import Block, Blocks, frequent_tokens, nowhere, token_counts
+from unlearn.corpus.blocks import Block, Blocks
 from unlearn.corpus.corpus import Corpus
 from unlearn.files import whole_file, write_json
-from unlearn.labels.align import LabelReport
 from unlearn.labels.labeller import Labeller, grouped
+from unlearn.labels.report import LabelReport
+from unlearn.labels.rule_two import frequent_tokens
 from unlearn.models import same_vocabulary
 from unlearn.processes import processes
 from unlearn.progress import progress_bars
@@ -134,9 +135,8 @@ def make_labels(
         return read_report(out) if state.is_main_process else LabelReport()
     if reinforced is not None:
         same_vocabulary(baseline, reinforced)
-    outside = anchors.find if settings.forbid == "rename" else nowhere
     blocks = corpus if isinstance(corpus, Blocks) else Blocks.open(corpus, tokenizer, settings.block_tokens)
-    frequent = frequent_tokens(token_counts(blocks, outside=outside))
+    frequent = frequent_tokens(blocks, outside=anchors if settings.forbid == "rename" else None)
     labeller = Labeller(baseline, reinforced, tokenizer, anchors, settings, frequent=frequent)
     with progress_bars(enabled=state.is_main_process) as bars:
         row = bars.add_task("labelling, blocks", total=-(-len(blocks) // state.num_processes))

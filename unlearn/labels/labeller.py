@@ -16,11 +16,12 @@ from transformers import PreTrainedTokenizerBase
 
 from unlearn.anchors.dictionary import AnchorDictionary
 from unlearn.corpus.blocks import Block
-from unlearn.labels.align import Aligned, ForbiddenIds, LabelReport, read
+from unlearn.labels.align import Aligned, read
 from unlearn.labels.branches import Branches, paths
 from unlearn.labels.formula import MeanDistribution, gauged, rise
 from unlearn.labels.position_logits import PositionLogits
-from unlearn.labels.rule_two import RuleTwo
+from unlearn.labels.report import LabelReport
+from unlearn.labels.rule_two import ForbiddenIds, RuleTwo
 from unlearn.settings import IGNORED, Gauge, LabelSettings, alpha_column
 
 Item = TypeVar("Item")
@@ -81,7 +82,7 @@ class Labeller:
             hidden_r = self._hidden(self._reinforced, sources, [a.source_positions for a in aligned])
         owner = np.concatenate([np.full(len(a.source_positions), n) for n, a in enumerate(aligned)])
         target = np.concatenate([a.source_positions for a in aligned]) + 1
-        rules = [RuleTwo.of(reading) for reading in readings]
+        rules = [RuleTwo.of((a.prefix_positions, a.rules) for a in reading) for reading in readings]
         chunk = self._chunk(hidden_b[0])
         for begin in range(0, len(owner), chunk):
             part = slice(begin, min(begin + chunk, len(owner)))
