@@ -40,9 +40,8 @@ class Work:
 
     def __init__(self, blocks: int, vocabulary: int = 32_000) -> None:
         from unlearn import AnchorDictionary, LabelSettings
-        from unlearn.corpus.blocks import Blocks
+        from unlearn.corpus.blocks import Blocks, grouped
         from unlearn.corpus.corpus import Corpus, Document
-        from unlearn.labels.labeller import grouped
         from unlearn.labels.rule_two import frequent_tokens
 
         self.tokenizer, self.settings = tokenizer(vocabulary), LabelSettings()

@@ -22,12 +22,8 @@ def progress_bars(*, enabled: bool = True) -> Iterator[Progress]:
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=console, transient=True, disable=not enabled) as progress:
-        token = current_display.set(progress)
-        try:
-            yield progress
-        finally:
-            current_display.reset(token)
+    with Progress(*columns, console=console, transient=True, disable=not enabled) as progress, shown_by(progress):
+        yield progress
 
 
 @contextmanager

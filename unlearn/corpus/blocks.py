@@ -3,22 +3,24 @@
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 from datasets import Dataset, Features, Value
 from datasets import Sequence as Column
-from datasets.arrow_writer import ArrowWriter
 from transformers import PreTrainedTokenizerBase
 
 from unlearn.corpus.corpus import Corpus, Document
 from unlearn.corpus.encoding import Encoding, encode
-from unlearn.files import whole_file
+from unlearn.files import write_table
 from unlearn.processes import barrier, processes
+
+Item = TypeVar("Item")
 
 #: Characters that are tokenised at once to find where blocks end; bounds memory, does not move a cut by more than a word or two.
 _PIECE = 200_000
@@ -236,14 +238,18 @@ class Blocks:
 
 
 def _cut_to_file(corpus: Corpus, tokenizer: PreTrainedTokenizerBase, block_tokens: int, path: Path) -> None:
-    with whole_file(path) as temporary, ArrowWriter(path=str(temporary), features=_COLUMNS) as writer:
-        for document in corpus:
-            for block in blocks(document, tokenizer, block_tokens):
-                writer.write({name: getattr(block, name) for name in _PLACE} | vars(block.encoding))
-        writer.finalize()
+    cut = (block for document in corpus for block in blocks(document, tokenizer, block_tokens))
+    write_table(path, _COLUMNS, ({name: getattr(b, name) for name in _PLACE} | vars(b.encoding) for b in cut))
 
 
 def _identity(tokenizer: PreTrainedTokenizerBase) -> Any:
     """All that decides an encoding; padding and truncation, which calls set and ours do without, left out."""
     content = json.loads(tokenizer.backend_tokenizer.to_str())
     return {**content, "padding": None, "truncation": None}
+
+
+def grouped(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """So many at a time, the last ones fewer: always the same in the same group, whoever works on it."""
+    iterator = iter(items)
+    while group := list(islice(iterator, size)):
+        yield group

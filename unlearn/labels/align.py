@@ -25,7 +25,6 @@ class Aligned:
 
     Attributes:
         block: source.
-        translated: text and replacements.
         translated_encoding: fresh encoding of the translated text.
         source_positions: kept positions i of the source, (N,).
         translated_positions: their counterparts j, (N,); inside an anchor: the translated block's length plus the branch token's index.
@@ -35,7 +34,6 @@ class Aligned:
     """
 
     block: Block
-    translated: Translated
     translated_encoding: Encoding
     source_positions: NDArray[np.int64]
     translated_positions: NDArray[np.int64]
@@ -45,30 +43,24 @@ class Aligned:
 
 
 def map_positions(
-    source: str, encoding: Encoding, translated: Encoding, replacements: Sequence[Replacement]
+    encoding: Encoding, translated: Encoding, replacements: Sequence[Replacement], straddling: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
     """Position of the translated block that each source position corresponds to, (T,); -1 where there is none.
 
     By prefix: i corresponds to j when the source up to the end of token i translates exactly to the translated text up to the end of
     token j. Of several tokens that end at one character the last maps so, and the earlier ones in order if both runs hold equal ids.
+    `straddling`: source tokens that an anchor's edge cuts, (T,).
     """
     targets = _translated_prefix(encoding.ends, replacements)
-    targets[straddles(source, encoding, replacements)] = -1
+    targets[straddling] = -1
     at = np.searchsorted(translated.ends, targets, side="right") - 1
     found = (targets >= 0) & (at >= 0)
     found[found] = translated.ends[at[found]] == targets[found]
     mapping = np.where(found, at, -1)
 
-    runs = np.flatnonzero(encoding.ends[1:] == encoding.ends[:-1])  # tokens that end where the next one ends
-    handled: set[int] = set()
-    for first in runs.tolist():
-        if first in handled:
-            continue
-        last = first
-        while last + 1 < len(encoding.ends) and encoding.ends[last + 1] == encoding.ends[first]:
-            last += 1
-        handled.update(range(first, last))
-        _map_run(mapping, encoding, translated, first, last)
+    _, firsts, counts = np.unique(encoding.ends, return_index=True, return_counts=True)
+    for run in np.flatnonzero(counts > 1):  # tokens that end at one character
+        _map_run(mapping, encoding, translated, int(firsts[run]), int(firsts[run] + counts[run] - 1))
     return mapping
 
 
@@ -157,16 +149,15 @@ def align(
     forbidden.learn(r.translation for t in translations for r in t.replacements)
     report, aligned = LabelReport(blocks=len(batch)), []
     for block, translated, encoding in zip(batch, translations, encodings, strict=True):
-        mapping = map_positions(block.text, block.encoding, encoding, translated.replacements)
+        cut = straddles(block.text, block.encoding, translated.replacements)
+        mapping = map_positions(block.encoding, encoding, translated.replacements, cut)
         left_out = repeated(block.text, block.encoding, translated.replacements, repeats=settings.repeats)
         mapping[-1:] = -1
         prefixes = mapping.copy()
-        branches = Branches.none()
-        if settings.inside:
-            cut = straddles(block.text, block.encoding, translated.replacements)
-            branches = find_branches(block.encoding, encoding, translated.replacements, mapping, cut, left_out)
-            mapping[branches.sources] = len(encoding.ids) + np.arange(len(branches))
-            prefixes[branches.sources] = branches.prefixes
+        inside = translated.replacements if settings.inside else ()
+        branches = find_branches(block.encoding, encoding, inside, mapping, cut, left_out)
+        mapping[branches.sources] = len(encoding.ids) + np.arange(len(branches))
+        prefixes[branches.sources] = branches.prefixes
         longest = max(len(encoding.ids), branches.longest)
         if context is not None and longest > context:
             raise ValueError(
@@ -178,7 +169,7 @@ def align(
         _count(report, block, translated, mapping, left_out, kept)
         rules, excepted = forbidden.rules(encoding, translated.replacements)
         report.excepted += excepted
-        aligned.append(Aligned(block, translated, encoding, kept, mapping[kept], prefixes[kept], rules, branches))
+        aligned.append(Aligned(block, encoding, kept, mapping[kept], prefixes[kept], rules, branches))
     return aligned, report
 
 

@@ -14,10 +14,10 @@ from datasets import Dataset, Features, Sequence, Value, concatenate_datasets
 from transformers import PreTrainedTokenizerBase
 
 from unlearn.anchors.dictionary import AnchorDictionary
-from unlearn.corpus.blocks import Block, Blocks
+from unlearn.corpus.blocks import Block, Blocks, grouped
 from unlearn.corpus.corpus import Corpus
-from unlearn.files import whole_file, write_json
-from unlearn.labels.labeller import Labeller, grouped
+from unlearn.files import write_json, write_table
+from unlearn.labels.labeller import Labeller
 from unlearn.labels.report import LabelReport
 from unlearn.labels.rule_two import frequent_tokens
 from unlearn.models import same_vocabulary
@@ -32,12 +32,7 @@ SHARD_BATCHES = 8
 Label = Callable[[list[Block]], tuple[list[dict[str, Any]], LabelReport]]
 
 #: In the dataset's folder: what was counted; shards not yet joined; shards that are.
-_REPORT, _SHARDS, _JOINED = "report.json", "shards", "joined"
-
-
-def read_report(folder: Path) -> LabelReport:
-    """What was counted while labels were made."""
-    return LabelReport.read(folder / _REPORT)
+REPORT, _SHARDS, _JOINED = "report.json", "shards", "joined"
 
 
 def features(settings: LabelSettings) -> Features:
@@ -99,7 +94,7 @@ def join_shards(folder: Path, out: Path, fingerprint: str) -> LabelReport:
     state = out / "state.json"
     content = json.loads(state.read_text())
     state.write_text(json.dumps({**content, "_fingerprint": fingerprint[:16]}, indent=2, sort_keys=True))
-    write_json(out / _REPORT, report.to_dict())
+    write_json(out / REPORT, report.to_dict())
     shutil.rmtree(folder.rename(out / _JOINED))
     return report
 
@@ -132,7 +127,7 @@ def make_labels(
     if joined:
         if state.is_main_process:
             shutil.rmtree(out / _JOINED)
-        return read_report(out) if state.is_main_process else LabelReport()
+        return LabelReport.read(out / REPORT) if state.is_main_process else LabelReport()
     if reinforced is not None:
         same_vocabulary(baseline, reinforced)
     blocks = corpus if isinstance(corpus, Blocks) else Blocks.open(corpus, tokenizer, settings.block_tokens)
@@ -151,10 +146,5 @@ def make_labels(
 
 def _write(path: Path, rows: list[dict[str, Any]], report: LabelReport, settings: LabelSettings) -> None:
     """One shard; its report first, then the shard, so that a shard that exists has one."""
-    from datasets.arrow_writer import ArrowWriter
-
     path.with_suffix(".json").write_text(json.dumps(report.to_dict()))
-    with whole_file(path) as temporary, ArrowWriter(path=str(temporary), features=features(settings)) as writer:
-        for row in rows:
-            writer.write(row)
-        writer.finalize()
+    write_table(path, features(settings), rows)

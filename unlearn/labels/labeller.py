@@ -4,9 +4,8 @@ The baseline reads translated blocks, the reinforced model the source; their log
 The method is in docs/method.md, exactly.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +23,6 @@ from unlearn.labels.report import LabelReport
 from unlearn.labels.rule_two import ForbiddenIds, RuleTwo
 from unlearn.settings import IGNORED, Gauge, LabelSettings, alpha_column
 
-Item = TypeVar("Item")
 Ids = Sequence[NDArray[np.int64]]
 
 #: How many kept positions of each batch are labelled in both gauges, for the report.
@@ -51,7 +49,7 @@ class Labeller:
         self._reinforced = PositionLogits(reinforced) if reinforced is not None else None
         self._tokenizer, self._anchors, self.settings = tokenizer, anchors, settings
         self._forbidden = ForbiddenIds(tokenizer, frequent, settings.forbid)
-        self._context = _context(baseline)
+        self._context = getattr(baseline.config.get_text_config(), "max_position_embeddings", None)
         on_gpu = self._baseline.device.type != "cpu"
         vocabulary = baseline.get_output_embeddings().weight.shape[0]
         self._top_k = min(settings.top_k, vocabulary)
@@ -220,16 +218,3 @@ def _row(block: Block, settings: LabelSettings, top_k: int) -> dict[str, Any]:
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in row.items()}
-
-
-def _context(model: Any) -> int | None:
-    config = getattr(model, "config", None)
-    text = getattr(config, "text_config", config)
-    return getattr(text, "max_position_embeddings", None)
-
-
-def grouped(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """So many at a time, the last ones fewer: always the same in the same group, whoever works on it."""
-    iterator = iter(items)
-    while group := list(islice(iterator, size)):
-        yield group

@@ -52,7 +52,7 @@ class Target:
             )
         if keep:
             _require_ours(recipe)
-            open_directory(recipe.out)
+            RunDirectory(recipe.out)
         blocks = Blocks.open(corpus, tokenizer, recipe.labels.block_tokens, blocks_folder(recipe) if keep else None)
         return cls(corpus, blocks, anchors, tokenizer)
 
@@ -60,11 +60,6 @@ class Target:
 def blocks_folder(recipe: Recipe) -> Path:
     """Where a run keeps the blocks of its target and of the rest."""
     return Path(recipe.out) / "blocks"
-
-
-def open_directory(path: Path | str) -> RunDirectory:
-    """A folder for stages, written to by rank 0 alone."""
-    return RunDirectory(path, main=processes().is_main_process)
 
 
 def open_run(recipe: Recipe) -> tuple[Target, RunDirectory]:
@@ -76,7 +71,7 @@ def open_run(recipe: Recipe) -> tuple[Target, RunDirectory]:
         ValueError: something that the recipe names is missing or does not fit; the directory cannot be made, or holds a `recipe.yaml` or
             `anchors.jsonl` that no run has written.
     """
-    target, rundir = Target.open(recipe, keep=True), open_directory(recipe.out)
+    target, rundir = Target.open(recipe, keep=True), RunDirectory(recipe.out)
     barrier()
     rundir.record(baseline=recipe.model, baseline_fingerprint=model_fingerprint(recipe.model))
     for name in _written_files(recipe):
