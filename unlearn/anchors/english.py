@@ -10,6 +10,13 @@ def word_lists(path: Path) -> dict[str, tuple[str, ...]]:
     return {name: tuple(words.split()) for name, words in tomllib.loads(path.read_text(encoding="utf-8")).items()}
 
 
+def zipf(word: str) -> float:
+    """How common a lower-case word is in general English: log10 of its occurrences in a billion words, 0 if unlisted."""
+    from wordfreq import zipf_frequency
+
+    return zipf_frequency(word, "en")
+
+
 _LISTS: Final = {name: frozenset(words) for name, words in word_lists(Path(__file__).with_suffix(".toml")).items()}
 
 DETERMINERS: Final = _LISTS["determiners"]
