@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
 from unlearn.anchors.dictionary import AnchorDictionary
@@ -135,13 +136,10 @@ class Labeller:
             found[[at[n] for _, own, _ in batch for n in own]] = states
 
     def _hidden(self, model: PositionLogits, ids: Ids, positions: Ids, *, branches: Sequence[Branches] = ()) -> Tensor:
-        length = max(len(i) for i in ids)
-        pad = self._tokenizer.pad_token_id or 0
-        padded = torch.full((len(ids), length), pad, dtype=torch.long)
-        mask = torch.zeros_like(padded)
-        for n, row in enumerate(ids):
-            padded[n, : len(row)] = torch.from_numpy(row)
-            mask[n, : len(row)] = 1
+        rows = [torch.from_numpy(row) for row in ids]
+        padded = pad_sequence(rows, batch_first=True, padding_value=self._tokenizer.pad_token_id or 0)
+        mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
+        length = padded.shape[1]
         flat = torch.from_numpy(np.concatenate([p + n * length for n, p in enumerate(positions)])).to(model.device)
         if branches:
             seen, depths = model.tree([len(i) - len(b) for i, b in zip(ids, branches, strict=True)], branches)

@@ -85,12 +85,9 @@ class ForbiddenIds:
             return
         texts = [before + name for name in new for before in ("a ", "a\n")]
         found = self._tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        first = [_covering(*one, 2) for one in zip(found["input_ids"], found["offset_mapping"], strict=True)]
+        each = (zip(*one, strict=True) for one in zip(found["input_ids"], found["offset_mapping"], strict=True))
+        first = [next((token for token, (start, end) in one if start <= 2 < end), None) for one in each]
         self._firsts |= zip(new, zip(first[::2], first[1::2], strict=True), strict=True)
-
-
-def _covering(ids: Sequence[int], offsets: Sequence[tuple[int, int]], character: int) -> int | None:
-    return next((token for token, (start, end) in zip(ids, offsets, strict=True) if start <= character < end), None)
 
 
 def first_uses(translated: Encoding, replacements: Sequence[Replacement]) -> dict[str, int]:
@@ -112,47 +109,39 @@ def first_uses(translated: Encoding, replacements: Sequence[Replacement]) -> dic
 class RuleTwo:
     """What rule 2 does at the kept positions of a batch: entries of a row (a kept position, over the whole batch, rising) and a token id.
 
-    `partners`: the ids that they change places with; None: they are forbidden. (P,) all.
+    `partners`: the ids that they change places with, or -1 throughout: they are forbidden. (P,) all.
     """
 
     rows: NDArray[np.int64]
     ids: NDArray[np.int64]
-    partners: NDArray[np.int64] | None = None
+    partners: NDArray[np.int64]
 
     @classmethod
     def of(cls, batch: Iterable[tuple[NDArray[np.int64], Rules]]) -> "RuleTwo":
         """Of blocks whose kept positions stand one behind the other: how far each of them has read, and the block's rules."""
-        found: list[tuple[NDArray[np.int64], int, int]] = []
-        offset = 0
+        found, offset = [np.zeros((3, 0), dtype=np.int64)], 0
         for prefixes, rules in batch:
             for position, pairs in rules:
-                first = int(np.searchsorted(prefixes, position, side="left"))
-                active = np.arange(first, len(prefixes)) + offset
-                found += [(active, token, partner) for token, partner in pairs]
+                rows = np.arange(np.searchsorted(prefixes, position, side="left"), len(prefixes)) + offset
+                found += [np.stack(np.broadcast_arrays(rows, token, partner)) for token, partner in pairs]
             offset += len(prefixes)
-        if not found:
-            return cls(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
-        rows = np.concatenate([active for active, _, _ in found])
-        counts = [len(active) for active, _, _ in found]
-        ids, partners = (np.repeat([entry[n] for entry in found], counts) for n in (1, 2))
-        order = np.argsort(rows, kind="stable")
-        return cls(rows[order], ids[order], partners[order] if (partners >= 0).any() else None)
+        entries = np.concatenate(found, axis=1)
+        return cls(*entries[:, np.argsort(entries[0], kind="stable")])
 
     def within(self, part: slice) -> "RuleTwo":
         """Of a chunk of the kept positions, its rows counted from its beginning."""
         low, high = np.searchsorted(self.rows, [part.start, part.stop])
-        partners = None if self.partners is None else self.partners[low:high]
-        return RuleTwo(self.rows[low:high] - part.start, self.ids[low:high], partners)
+        return RuleTwo(self.rows[low:high] - part.start, self.ids[low:high], self.partners[low:high])
 
     def apply(self, baseline: Tensor) -> Tensor:
         """On the baseline's logits at these positions, (N, V), gauge applied; in place.
 
         A forbidden logit becomes its row's mean over the vocabulary, as it was before. In one row no id changes places twice.
         """
-        rows, ids = torch.from_numpy(self.rows).to(baseline.device), torch.from_numpy(self.ids).to(baseline.device)
-        if self.partners is not None:
-            partners = torch.from_numpy(self.partners).to(baseline.device)
-            baseline[rows, ids], baseline[rows, partners] = baseline[rows, partners], baseline[rows, ids]
-        elif len(rows):
+        given = (self.rows, self.ids, self.partners)
+        rows, ids, partners = (torch.from_numpy(values).to(baseline.device) for values in given)
+        if len(rows) and self.partners[0] < 0:
             baseline[rows, ids] = baseline.mean(dim=-1)[rows]
+        else:
+            baseline[rows, ids], baseline[rows, partners] = baseline[rows, partners], baseline[rows, ids]
         return baseline
