@@ -75,7 +75,7 @@ def open_run(recipe: Recipe) -> tuple[Target, RunDirectory]:
     barrier()
     rundir.record(baseline=recipe.model, baseline_fingerprint=model_fingerprint(recipe.model))
     for name in _written_files(recipe):
-        rundir.write(name, recipe.to_yaml() if name == "recipe.yaml" else _lines(target.anchors))
+        rundir.write(name, recipe.to_yaml() if name == "recipe.yaml" else target.anchors.to_jsonl())
     barrier()
     return target, rundir
 
@@ -127,7 +127,7 @@ def label(
     inputs = {
         "baseline": model_fingerprint(recipe.model), "reinforced": model_fingerprint(reinforced) if reinforced else "",
         "corpus": target.blocks.corpus_fingerprint, "anchors": len(target.anchors.anchors),
-        "anchors_sha256": _digest(_lines(target.anchors)),
+        "anchors_sha256": _digest(target.anchors.to_jsonl()),
         "labels": recipe.labels.model_dump(mode="json"), "dtype": recipe.dtype, "seed": recipe.seed,
     }  # fmt: skip
 
@@ -185,10 +185,6 @@ def trainable(recipe: Recipe, training: Training) -> Any:
     require_whole(recipe.model)
     dtype = recipe.dtype if training.lora is not None else ("float64" if recipe.dtype == "float64" else "float32")
     return load_model(recipe.model, device="cpu", dtype=dtype)
-
-
-def _lines(anchors: AnchorDictionary) -> str:
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in anchors.rows())
 
 
 def _digest(text: str) -> str:
