@@ -206,16 +206,7 @@ _THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
 _FENCED = re.compile(r"```[\w-]*\n(.*?)```", re.DOTALL)
 
 
-@dataclass(frozen=True)
-class Proposal:
-    """An anchor with translations, as one reply has it; `type` is "" where the reply names none that we know."""
-
-    anchor: str
-    translations: tuple[str, ...]
-    type: str = ""
-
-
-def read_reply(text: str) -> list[Proposal | None] | None:
+def read_reply(text: str) -> list[DraftAnchor | None] | None:
     """The entries of a reply, None for one that is not as asked for; None if the reply is not JSON of a form we know.
 
     Read are a list of {anchor, translations}, an object with such a list, one such object, or an object anchor -> translations; bare,
@@ -238,7 +229,7 @@ def read_reply(text: str) -> list[Proposal | None] | None:
     return None
 
 
-def merge(replies: Iterable[tuple[str, Sequence[Proposal | None]]], dropped: Counter[str]) -> dict[str, Merged]:
+def merge(replies: Iterable[tuple[str, Sequence[DraftAnchor | None]]], dropped: Counter[str]) -> dict[str, Merged]:
     """Anchor -> what the replies say of it, in the order in which they are named; `dropped` takes the counts of what was left out.
 
     `replies`: passages and what was read for them; their order decides between equals.
@@ -297,7 +288,8 @@ def _entries(value: Any) -> list[Any] | None:
     return [{"anchor": anchor, "translations": translations} for anchor, translations in value.items()]
 
 
-def _proposal(entry: dict[str, Any]) -> Proposal | None:
+def _proposal(entry: dict[str, Any]) -> DraftAnchor | None:
+    """An anchor with translations; its type is "" where the reply names none that we know."""
     anchor, translations, kind = entry.get("anchor"), entry.get("translations"), entry.get("type")
     given = [translations] if isinstance(translations, str) else translations
     if not isinstance(anchor, str) or not isinstance(given, list) or not all(isinstance(t, str) for t in given):
@@ -305,7 +297,7 @@ def _proposal(entry: dict[str, Any]) -> Proposal | None:
     cleaned = tuple(dict.fromkeys(" ".join(t.split()) for t in given if t.strip()))
     if not anchor.strip() or not cleaned:
         return None
-    return Proposal(" ".join(anchor.split()), cleaned, kind if kind in TYPES else "")
+    return DraftAnchor(" ".join(anchor.split()), cleaned, type=kind if kind in TYPES else "")
 
 
 def _as_written(anchor: str, passage: str) -> str | None:

@@ -199,14 +199,11 @@ def read(
     batch: Sequence[Block], tokenizer: PreTrainedTokenizerBase, anchors: AnchorDictionary, settings: LabelSettings,
     forbidden: ForbiddenIds, *, context: int | None = None,
 ) -> tuple[list[list[Aligned]], LabelReport]:  # fmt: skip
-    """As `align`, in `settings.translations` readings.
+    """As `align`, in `settings.translations` readings; raises ValueError as it does.
 
     Returns:
         Of each reading the blocks, all with the same source positions; and what was counted: in the first reading, but for `kept`, which
         counts the positions that every reading maps.
-
-    Raises:
-        ValueError: a translated block does not fit the context; the message names it.
     """
     both = [
         align(batch, tokenizer, anchors, settings, forbidden, context=context, reading=reading)

@@ -4,7 +4,7 @@ The baseline reads translated blocks, the reinforced model the source; their log
 The method is in docs/method.md, exactly.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -68,7 +68,8 @@ class Labeller:
         rows = [_row(item.block, self.settings, self._top_k) for item in aligned]
         if sum(len(item.source_positions) for item in aligned):
             self._label(readings, rows, report)
-        return [_plain(row) for row in rows], report
+        plain = [{name: v.tolist() if isinstance(v, np.ndarray) else v for name, v in row.items()} for row in rows]
+        return plain, report
 
     def _label(
         self, readings: Sequence[Sequence[Aligned]], rows: Sequence[dict[str, NDArray]], report: LabelReport
@@ -212,7 +213,3 @@ def _row(block: Block, settings: LabelSettings, top_k: int) -> dict[str, Any]:
         row["top_ids"] = np.full((length, top_k), IGNORED, dtype=np.int64)
         row["top_logits"] = np.zeros((length, top_k), dtype=np.float32)
     return {**row, "document": block.document, "block": block.number, "start": block.start, "end": block.end}
-
-
-def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in row.items()}

@@ -13,9 +13,9 @@ from scripted_server import ScriptedServer, serving
 
 from unlearn import chat as endpoint_module
 from unlearn.anchors.dictionary import AnchorDictionary
+from unlearn.anchors.draft import DraftAnchor
 from unlearn.anchors.language_model import (
     Merged,
-    Proposal,
     UnansweredError,
     draw_passages,
     language_model_anchors,
@@ -405,7 +405,7 @@ def test_a_faulty_entry_is_counted_and_the_others_stay(entry):
 
 def test_one_translation_may_be_a_string_and_an_unknown_type_is_none():
     (proposal,) = read_reply('[{"anchor": " Nora \\n Quill ", "type": "heroine", "translations": "Ann  Baker"}]')
-    assert proposal == Proposal("Nora Quill", ("Ann Baker",), "")
+    assert proposal == DraftAnchor("Nora Quill", ("Ann Baker",), type="")
 
 
 def test_unreadable_and_cut_off_replies_are_counted_and_give_nothing(serve, tmp_path):

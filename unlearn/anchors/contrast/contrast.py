@@ -73,11 +73,11 @@ def contrast_anchors(
     typed = _typed(names, seen, dropped)
     nouns = _nouns(terms, seen, dropped)
     entities = Entities(typed, nouns, every, seen, tally)
-    for whole, parts in entities.persons.split.items():
+    for whole, parts in entities.split.items():
         for part in parts:
             seen[part].count += seen[whole].count
             seen[part].contexts = (seen[part].contexts + seen[whole].contexts)[:CONTEXTS]
-    dropped["all of its words are anchors"] += len(entities.persons.split)
+    dropped["all of its words are anchors"] += len(entities.split)
     scored = [(_scores(entity, seen, every, elsewhere), entity) for entity in entities]
     chosen = _best(scored, top, dropped)
     if not chosen:

@@ -133,13 +133,10 @@ def _accept_compounds(
         first, space, rest = text.partition(" ")
         small = bool(space) and first.lower() in FUNCTION
         name = rest if small else text
-        if rest and name[0].isupper():
-            ends = tally.parts[text]
+        if not space or (rest and name[0].isupper()):
+            head, *others = tally.parts[text]
             compounds[name] += number
-            parts[name] = (ends[0].partition(" ")[2] if small and " " in ends[0] else ends[0], *ends[1:])
-        elif not space:
-            compounds[text] += number
-            parts[text] = tally.parts[text]
+            parts[name] = (head.partition(" ")[2] if small and " " in head else head, *others)
     before = Counter(counts)
     for name, number in sorted(compounds.items()):
         ends = (parts[name][0], parts[name][-1])
