@@ -59,7 +59,7 @@ def anchors(
     if endpoint and reference:
         raise ValueError("--reference is for dictionaries by contrast; a language model needs none")
     text = Corpus(corpus)
-    limits = {name: value for name, value in (("top", top), ("min_count", min_count)) if value is not None}
+    limits: dict[str, Any] = {name: n for name, n in (("top", top), ("min_count", min_count)) if n is not None}
     if endpoint and model:
         from unlearn.anchors.language_model import UnansweredError, language_model_anchors
         from unlearn.chat import Endpoint
