@@ -17,7 +17,8 @@ def run() -> list[dict[str, Any]]:
     from unlearn import AnchorDictionary, LabelSettings
     from unlearn.corpus.blocks import blocks
     from unlearn.corpus.corpus import Document
-    from unlearn.labels.align import ForbiddenIds, align
+    from unlearn.labels.align import align
+    from unlearn.labels.rule_two import ForbiddenIds
 
     text, read, settings = prose(CHARACTERS, named=SIZES[0]), tokenizer(), LabelSettings()
     cut = list(blocks(Document("prose", text), read, settings.block_tokens))

@@ -40,9 +40,9 @@ class Work:
 
     def __init__(self, blocks: int, vocabulary: int = 32_000) -> None:
         from unlearn import AnchorDictionary, LabelSettings
-        from unlearn.corpus.blocks import Blocks, frequent_tokens, token_counts
+        from unlearn.corpus.blocks import Blocks, grouped
         from unlearn.corpus.corpus import Corpus, Document
-        from unlearn.labels.labeller import grouped
+        from unlearn.labels.rule_two import frequent_tokens
 
         self.tokenizer, self.settings = tokenizer(vocabulary), LabelSettings()
         self.anchors = AnchorDictionary.build(anchors(1500))
@@ -52,7 +52,7 @@ class Work:
         self.batches = [next(made) for _ in range(blocks // self.settings.batch_blocks)]
         self.texts = [block.text for batch in self.batches for block in batch]
         self.tokens = sum(len(block.encoding.ids) for batch in self.batches for block in batch)
-        self.frequent = frequent_tokens(token_counts(cut))
+        self.frequent = frequent_tokens(cut)
 
     def ours(self, pair: list[Any]) -> Callable[[], list[list[int]]]:
         """Labels by `unlearn.labels.labeller.Labeller`, what `make_labels` runs."""
@@ -72,7 +72,8 @@ class Work:
         import numpy as np
         import torch
 
-        from unlearn.labels.align import ForbiddenIds, align
+        from unlearn.labels.align import align
+        from unlearn.labels.rule_two import ForbiddenIds
 
         forbidden = ForbiddenIds(self.tokenizer, self.frequent, "frequent-excepted")
         prepared = []

@@ -21,7 +21,8 @@ def run() -> list[dict[str, Any]]:
     from unlearn.corpus.blocks import blocks
     from unlearn.corpus.corpus import Document
     from unlearn.corpus.encoding import encode
-    from unlearn.labels.align import ForbiddenIds, align
+    from unlearn.labels.align import align
+    from unlearn.labels.rule_two import ForbiddenIds
 
     text, read, settings = prose(CHARACTERS, named=ANCHORS), tokenizer(), LabelSettings()
     dictionary = AnchorDictionary.build(anchors(ANCHORS))

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +18,6 @@ from typing import Any, ClassVar, Final
 from unlearn.progress import progress_bars
 
 log = logging.getLogger(__name__)
-
-#: More questions without a reply than this share is a failed run.
-MISSING_LIMIT: Final = 0.01
 
 #: Longest wait before an attempt, in seconds, whatever the server asks for.
 _LONGEST_WAIT: Final = 60.0
@@ -79,37 +76,11 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is asked: the hash of the prompt, the passage that it was filled with, and the whole message that came of it."""
-
-    prompt: str
-    passage: str
-    text: str
-
-
-@dataclass(frozen=True)
 class Reply:
     """What came back; `cut_off`: it reached `max_tokens`."""
 
     text: str
     cut_off: bool = False
-
-
-@dataclass(frozen=True)
-class Answers:
-    """Replies in the order of the questions.
-
-    Attributes:
-        replies: None where no reply came.
-        cached: how many were known from an earlier run.
-        retried: attempts beyond the first, over all questions.
-        failures: why the others have none, one sentence each, in the order of the questions.
-    """
-
-    replies: tuple[Reply | None, ...]
-    cached: int
-    retried: int
-    failures: tuple[str, ...]
 
 
 def reply_key(*parts: str) -> str:
@@ -132,7 +103,7 @@ class ReplyCache:
         self._lock = threading.Lock()
         self._known: dict[str, tuple[Reply, int]] = {}
         try:
-            there = self.path is not None and self.path.exists()
+            there = self.path and self.path.exists()
             content = self.path.read_text(encoding="utf-8", errors="replace") if self.path and there else ""
         except OSError as error:
             raise ValueError(f"reply cache {str(path)!r} cannot be read: {error.strerror}") from None
@@ -167,33 +138,31 @@ class ReplyCache:
 Keep = Callable[[int, Reply], None]
 
 
-def ask(endpoint: Endpoint, questions: Sequence[Question], cache: ReplyCache) -> Answers:
-    """Asks what the cache does not know. The questions are made alike: one that is refused ends it.
+def ask(endpoint: Endpoint, questions: Mapping[str, str], cache: ReplyCache) -> "Asking":
+    """Asks what the cache does not know; the replies go there. The questions are made alike: one that is refused ends it.
+
+    `questions`: by their `reply_key`.
 
     Raises:
         ValueError: the server refuses (unknown model, wrong key, a request it does not understand), or nothing answers there.
     """
-    keys = [reply_key(endpoint.model, question.prompt, question.passage) for question in questions]
     limit = endpoint.max_tokens
-    texts = {key: question.text for key, question in zip(keys, questions, strict=True)}
-    unknown = {key: text for key, text in texts.items() if cache.get(key, limit) is None}
-    names = list(unknown)
+    unknown = [key for key in questions if cache.get(key, limit) is None]
 
     def keep(number: int, reply: Reply) -> None:
-        cache.put(names[number], endpoint.model, reply, limit)
+        cache.put(unknown[number], endpoint.model, reply, limit)
 
     asking = Asking(endpoint, keep, alike=True, keep_empty=True)
-    failures = asking.all(list(unknown.values())) if unknown else {}
+    failures = asking.all([questions[key] for key in unknown]) if unknown else {}
     if asking.refusal:
         raise ValueError(f"endpoint {endpoint.base_url} refuses: {asking.refusal}")
     if failures and not asking.answered:
         raise ValueError(f"endpoint {endpoint.base_url} gives no answer: {asking.first_failure}")
-    replies, why = tuple(cache.get(key, limit) for key in keys), tuple(failures[number] for number in sorted(failures))
-    return Answers(replies, len(texts) - len(unknown), asking.retried, why)
+    return asking
 
 
 class Asking:
-    """One round of questions.
+    """One round of questions; then `answered` holds the numbers of those with a reply, `retried` counts attempts beyond the first.
 
     Args:
         endpoint: who is asked.

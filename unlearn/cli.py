@@ -3,13 +3,13 @@
 stdout holds results, stderr log and progress. Exit codes: 0 done, 1 the run failed, 2 the user's mistake.
 """
 
-import importlib
 import json
 import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Annotated, Any
 
 import typer
@@ -114,7 +114,7 @@ def reinforce(
     fixed: dict[str, Any] = {"device": device, "dtype": dtype, "seed": seed}
     recipe = _recipe("reinforce", overrides, model=model, corpus=corpus, out=out, labels=labels, **fixed)
     target = stages.Target.open(recipe)
-    made = stages.reinforce(recipe, target, stages.open_directory(out.parent), name=out.name)
+    made = stages.reinforce(recipe, target, stages.RunDirectory(out.parent), name=out.name)
     _show({"reinforced": str(made)}, as_json)
 
 
@@ -150,7 +150,7 @@ def label(
     as_json: Json = False,
 ) -> None:
     """Makes generic labels: a Hugging Face dataset that any Trainer can train on."""
-    from unlearn.labels.dataset import read_report
+    from unlearn.labels.dataset import REPORT, LabelReport
     from unlearn.pipeline import stages
 
     _quiet_libraries()
@@ -162,9 +162,9 @@ def label(
     fixed: dict[str, Any] = {"device": device, "dtype": dtype, "seed": seed}
     recipe = _recipe(model=baseline, corpus=corpus, anchors=anchors, out=out, labels=labels, **fixed)
     target = stages.Target.open(recipe)
-    made = stages.label(recipe, target, stages.open_directory(out.parent), reinforced, name=out.name)
+    made = stages.label(recipe, target, stages.RunDirectory(out.parent), reinforced, name=out.name)
     if _first_rank():
-        report = read_report(made)
+        report = LabelReport.read(made / REPORT)
         for warning in report.warnings():
             logging.getLogger("unlearn").warning(warning)
         _show({"labels": str(made), "anchors": target.anchors.report(), **report.to_dict()}, as_json)
@@ -195,7 +195,7 @@ def finetune(
     recipe = _recipe("finetune", overrides, model=model, corpus="labels", out=out, labels=section, **fixed)
     if not (labels / "dataset_info.json").is_file():
         raise ValueError(f"labels {str(labels)!r} is not a label dataset (made by `unlearn label`)")
-    rundir, callbacks = stages.open_directory(out), [_load(name)() for name in callback or []]
+    rundir, callbacks = stages.RunDirectory(out), [_load(name)() for name in callback or []]
     made = stages.finetune(recipe, load_tokenizer(model), rundir, labels, column=column, callbacks=callbacks)
     if _first_rank():
         _show(_result(made), as_json)
@@ -216,18 +216,17 @@ def _recipe(section: str = "", overrides: Sequence[str] | None = None, **content
 
 
 def _result(checkpoints: Path) -> dict[str, Any]:
-    steps = sorted(int(folder.name.split("-")[1]) for folder in checkpoints.glob("checkpoint-*"))
-    return {"checkpoints": str(checkpoints), "steps": steps}
+    steps = (folder.name.removeprefix("checkpoint-") for folder in checkpoints.glob("checkpoint-*"))
+    return {"checkpoints": str(checkpoints), "steps": sorted(int(step) for step in steps if step.isdecimal())}
 
 
 def _load(name: str) -> Any:
     """`package.module:object`."""
-    module, separator, attribute = name.partition(":")
     try:
-        if not separator:
+        if ":" not in name:
             raise ImportError("no colon")
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+        return resolve_name(name)
+    except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(f"callback {name!r} is not package.module:Class ({error})") from None
 
 

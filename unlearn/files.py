@@ -6,7 +6,10 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datasets import Features
 
 
 @contextmanager
@@ -67,6 +70,16 @@ def write_lines(path: Path | str, rows: Iterable[Mapping[str, Any]]) -> None:
 
     with whole_file(path) as temporary, jsonlines.open(temporary, "w") as lines:
         lines.write_all(rows)
+
+
+def write_table(path: Path | str, features: "Features", rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes an Arrow file for `datasets.Dataset.from_file`, a row at a time, whole or not at all."""
+    from datasets.arrow_writer import ArrowWriter
+
+    with whole_file(path) as temporary, ArrowWriter(path=str(temporary), features=features) as writer:
+        for row in rows:
+            writer.write(row)
+        writer.finalize()
 
 
 def packaged(package: Path, file: str) -> Path:

@@ -7,8 +7,6 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
-from unlearn.corpus.encoding import require_offsets
-
 #: A weight file up to this size is read whole for its fingerprint; of a larger one, `_PIECE` bytes of every MiB.
 _WHOLE, _PIECE = 64 << 20, 16 << 10
 
@@ -27,7 +25,9 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
         tokenizer = AutoTokenizer.from_pretrained(str(name))
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(f"no tokenizer could be loaded from {str(name)!r}: {_first_line(error)}") from None
-    require_offsets(tokenizer)
+    if not tokenizer.is_fast:
+        kind = type(tokenizer).__name__
+        raise ValueError(f"tokenizer {kind} gives no character offsets; a fast tokenizer (tokenizer.json) is needed")
     return tokenizer
 
 

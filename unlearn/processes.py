@@ -19,7 +19,5 @@ def processes() -> PartialState:
 
 def barrier() -> None:
     """Waits for the other processes of this run, if there are any."""
-    import torch.distributed as distributed
-
-    if distributed.is_available() and distributed.is_initialized():
-        distributed.barrier()
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()

@@ -31,13 +31,11 @@ def progress_bars(*, enabled: bool = True) -> Iterator[Progress]:
     ended = threading.Event()
     if enabled and not console.is_terminal:
         threading.Thread(target=_say_lines, args=(bars, ended), daemon=True).start()
-    with bars as progress:
-        token = current_display.set(progress)
+    with bars as progress, shown_by(progress):
         try:
             yield progress
         finally:
             ended.set()
-            current_display.reset(token)
 
 
 def _say_lines(progress: Progress, ended: threading.Event) -> None:

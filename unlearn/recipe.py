@@ -8,9 +8,9 @@ import yaml
 from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator, model_validator
 
 from unlearn.registry import method_of
-from unlearn.settings import Labels, Lora, PathText, Retain, Section, Training
+from unlearn.settings import Labels, PathText, Retain, Section, Training
 
-__all__ = ["Labels", "Lora", "Recipe", "Retain", "Section", "Training", "override"]
+__all__ = ["Recipe", "Section", "Training"]
 
 
 class Recipe(Section):

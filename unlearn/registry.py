@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, Literal
 
 from unlearn.settings import Section
@@ -73,12 +74,9 @@ def method_of(name: str) -> Method:
     Raises:
         ValueError: there is none of that name.
     """
-    if name in METHODS:
-        return METHODS[name]
-    module, separator, attribute = name.partition(":")
     try:
-        method = getattr(import_module(module), attribute) if separator else None
-    except (ImportError, AttributeError):
+        method = resolve_name(name) if ":" in name else METHODS.get(name)
+    except (ImportError, AttributeError, ValueError):
         method = None
     if not isinstance(method, Method):
         raise ValueError(

@@ -59,6 +59,7 @@ def anchors(
     if endpoint and reference:
         raise ValueError("--reference is for dictionaries by contrast; a language model needs none")
     text = Corpus(corpus)
+    limits: dict[str, Any] = {name: n for name, n in (("top", top), ("min_count", min_count)) if n is not None}
     if endpoint and model:
         from unlearn.anchors.language_model import UnansweredError, language_model_anchors
         from unlearn.chat import Endpoint
@@ -67,8 +68,7 @@ def anchors(
             interview = language_model_anchors(
                 text, Endpoint(endpoint, model, concurrency=concurrency, max_tokens=max_tokens),
                 cache=cache or out.with_suffix(".replies.jsonl"),
-                passages=passages, top=1500 if top is None else top, min_count=1 if min_count is None else min_count,
-                entities=entities, seed=seed,
+                passages=passages, entities=entities, seed=seed, **limits,
             )  # fmt: skip
         except UnansweredError as error:
             typer.echo(f"unlearn: {error}", err=True)
@@ -77,10 +77,7 @@ def anchors(
     else:
         from unlearn.anchors.contrast.contrast import contrast_anchors
 
-        draft = contrast_anchors(
-            text, reference=Corpus(reference) if reference else None, top=500 if top is None else top,
-            min_count=3 if min_count is None else min_count, seed=seed,
-        )  # fmt: skip
+        draft = contrast_anchors(text, reference=Corpus(reference) if reference else None, seed=seed, **limits)
         content, measure = draft.to_dict(), "contrast"
     draft.save(out)
     content["out"] = str(out)

@@ -4,15 +4,14 @@
 Potter") draw the same translation index in a block, so they hold equally many.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import jsonlines
 from ahocorasick_rs import AhoCorasick
-
-from unlearn.files import write_lines
 
 
 @dataclass(frozen=True)
@@ -107,16 +106,10 @@ class AnchorDictionary:
             kept = _pruned(kept, dropped)
         return cls(tuple(kept), tuple(dropped))
 
-    def save(self, path: Path | str) -> None:
-        """Writes `anchors.jsonl`, whole or not at all."""
-        write_lines(path, self.rows())
-
-    def rows(self) -> list[dict[str, object]]:
-        """What a line of `anchors.jsonl` holds, for each anchor."""
-        return [
-            {"anchor": a.anchor, "translations": list(a.translations), **({"entity": a.entity} if a.entity else {})}
-            for a in self.anchors
-        ]
+    def to_jsonl(self) -> str:
+        """The content of `anchors.jsonl`."""
+        rows = ({key: value for key, value in asdict(anchor).items() if value != ""} for anchor in self.anchors)
+        return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
     def find(self, text: str) -> list[Match]:
         """Whole-word occurrences, leftmost, then longest; none overlaps another. Linear in the text, however many anchors."""

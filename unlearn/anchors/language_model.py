@@ -5,19 +5,22 @@ import json
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, Final
 
 from unlearn.anchors.dictionary import Anchor, AnchorDictionary
 from unlearn.anchors.draft import AnchorDraft, DraftAnchor
 from unlearn.anchors.occurrences import occurrences
 from unlearn.anchors.types import TYPES
-from unlearn.chat import MISSING_LIMIT, Answers, Endpoint, Question, ReplyCache, ask
+from unlearn.chat import Endpoint, ReplyCache, ask, reply_key
 from unlearn.corpus.corpus import Document
 from unlearn.files import packaged
+
+#: More passages without a reply than this share is a failed run.
+_MISSING_LIMIT: Final = 0.01
 
 
 class UnansweredError(RuntimeError):
@@ -88,7 +91,7 @@ def language_model_anchors(
         prompt: file with `$passage`; ours by default.
         top: anchors to keep at most, the most frequent; the paper has about 1,500.
         min_count: anchors that the corpus holds less often are left out.
-        entities: join first name, surname and full name of a person; see `anchor_replies.one_person`.
+        entities: join first name, surname and full name of a person; see `one_person`.
         seed: of the draw of passages.
 
     Raises:
@@ -101,25 +104,33 @@ def language_model_anchors(
         raise ValueError(f"passages, passage_chars, top and min_count must be at least 1, not {listed}")
     template, prompt_hash = _prompt(prompt)
     texts = draw_passages(corpus, count=passages, length=passage_chars, seed=seed)
-    questions = [Question(prompt_hash, text, template.substitute(passage=text)) for text in texts]
-    answers = ask(endpoint, questions, ReplyCache(cache))
-    _enough(answers, cache)
-
-    read = [(text, reply, read_reply(reply.text)) for text, reply in zip(texts, answers.replies, strict=True) if reply]
+    keys = [reply_key(endpoint.model, prompt_hash, text) for text in texts]
+    questions = {key: template.substitute(passage=text) for key, text in zip(keys, texts, strict=True)}
+    replies, limit = ReplyCache(cache), endpoint.max_tokens
+    cached = sum(replies.get(key, limit) is not None for key in questions)
+    asking = ask(endpoint, questions, replies)
+    given = [(text, replies.get(key, limit)) for text, key in zip(texts, keys, strict=True)]
+    read = [(text, reply, read_reply(reply.text)) for text, reply in given if reply]
+    unanswered = len(texts) - len(read)
+    if unanswered > _MISSING_LIMIT * len(texts):
+        raise UnansweredError(
+            f"{unanswered} of {len(texts)} passages got no reply ({asking.first_failure}); the other replies are in "
+            f"{str(cache)!r}, and the same command asks only for the missing ones"
+        )
     dropped: Counter[str] = Counter()
-    merged = merge(((text, parsed) for text, _, parsed in read if isinstance(parsed, ReadReply)), dropped)
+    merged = merge(((text, entries) for text, _, entries in read if entries is not None), dropped)
     anchors = {text: Anchor(text, said.ordered()) for text, said in merged.items()}
     if entities:
         anchors |= {form.anchor: form for forms in one_person(merged).values() for form in forms}
     draft = _draft(AnchorDictionary.build(anchors.values()), merged, corpus, top, min_count, dropped)
-    unreadable = [reply for _, reply, parsed in read if parsed is None]
+    unreadable = [reply for _, reply, entries in read if entries is None]
     if not draft.anchors:
         raise ValueError(
             f"no anchor came out of {len(read)} replies of {endpoint.model!r}, {len(unreadable)} of them unreadable; see {str(cache)!r}"
         )
     return Interview(
-        model=endpoint.model, prompt=prompt_hash, passages=len(texts), cached=answers.cached, retried=answers.retried,
-        unanswered=len(texts) - len(read), unreadable=len(unreadable), cut_off=sum(r.cut_off for r in unreadable), draft=draft,
+        model=endpoint.model, prompt=prompt_hash, passages=len(texts), cached=cached, retried=asking.retried,
+        unanswered=unanswered, unreadable=len(unreadable), cut_off=sum(r.cut_off for r in unreadable), draft=draft,
     )  # fmt: skip
 
 
@@ -172,15 +183,6 @@ def _prompt(path: Path | str | None) -> tuple[Template, str]:
     return template, hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _enough(answers: Answers, cache: Path | str) -> None:
-    missing = sum(reply is None for reply in answers.replies)
-    if missing > MISSING_LIMIT * len(answers.replies):
-        raise UnansweredError(
-            f"{missing} of {len(answers.replies)} passages got no reply ({answers.failures[0]}); the other replies are in "
-            f"{str(cache)!r}, and the same command asks only for the missing ones"
-        )
-
-
 def _draft(
     dictionary: AnchorDictionary, merged: Mapping[str, Merged], corpus: Iterable[Document], top: int, min_count: int,
     dropped: Counter[str],
@@ -204,25 +206,8 @@ _THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
 _FENCED = re.compile(r"```[\w-]*\n(.*?)```", re.DOTALL)
 
 
-@dataclass(frozen=True)
-class Proposal:
-    """An anchor with translations, as one reply has it; `type` is "" where the reply names none that we know."""
-
-    anchor: str
-    translations: tuple[str, ...]
-    type: str = ""
-
-
-@dataclass(frozen=True)
-class ReadReply:
-    """A reply that is JSON of the form asked for; `faulty`: entries in it that are not."""
-
-    proposals: tuple[Proposal, ...]
-    faulty: int = 0
-
-
-def read_reply(text: str) -> ReadReply | None:
-    """Reads a reply; None if it is not JSON of a form we know.
+def read_reply(text: str) -> list[DraftAnchor | None] | None:
+    """The entries of a reply, None for one that is not as asked for; None if the reply is not JSON of a form we know.
 
     Read are a list of {anchor, translations}, an object with such a list, one such object, or an object anchor -> translations; bare,
     in a fence, or with words before and after. A reply that was cut off is none of them.
@@ -240,21 +225,20 @@ def read_reply(text: str) -> ReadReply | None:
         except (ValueError, RecursionError):
             continue
         if entries is not None:
-            read = [_proposal(entry) for entry in entries]
-            return ReadReply(tuple(p for p in read if p), sum(p is None for p in read))
+            return [_proposal(entry) for entry in entries]
     return None
 
 
-def merge(replies: Iterable[tuple[str, ReadReply]], dropped: Counter[str]) -> dict[str, Merged]:
+def merge(replies: Iterable[tuple[str, Sequence[DraftAnchor | None]]], dropped: Counter[str]) -> dict[str, Merged]:
     """Anchor -> what the replies say of it, in the order in which they are named; `dropped` takes the counts of what was left out.
 
     `replies`: passages and what was read for them; their order decides between equals.
     """
     merged: dict[str, Merged] = defaultdict(Merged)
-    for passage, reply in replies:
-        dropped["entry that is not as asked for"] += reply.faulty
+    for passage, entries in replies:
+        dropped["entry that is not as asked for"] += sum(entry is None for entry in entries)
         named: set[str] = set()
-        for proposal in reply.proposals:
+        for proposal in filter(None, entries):
             anchor = _as_written(proposal.anchor, passage)
             if anchor is None:
                 dropped["anchor that is not in its passage"] += 1
@@ -304,7 +288,8 @@ def _entries(value: Any) -> list[Any] | None:
     return [{"anchor": anchor, "translations": translations} for anchor, translations in value.items()]
 
 
-def _proposal(entry: dict[str, Any]) -> Proposal | None:
+def _proposal(entry: dict[str, Any]) -> DraftAnchor | None:
+    """An anchor with translations; its type is "" where the reply names none that we know."""
     anchor, translations, kind = entry.get("anchor"), entry.get("translations"), entry.get("type")
     given = [translations] if isinstance(translations, str) else translations
     if not isinstance(anchor, str) or not isinstance(given, list) or not all(isinstance(t, str) for t in given):
@@ -312,7 +297,7 @@ def _proposal(entry: dict[str, Any]) -> Proposal | None:
     cleaned = tuple(dict.fromkeys(" ".join(t.split()) for t in given if t.strip()))
     if not anchor.strip() or not cleaned:
         return None
-    return Proposal(" ".join(anchor.split()), cleaned, kind if kind in TYPES else "")
+    return DraftAnchor(" ".join(anchor.split()), cleaned, type=kind if kind in TYPES else "")
 
 
 def _as_written(anchor: str, passage: str) -> str | None:

@@ -14,6 +14,9 @@ from unlearn.corpus.corpus import Document
 #: Contexts kept of a term.
 CONTEXTS: Final = 3
 
+#: Characters of a context to each side.
+_REACH = 40
+
 #: Words to each side within which a cue counts as near.
 _NEAR = 7
 
@@ -58,27 +61,22 @@ class Occurrences:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
-def occurrences(
-    corpus: Iterable[Document], terms: Iterable[str], *, contexts: int = CONTEXTS
-) -> dict[str, Occurrences]:
-    """Finds every term, case-sensitive, in a corpus, a document at a time, and keeps so many contexts of each.
-
-    Terms that never stand alone have a count of 0.
-    """
+def occurrences(corpus: Iterable[Document], terms: Iterable[str]) -> dict[str, Occurrences]:
+    """Finds every term, case-sensitive, in a corpus, a document at a time; terms that never stand alone have a count of 0."""
     found = {term: Occurrences() for term in terms}
     matcher = AnchorDictionary(tuple(Anchor(term, ()) for term in found))
     for document in corpus:
         for piece in _pieces(document.text):
-            _see(piece, matcher, found, contexts)
+            _see(piece, matcher, found)
     return found
 
 
-def context(text: str, start: int, end: int, *, reach: int = 40) -> str:
+def _context(text: str, start: int, end: int) -> str:
     """A term with some words around it, on one line."""
-    left, right = text[max(start - reach, 0) : start], text[end : end + reach]
-    if start > reach:
+    left, right = text[max(start - _REACH, 0) : start], text[end : end + _REACH]
+    if start > _REACH:
         left = "…" + left.partition(" ")[2]
-    if end + reach < len(text):
+    if end + _REACH < len(text):
         right = right.rpartition(" ")[0] + "…"
     return " ".join((left + text[start:end] + right).split())
 
@@ -93,7 +91,7 @@ def _pieces(text: str) -> Iterator[str]:
         start = end
 
 
-def _see(text: str, matcher: AnchorDictionary, found: dict[str, Occurrences], contexts: int) -> None:
+def _see(text: str, matcher: AnchorDictionary, found: dict[str, Occurrences]) -> None:
     matches = matcher.find(text)
     if not matches:
         return
@@ -106,8 +104,8 @@ def _see(text: str, matcher: AnchorDictionary, found: dict[str, Occurrences], co
             last += 1
         entry = found[match.anchor.anchor]
         entry.count += 1
-        if len(entry.contexts) < contexts:
-            entry.contexts.append(context(text, match.start, match.end))
+        if len(entry.contexts) < CONTEXTS:
+            entry.contexts.append(_context(text, match.start, match.end))
         if first < len(words) and words[first].heading:
             continue
         entry.possessive += text[match.end : match.end + 2] in ("'s", "’s")

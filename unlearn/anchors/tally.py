@@ -31,11 +31,16 @@ class Token(NamedTuple):
 
 
 class Run(NamedTuple):
-    """Capitalised words side by side: `words[0] + gaps[0] + words[1] ...`; `opens`: the first one opens a sentence."""
+    """Capitalised words side by side, with what stands between them; `opens`: the first one opens a sentence."""
 
     opens: bool
     words: tuple[str, ...]
     gaps: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """As it is written: `words[0] + gaps[0] + words[1] ...`."""
+        return self.words[0] + "".join(gap + word for gap, word in zip(self.gaps, self.words[1:], strict=True))
 
 
 @dataclass
@@ -82,40 +87,30 @@ class Tally:
             self.words += 1
             word = token.text
             self.any_case[word.lower()] += 1
+            named = not (word.islower() or token.heading) and _is_name_shaped(word)
             if word.islower():
                 self.lower[word] += 1
-                linked = run or connector
-                hyphen = gap == "-"
-                if linked and word in (HYPHENATED if hyphen else CONNECTORS) and (hyphen or gap == " "):
+                small = word in CONNECTORS or (connector and word == "the") if gap == " " else word in HYPHENATED
+                if run and gap in (" ", "-") and small:
                     connector += gap + word
                     continue
-                if linked and connector and word == "the" and gap == " ":
-                    connector += " the"
-                    continue
-            elif not token.heading and _is_name_shaped(word):
+            elif named:
                 self.capital[word] += 1
                 self.middle[word] += not token.opens
-                joined = _joins(gap, run[-1].text if run else "")
                 if run and ((connector and gap in (" ", "-")) or gap in _POSSESSIVE):
                     chain.append((self._close(text, run), connector + gap))
                     run, connector = [token], ""
                     continue
-                if run and not connector and joined:
+                if run and not connector and _joins(gap, run[-1].text):
                     run.append(token)
                     continue
-                self._end(text, run, chain)
-                run, chain, connector = [token], [], ""
-                continue
             self._end(text, run, chain)
-            run, chain, connector = [], [], ""
+            run, chain, connector = [token] if named else [], [], ""
         self._end(text, run, chain)
 
     def _end(self, text: str, run: list[Token], chain: list[tuple[str, str]]) -> None:
-        if run:
-            self._compound([*chain, (self._close(text, run), "")])
-
-    def _compound(self, chain: list[tuple[str, str]]) -> None:
-        """Every stretch of a chain: "Head of the Guild of Tides" is also a "Guild of Tides"."""
+        """Counts every stretch of a chain that ends with a run: "Head of the Guild of Tides" is also a "Guild of Tides"."""
+        chain = [*chain, (self._close(text, run), "")] if run else []
         for first in range(len(chain) - 1):
             for last in range(first + 1, min(first + 3, len(chain))):
                 stretch = chain[first : last + 1]
@@ -128,7 +123,7 @@ class Tally:
         gaps = tuple(" " if gap.isspace() else gap for gap in gaps)
         made = Run(run[0].opens, tuple(token.text for token in run), gaps)
         self.runs[made] += 1
-        return written(made.words, made.gaps)
+        return made.text
 
 
 def tokens(text: str) -> Iterator[Token]:
@@ -148,11 +143,6 @@ def tokens(text: str) -> Iterator[Token]:
         inside = heading < len(headings) and headings[heading][0] <= start
         yield Token(word, start, start + len(word), opens, inside)
         end = stop
-
-
-def written(words: tuple[str, ...], gaps: tuple[str, ...]) -> str:
-    """The text of a run."""
-    return words[0] + "".join(gap + word for gap, word in zip(gaps, words[1:], strict=True))
 
 
 def _is_name_shaped(word: str) -> bool:

@@ -1,40 +1,29 @@
-"""Documents -> blocks of source characters whose fresh encoding fits the block length, kept on disk; how often tokens occur in them."""
+"""Documents -> blocks of source characters whose fresh encoding fits the block length, kept on disk."""
 
 import hashlib
 import json
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 from datasets import Dataset, Features, Value
 from datasets import Sequence as Column
-from datasets.arrow_writer import ArrowWriter
 from transformers import PreTrainedTokenizerBase
 
 from unlearn.corpus.corpus import Corpus, Document
 from unlearn.corpus.encoding import Encoding, encode
-from unlearn.files import whole_file
+from unlearn.files import write_table
 from unlearn.processes import barrier, processes
+
+Item = TypeVar("Item")
 
 #: Characters that are tokenised at once to find where blocks end; bounds memory, does not move a cut by more than a word or two.
 _PIECE = 200_000
-
-
-class Span(Protocol):
-    """A place in a text: characters `start` to `end`, the last one left out."""
-
-    @property
-    def start(self) -> int:
-        """First character."""
-
-    @property
-    def end(self) -> int:
-        """One past the last."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +55,7 @@ def blocks(document: Document, tokenizer: PreTrainedTokenizerBase, block_tokens:
     """
     number = 0
     for spans in _piecewise(document.text, tokenizer, block_tokens):
-        pending = list(reversed(spans))
-        for encoding, (start, end) in _encoded(document.text, pending, tokenizer, block_tokens):
+        for encoding, (start, end) in _encoded(document.text, spans, tokenizer, block_tokens):
             yield Block(document.id, number, start, end, document.text[start:end], encoding)
             number += 1
 
@@ -76,20 +64,15 @@ def _piecewise(text: str, tokenizer: PreTrainedTokenizerBase, block_tokens: int)
     """Spans that should fit, by the encoding of a long piece; the last span of a piece is left to the next piece."""
     position = _skip_space(text, 0)
     while position < len(text):
-        end = _piece_end(text, position)
+        end = min(position + _PIECE, len(text))
+        if end < len(text):
+            space = max(text.rfind(" ", position, end), text.rfind("\n", position, end))
+            end = space if space > position else end
         spans = _cut(text, position, end, tokenizer, block_tokens)
         if end < len(text) and len(spans) > 1:
             spans.pop()
         yield spans
         position = _skip_space(text, spans[-1][1])
-
-
-def _piece_end(text: str, start: int) -> int:
-    end = start + _PIECE
-    if end >= len(text):
-        return len(text)
-    space = max(text.rfind(" ", start, end), text.rfind("\n", start, end))
-    return space if space > start else end
 
 
 def _cut(
@@ -105,7 +88,7 @@ def _cut(
     while position < end:
         fits = len(ends) - first <= room
         cut = end if fits else _boundary(text, position, int(ends[first + room - 1]), tokenizer, block_tokens)
-        stop = _strip_space(text, position, cut)
+        stop = position + len(text[position:cut].rstrip())
         if stop > position:
             spans.append((position, stop))
         position = _skip_space(text, cut)
@@ -114,15 +97,15 @@ def _cut(
 
 
 def _encoded(
-    text: str, pending: list[tuple[int, int]], tokenizer: PreTrainedTokenizerBase, block_tokens: int
+    text: str, spans: list[tuple[int, int]], tokenizer: PreTrainedTokenizerBase, block_tokens: int
 ) -> Iterator[tuple[Encoding, tuple[int, int]]]:
     """Fresh encodings; a span that does not fit after all is cut again.
 
     What is cut off moves the start of the next span, which then does not fit either: from there on one span at a time.
     """
     together = 8
-    while pending:
-        batch = [pending.pop() for _ in range(min(together, len(pending)))]
+    while spans:
+        batch, spans = spans[:together], spans[together:]
         encodings = encode(tokenizer, [text[start:end] for start, end in batch])
         for index, (encoding, (start, end)) in enumerate(zip(encodings, batch, strict=True)):
             if len(encoding.ids) <= block_tokens:
@@ -132,10 +115,10 @@ def _encoded(
             ends = encoding.ends[~encoding.special]
             guess = start + int(ends[max(len(ends) - 1 - too_many, 0)])
             cut = _boundary(text, start, min(guess, end - 1), tokenizer, block_tokens)
-            rest = [(_skip_space(text, cut), end), *batch[index + 1 :], *reversed(pending)]
+            rest = [(_skip_space(text, cut), end), *batch[index + 1 :], *spans]
             if len(rest) > 1:  # what is left over is no block of its own: it goes before the next one
                 rest[:2] = [(rest[0][0], rest[1][1])]
-            pending[:] = [*reversed(rest), (start, _strip_space(text, start, cut))]
+            spans = [(start, start + len(text[start:cut].rstrip())), *rest]
             together = 1
             break
 
@@ -152,12 +135,6 @@ def _boundary(text: str, start: int, guess: int, tokenizer: PreTrainedTokenizerB
     while word < len(text) and not text[word].isspace() and word - start <= 64 * block_tokens:
         word += 1
     return word if len(encode(tokenizer, [text[start:word]])[0].ids) <= block_tokens else guess
-
-
-def _strip_space(text: str, start: int, end: int) -> int:
-    while end > start and text[end - 1].isspace():
-        end -= 1
-    return end
 
 
 def _skip_space(text: str, position: int) -> int:
@@ -249,11 +226,8 @@ class Blocks:
 
 
 def _cut_to_file(corpus: Corpus, tokenizer: PreTrainedTokenizerBase, block_tokens: int, path: Path) -> None:
-    with whole_file(path) as temporary, ArrowWriter(path=str(temporary), features=_COLUMNS) as writer:
-        for document in corpus:
-            for block in blocks(document, tokenizer, block_tokens):
-                writer.write({name: getattr(block, name) for name in _PLACE} | vars(block.encoding))
-        writer.finalize()
+    cut = (block for document in corpus for block in blocks(document, tokenizer, block_tokens))
+    write_table(path, _COLUMNS, ({name: getattr(b, name) for name in _PLACE} | vars(b.encoding) for b in cut))
 
 
 def _identity(tokenizer: PreTrainedTokenizerBase) -> Any:
@@ -262,22 +236,8 @@ def _identity(tokenizer: PreTrainedTokenizerBase) -> Any:
     return {**content, "padding": None, "truncation": None}
 
 
-def nowhere(text: str) -> Iterable[Span]:
-    """No place of a text."""
-    return ()
-
-
-def token_counts(blocks: Iterable[Block], *, outside: Callable[[str], Iterable[Span]] = nowhere) -> Counter[int]:
-    """How often each token id occurs in blocks, special tokens and those in the places that `outside` finds in a text left out."""
-    counts: Counter[int] = Counter()
-    for block in blocks:
-        counted = ~block.encoding.special
-        for match in outside(block.text):
-            counted &= (block.encoding.ends <= match.start) | (block.encoding.starts >= match.end)
-        counts.update(block.encoding.ids[counted].tolist())
-    return counts
-
-
-def frequent_tokens(counts: Counter[int], count: int = 100) -> frozenset[int]:
-    """The `count` most frequent token ids, ties to the lowest id."""
-    return frozenset(sorted(counts, key=lambda token: (-counts[token], token))[:count])
+def grouped(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """So many at a time, the last ones fewer: always the same in the same group, whoever works on it."""
+    iterator = iter(items)
+    while group := list(islice(iterator, size)):
+        yield group

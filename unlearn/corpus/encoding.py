@@ -26,14 +26,6 @@ class Encoding:
     special: NDArray[np.bool_]
 
 
-def require_offsets(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Raises ValueError if the tokenizer cannot tell which characters a token stands for."""
-    if not tokenizer.is_fast:
-        raise ValueError(
-            f"tokenizer {type(tokenizer).__name__} gives no character offsets; a fast tokenizer (tokenizer.json) is needed"
-        )
-
-
 def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[Encoding]:
     """Encodes texts afresh, each for itself."""
     if not texts:

@@ -1,12 +1,9 @@
-"""Blocks -> translated blocks with the positions to label and rule 2's forbidden ids; and the count of what happened."""
+"""Which positions of a source block and its translation correspond, and which of them are labelled."""
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,74 +13,10 @@ from unlearn.anchors.dictionary import AnchorDictionary
 from unlearn.corpus.blocks import Block
 from unlearn.corpus.encoding import Encoding, encode
 from unlearn.labels.branches import Branches, find_branches
-from unlearn.labels.translate import Replacement, Translated, first_uses, map_positions, repeated, straddles, translate
-from unlearn.settings import Forbid, LabelSettings
-
-#: Pairs of a token id and the one it changes places with, -1: it is forbidden; and rule 2 of a block, as `Aligned` has it.
-Pairs = tuple[tuple[int, int], ...]
-Rules = tuple[tuple[int, Pairs], ...]
-
-
-@dataclass
-class LabelReport:
-    """What happened while labels were made; counts add up over blocks, batches and ranks.
-
-    Attributes:
-        blocks: labelled.
-        positions: that predict a token of their block.
-        kept: of those, mapped to a position of the translated block, or read behind one, and not left out by rule 1.
-        repeated: left out by rule 1.
-        anchors: occurrences, those that end a block left out.
-        anchors_kept: of those, whose end is mapped.
-        changed: kept positions whose label differs from the baseline's own argmax on the translated block, first alpha.
-        gauge_checked: kept positions at which both gauges were tried.
-        gauge_differs: of those, labels that differ between `raw` and `log_softmax`, first alpha.
-        excepted: forbidden ids that were frequent tokens of the target, one count a translation and block.
-        lost: why anchor ends were not mapped.
-    """
-
-    blocks: int = 0
-    positions: int = 0
-    kept: int = 0
-    repeated: int = 0
-    anchors: int = 0
-    anchors_kept: int = 0
-    changed: int = 0
-    gauge_checked: int = 0
-    gauge_differs: int = 0
-    excepted: int = 0
-    lost: Counter[str] = field(default_factory=Counter)
-
-    def add(self, other: "LabelReport") -> None:
-        """Adds another report's counts."""
-        for name, value in vars(other).items():
-            if isinstance(value, Counter):
-                getattr(self, name).update(value)
-            else:
-                setattr(self, name, getattr(self, name) + value)
-
-    @classmethod
-    def read(cls, path: Path) -> "LabelReport":
-        """From JSON, as `to_dict` gives it."""
-        counts = json.loads(path.read_text())
-        return cls(**{**counts, "lost": Counter(counts["lost"])})
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {**vars(self), "lost": dict(sorted(self.lost.items()))}
-
-    def warnings(self) -> list[str]:
-        """Sentences about shares below 95 %."""
-        said = []
-        for what, kept, total in (
-            ("positions", self.kept + self.repeated, self.positions),
-            ("anchor ends", self.anchors_kept, self.anchors),
-        ):
-            if total and kept < 0.95 * total:
-                causes = "; ".join(f"{cause} ({count})" for cause, count in self.lost.most_common(3))
-                causes = causes or "tokens that differ in the two texts"
-                said.append(f"only {kept / total:.1%} of {what} could be mapped; commonest causes: {causes}")
-        return said
+from unlearn.labels.report import LabelReport
+from unlearn.labels.rule_two import ForbiddenIds, Rules
+from unlearn.labels.translate import Replacement, Translated, translate
+from unlearn.settings import LabelSettings, Repeats
 
 
 @dataclass(frozen=True)
@@ -92,18 +25,15 @@ class Aligned:
 
     Attributes:
         block: source.
-        translated: text and replacements.
         translated_encoding: fresh encoding of the translated text.
         source_positions: kept positions i of the source, (N,).
         translated_positions: their counterparts j, (N,); inside an anchor: the translated block's length plus the branch token's index.
         prefix_positions: the last positions of the translated block that their counterparts have seen, (N,); the same but inside anchors.
-        rules: rule 2: (from position j on, pairs of a token id and the one it changes places with, -1: it is forbidden) of each
-            translation used, by position.
+        rules: rule 2's.
         branches: what is read beside the translated block.
     """
 
     block: Block
-    translated: Translated
     translated_encoding: Encoding
     source_positions: NDArray[np.int64]
     translated_positions: NDArray[np.int64]
@@ -112,69 +42,91 @@ class Aligned:
     branches: Branches
 
 
-class ForbiddenIds:
-    """First tokens of translations, which rule 2 forbids, or renames, once a translation has been used.
+def map_positions(
+    encoding: Encoding, translated: Encoding, replacements: Sequence[Replacement], straddling: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Position of the translated block that each source position corresponds to, (T,); -1 where there is none.
 
-    Args:
-        tokenizer: of both models.
-        frequent: ids that stay allowed, because they begin much else (" the").
-        rule: `frequent-excepted`, or `paper`: none stays allowed; or `rename`.
+    By prefix: i corresponds to j when the source up to the end of token i translates exactly to the translated text up to the end of
+    token j. Of several tokens that end at one character the last maps so, and the earlier ones in order if both runs hold equal ids.
+    `straddling`: source tokens that an anchor's edge cuts, (T,).
     """
+    targets = _translated_prefix(encoding.ends, replacements)
+    targets[straddling] = -1
+    at = np.searchsorted(translated.ends, targets, side="right") - 1
+    found = (targets >= 0) & (at >= 0)
+    found[found] = translated.ends[at[found]] == targets[found]
+    mapping = np.where(found, at, -1)
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, frequent: frozenset[int], rule: Forbid) -> None:
-        self._tokenizer, self._frequent, self._rule = tokenizer, frequent, rule
-        self._firsts: dict[str, tuple[int | None, int | None]] = {}
-
-    def __call__(self, translation: str) -> tuple[tuple[int, ...], int]:
-        """The forbidden ids of a translation, and how many frequent ones were excepted."""
-        ids = {token for token in self._first(translation) if token is not None}
-        allowed = ids & self._frequent if self._rule == "frequent-excepted" else set()
-        return tuple(sorted(ids - allowed)), len(allowed)
-
-    def renames(self, translations: Iterable[str], anchors: Mapping[str, str]) -> tuple[list[Pairs], int]:
-        """The pairs of ids that change places from each translation's first use on, and how many pairs were excepted.
-
-        A translation's first token goes with its anchor's, both after a space and after a newline. A pair of equal ids is none; one with a
-        frequent id is excepted, and so is one with an id of an earlier pair. `translations` stand in the order of their first uses;
-        `anchors`: translation -> the anchor that it stood for first.
-        """
-        taken: set[int] = set()
-        done: set[tuple[int, int]] = set()
-        found: list[Pairs] = []
-        excepted = 0
-        for translation in translations:
-            pairs = dict.fromkeys(zip(self._first(translation), self._first(anchors[translation]), strict=True))
-            kept: list[tuple[int, int]] = []
-            for theirs, ours in pairs:
-                if theirs is None or ours is None or theirs == ours or (theirs, ours) in done:
-                    continue
-                if {theirs, ours} & (self._frequent | taken):
-                    excepted += 1
-                    continue
-                done.add((theirs, ours))
-                taken |= {theirs, ours}
-                kept.append((theirs, ours))
-            found.append(tuple(kept))
-        return found, excepted
-
-    def _first(self, name: str) -> tuple[int | None, int | None]:
-        if name not in self._firsts:
-            self.learn([name])
-        return self._firsts[name]
-
-    def learn(self, names: Iterable[str]) -> None:
-        """Looks up several at once, which is faster."""
-        new = [t for t in dict.fromkeys(names) if t not in self._firsts]
-        if not new:
-            return
-        texts = [before + name for name in new for before in ("a ", "a\n")]
-        found = self._tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        first = [_covering(*one, 2) for one in zip(found["input_ids"], found["offset_mapping"], strict=True)]
-        self._firsts |= zip(new, zip(first[::2], first[1::2], strict=True), strict=True)
+    _, firsts, counts = np.unique(encoding.ends, return_index=True, return_counts=True)
+    for run in np.flatnonzero(counts > 1):  # tokens that end at one character
+        _map_run(mapping, encoding, translated, int(firsts[run]), int(firsts[run] + counts[run] - 1))
+    return mapping
 
 
-def _covering(ids: Sequence[int], offsets: Sequence[tuple[int, int]], character: int) -> int | None:
-    return next((token for token, (start, end) in zip(ids, offsets, strict=True) if start <= character < end), None)
+def _map_run(mapping: NDArray[np.int64], encoding: Encoding, translated: Encoding, first: int, last: int) -> None:
+    """Pairs the earlier tokens of a run, in place: in order if the two runs hold equal ids, else not at all."""
+    mapped = mapping[first : last + 1]
+    straddling = mapped < 0
+    if straddling[-1]:
+        mapping[first:last] = -1
+        return
+    begin = end = int(mapped[-1])
+    while begin > 0 and translated.ends[begin - 1] == translated.ends[end]:
+        begin -= 1
+    equal = np.array_equal(translated.ids[begin : end + 1], encoding.ids[first : last + 1])
+    mapping[first:last] = np.where(straddling[:-1], -1, np.arange(begin, end)) if equal else -1
+
+
+def _translated_prefix(ends: NDArray[np.int64], replacements: Sequence[Replacement]) -> NDArray[np.int64]:
+    """Length of the translation of each source prefix; -1 for one that ends strictly inside an anchor."""
+    if not replacements:
+        return ends.copy()
+    anchor_starts = np.array([r.match.start for r in replacements])
+    anchor_ends = np.array([r.match.end for r in replacements])
+    shifts = np.concatenate([[0], np.array([r.end for r in replacements]) - anchor_ends])
+    passed = np.searchsorted(anchor_ends, ends, side="right")  # anchors that end at or before the prefix's end
+    inside = (passed < len(replacements)) & (anchor_starts[np.minimum(passed, len(replacements) - 1)] < ends)
+    return np.where(inside, -1, ends + shifts[passed])
+
+
+def straddles(source: str, encoding: Encoding, replacements: Sequence[Replacement]) -> NDArray[np.bool_]:
+    """Tokens that an anchor's edge cuts, white space at their own ends set aside."""
+    straddling = np.zeros(len(encoding.ids), dtype=bool)
+    edges = [edge for r in replacements for edge in (r.match.start, r.match.end)]
+    first = np.searchsorted(encoding.ends, edges, side="right").tolist()  # first token that ends behind each edge
+    starts, ends = encoding.starts.tolist(), encoding.ends.tolist()
+    for edge, token in zip(edges, first, strict=True):
+        while token < len(starts) and starts[token] < edge:
+            cut = source[starts[token] : edge].strip() and source[edge : ends[token]].strip()
+            straddling[token] |= bool(cut) and not encoding.special[token]
+            token += 1
+    return straddling
+
+
+def repeated(
+    source: str, encoding: Encoding, replacements: Sequence[Replacement], *, repeats: Repeats = "entity"
+) -> NDArray[np.bool_]:
+    """Rule 1: positions whose next token belongs to a second or later occurrence of an entity, or to the white space before it, (T,).
+
+    `repeats`: what counts as the same: the `entity`, or, as in the paper, the anchor string; or `none`: no position is ignored.
+    """
+    ignored = np.zeros(len(encoding.ids), dtype=bool)
+    if repeats == "none":
+        return ignored
+    seen: set[str] = set()
+    for replacement in replacements:
+        anchor = replacement.match.anchor
+        name = anchor.key if repeats == "entity" else anchor.anchor
+        if name not in seen:
+            seen.add(name)
+            continue
+        start, end = replacement.match.start, replacement.match.end
+        while start > 0 and source[start - 1].isspace():
+            start -= 1
+        overlapping = (encoding.starts < end) & (encoding.ends > start) & ~encoding.special
+        ignored[:-1] |= overlapping[1:]
+    return ignored
 
 
 def align(
@@ -197,16 +149,15 @@ def align(
     forbidden.learn(r.translation for t in translations for r in t.replacements)
     report, aligned = LabelReport(blocks=len(batch)), []
     for block, translated, encoding in zip(batch, translations, encodings, strict=True):
-        mapping = map_positions(block.text, block.encoding, encoding, translated.replacements)
+        cut = straddles(block.text, block.encoding, translated.replacements)
+        mapping = map_positions(block.encoding, encoding, translated.replacements, cut)
         left_out = repeated(block.text, block.encoding, translated.replacements, repeats=settings.repeats)
         mapping[-1:] = -1
         prefixes = mapping.copy()
-        branches = Branches.none()
-        if settings.inside:
-            cut = straddles(block.text, block.encoding, translated.replacements)
-            branches = find_branches(block.encoding, encoding, translated.replacements, mapping, cut, left_out)
-            mapping[branches.sources] = len(encoding.ids) + np.arange(len(branches))
-            prefixes[branches.sources] = branches.prefixes
+        inside = translated.replacements if settings.inside else ()
+        branches = find_branches(block.encoding, encoding, inside, mapping, cut, left_out)
+        mapping[branches.sources] = len(encoding.ids) + np.arange(len(branches))
+        prefixes[branches.sources] = branches.prefixes
         longest = max(len(encoding.ids), branches.longest)
         if context is not None and longest > context:
             raise ValueError(
@@ -216,26 +167,10 @@ def align(
             )
         kept = np.flatnonzero((mapping >= 0) & ~left_out)
         _count(report, block, translated, mapping, left_out, kept)
-        uses = first_uses(encoding, translated.replacements)
-        rules = _rule_2(uses, translated.replacements, forbidden, settings.forbid, report)
-        aligned.append(Aligned(block, translated, encoding, kept, mapping[kept], prefixes[kept], rules, branches))
-    return aligned, report
-
-
-def _rule_2(
-    uses: Mapping[str, int], replacements: Sequence[Replacement], forbidden: ForbiddenIds, rule: Forbid, report: LabelReport
-) -> Rules:  # fmt: skip
-    """What rule 2 forbids, or renames, by position."""
-    if rule == "rename":
-        ordered = sorted(uses, key=lambda translation: uses[translation])
-        anchors = {r.translation: r.match.anchor.anchor for r in reversed(replacements)}
-        pairs, excepted = forbidden.renames(ordered, anchors)
+        rules, excepted = forbidden.rules(encoding, translated.replacements)
         report.excepted += excepted
-        return tuple((uses[t], renamed) for t, renamed in zip(ordered, pairs, strict=True))
-    ids = {translation: forbidden(translation) for translation in uses}
-    report.excepted += sum(excepted for _, excepted in ids.values())
-    forbids = sorted((position, ids[translation][0]) for translation, position in uses.items())
-    return tuple((position, tuple((token, -1) for token in tokens)) for position, tokens in forbids)
+        aligned.append(Aligned(block, encoding, kept, mapping[kept], prefixes[kept], rules, branches))
+    return aligned, report
 
 
 def _count(
@@ -264,14 +199,11 @@ def read(
     batch: Sequence[Block], tokenizer: PreTrainedTokenizerBase, anchors: AnchorDictionary, settings: LabelSettings,
     forbidden: ForbiddenIds, *, context: int | None = None,
 ) -> tuple[list[list[Aligned]], LabelReport]:  # fmt: skip
-    """As `align`, in `settings.translations` readings.
+    """As `align`, in `settings.translations` readings; raises ValueError as it does.
 
     Returns:
         Of each reading the blocks, all with the same source positions; and what was counted: in the first reading, but for `kept`, which
         counts the positions that every reading maps.
-
-    Raises:
-        ValueError: a translated block does not fit the context; the message names it.
     """
     both = [
         align(batch, tokenizer, anchors, settings, forbidden, context=context, reading=reading)

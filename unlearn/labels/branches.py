@@ -46,11 +46,6 @@ class Branches:
             longest = max(longest, prefix + 1 + depth)
         return longest
 
-    @classmethod
-    def none(cls) -> "Branches":
-        """No branch."""
-        return cls(*(np.zeros(0, dtype=np.int64) for _ in range(4)))
-
 
 def find_branches(
     encoding: Encoding, translated: Encoding, replacements: Sequence[Replacement], mapping: NDArray[np.int64],

@@ -6,7 +6,6 @@ several processes shard n is made by rank n modulo the number of ranks; rank 0 j
 
 import json
 import shutil
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,12 @@ from datasets import Dataset, Features, Sequence, Value, concatenate_datasets
 from transformers import PreTrainedTokenizerBase
 
 from unlearn.anchors.dictionary import AnchorDictionary
-from unlearn.corpus.blocks import Block, Blocks, frequent_tokens, nowhere, token_counts
+from unlearn.corpus.blocks import Blocks, grouped
 from unlearn.corpus.corpus import Corpus
-from unlearn.files import whole_file, write_json
-from unlearn.labels.align import LabelReport
-from unlearn.labels.labeller import Labeller, grouped
+from unlearn.files import write_json, write_table
+from unlearn.labels.labeller import Labeller
+from unlearn.labels.report import LabelReport
+from unlearn.labels.rule_two import frequent_tokens
 from unlearn.models import same_vocabulary
 from unlearn.processes import processes
 from unlearn.progress import progress_bars
@@ -27,16 +27,8 @@ from unlearn.settings import LabelSettings, alpha_column
 #: Batches a shard: about 64 blocks, half a minute of a 7B model on one GPU. What a killed run loses at most.
 SHARD_BATCHES = 8
 
-#: A batch's rows, and what was counted.
-Label = Callable[[list[Block]], tuple[list[dict[str, Any]], LabelReport]]
-
 #: In the dataset's folder: what was counted; shards not yet joined; shards that are.
-_REPORT, _SHARDS, _JOINED = "report.json", "shards", "joined"
-
-
-def read_report(folder: Path) -> LabelReport:
-    """What was counted while labels were made."""
-    return LabelReport.read(folder / _REPORT)
+REPORT, _SHARDS, _JOINED = "report.json", "shards", "joined"
 
 
 def features(settings: LabelSettings) -> Features:
@@ -50,34 +42,29 @@ def features(settings: LabelSettings) -> Features:
     return Features({**columns, **places})
 
 
-def write_shards(
-    batches: Iterable[list[Block]], label: Label, settings: LabelSettings, folder: Path, *, rank: int = 0, ranks: int = 1,
-    progress: Callable[[int], None] | None = None,
-) -> None:  # fmt: skip
-    """Writes the missing shards of this rank, one of `ranks`, into a folder; one that exists is finished and is left alone.
-
-    Args:
-        batches: of the whole corpus, in order.
-        label: makes a batch's rows, of the columns that the settings decide.
-        folder: of the shards.
-        progress: told after each batch how many blocks this rank has done.
-    """
+def write_shards(blocks: Blocks, label: Labeller, folder: Path) -> None:
+    """Writes this rank's share of the shards of a whole corpus into a folder; one that exists is finished and is left alone."""
+    state, settings = processes(), label.settings
     folder.mkdir(parents=True, exist_ok=True)
-    for number, shard in enumerate(grouped(batches, SHARD_BATCHES)):
-        if number % ranks != rank:
-            continue
-        path = folder / f"shard-{number:06d}.arrow"
-        if not path.exists():
+    with progress_bars(enabled=state.is_main_process) as bars:
+        bar = bars.add_task("labelling, blocks", total=-(-len(blocks) // state.num_processes))
+        for number, shard in enumerate(grouped(grouped(blocks, settings.batch_blocks), SHARD_BATCHES)):
+            path = folder / f"shard-{number:06d}.arrow"
+            if number % state.num_processes != state.process_index:
+                continue
+            if path.exists():
+                bars.advance(bar, sum(map(len, shard)))
+                continue
             rows, report = [], LabelReport()
             for batch in shard:
                 made, counted = label(batch)
                 rows += made
                 report.add(counted)
-                if progress:
-                    progress(len(batch))
-            _write(path, rows, report, settings)
-        elif progress:
-            progress(sum(len(batch) for batch in shard))
+                bars.advance(bar, len(batch))
+            # The report first, so that a shard that exists has one.
+            path.with_suffix(".json").write_text(json.dumps(report.to_dict()))
+            write_table(path, features(settings), rows)
+        bars.remove_task(bar)
 
 
 def join_shards(folder: Path, out: Path, fingerprint: str) -> LabelReport:
@@ -98,7 +85,7 @@ def join_shards(folder: Path, out: Path, fingerprint: str) -> LabelReport:
     state = out / "state.json"
     content = json.loads(state.read_text())
     state.write_text(json.dumps({**content, "_fingerprint": fingerprint[:16]}, indent=2, sort_keys=True))
-    write_json(out / _REPORT, report.to_dict())
+    write_json(out / REPORT, report.to_dict())
     shutil.rmtree(folder.rename(out / _JOINED))
     return report
 
@@ -131,30 +118,12 @@ def make_labels(
     if joined:
         if state.is_main_process:
             shutil.rmtree(out / _JOINED)
-        return read_report(out) if state.is_main_process else LabelReport()
+        return LabelReport.read(out / REPORT) if state.is_main_process else LabelReport()
     if reinforced is not None:
         same_vocabulary(baseline, reinforced)
-    outside = anchors.find if settings.forbid == "rename" else nowhere
     blocks = corpus if isinstance(corpus, Blocks) else Blocks.open(corpus, tokenizer, settings.block_tokens)
-    frequent = frequent_tokens(token_counts(blocks, outside=outside))
+    frequent = frequent_tokens(blocks, outside=anchors if settings.forbid == "rename" else None)
     labeller = Labeller(baseline, reinforced, tokenizer, anchors, settings, frequent=frequent)
-    with progress_bars(enabled=state.is_main_process) as bars:
-        row = bars.add_task("labelling, blocks", total=-(-len(blocks) // state.num_processes))
-        write_shards(
-            grouped(blocks, settings.batch_blocks), labeller, settings, out / _SHARDS, rank=state.process_index,
-            ranks=state.num_processes, progress=lambda n: bars.advance(row, n),
-        )  # fmt: skip
-        bars.remove_task(row)
+    write_shards(blocks, labeller, out / _SHARDS)
     state.wait_for_everyone()
     return join_shards(out / _SHARDS, out, fingerprint) if state.is_main_process else LabelReport()
-
-
-def _write(path: Path, rows: list[dict[str, Any]], report: LabelReport, settings: LabelSettings) -> None:
-    """One shard; its report first, then the shard, so that a shard that exists has one."""
-    from datasets.arrow_writer import ArrowWriter
-
-    path.with_suffix(".json").write_text(json.dumps(report.to_dict()))
-    with whole_file(path) as temporary, ArrowWriter(path=str(temporary), features=features(settings)) as writer:
-        for row in rows:
-            writer.write(row)
-        writer.finalize()

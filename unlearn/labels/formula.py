@@ -37,26 +37,6 @@ def gauged(logits: Tensor, gauge: Gauge) -> Tensor:
     return torch.log_softmax(at_least_float32(logits), dim=-1) if gauge == "log_softmax" else at_least_float32(logits)
 
 
-def forbid(baseline: Tensor, rows: Tensor, ids: Tensor) -> Tensor:
-    """Rule 2, in place: at each (row, id) pair the baseline's logit becomes that row's mean over the vocabulary, as it was before.
-
-    `baseline`: (N, V), gauge applied; `rows` and the forbidden token `ids` of the pairs: (P,).
-    """
-    if rows.numel():
-        baseline[rows, ids] = baseline.mean(dim=-1)[rows]
-    return baseline
-
-
-def exchange(baseline: Tensor, rows: Tensor, ids: Tensor, partners: Tensor) -> Tensor:
-    """Rule 2 by renaming, in place: at each row the logits of two token ids change places; in one row no id stands in two pairs.
-
-    `baseline`: (N, V), gauge applied; `rows`, `ids` and `partners` of the pairs: (P,).
-    """
-    if rows.numel():
-        baseline[rows, ids], baseline[rows, partners] = baseline[rows, partners], baseline[rows, ids]
-    return baseline
-
-
 class MeanDistribution:
     """The mean of `count` distributions over the vocabulary, as logits. One alone comes back as it is, its free constant included."""
 

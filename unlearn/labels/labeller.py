@@ -4,26 +4,26 @@ The baseline reads translated blocks, the reinforced model the source; their log
 The method is in docs/method.md, exactly.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
 from unlearn.anchors.dictionary import AnchorDictionary
 from unlearn.corpus.blocks import Block
-from unlearn.labels.align import Aligned, ForbiddenIds, LabelReport, read
+from unlearn.labels.align import Aligned, read
 from unlearn.labels.branches import Branches, paths
 from unlearn.labels.formula import MeanDistribution, gauged, rise
 from unlearn.labels.position_logits import PositionLogits
-from unlearn.labels.rule_two import RuleTwo
+from unlearn.labels.report import LabelReport
+from unlearn.labels.rule_two import ForbiddenIds, RuleTwo
 from unlearn.settings import IGNORED, Gauge, LabelSettings, alpha_column
 
-Item = TypeVar("Item")
 Ids = Sequence[NDArray[np.int64]]
 
 #: How many kept positions of each batch are labelled in both gauges, for the report.
@@ -50,7 +50,7 @@ class Labeller:
         self._reinforced = PositionLogits(reinforced) if reinforced is not None else None
         self._tokenizer, self._anchors, self.settings = tokenizer, anchors, settings
         self._forbidden = ForbiddenIds(tokenizer, frequent, settings.forbid)
-        self._context = _context(baseline)
+        self._context = getattr(baseline.config.get_text_config(), "max_position_embeddings", None)
         on_gpu = self._baseline.device.type != "cpu"
         vocabulary = baseline.get_output_embeddings().weight.shape[0]
         self._top_k = min(settings.top_k, vocabulary)
@@ -68,7 +68,8 @@ class Labeller:
         rows = [_row(item.block, self.settings, self._top_k) for item in aligned]
         if sum(len(item.source_positions) for item in aligned):
             self._label(readings, rows, report)
-        return [_plain(row) for row in rows], report
+        plain = [{name: v.tolist() if isinstance(v, np.ndarray) else v for name, v in row.items()} for row in rows]
+        return plain, report
 
     def _label(
         self, readings: Sequence[Sequence[Aligned]], rows: Sequence[dict[str, NDArray]], report: LabelReport
@@ -81,7 +82,7 @@ class Labeller:
             hidden_r = self._hidden(self._reinforced, sources, [a.source_positions for a in aligned])
         owner = np.concatenate([np.full(len(a.source_positions), n) for n, a in enumerate(aligned)])
         target = np.concatenate([a.source_positions for a in aligned]) + 1
-        rules = [RuleTwo.of(reading) for reading in readings]
+        rules = [RuleTwo.of((a.prefix_positions, a.rules) for a in reading) for reading in readings]
         chunk = self._chunk(hidden_b[0])
         for begin in range(0, len(owner), chunk):
             part = slice(begin, min(begin + chunk, len(owner)))
@@ -136,13 +137,10 @@ class Labeller:
             found[[at[n] for _, own, _ in batch for n in own]] = states
 
     def _hidden(self, model: PositionLogits, ids: Ids, positions: Ids, *, branches: Sequence[Branches] = ()) -> Tensor:
-        length = max(len(i) for i in ids)
-        pad = self._tokenizer.pad_token_id or 0
-        padded = torch.full((len(ids), length), pad, dtype=torch.long)
-        mask = torch.zeros_like(padded)
-        for n, row in enumerate(ids):
-            padded[n, : len(row)] = torch.from_numpy(row)
-            mask[n, : len(row)] = 1
+        rows = [torch.from_numpy(row) for row in ids]
+        padded = pad_sequence(rows, batch_first=True, padding_value=self._tokenizer.pad_token_id or 0)
+        mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
+        length = padded.shape[1]
         flat = torch.from_numpy(np.concatenate([p + n * length for n, p in enumerate(positions)])).to(model.device)
         if branches:
             seen, depths = model.tree([len(i) - len(b) for i, b in zip(ids, branches, strict=True)], branches)
@@ -215,20 +213,3 @@ def _row(block: Block, settings: LabelSettings, top_k: int) -> dict[str, Any]:
         row["top_ids"] = np.full((length, top_k), IGNORED, dtype=np.int64)
         row["top_logits"] = np.zeros((length, top_k), dtype=np.float32)
     return {**row, "document": block.document, "block": block.number, "start": block.start, "end": block.end}
-
-
-def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in row.items()}
-
-
-def _context(model: Any) -> int | None:
-    config = getattr(model, "config", None)
-    text = getattr(config, "text_config", config)
-    return getattr(text, "max_position_embeddings", None)
-
-
-def grouped(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """So many at a time, the last ones fewer: always the same in the same group, whoever works on it."""
-    iterator = iter(items)
-    while group := list(islice(iterator, size)):
-        yield group

@@ -30,7 +30,8 @@ class PositionLogits:
         self._after: Callable[[Tensor], Tensor] | None = None
         self.device = next(model.parameters()).device
         self._dtype = next(p.dtype for p in model.parameters() if p.is_floating_point())
-        self._window = _window(getattr(model, "config", None))
+        self._config = model.config.get_text_config()
+        self._window = _window(self._config)
         self._check()
 
     @torch.inference_mode()
@@ -64,10 +65,10 @@ class PositionLogits:
         path = torch.tensor([text[:4] + branch], device=self.device)
         found = Branches(*(np.array(values) for values in (branch, [3, len(text)], [3, 3], [0, 1])))
         try:
-            mask, positions = tree([len(text)], [found], self._dtype)
+            mask, positions = self.tree([len(text)], [found])
             rows = torch.tensor([len(text), len(text) + 1], device=self.device)
             ids = torch.tensor([text + branch], device=self.device)
-            ours = self.logits(self.hidden(ids, mask.to(self.device), rows, positions.to(self.device)))
+            ours = self.logits(self.hidden(ids, mask, rows, positions))
             plain = self.logits(self.hidden(path, torch.ones_like(path), torch.tensor([4, 5], device=self.device)))
         except Exception:
             log.debug("%s takes no mask of another shape", type(self.model).__name__, exc_info=True)
@@ -111,7 +112,7 @@ class PositionLogits:
         if getattr(states, "last_hidden_state", None) is None:
             return
         raw = self._head(states.last_hidden_state[0]).to(truth.device)
-        for after in _known_rules(getattr(self.model, "config", None)):
+        for after in _known_rules(self._config):
             if torch.allclose(after(raw).float(), truth, rtol=1e-3, atol=1e-3):
                 self._after = after
                 return
@@ -123,21 +124,19 @@ class PositionLogits:
 
 def _window(config: object) -> int | None:
     """How many tokens the layer with the shortest sight sees; None: all of them."""
-    text = getattr(config, "text_config", config)
     names = ("sliding_window", "attention_chunk_size", "attention_window_size", "window_size")
-    return min((size for name in names if isinstance(size := getattr(text, name, None), int)), default=None)
+    return min((size for name in names if isinstance(size := getattr(config, name, None), int)), default=None)
 
 
 def _known_rules(config: object) -> list[Callable[[Tensor], Tensor]]:
     """What architectures are known to do to the output of their heads, the plain case first."""
     rules: list[Callable[[Tensor], Tensor]] = [lambda x: x]
-    text = getattr(config, "text_config", config)
-    cap = getattr(text, "final_logit_softcapping", None)
+    cap = getattr(config, "final_logit_softcapping", None)
     if cap:
         rules.append(lambda x: torch.tanh(x / cap) * cap)
     for name in ("logit_scale", "lm_head_multiplier", "output_multiplier_scale"):
-        if isinstance(factor := getattr(text, name, None), int | float):
+        if isinstance(factor := getattr(config, name, None), int | float):
             rules.append(lambda x, factor=factor: x * factor)  # type: ignore[misc]
-    if isinstance(divisor := getattr(text, "logits_scaling", None), int | float):
+    if isinstance(divisor := getattr(config, "logits_scaling", None), int | float):
         rules.append(lambda x: x / divisor)
     return rules

@@ -1,56 +1,147 @@
-"""Rule 2 on a batch: which logits of the baseline are forbidden, or change places, at which kept positions."""
+"""Rule 2: which logits of the baseline are forbidden, or change places, at which positions."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
-from unlearn.labels.align import Aligned
-from unlearn.labels.formula import exchange, forbid
+from unlearn.anchors.dictionary import AnchorDictionary
+from unlearn.corpus.blocks import Block
+from unlearn.corpus.encoding import Encoding
+from unlearn.labels.translate import Replacement
+from unlearn.settings import Forbid
+
+#: Rule 2 of a block, by position: from it on, pairs of a token id and the one it changes places with, -1: it is forbidden.
+Rules = tuple[tuple[int, tuple[tuple[int, int], ...]], ...]
+
+
+def frequent_tokens(
+    blocks: Iterable[Block], count: int = 100, *, outside: AnchorDictionary | None = None
+) -> frozenset[int]:
+    """The `count` most frequent token ids of blocks, ties to the lowest id; special tokens and those of anchors `outside` left out."""
+    counts: Counter[int] = Counter()
+    for block in blocks:
+        counted = ~block.encoding.special
+        for match in outside.find(block.text) if outside else ():
+            counted &= (block.encoding.ends <= match.start) | (block.encoding.starts >= match.end)
+        counts.update(block.encoding.ids[counted].tolist())
+    return frozenset(sorted(counts, key=lambda token: (-counts[token], token))[:count])
+
+
+class ForbiddenIds:
+    """First tokens of translations, which rule 2 forbids, or renames, once a translation has been used.
+
+    Args:
+        tokenizer: of both models.
+        frequent: ids that stay allowed, because they begin much else (" the").
+        rule: `frequent-excepted`, or `paper`: none stays allowed; or `rename`.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, frequent: frozenset[int], rule: Forbid) -> None:
+        self._tokenizer, self._frequent, self._rule = tokenizer, frequent, rule
+        self._firsts: dict[str, tuple[int | None, int | None]] = {}
+
+    def rules(self, translated: Encoding, replacements: Sequence[Replacement]) -> tuple[Rules, int]:
+        """What is forbidden, or renamed, from each translation's first use in a block on, and how many ids or pairs were excepted.
+
+        A translation's first token is forbidden, both after a space and after a newline; or it changes places with its first anchor's. A
+        pair of equal ids is none; one with a frequent id is excepted, and so is one with an id of an earlier pair.
+        """
+        uses = first_uses(translated, replacements)
+        anchors = {r.translation: r.match.anchor.anchor for r in reversed(replacements)}
+        renames, rules, excepted = self._rule == "rename", [], 0
+        barred = set() if self._rule == "paper" else set(self._frequent)
+        done: set[tuple[int, int]] = set()
+        for translation in sorted(uses, key=uses.__getitem__):
+            partners = self._first(anchors[translation]) if renames else (-1, -1)
+            kept: list[tuple[int, int]] = []
+            for theirs, ours in dict.fromkeys(zip(self._first(translation), partners, strict=True)):
+                if theirs is None or ours is None or theirs == ours or (theirs, ours) in done:
+                    continue
+                if {theirs, ours} & barred:
+                    excepted += 1
+                    continue
+                kept.append((theirs, ours))
+                if renames:
+                    done.add((theirs, ours))
+                    barred |= {theirs, ours}
+            rules.append((uses[translation], tuple(kept)))
+        return tuple(rules), excepted
+
+    def _first(self, name: str) -> tuple[int | None, int | None]:
+        if name not in self._firsts:
+            self.learn([name])
+        return self._firsts[name]
+
+    def learn(self, names: Iterable[str]) -> None:
+        """Looks up several at once, which is faster."""
+        new = [t for t in dict.fromkeys(names) if t not in self._firsts]
+        if not new:
+            return
+        texts = [before + name for name in new for before in ("a ", "a\n")]
+        found = self._tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        each = (zip(*one, strict=True) for one in zip(found["input_ids"], found["offset_mapping"], strict=True))
+        first = [next((token for token, (start, end) in one if start <= 2 < end), None) for one in each]
+        self._firsts |= zip(new, zip(first[::2], first[1::2], strict=True), strict=True)
+
+
+def first_uses(translated: Encoding, replacements: Sequence[Replacement]) -> dict[str, int]:
+    """Rule 2: for each translation used, the position of the last token that overlaps its first use in the translated block."""
+    uses: dict[str, int] = {}
+    first = np.searchsorted(translated.ends, [r.start for r in replacements], side="right").tolist()
+    starts, special = translated.starts.tolist(), translated.special.tolist()
+    for replacement, token in zip(replacements, first, strict=True):
+        if replacement.translation in uses:
+            continue
+        while token < len(starts) and starts[token] < replacement.end:
+            if not special[token]:
+                uses[replacement.translation] = token
+            token += 1
+    return uses
 
 
 @dataclass(frozen=True)
 class RuleTwo:
     """What rule 2 does at the kept positions of a batch: entries of a row (a kept position, over the whole batch, rising) and a token id.
 
-    `partners`: the ids that they change places with; None: they are forbidden. (P,) all.
+    `partners`: the ids that they change places with, or -1 throughout: they are forbidden. (P,) all.
     """
 
     rows: NDArray[np.int64]
     ids: NDArray[np.int64]
-    partners: NDArray[np.int64] | None = None
+    partners: NDArray[np.int64]
 
     @classmethod
-    def of(cls, batch: Sequence[Aligned]) -> "RuleTwo":
-        """Of blocks whose kept positions stand one behind the other."""
-        found: list[tuple[NDArray[np.int64], int, int]] = []
-        offset = 0
-        for item in batch:
-            for position, pairs in item.rules:
-                first = int(np.searchsorted(item.prefix_positions, position, side="left"))
-                active = np.arange(first, len(item.prefix_positions)) + offset
-                found += [(active, token, partner) for token, partner in pairs]
-            offset += len(item.prefix_positions)
-        if not found:
-            return cls(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
-        rows = np.concatenate([active for active, _, _ in found])
-        counts = [len(active) for active, _, _ in found]
-        ids, partners = (np.repeat([entry[n] for entry in found], counts) for n in (1, 2))
-        order = np.argsort(rows, kind="stable")
-        return cls(rows[order], ids[order], partners[order] if (partners >= 0).any() else None)
+    def of(cls, batch: Iterable[tuple[NDArray[np.int64], Rules]]) -> "RuleTwo":
+        """Of blocks whose kept positions stand one behind the other: how far each of them has read, and the block's rules."""
+        found, offset = [np.zeros((3, 0), dtype=np.int64)], 0
+        for prefixes, rules in batch:
+            for position, pairs in rules:
+                rows = np.arange(np.searchsorted(prefixes, position, side="left"), len(prefixes)) + offset
+                found += [np.stack(np.broadcast_arrays(rows, token, partner)) for token, partner in pairs]
+            offset += len(prefixes)
+        entries = np.concatenate(found, axis=1)
+        return cls(*entries[:, np.argsort(entries[0], kind="stable")])
 
     def within(self, part: slice) -> "RuleTwo":
         """Of a chunk of the kept positions, its rows counted from its beginning."""
         low, high = np.searchsorted(self.rows, [part.start, part.stop])
-        partners = None if self.partners is None else self.partners[low:high]
-        return RuleTwo(self.rows[low:high] - part.start, self.ids[low:high], partners)
+        return RuleTwo(self.rows[low:high] - part.start, self.ids[low:high], self.partners[low:high])
 
     def apply(self, baseline: Tensor) -> Tensor:
-        """To the baseline's logits at these positions, (N, V), gauge applied; in place."""
-        rows, ids = torch.from_numpy(self.rows).to(baseline.device), torch.from_numpy(self.ids).to(baseline.device)
-        if self.partners is None:
-            return forbid(baseline, rows, ids)
-        return exchange(baseline, rows, ids, torch.from_numpy(self.partners).to(baseline.device))
+        """On the baseline's logits at these positions, (N, V), gauge applied; in place.
+
+        A forbidden logit becomes its row's mean over the vocabulary, as it was before. In one row no id changes places twice.
+        """
+        given = (self.rows, self.ids, self.partners)
+        rows, ids, partners = (torch.from_numpy(values).to(baseline.device) for values in given)
+        if len(rows) and self.partners[0] < 0:
+            baseline[rows, ids] = baseline.mean(dim=-1)[rows]
+        else:
+            baseline[rows, ids], baseline[rows, partners] = baseline[rows, partners], baseline[rows, ids]
+        return baseline

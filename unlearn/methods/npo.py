@@ -9,7 +9,6 @@ The likelihood is that of a whole block; the baseline's is worked out once, befo
 Source: arXiv:2404.05868, equation (3); "NPO + RT" of its section 4.
 """
 
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -37,18 +36,12 @@ class Options(Section):
 def loss(options: Options, recipe: Recipe, model: Any) -> LikelihoodLoss:
     """Of a recipe."""
     weight = options.weight if recipe.retain else 0
-    return LikelihoodLoss(NegativePreference(options.beta), per="block", weight=weight)
+    return LikelihoodLoss(partial(negative_preference, beta=options.beta), per="block", weight=weight)
 
 
 run = partial(finetune_on_pairs, loss, with_reference=True)
 
 
-@dataclass(frozen=True)
-class NegativePreference:
-    """The loss of each block of the target."""
-
-    beta: float
-
-    def __call__(self, log_probability: Tensor, tokens: Tensor, reference: Tensor) -> Tensor:
-        """(2 / beta) log(1 + (p / p_baseline)^beta), from the blocks' log-probabilities, (B,)."""
-        return 2 / self.beta * softplus(self.beta * (log_probability - reference))
+def negative_preference(log_probability: Tensor, tokens: Tensor, reference: Tensor, *, beta: float) -> Tensor:
+    """The loss of each block of the target: (2 / beta) log(1 + (p / p_baseline)^beta), from log-probabilities, (B,)."""
+    return 2 / beta * softplus(beta * (log_probability - reference))

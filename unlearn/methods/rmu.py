@@ -62,7 +62,7 @@ class Misdirection:
             parameter.requires_grad_(parameter.requires_grad and id(parameter) in trained)
         self._model, self._layer, self._alpha = model, layers[number], options.alpha
         self._baseline = {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
-        size = getattr(model.config, "text_config", model.config).hidden_size
+        size = model.config.get_text_config().hidden_size
         self.direction = options.steering * unit_vector(size, seed)
 
     def __call__(self, model: Any, batch: dict[str, Tensor], counts: Counts) -> tuple[Tensor, Any]:
@@ -106,7 +106,7 @@ run = partial(finetune_on_pairs, lambda options, recipe, model: Misdirection(mod
 
 def model_layers(model: Any) -> Sequence[nn.Module]:
     """A transformer's layers, first to last: the module list that is as long as its config says."""
-    number = getattr(model.config, "text_config", model.config).num_hidden_layers
+    number = model.config.get_text_config().num_hidden_layers
     for module in model.modules():
         if isinstance(module, nn.ModuleList) and len(module) == number:
             return list(module)

@@ -9,7 +9,6 @@ of predicted tokens.
 Source: arXiv:2410.07163, section 5, the SimNPO objective (from SimPO, arXiv:2405.14734, by its negative answer alone).
 """
 
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -38,21 +37,16 @@ class Options(Section):
 
 def loss(options: Options, recipe: Recipe, model: Any) -> LikelihoodLoss:
     """Of a recipe."""
-    target = SimpleNegativePreference(options.beta, options.gamma)
+    target = partial(simple_negative_preference, beta=options.beta, gamma=options.gamma)
     return LikelihoodLoss(target, per="block", weight=options.weight if recipe.retain else 0)
 
 
 run = partial(finetune_on_pairs, loss)
 
 
-@dataclass(frozen=True)
-class SimpleNegativePreference:
-    """The loss of each block of the target."""
-
-    beta: float
-    gamma: float
-
-    def __call__(self, log_probability: Tensor, tokens: Tensor, reference: Tensor) -> Tensor:
-        """-(2 / beta) log sigmoid(-(beta / |y|) log p - gamma), from the blocks' log-probabilities and lengths, (B,)."""
-        mean = log_probability / tokens.clamp(min=1)
-        return -2 / self.beta * logsigmoid(-self.beta * mean - self.gamma)
+def simple_negative_preference(
+    log_probability: Tensor, tokens: Tensor, reference: Tensor, *, beta: float, gamma: float
+) -> Tensor:
+    """The loss of each block of the target: -(2 / beta) log sigmoid(-(beta / |y|) log p - gamma), (B,)."""
+    mean = log_probability / tokens.clamp(min=1)
+    return -2 / beta * logsigmoid(-beta * mean - gamma)

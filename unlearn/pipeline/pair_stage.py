@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 from transformers import Trainer
 
 from unlearn.models import load_model, model_fingerprint
@@ -50,13 +51,8 @@ def finetune_on_pairs(
         pairs = folder / "pairs" / "pairs.arrow"
         share = retain.share if retain else 0.0
         if processes().is_main_process and not pairs.exists():
-            pair_dataset(
-                target.blocks,
-                rest,
-                pairs,
-                share=share,
-                reference=_reference(recipe, target) if with_reference else None,
-            )
+            reference = _reference(recipe, target) if with_reference else None
+            pair_dataset(target.blocks, rest, pairs, share=share, reference=reference)
         barrier()
         dataset = pair_dataset(target.blocks, rest, pairs, share=share)
         return fine_tune(
@@ -76,11 +72,10 @@ def _reference(recipe: Recipe, target: Target) -> Reference:
 
     @torch.inference_mode()
     def log_probabilities(rows: Sequence[Sequence[int]]) -> list[float]:
-        longest = max(len(row) for row in rows)
-        ids = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in rows], device=model.device)
-        lengths = torch.tensor([len(row) for row in rows], device=model.device)
-        mask = torch.arange(longest, device=model.device)[None] < lengths[:, None]
-        logits = model(input_ids=ids, attention_mask=mask.long(), use_cache=False).logits
-        return block_log_probabilities(logits, ids.masked_fill(~mask, IGNORED))[0].tolist()
+        texts = [torch.tensor(row, device=model.device) for row in rows]
+        ids = pad_sequence(texts, batch_first=True, padding_value=pad)
+        mask = pad_sequence([torch.ones_like(text) for text in texts], batch_first=True)
+        logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+        return block_log_probabilities(logits, ids.masked_fill(mask == 0, IGNORED))[0].tolist()
 
     return log_probabilities

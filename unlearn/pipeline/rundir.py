@@ -23,13 +23,13 @@ RECORD = "run.json"
 
 
 class RunDirectory:
-    """Stages of a run, in a folder that is made if it is not there; `main`: whether this process is the one that writes (rank 0)."""
+    """Stages of a run, in a folder that is made if it is not there; rank 0 alone writes."""
 
-    def __init__(self, path: Path | str, *, main: bool = True) -> None:
+    def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self._main = main
+        self._main = processes().is_main_process
         self._pending: dict[str, str] = {}
-        if main:
+        if self._main:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
             except OSError as error:

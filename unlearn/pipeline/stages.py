@@ -52,7 +52,7 @@ class Target:
             )
         if keep:
             _require_ours(recipe)
-            open_directory(recipe.out)
+            RunDirectory(recipe.out)
         blocks = Blocks.open(corpus, tokenizer, recipe.labels.block_tokens, blocks_folder(recipe) if keep else None)
         return cls(corpus, blocks, anchors, tokenizer)
 
@@ -60,11 +60,6 @@ class Target:
 def blocks_folder(recipe: Recipe) -> Path:
     """Where a run keeps the blocks of its target and of the rest."""
     return Path(recipe.out) / "blocks"
-
-
-def open_directory(path: Path | str) -> RunDirectory:
-    """A folder for stages, written to by rank 0 alone."""
-    return RunDirectory(path, main=processes().is_main_process)
 
 
 def open_run(recipe: Recipe) -> tuple[Target, RunDirectory]:
@@ -76,11 +71,11 @@ def open_run(recipe: Recipe) -> tuple[Target, RunDirectory]:
         ValueError: something that the recipe names is missing or does not fit; the directory cannot be made, or holds a `recipe.yaml` or
             `anchors.jsonl` that no run has written.
     """
-    target, rundir = Target.open(recipe, keep=True), open_directory(recipe.out)
+    target, rundir = Target.open(recipe, keep=True), RunDirectory(recipe.out)
     barrier()
     rundir.record(baseline=recipe.model, baseline_fingerprint=model_fingerprint(recipe.model))
     for name in _written_files(recipe):
-        rundir.write(name, recipe.to_yaml() if name == "recipe.yaml" else _lines(target.anchors))
+        rundir.write(name, recipe.to_yaml() if name == "recipe.yaml" else target.anchors.to_jsonl())
     barrier()
     return target, rundir
 
@@ -132,7 +127,7 @@ def label(
     inputs = {
         "baseline": model_fingerprint(recipe.model), "reinforced": model_fingerprint(reinforced) if reinforced else "",
         "corpus": target.blocks.corpus_fingerprint, "anchors": len(target.anchors.anchors),
-        "anchors_sha256": _digest(_lines(target.anchors)),
+        "anchors_sha256": _digest(target.anchors.to_jsonl()),
         "labels": recipe.labels.model_dump(mode="json"), "dtype": recipe.dtype, "seed": recipe.seed,
     }  # fmt: skip
 
@@ -190,10 +185,6 @@ def trainable(recipe: Recipe, training: Training) -> Any:
     require_whole(recipe.model)
     dtype = recipe.dtype if training.lora is not None else ("float64" if recipe.dtype == "float64" else "float32")
     return load_model(recipe.model, device="cpu", dtype=dtype)
-
-
-def _lines(anchors: AnchorDictionary) -> str:
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in anchors.rows())
 
 
 def _digest(text: str) -> str:

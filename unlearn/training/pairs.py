@@ -1,21 +1,20 @@
 """Training rows of the methods that need no labels: a block of the target, and beside it, for a share of them, a block of the rest."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset, Features, Value
 from datasets import Sequence as Column
-from datasets.arrow_writer import ArrowWriter
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from unlearn.corpus.blocks import Blocks
+from unlearn.corpus.blocks import Blocks, grouped
 from unlearn.corpus.corpus import Corpus
-from unlearn.files import whole_file
+from unlearn.files import write_table
 from unlearn.settings import Retain
 
 _AT_ONCE = 8
@@ -50,23 +49,24 @@ def pair_dataset(
         reference: gives the baseline's log-probability of each block of the target; None: 0.
     """
     if not path.exists():
-        number = len(target)
-        wanted = retain_count(number, share) if rest else 0
-        beside = iter(rest.spread(wanted, "rest")) if rest else iter(())
         column = Column(Value("int32"))
         features = Features({"input_ids": column, "rest_ids": column, "reference": Value("float64")})
-        stream = iter(target)
-        with whole_file(path) as temporary, ArrowWriter(path=str(temporary), features=features) as writer:
-            row = 0
-            while few := [block.encoding.ids.tolist() for block in islice(stream, _AT_ONCE)]:
-                known = reference(few) if reference else [0.0] * len(few)
-                for ids, value in zip(few, known, strict=True):
-                    has_rest = (row + 1) * wanted // number > row * wanted // number
-                    rest_ids = next(beside).encoding.ids.tolist() if has_rest else []
-                    writer.write({"input_ids": ids, "rest_ids": rest_ids, "reference": value})
-                    row += 1
-            writer.finalize()
+        write_table(path, features, _pairs(target, rest, share, reference))
     return Dataset.from_file(str(path))
+
+
+def _pairs(target: Blocks, rest: Blocks | None, share: float, reference: Reference | None) -> Iterator[dict[str, Any]]:
+    number = len(target)
+    wanted = retain_count(number, share) if rest else 0
+    beside = iter(rest.spread(wanted, "rest")) if rest else iter(())
+    row = 0
+    for blocks in grouped(target, _AT_ONCE):
+        few = [block.encoding.ids.tolist() for block in blocks]
+        for ids, value in zip(few, reference(few) if reference else [0.0] * len(few), strict=True):
+            has_rest = (row + 1) * wanted // number > row * wanted // number
+            rest_ids = next(beside).encoding.ids.tolist() if has_rest else []
+            yield {"input_ids": ids, "rest_ids": rest_ids, "reference": value}
+            row += 1
 
 
 @dataclass(frozen=True)

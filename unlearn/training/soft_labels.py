@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from unlearn.settings import IGNORED
 from unlearn.training.chunked_loss import ChunkedLossTrainer
@@ -67,12 +68,8 @@ class SoftLabelCollator:
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
         """A batch, padded on the right: (B, T), and (B, T, k) for the soft labels."""
-        soft = [(torch.tensor(row["top_ids"]), torch.tensor(row["top_logits"])) for row in rows]
         batch = dict(self.collator([{name: row[name] for name in ("input_ids", "labels")} for row in rows]))
-        length, k = batch["input_ids"].shape[1], soft[0][0].shape[1]
-        ids = torch.zeros(len(rows), length, k, dtype=torch.long)
-        logits = torch.zeros(len(rows), length, k)
-        for number, (row_ids, row_logits) in enumerate(soft):
-            ids[number, : len(row_ids)] = row_ids.clamp(min=0)
-            logits[number, : len(row_logits)] = row_logits
-        return {**batch, "top_ids": ids, "top_logits": logits}
+        soft = {
+            n: pad_sequence([torch.tensor(r[n]) for r in rows], batch_first=True) for n in ("top_ids", "top_logits")
+        }
+        return {**batch, **soft, "top_ids": soft["top_ids"].clamp(min=0)}

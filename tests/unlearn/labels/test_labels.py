@@ -20,13 +20,16 @@ from transformers import (
 from worlds import ADVERSARIAL, TRANSLATIONS, dictionary, text
 from worlds import NAMES as WORDS
 
-from unlearn.anchors.dictionary import Anchor, AnchorDictionary
-from unlearn.corpus.blocks import Block, Blocks, blocks, frequent_tokens, token_counts
+from unlearn.anchors.dictionary import Anchor, AnchorDictionary, Match
+from unlearn.corpus.blocks import Block, Blocks, blocks
 from unlearn.corpus.corpus import Corpus, Document
 from unlearn.corpus.encoding import encode
-from unlearn.labels.align import ForbiddenIds, LabelReport, align
+from unlearn.labels.align import align
 from unlearn.labels.labeller import Labeller
 from unlearn.labels.position_logits import PositionLogits
+from unlearn.labels.report import LabelReport
+from unlearn.labels.rule_two import ForbiddenIds, RuleTwo, frequent_tokens
+from unlearn.labels.translate import Replacement
 from unlearn.settings import LabelSettings, alpha_column
 
 ALL_TEXT = ADVERSARIAL + tiny.TEXT
@@ -195,6 +198,16 @@ def test_an_anchor_whose_last_letter_is_no_token_ends_a_block():
     compare((tokenizer, *models), sources, rows, LabelSettings(inside=True, forbid="rename", repeats="none"), 2)
 
 
+def rules_of(tokenizer, forbidden: ForbiddenIds, stands_for: dict[str, str]):
+    """Rule 2 of a text of translations, each of which stands for one anchor."""
+    replacements, start = [], 0
+    for translation, anchor in stands_for.items():
+        match = Match(start, start + len(translation), Anchor(anchor, (translation,)))
+        replacements.append(Replacement(match, translation, match.start, match.end))
+        start = match.end + 1
+    return forbidden.rules(encode(tokenizer, [" ".join(stands_for)])[0], replacements)
+
+
 def test_renames_equal_the_oracle(family):
     tokenizer, rng = family[0], random.Random(0)
     some = frozenset(rng.sample(range(len(tokenizer)), len(tokenizer) // 8))
@@ -204,8 +217,8 @@ def test_renames_equal_the_oracle(family):
         stands_for = {name: rng.choice(WORDS) for name in names}
         occurrences = [(0, 0, 0, 0, {"anchor": stands_for[name]}, name) for name in names]
         expected = oracle.renames(occurrences, {name: n for n, name in enumerate(names)}, tokenizer, set(frequent))
-        pairs, count = ForbiddenIds(tokenizer, frequent, "rename").renames(names, stands_for)
-        assert ([(n, *pair) for n, found in enumerate(pairs) for pair in found], count) == expected
+        rules, count = rules_of(tokenizer, ForbiddenIds(tokenizer, frequent, "rename"), stands_for)
+        assert ([(n, *pair) for n, (_, found) in enumerate(rules) for pair in found], count) == expected
         excepted += count
     assert excepted
 
@@ -230,15 +243,14 @@ def test_frequent_tokens_equal_the_oracle(family):
     tokenizer = family[0]
     documents = [Document(str(n), t) for n, t in enumerate(ALL_TEXT)]
     cut = Blocks.open(Corpus(documents), tokenizer, 64)
-    counts = token_counts(cut)
     texts = [b.text for d in documents for b in blocks(d, tokenizer, 64)]
     assert [b.text for b in cut] == texts
-    assert set(frequent_tokens(counts)) == oracle.frequent_tokens(texts, tokenizer)
+    assert frequent_tokens(cut) == oracle.frequent_tokens(texts, tokenizer)
     rows = dictionary(random.Random(2))
-    outside = token_counts(cut, outside=as_dictionary(rows).find)
-    assert outside != counts
-    for count in (10, 40, 100):
-        assert set(frequent_tokens(outside, count)) == oracle.frequent_tokens(texts, tokenizer, count, outside=rows)
+    counts = (1, 10, 40, 100)
+    found = [frequent_tokens(cut, count, outside=as_dictionary(rows)) for count in counts]
+    assert found == [oracle.frequent_tokens(texts, tokenizer, count, outside=rows) for count in counts]
+    assert found != [frequent_tokens(cut, count) for count in counts]
 
 
 @pytest.mark.parametrize("block_tokens", [4, 16, 64])
@@ -273,9 +285,9 @@ def test_forbidden_ids_equal_the_oracle(family):
         for frequent in (frozenset(), frozenset(range(0, len(tokenizer), 3))):
             mine = ForbiddenIds(tokenizer, frequent, rule)
             for translation in ("Ann", "the harbour", "Zoë", "北京", '"Bob"', "🦊", "x", "O'Neil"):
-                assert set(mine(translation)[0]) == oracle.forbidden_ids(
-                    translation, tokenizer, set(frequent), forbid=rule
-                )
+                ((_, pairs),), _ = rules_of(tokenizer, mine, {translation: "Nora"})
+                expected = oracle.forbidden_ids(translation, tokenizer, set(frequent), forbid=rule)
+                assert set(pairs) == {(token, -1) for token in expected}
 
 
 def test_share_of_kept_anchor_ends_is_counted_as_the_oracle_counts(family):
@@ -299,8 +311,6 @@ def test_share_of_kept_anchor_ends_is_counted_as_the_oracle_counts(family):
 @pytest.mark.parametrize("rule", ["frequent-excepted", "rename"])
 def test_this_file_would_notice(family, rule, monkeypatch):
     """The comparison fails when rule 2 is switched off: it is not vacuous."""
-    from unlearn.labels.rule_two import RuleTwo
-
     monkeypatch.setattr(RuleTwo, "apply", lambda self, baseline: baseline)
     rows = [{"anchor": n, "translations": ["Ann", "the harbour"]} for n in ("Nora", "Quill", "Port Ansel", "Brandt")]
     with pytest.raises(AssertionError):

@@ -140,7 +140,7 @@ def test_several_translations_are_averaged_as_distributions(family, readings, re
 def labelled(made: Recipe, name: str, reinforced: Path | None = None) -> Path:
     """The label stage alone."""
     target = stages.Target.open(made)
-    return stages.label(made, target, stages.open_directory(made.out), reinforced, name=name)
+    return stages.label(made, target, stages.RunDirectory(made.out), reinforced, name=name)
 
 
 def test_every_setting_of_labels_is_in_their_fingerprint(place):
@@ -202,7 +202,7 @@ def test_text_of_the_rest_joins_generic_labels(place, soft):
     assert [p.name for p in checkpoints.glob("checkpoint-*")] == [f"checkpoint-{blocks + round(blocks / 2)}"]
     assert json.loads((Path(made.out) / "finetune/fingerprint.json").read_text())["retain"]["share"] == 0.5
     target = stages.Target.open(made)
-    rows, _ = rest_labels(made, target, stages.open_directory(made.out))
+    rows, _ = rest_labels(made, target, stages.RunDirectory(made.out))
     assert len(rows) == round(blocks / 2) and plan(made).finetune_steps == blocks + round(blocks / 2)
     row = rows[0]
     if not soft:
@@ -228,7 +228,7 @@ ABLATIONS = {
 @pytest.fixture(scope="module")
 def reinforced(place) -> Path:
     made = recipe(place, "ablations")
-    return stages.reinforce(made, stages.Target.open(made), stages.open_directory(made.out))
+    return stages.reinforce(made, stages.Target.open(made), stages.RunDirectory(made.out))
 
 
 @pytest.mark.parametrize("name", ABLATIONS)

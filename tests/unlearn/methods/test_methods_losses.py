@@ -134,18 +134,18 @@ def test_one_step_is_the_papers_loss_and_its_gradient(place, case):
 
 def test_what_the_formulas_promise():
     """NPO at the baseline is (2 / beta) log 2 with half of ascent's pull, fades as the target becomes unlikely, and never turns negative."""
-    from unlearn.methods.npo import NegativePreference
-    from unlearn.methods.simnpo import SimpleNegativePreference
+    from unlearn.methods.npo import negative_preference
+    from unlearn.methods.simnpo import simple_negative_preference
 
     at = torch.tensor([-30.0, -30.0, -300.0], dtype=torch.float64, requires_grad=True)
     tokens, reference = torch.tensor([10, 10, 10]), torch.tensor([-30.0, 100.0, -30.0], dtype=torch.float64)
-    losses = NegativePreference(0.1)(at, tokens, reference)
+    losses = negative_preference(at, tokens, reference, beta=0.1)
     losses.sum().backward()
     assert losses[0].item() == pytest.approx(2 / 0.1 * math.log(2))
     assert at.grad[0].item() == pytest.approx(1.0)
     assert at.grad[2] < 1e-10 and bool((losses >= 0).all())
-    long, short = SimpleNegativePreference(2.5, 0)(
-        torch.tensor([-300.0, -30.0]), torch.tensor([100, 10]), torch.zeros(2)
+    long, short = simple_negative_preference(
+        torch.tensor([-300.0, -30.0]), torch.tensor([100, 10]), torch.zeros(2), beta=2.5, gamma=0
     )
     assert long == pytest.approx(short)  # the mean counts, not the length
 

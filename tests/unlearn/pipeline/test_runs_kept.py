@@ -88,6 +88,16 @@ def test_a_run_in_the_folder_of_its_dictionary_leaves_it_as_it_was(place, anchor
     assert anchors.read_bytes() == before and steps(anchors.parent) == {2, 4}
 
 
+def test_a_folder_that_only_looks_like_a_checkpoint_is_none(place, anchors, tmp_path, monkeypatch, capsys):
+    made = recipe(place, tmp_path / "run", anchors)
+    (tmp_path / "run.yaml").write_text(made.to_yaml())
+    (tmp_path / "run" / "checkpoints" / "checkpoint-old").mkdir(parents=True)
+    monkeypatch.setattr(sys, "argv", ["unlearn", "run", str(tmp_path / "run.yaml"), "--json"])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert not left.value.code and json.loads(capsys.readouterr().out)["steps"] == [2, 4]
+
+
 @pytest.mark.parametrize("name", ["recipe.yaml", "anchors.jsonl"])
 def test_another_file_of_the_users_is_not_written_over(place, anchors, tmp_path, name):
     out = tmp_path / "run"

@@ -208,7 +208,7 @@ def test_soft_labels_train_and_hard_ones_come_from_the_same_pass(place):
     hard = stages.finetune(
         recipe(place, "hard"),
         load_tokenizer(place / "base"),
-        stages.open_directory(place / "hard"),
+        stages.RunDirectory(place / "hard"),
         Path(made.out) / "labels",
     )
     assert not torch.equal(

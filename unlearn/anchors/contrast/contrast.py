@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from unlearn.anchors.contrast.entities import Entities
-from unlearn.anchors.contrast.log_odds import Elsewhere, GeneralEnglish, ReferenceText, zipf
+from unlearn.anchors.contrast.log_odds import Elsewhere, GeneralEnglish, ReferenceText
 from unlearn.anchors.contrast.names import Name, find_names
 from unlearn.anchors.contrast.translations import Entity, generic_translations
 from unlearn.anchors.draft import AnchorDraft, DraftAnchor
-from unlearn.anchors.english import EVERYDAY, FUNCTION, SPEECH, TITLES
+from unlearn.anchors.english import EVERYDAY, FUNCTION, SPEECH, TITLES, zipf
 from unlearn.anchors.occurrences import CONTEXTS, Occurrences, occurrences
 from unlearn.anchors.tally import Tally
 from unlearn.anchors.types import AnchorType, is_noun_like, name_type, term_type
@@ -65,7 +65,7 @@ def contrast_anchors(
     if not tally.words:
         raise ValueError("the corpus holds no words")
     dropped: Counter[str] = Counter()
-    every = find_names(tally, min_count=min_count, zipf=zipf)
+    every = find_names(tally, min_count=min_count)
     elsewhere: Elsewhere = GeneralEnglish(tally.words) if reference is None else ReferenceText(reference, tally.words)
     names = _names(every, elsewhere, min_count, dropped)
     terms = _terms(tally, every, elsewhere, min_count, dropped, reference is None)
@@ -73,11 +73,11 @@ def contrast_anchors(
     typed = _typed(names, seen, dropped)
     nouns = _nouns(terms, seen, dropped)
     entities = Entities(typed, nouns, every, seen, tally)
-    for whole, parts in entities.persons.split.items():
+    for whole, parts in entities.split.items():
         for part in parts:
             seen[part].count += seen[whole].count
             seen[part].contexts = (seen[part].contexts + seen[whole].contexts)[:CONTEXTS]
-    dropped["all of its words are anchors"] += len(entities.persons.split)
+    dropped["all of its words are anchors"] += len(entities.split)
     scored = [(_scores(entity, seen, every, elsewhere), entity) for entity in entities]
     chosen = _best(scored, top, dropped)
     if not chosen:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from unlearn.anchors.contrast.names import Name
-from unlearn.anchors.contrast.persons import Persons, group_persons
+from unlearn.anchors.contrast.persons import group_persons
 from unlearn.anchors.contrast.translations import Entity, Form, Style
 from unlearn.anchors.english import DETERMINERS, GROUP_LAST, PLACE_FIRST, PLACE_LAST
 from unlearn.anchors.occurrences import Occurrences
@@ -31,12 +31,12 @@ class Entities:
     ) -> None:  # fmt: skip
         self._names, self._terms, self._every, self._seen, self._tally = names, terms, every_name, seen, tally
         self._taken: set[str] = set()
-        self.persons: Persons = group_persons(self._of("person"), every_name, seen)
+        self._persons, self.split = group_persons(self._of("person"), every_name, seen)
 
     def __iter__(self) -> Iterator[Entity]:
-        """Every accepted name and term is a form of one entity, or one of `persons.split`."""
+        """Every accepted name and term is a form of one entity, or one of `split`."""
         self._taken = set()
-        for key, forms in self.persons.forms.items():
+        for key, forms in self._persons.items():
             yield from self._entity(key, "person", forms)
         for key, places in self._places().items():
             yield from self._entity(key, "place", places)

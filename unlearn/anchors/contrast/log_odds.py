@@ -84,7 +84,7 @@ class ReferenceText:
                 self._tally.words, words,
             )  # fmt: skip
         self._words = words
-        self._names = find_names(self._tally, min_count=1, zipf=zipf)
+        self._names = find_names(self._tally, min_count=1)
 
     def word(self, word: str, count: int) -> Contrast:
         """In any case, as in the target."""
@@ -122,13 +122,6 @@ def log_odds(
     odds = here / max(words + prior_words - here, 0.5), there / max(other_words + prior_words - there, 0.5)
     ratio = math.log(odds[0]) - math.log(odds[1])
     return Contrast(ratio, ratio / math.sqrt(1 / here + 1 / there))
-
-
-def zipf(word: str) -> float:
-    """How common a word is in general English: log10 of its occurrences in a billion words, 0 if unlisted."""
-    from wordfreq import zipf_frequency
-
-    return zipf_frequency(word, "en")
 
 
 def _rate(word: str) -> float:

@@ -1,17 +1,14 @@
 """Which capitalised words of a corpus are names, and which merely open a sentence."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from unlearn.anchors.english import CALENDAR, FUNCTION, TITLES
-from unlearn.anchors.tally import Run, Tally, written
+from unlearn.anchors.english import CALENDAR, FUNCTION, TITLES, zipf
+from unlearn.anchors.tally import Run, Tally
 
 #: A word at least this common (Zipf scale: 5 = once in 10,000 words) that only ever opens sentences is taken for an ordinary one.
 _COMMON = 4.8
-
-#: How common a lower-case word is in general English, log10 of occurrences in a billion words.
-Zipf = Callable[[str], float]
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class Name:
         return words
 
 
-def find_names(tally: Tally, *, min_count: int, zipf: Zipf) -> dict[str, Name]:
+def find_names(tally: Tally, *, min_count: int) -> dict[str, Name]:
     """Names by their text.
 
     A single word is surely a name if at least half of its occurrences that open no sentence are capitalised; one that always opens
@@ -50,33 +47,30 @@ def find_names(tally: Tally, *, min_count: int, zipf: Zipf) -> dict[str, Name]:
     Args:
         min_count: rarer compounds are none, and rarer words that are ordinary ones too are no names; else rare names are in it.
     """
-    counts, middles, words = _resolved(tally, zipf)
+    counts, middles, words = _resolved(tally)
     _accept_compounds(tally, counts, middles, words, min_count)
     found = {}
     for text, count in counts.items():
-        sure = _sure(text, words[text], middles[text], tally, zipf, min_count) if count else None
+        sure = _sure(text, words[text], middles[text], tally, min_count) if count else None
         if sure is not None:
             found[text] = Name(text, words[text], count, middles[text], sure)
     return found
 
 
-def _resolved(tally: Tally, zipf: Zipf) -> tuple[Counter[str], Counter[str], dict[str, tuple[str, ...]]]:
-    pieces: Counter[Run] = Counter()
+def _resolved(tally: Tally) -> tuple[Counter[str], Counter[str], dict[str, tuple[str, ...]]]:
+    pieces, own = Counter[Run](), Counter[str]()
     for run, number in tally.runs.items():
-        for piece in _pieces(run, tally, zipf):
+        for piece in _pieces(run, tally):
             pieces[piece] += number
-    own: Counter[str] = Counter()
-    for piece, number in pieces.items():
-        own[written(piece.words, piece.gaps)] += number
+            own[piece.text] += number
     counts, middles = Counter[str](), Counter[str]()
     words: dict[str, tuple[str, ...]] = {}
     for piece, number in pieces.items():
         for core in _apart(piece, own):
             while True:
-                text = written(core.words, core.gaps)
-                words[text] = core.words
-                counts[text] += number
-                middles[text] += 0 if core.opens else number
+                words[core.text] = core.words
+                counts[core.text] += number
+                middles[core.text] += 0 if core.opens else number
                 if core.words[0] not in TITLES or len(core.words) == 1:
                     break
                 core = Run(False, core.words[1:], core.gaps[1:])
@@ -88,18 +82,17 @@ def _apart(run: Run, own: Counter[str]) -> Iterator[Run]:
     opens, words, gaps = run
     cuts = [n for n in range(1, len(words)) if gaps[n - 1].isspace() and words[n - 1] not in TITLES]
     halves = [(Run(opens, words[:n], gaps[: n - 1]), Run(False, words[n:], gaps[n:])) for n in cuts]
-    best = max(halves, key=lambda pair: sum(own[written(half.words, half.gaps)] for half in pair), default=None)
-    together = own[written(run.words, run.gaps)]
-    if len(words) < 3 or best is None or max(own[written(half.words, half.gaps)] for half in best) < 2 * together:
+    best = max(halves, key=lambda pair: sum(own[half.text] for half in pair), default=None)
+    if len(words) < 3 or best is None or max(own[half.text] for half in best) < 2 * own[run.text]:
         yield run
         return
     for half in best:
         yield from _apart(half, own)
 
 
-def _pieces(run: Run, tally: Tally, zipf: Zipf) -> Iterator[Run]:
+def _pieces(run: Run, tally: Tally) -> Iterator[Run]:
     """A run without the word that merely opens the sentence and without days; cut before a title and at small words."""
-    start = 1 if run.opens and len(run.words) > 1 and not _name_like(run.words[0], tally, zipf) else 0
+    start = 1 if run.opens and len(run.words) > 1 and not _name_like(run.words[0], tally) else 0
     opens = run.opens and start == 0
     for index in range(start, len(run.words) + 1):
         at_end = index == len(run.words)
@@ -113,7 +106,7 @@ def _pieces(run: Run, tally: Tally, zipf: Zipf) -> Iterator[Run]:
             opens = False
 
 
-def _name_like(word: str, tally: Tally, zipf: Zipf) -> bool:
+def _name_like(word: str, tally: Tally) -> bool:
     """Whether a word that opens a sentence before another capitalised one belongs to the name."""
     lower = word.lower()
     if word in TITLES:
@@ -140,13 +133,10 @@ def _accept_compounds(
         first, space, rest = text.partition(" ")
         small = bool(space) and first.lower() in FUNCTION
         name = rest if small else text
-        if rest and name[0].isupper():
-            ends = tally.parts[text]
+        if not space or (rest and name[0].isupper()):
+            head, *others = tally.parts[text]
             compounds[name] += number
-            parts[name] = (ends[0].partition(" ")[2] if small and " " in ends[0] else ends[0], *ends[1:])
-        elif not space:
-            compounds[text] += number
-            parts[text] = tally.parts[text]
+            parts[name] = (head.partition(" ")[2] if small and " " in head else head, *others)
     before = Counter(counts)
     for name, number in sorted(compounds.items()):
         ends = (parts[name][0], parts[name][-1])
@@ -161,7 +151,7 @@ def _accept_compounds(
             middles[end] = min(middles[end], counts[end])
 
 
-def _sure(text: str, words: tuple[str, ...], middle: int, tally: Tally, zipf: Zipf, min_count: int) -> bool | None:
+def _sure(text: str, words: tuple[str, ...], middle: int, tally: Tally, min_count: int) -> bool | None:
     """True: a name; False: perhaps; None: no name."""
     if all(word in TITLES or (word.lower() in FUNCTION and not _rather_a_name(word, tally)) for word in words):
         return None

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from unlearn.anchors.contrast.names import Name
 from unlearn.anchors.contrast.translations import Form
@@ -11,26 +10,19 @@ from unlearn.anchors.occurrences import Occurrences
 from unlearn.anchors.types import gender
 
 
-@dataclass(frozen=True)
-class Persons:
-    """Persons with the names they go by.
-
-    Attributes:
-        forms: by a person's main name.
-        split: full names that share a word with another person's: their words are anchors of their own, so that a family's surname is
-            translated alike for all; the full name is left out, as the dictionary would prune it.
-    """
-
-    forms: Mapping[str, tuple[Form, ...]]
-    split: Mapping[str, tuple[str, ...]]
-
-
-def group_persons(persons: Iterable[str], every_name: Mapping[str, Name], seen: Mapping[str, Occurrences]) -> Persons:
+def group_persons(
+    persons: Iterable[str], every_name: Mapping[str, Name], seen: Mapping[str, Occurrences]
+) -> tuple[dict[str, tuple[Form, ...]], dict[str, tuple[str, ...]]]:
     """Who is who among the names of persons.
 
     Args:
         every_name: all names; the words of a full name may be rare by themselves.
         seen: occurrences of the names and of their words.
+
+    Returns:
+        What each person goes by, under the main name; and the words of full names that share one with another person's. These words are
+        anchors of their own, so that a family's surname is translated alike for all; the full name is left out, as the dictionary would
+        prune it.
     """
     names = sorted((every_name[text] for text in persons), key=lambda n: (-len(n.core), -n.count, n.text))
     pairs = {_pair(name) for name in names if len(name.core) > 1}
@@ -65,7 +57,7 @@ def group_persons(persons: Iterable[str], every_name: Mapping[str, Name], seen: 
                 known.append(every_name.get(word) or Name(word, (word,), seen[word].count, 0, True))
         known.sort(key=lambda n: (n.text != key, -seen[n.text].count, n.text))
         forms[key] = tuple(_forms(known, given, _given_names(key, known, seen)))
-    return Persons(forms, split)
+    return forms, split
 
 
 def _pair(name: Name) -> tuple[str, str]:
