@@ -14,8 +14,8 @@ from hp_bench.miniature.panel import TASKS, panel_metadata
 from hp_bench.report.panel import PanelRow, panel_section
 from hp_bench.report.story import Story
 from hp_bench.results.compare import broken
+from hp_bench.results.metrics import METRICS
 from hp_bench.results.scorecard import Scorecard, failures
-from hp_bench.stress.recovery import is_knowledge
 from hp_bench.stress.run import stress_test
 from unlearn.files import whole_file, write_json
 
@@ -118,7 +118,7 @@ def panel(bench: Bench, folder: SeedFolder, model: Model, identity: str) -> Find
     above = [row for row in told if row.above[0]]
     numbers = {
         ABOVE: [f"{row.metric} of {row.task}" for row in above],
-        NOT_NAMES: [f"{row.metric} of {row.task}" for row in above if not row.names_alone],
+        NOT_NAMES: [f"{row.metric} of {row.task}" for row in above if not row.how.names_alone],
     }
     nothing_said = tuple(numbers) if broken(own, baseline) else ()
     return Finding(PANEL, model.name, folder.seed, identity, len(told), numbers, nothing_said)
@@ -128,7 +128,7 @@ def panel_rows(own: Scorecard, baseline: Scorecard, twins: Sequence[Scorecard]) 
     """The numbers of knowledge that tell the baseline from the twins."""
     story = Story("", (), models=[own], baseline=baseline, twins=twins, panel=[baseline, own, *twins])
     rows = panel_section(story).rows
-    return [row for row in rows if row.knowledge and row.models[0] is not None and row.informative]
+    return [row for row in rows if row.how.knowledge and row.models[0] is not None and row.informative]
 
 
 def stress(bench: Bench, folder: SeedFolder, model: Model, identity: str) -> Finding:
@@ -149,7 +149,7 @@ def stress(bench: Bench, folder: SeedFolder, model: Model, identity: str) -> Fin
     )
     if result.failures:
         raise ValueError("; ".join(result.failures))
-    rows = [one for one in result.recoveries if is_knowledge(one.metric)]
+    rows = [one for one in result.recoveries if METRICS[one.metric].knowledge]
     by_stress = {stress: [one for one in rows if one.stress == stress] for stress in result.stresses}
     numbers = {
         stress: [f"{one.metric} of {one.task}" for one in each if one.came_back] for stress, each in by_stress.items()

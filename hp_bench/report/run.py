@@ -6,16 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jsonlines
-
 from hp_bench.report import sections
 from hp_bench.report.figures import draw_curve, draw_plane, save_figure
 from hp_bench.report.page import write_report
 from hp_bench.report.panel import panel_part
-from hp_bench.report.story import Method, Samples, Story
+from hp_bench.report.story import Method, Story
 from hp_bench.results.curve import Curve
 from hp_bench.results.scorecard import Scorecard
 from hp_bench.scoring.distances import Distance
+from hp_bench.scoring.store import all_cards, load_samples
 from hp_bench.stress.run import RESULT, StressResult
 
 #: What tells which scorecards make a curve; without it, names and steps do.
@@ -37,7 +36,7 @@ def read_story(run: Path | str) -> Story:
     Raises ValueError: the folder holds no scorecard, or one that cannot be read.
     """
     run = Path(run)
-    cards = {card.name: card for card in _scorecards(run)}
+    cards = {card.name: card for card in all_cards(run)}
     if not cards:
         raise ValueError(f"{str(run)!r} holds no scorecards/*.json; `hp-bench score`, `curve` and `demo` write them")
     path = run / STORY
@@ -45,7 +44,8 @@ def read_story(run: Path | str) -> Story:
     missing = [name for names in [*told["methods"].values(), told["twins"]] for name in names if name not in cards]
     if missing:
         raise ValueError(f"{str(path)!r} names scorecards that are not there: {', '.join(missing[:3])}")
-    samples = {name: _samples(run / "samples" / name) for name in cards}
+    files = {name: sorted((run / "samples" / name).glob("*.jsonl")) for name in cards}
+    samples = {name: {file.stem: load_samples(run, name, file.stem) for file in own} for name, own in files.items()}
     return Story(
         title=told["title"],
         methods=[
@@ -56,17 +56,12 @@ def read_story(run: Path | str) -> Story:
         baseline=cards.get(told.get("baseline") or ""),
         twins=[cards[name] for name in told["twins"]],
         twin_samples={name: samples[name] for name in told["twins"]},
-        panel=_scorecards(run / PANEL) or [part for card in cards.values() if (part := panel_part(card)) is not None],
+        panel=all_cards(run / PANEL) or [part for card in cards.values() if (part := panel_part(card)) is not None],
         stress=[_stress(path, run / STRESS) for path in sorted((run / STRESS).rglob(RESULT))],
         distances=[Distance(**distance) for distance in told.get("distances", [])],
         run=told.get("run", {}),
         notes=told.get("notes", []),
     )
-
-
-def _scorecards(folder: Path) -> list[Scorecard]:
-    files = sorted((folder / "scorecards").rglob("*.json"))
-    return [Scorecard.load(path) for path in files if not path.name.startswith(".")]
 
 
 def _stress(path: Path, folder: Path) -> StressResult:
@@ -90,14 +85,6 @@ def _guess(run: Path, cards: Mapping[str, Scorecard]) -> dict[str, Any]:
         "models": [card.name for card in cards.values() if card.step is None and card.name not in twins],
         "baseline": start[0] if start else None,
     }
-
-
-def _samples(folder: Path) -> dict[str, Samples]:
-    samples: dict[str, Samples] = {}
-    for path in sorted(folder.glob("*.jsonl")):
-        with jsonlines.open(path) as lines:
-            samples[path.stem] = list(lines)
-    return samples
 
 
 def write_figures(run: Path | str) -> list[Path]:
