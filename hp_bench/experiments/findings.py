@@ -51,6 +51,12 @@ class Finding:
     broken: tuple[str, ...] = ()
     failure: str = ""
 
+    def count(self, key: str) -> str:
+        """How many numbers a key of `found` has, in a word where there is no count."""
+        if self.failure:
+            return "failed"
+        return "broken" if key in self.broken else str(len(self.found.get(key, ())))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {key: value for key, value in asdict(self).items() if key != "fingerprint"}
@@ -157,55 +163,6 @@ def stress(bench: Bench, folder: SeedFolder, model: Model, identity: str) -> Fin
     destroyed = tuple(stress for stress, each in by_stress.items() if any(one.broken for one in each))
     asked = len({(one.task, one.metric) for one in rows})
     return Finding(STRESS, model.name, folder.seed, identity, asked, numbers, destroyed)
-
-
-def findings_table(findings: Sequence[Finding], names: Sequence[str], seeds: Sequence[int]) -> list[str]:
-    """Lines of Markdown: each row's counts, seed by seed.
-
-    Args:
-        findings: of panel and stress; none: no table.
-        names: rows, in the table's order.
-        seeds: in the cells' order.
-    """
-    if not findings:
-        return []
-    columns = list(dict.fromkeys((one.kind, key) for one in findings for key in one.found))
-    titles = [key if kind == PANEL else f"came back, {key}" for kind, key in columns]
-    lines = [f"| row | {' | '.join(titles)} |", f"|---|{'---:|' * len(titles)}"]
-    for name in names:
-        mine = {(one.kind, one.seed): one for one in findings if one.name == name}
-        if mine:
-            cells = [" / ".join(_count(mine.get((kind, seed)), key) for seed in seeds) for kind, key in columns]
-            lines.append(f"| `{name}` | {' | '.join('-' if set(cell) <= set('- /') else cell for cell in cells)} |")
-    said = [f"Counts by seed, {', '.join(map(str, seeds))}."]
-    said += [f"`{one.name}`, {one.kind}, seed {one.seed}, failed: {one.failure}" for one in findings if one.failure]
-    asked = {kind: [one.asked for one in findings if one.kind == kind and not one.failure] for kind in (PANEL, STRESS)}
-    if asked[PANEL]:
-        said.append(
-            f"Above both twins: of {_range(asked[PANEL])} numbers of the panel that tell the baseline from both twins, those in which the "
-            "model is above both (p < .05 after Holm over its numbers). Some of these also rise in a model that knows "
-            "the names and no fact."
-        )
-    if asked[STRESS]:
-        said.append(
-            f"Came back: of {_range(asked[STRESS])} numbers, those that rise when weights are rounded, beyond what they rise in a twin. "
-            "`twin-2` never knew: what it shows is chance. -: not measured "
-            "(a method that acts at inference has no weights of its own to round)."
-        )
-    said.append("That no number is above, or comes back, is no proof that nothing is left.")
-    return [*(lines if columns else []), "", *(f"- {line.replace('|', '/')}" for line in said)]
-
-
-def _count(finding: Finding | None, key: str) -> str:
-    if finding is None:
-        return "-"
-    if finding.failure:
-        return "failed"
-    return "broken" if key in finding.broken else str(len(finding.found.get(key, ())))
-
-
-def _range(counts: Sequence[int]) -> str:
-    return str(min(counts)) if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
 
 
 def _record(folder: SeedFolder, kind: str, name: str) -> Path:
