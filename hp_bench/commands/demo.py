@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from hp_bench.commands.options import Json, Seed, print_json
 from hp_bench.progress import quiet_libraries
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 def demo(
     overrides: Annotated[
-        list[str] | None, typer.Argument(help="key=value of both recipes, e.g. finetune.learning_rate=1e-4.")
+        list[str] | None, Argument(help="key=value of both recipes, e.g. finetune.learning_rate=1e-4.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for models, scorecards, figures and report.")] = Path("runs/demo"),
-    target: Annotated[str, typer.Option(help="harry-potter or detectives.")] = "harry-potter",
-    twins: Annotated[int, typer.Option(help="Models trained on everything but the target.", min=1)] = 1,
+    out: Annotated[Path, Option(help="Folder for models, scorecards, figures and report.")] = Path("runs/demo"),
+    target: Annotated[str, Option(help="harry-potter or detectives.")] = "harry-potter",
+    twins: Annotated[int, Option(help="Models trained on everything but the target.", min=1)] = 1,
     panel: Annotated[
-        bool, typer.Option("--panel", help="Ask the panel too: what is left where familiarity is gone? Minutes more.")
+        bool, Option("--panel", help="Ask the panel too: what is left where familiarity is gone? Minutes more.")
     ] = False,
     seed: Seed = 0,
     as_json: Json = False,

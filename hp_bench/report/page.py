@@ -11,8 +11,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from hp_bench import __version__
-from hp_bench.report import paper, sections
-from hp_bench.report.figures import DARK, LIGHT, Theme, draw_curve, draw_plane, svg_text
+from hp_bench.report import sections
+from hp_bench.report.figures import DARK, LIGHT, PAPER, Theme, draw_curve, draw_plane, svg_text
 from hp_bench.report.panel import panel_section
 from hp_bench.report.panel_figure import draw_panel
 from hp_bench.report.story import Story
@@ -43,7 +43,7 @@ def render(story: Story) -> str:
         story=story, headline=sections.headline(story), table=sections.table(story),
         curve=_both_themes(lambda theme: draw_curve(curves, story.twins, theme=theme) if curves else None),
         narrow_curve=_both_themes(lambda theme: draw_curve(curves, story.twins, theme=theme, columns=1) if curves else None),
-        plane=_both_themes(lambda theme: draw_plane(planes.methods, planes.twins, theme=theme) if planes.methods else None),
+        plane=_both_themes(lambda theme: draw_plane(*planes, theme=theme) if planes[0] else None),
         panel=panel, panel_figure=_both_themes(lambda theme: draw_panel(panel, theme=theme)),
         narrow_panel=_both_themes(lambda theme: draw_panel(panel, theme=theme, narrow=True)),
         change=describe_difference, describe=describe,
@@ -52,7 +52,7 @@ def render(story: Story) -> str:
             {"name": method.curve.name, "exchanges": sections.exchanges(story, method), "slices": sections.slices(method)}
             for method in story.methods
         ],
-        shown=SHOWN, paper=paper, version=__version__, manifests=_manifests(story), json=_json,
+        shown=SHOWN, paper=PAPER, version=__version__, manifests=_manifests(story), json=_json,
     )  # fmt: skip
 
 

@@ -93,7 +93,7 @@ def write_figures(run: Path | str) -> list[Path]:
     curves = [method.curve for method in story.methods if len(method.curve.points) > 1]
     planes = sections.planes(story)
     figures = {"curve": lambda: draw_curve(curves, story.twins)} if curves else {}
-    figures |= {"plane": lambda: draw_plane(planes.methods, planes.twins)} if planes.methods else {}
+    figures |= {"plane": lambda: draw_plane(*planes)} if planes[0] else {}
     written = [(run / f"{name}.{kind}", draw) for name, draw in figures.items() for kind in ("png", "svg")]
     for path, draw in written:
         save_figure(draw(), path)

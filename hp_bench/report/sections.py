@@ -97,23 +97,15 @@ def headline(story: Story) -> list[str]:
     return said
 
 
-@dataclass(frozen=True)
-class Planes:
-    """What the forget-versus-utility plane shows: each method's way through it, and where the twins are."""
-
-    methods: Mapping[str, Sequence[PlanePoint]]
-    twins: Sequence[PlanePoint]
-
-
-def planes(story: Story) -> Planes:
-    """Points on that plane; empty where a familiarity or a utility was not measured."""
+def planes(story: Story) -> tuple[dict[str, list[PlanePoint]], list[PlanePoint]]:
+    """Each method's way through the forget-versus-utility plane, and the twins; empty where a familiarity or a utility was not measured."""
     shown = {method.curve.name: method.curve.points for method in story.methods}
     shown |= {card.name: (card,) for card in story.models}
     tasks = {panel.metric: panel.task for panel in panels_of([card for cards in shown.values() for card in cards])}
     if not {"familiarity", "acc"} <= set(tasks):
-        return Planes({}, [])
+        return {}, []
     methods = {name: points for name, cards in shown.items() if (points := _plane_points(cards, tasks))}
-    return Planes(methods, _plane_points(story.twins, tasks))
+    return methods, _plane_points(story.twins, tasks)
 
 
 def _plane_points(cards: Sequence[Scorecard], tasks: Mapping[str, str]) -> list[PlanePoint]:

@@ -166,9 +166,9 @@ def test_the_curve_draws_every_point_with_its_interval_and_the_paper_apart(run):
 
 
 def test_the_plane_holds_baseline_ends_and_twins(run):
-    found = planes(read_story(run))
-    assert set(found.methods) == {"a", "b"} and len(found.twins) == 2
-    assert found.methods["a"][-1].utility.value == pytest.approx(25 / 40)
+    methods, twins = planes(read_story(run))
+    assert set(methods) == {"a", "b"} and len(twins) == 2
+    assert methods["a"][-1].utility.value == pytest.approx(25 / 40)
 
 
 def test_points_of_other_judges_make_no_curve():
