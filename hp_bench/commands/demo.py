@@ -42,7 +42,8 @@ def _plain(made: "Demo") -> dict[str, Any]:
     """Everything but durations, which differ from run to run."""
     from dataclasses import asdict
 
-    from hp_bench.report.run import rows
+    from hp_bench.report.run import read_story
+    from hp_bench.report.sections import table
     from hp_bench.results.scorecard import to_json
 
     return {
@@ -50,7 +51,7 @@ def _plain(made: "Demo") -> dict[str, Any]:
         "twins": to_json(*made.twins),
         "prompts": to_json(*made.prompts),
         "panel": to_json(*made.panel),
-        "differences": [asdict(row) for row in rows(made.out)],
+        "differences": [asdict(row) for row in table(read_story(made.out))],
         "distances": [asdict(distance) for distance in made.distances],
     }
 
@@ -60,7 +61,8 @@ def _show(made: "Demo") -> None:
 
     from rich.console import Console
 
-    from hp_bench.report.run import rows
+    from hp_bench.report.run import read_story
+    from hp_bench.report.sections import table
     from hp_bench.report.tables import scorecards_table
     from hp_bench.scoring.score import describe
 
@@ -83,7 +85,7 @@ def _show(made: "Demo") -> None:
     console.print(steps)
     changes = _table("Change from the baseline, paired", "method", "number", "better", "change", "p")
     changes.caption = "95 % intervals; p after Holm"
-    for row in rows(made.out):
+    for row in table(read_story(made.out)):
         changes.add_row(row.method, row.metric, row.better, row.difference, row.p)
     console.print(changes)
     console.print(

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from hp_bench.engines.loader import EngineSettings
 from hp_bench.experiments.measure import PANEL, Bench, Model, bench_of
 from hp_bench.experiments.store import SeedFolder, read_record, sentence
@@ -61,15 +63,10 @@ class Finding:
         """Plain values, for JSON."""
         return {key: value for key, value in asdict(self).items() if key != "fingerprint"}
 
-    @classmethod
-    def of(cls, content: Mapping[str, Any]) -> "Finding":
-        """From what `keep` wrote."""
-        return cls(**{**content, "broken": tuple(content["broken"])})
-
 
 def known(folder: SeedFolder, kind: str, name: str, identity: str) -> Finding | None:
     """What is kept of a row, if it was made from the same and did not fail."""
-    return read_record(_record(folder, kind, name), identity, Finding.of)
+    return read_record(_record(folder, kind, name), identity, TypeAdapter(Finding))
 
 
 def keep(folder: SeedFolder, finding: Finding) -> Finding:

@@ -1,14 +1,14 @@
 """A folder of scorecards and samples -> its figures and its page."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hp_bench.report import sections
 from hp_bench.report.figures import draw_curve, draw_plane, save_figure
-from hp_bench.report.page import write_report
+from hp_bench.report.page import render
 from hp_bench.report.panel import panel_part
 from hp_bench.report.story import Method, Story
 from hp_bench.results.curve import Curve
@@ -16,6 +16,7 @@ from hp_bench.results.scorecard import Scorecard
 from hp_bench.scoring.distances import Distance
 from hp_bench.scoring.store import all_cards, load_samples
 from hp_bench.stress.run import RESULT, StressResult
+from unlearn.files import write_text
 
 #: What tells which scorecards make a curve; without it, names and steps do.
 STORY = "story.json"
@@ -102,9 +103,6 @@ def write_figures(run: Path | str) -> list[Path]:
 
 def write_page(run: Path | str) -> Path:
     """report.html."""
-    return write_report(read_story(run), Path(run) / "report.html")
-
-
-def rows(run: Path | str) -> Sequence[sections.Row]:
-    """The main table of a run: every number before and after, with the paired difference."""
-    return sections.table(read_story(run))
+    path = Path(run) / "report.html"
+    write_text(path, render(read_story(run)))
+    return path

@@ -82,14 +82,9 @@ class StressResult:
             )
         return f"{stress}: no number of {len(rows)} shows more {than}. That is no proof that nothing is left."
 
-    def save(self, path: Path | str) -> Path:
-        """Writes JSON, under a temporary name first."""
-        write_json(path, {"format": _FORMAT, **asdict(self)}, sort_keys=False)
-        return Path(path)
-
     @classmethod
     def load(cls, path: Path | str) -> "StressResult":
-        """Reads what `save` wrote.
+        """Reads what `stress_test` wrote.
 
         Raises:
             ValueError: the file is no such result.
@@ -168,7 +163,7 @@ def stress_test(
         recoveries=tuple(recoveries(*sides[0], sides[1] if control is not None else None)),
         failures=tuple(failures([card for plain, stressed in sides for card in (plain, *stressed.values())])), given=given,
     )  # fmt: skip
-    result.save(out / RESULT)
+    write_json(out / RESULT, {"format": _FORMAT, **asdict(result)}, sort_keys=False)
     return result
 
 

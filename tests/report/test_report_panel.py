@@ -4,7 +4,7 @@ import json
 import random
 import re
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from test_report import card as own
@@ -16,6 +16,7 @@ from hp_bench.report.panel_figure import draw_panel
 from hp_bench.report.run import read_story, write_page
 from hp_bench.results.scorecard import Difference, Manifest, Scorecard, TaskManifest, measure
 from hp_bench.stress.run import Recovery, StressResult
+from unlearn.files import write_json
 
 N = 40
 #: task -> metric -> (kind, share at full knowledge, share without any)
@@ -215,7 +216,8 @@ def test_stress_tests_are_a_table_and_sentences(run):
         recovery("relearned-20", "choice_accuracy", 0.4, 0.001, broken="it is broken"),
     )  # fmt: skip
     settings = {"8-bit": {"bits": 8}, "4-bit": {"bits": 4}, "relearned-20": {"steps": 20}}
-    StressResult("checkpoint-40", "twin-1", settings, rows, ("model-x: broke",)).save(run / "stress/hiding/stress.json")
+    result = StressResult("checkpoint-40", "twin-1", settings, rows, ("model-x: broke",))
+    write_json(run / "stress/hiding/stress.json", {"format": 1, **asdict(result)})
     page = render(replace(read_story(run), panel=[], methods=[], twins=[]))
     section = page[page.index("Does it come back?") :]
     for text in (
