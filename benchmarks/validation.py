@@ -23,7 +23,6 @@ from scipy import optimize, stats
 from benchmarks.pupils import Pupil, teach
 from hp_bench.results.metrics import METRICS
 from hp_bench.results.scorecard import Scorecard
-from hp_bench.stress.recovery import is_knowledge
 
 SHARES = (0.1, 0.3, 1.0)
 #: Tasks of the miniature itself, beside the panel's.
@@ -100,7 +99,7 @@ def table(cards: Sequence[Scorecard]) -> list[dict[str, object]]:
         kinds.setdefault(card.name.rpartition("-")[0], []).append(card)
     rows: list[dict[str, object]] = []
     for m in cards[0].measurements:
-        if not is_knowledge(m.metric):
+        if not METRICS[m.metric].knowledge:
             continue
         values = {
             kind: [v for card in found if (v := card.get(m.task, m.metric).value) is not None]

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Argument
 
-from hp_bench.commands.options import Json, print_json, warn
+from hp_bench.commands.options import Json, show, warn
 
 if TYPE_CHECKING:
     from hp_bench.results.compare import Compared
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def compare(
     cards: Annotated[
         list[Path],
-        typer.Argument(
+        Argument(
             help="Scorecards (JSON), or folders with scorecards/. The first is what the others are compared with."
         ),
     ],
@@ -32,14 +32,8 @@ def compare(
     shown = [card for group in groups.values() for card in group]
     require_comparable(shown)
     changes, reference = _compared(groups, shown)
-    if as_json:
-        print_json({"scorecards": to_json(*shown), "differences": [asdict(one) for one in changes]})
-    else:
-        from rich.console import Console
-
-        console = Console()
-        console.print(scorecards_table(shown))
-        console.print(differences_table(changes, reference))
+    content = {"scorecards": to_json(*shown), "differences": [asdict(one) for one in changes]}
+    show(as_json, content, scorecards_table(shown), differences_table(changes, reference))
     warn(*(f"not quite the same conditions: {doubt}" for card in shown[1:] for doubt in doubtful(shown[0], card)))
 
 

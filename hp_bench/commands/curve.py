@@ -3,32 +3,28 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
-from hp_bench.commands.options import Json, Run, finish, print_json, scores, warn
+from hp_bench.commands.options import Json, Run, finish, scores, show, warn
 
 
 @scores(tasks="hp_familiarity,hp_token_probability")
 def curve(
     models: Annotated[
         list[str],
-        typer.Argument(
+        Argument(
             help="Folders with checkpoint-<steps> folders, one a method; or the models of one method, their names ending in their steps "
             "or written STEPS:MODEL."
         ),
     ],
     run: Run,
     baseline: Annotated[
-        str, typer.Option(help="What training began from, step 0; default: what a run directory names.")
+        str, Option(help="What training began from, step 0; default: what a run directory names.")
     ] = "",
-    name: Annotated[
-        list[str] | None, typer.Option(help="Of the method; repeatable, in the order of the folders.")
-    ] = None,
+    name: Annotated[list[str] | None, Option(help="Of the method; repeatable, in the order of the folders.")] = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder for scorecards, samples and figures; default: the run directory, of several ./curves."
-        ),
+        Option(help="Folder for scorecards, samples and figures; default: the run directory, of several ./curves."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -46,25 +42,14 @@ def curve(
     drawn = draw(made, folder)
     starts = {one.name: one.points[0] if one.points[0].step == 0 else None for one in made}
     changes = {one.name: compare(start, one.points[1:]) if (start := starts[one.name]) else [] for one in made}
-    if as_json:
-        print_json(
-            [
-                {
-                    "method": one.name,
-                    "points": to_json(*one.points),
-                    "differences": [asdict(change) for change in changes[one.name]],
-                }
-                for one in made
-            ]
-        )
-    else:
-        from rich.console import Console
-
-        console = Console()
-        for one in made:
-            console.print(scorecards_table(one.points, title=one.name))
-            if changes[one.name]:
-                console.print(differences_table(changes[one.name], one.points[0].name))
+    content, tables = [], []
+    for one in made:
+        differences = [asdict(change) for change in changes[one.name]]
+        content.append({"method": one.name, "points": to_json(*one.points), "differences": differences})
+        tables.append(scorecards_table(one.points, title=one.name))
+        if changes[one.name]:
+            tables.append(differences_table(changes[one.name], one.points[0].name))
+    show(as_json, content, *tables)
     warn(*map(str, drawn), *(broken(card, starts[one.name]) for one in made for card in one.points[1:]))
     finish(list(dict.fromkeys(sentence for one in made for sentence in failures(one.points))))
 

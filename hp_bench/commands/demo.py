@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from hp_bench.commands.options import Json, Seed, print_json
 from hp_bench.progress import quiet_libraries
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 def demo(
     overrides: Annotated[
-        list[str] | None, typer.Argument(help="key=value of both recipes, e.g. finetune.learning_rate=1e-4.")
+        list[str] | None, Argument(help="key=value of both recipes, e.g. finetune.learning_rate=1e-4.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for models, scorecards, figures and report.")] = Path("runs/demo"),
-    target: Annotated[str, typer.Option(help="harry-potter or detectives.")] = "harry-potter",
-    twins: Annotated[int, typer.Option(help="Models trained on everything but the target.", min=1)] = 1,
+    out: Annotated[Path, Option(help="Folder for models, scorecards, figures and report.")] = Path("runs/demo"),
+    target: Annotated[str, Option(help="harry-potter or detectives.")] = "harry-potter",
+    twins: Annotated[int, Option(help="Models trained on everything but the target.", min=1)] = 1,
     panel: Annotated[
-        bool, typer.Option("--panel", help="Ask the panel too: what is left where familiarity is gone? Minutes more.")
+        bool, Option("--panel", help="Ask the panel too: what is left where familiarity is gone? Minutes more.")
     ] = False,
     seed: Seed = 0,
     as_json: Json = False,
@@ -42,7 +42,8 @@ def _plain(made: "Demo") -> dict[str, Any]:
     """Everything but durations, which differ from run to run."""
     from dataclasses import asdict
 
-    from hp_bench.report.run import rows
+    from hp_bench.report.run import read_story
+    from hp_bench.report.sections import table
     from hp_bench.results.scorecard import to_json
 
     return {
@@ -50,7 +51,7 @@ def _plain(made: "Demo") -> dict[str, Any]:
         "twins": to_json(*made.twins),
         "prompts": to_json(*made.prompts),
         "panel": to_json(*made.panel),
-        "differences": [asdict(row) for row in rows(made.out)],
+        "differences": [asdict(row) for row in table(read_story(made.out))],
         "distances": [asdict(distance) for distance in made.distances],
     }
 
@@ -60,7 +61,8 @@ def _show(made: "Demo") -> None:
 
     from rich.console import Console
 
-    from hp_bench.report.run import rows
+    from hp_bench.report.run import read_story
+    from hp_bench.report.sections import table
     from hp_bench.report.tables import scorecards_table
     from hp_bench.scoring.score import describe
 
@@ -83,7 +85,7 @@ def _show(made: "Demo") -> None:
     console.print(steps)
     changes = _table("Change from the baseline, paired", "method", "number", "better", "change", "p")
     changes.caption = "95 % intervals; p after Holm"
-    for row in rows(made.out):
+    for row in table(read_story(made.out)):
         changes.add_row(row.method, row.metric, row.better, row.difference, row.p)
     console.print(changes)
     console.print(

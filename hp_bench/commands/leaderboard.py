@@ -4,31 +4,30 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Option
 
 from hp_bench.commands.options import Json, print_json, warn
 from hp_bench.progress import quiet_libraries
 
 
 def leaderboard(
-    out: Annotated[
-        Path, typer.Option(help="Folder for models, numbers and table; what it holds already is kept.")
-    ] = Path("runs/leaderboard"),
+    out: Annotated[Path, Option(help="Folder for models, numbers and table; what it holds already is kept.")] = Path(
+        "runs/leaderboard"
+    ),
     seeds: Annotated[
-        list[int] | None, typer.Option(help="Of the miniatures; repeatable. Default: 1, 2 and 3.", min=0)
+        list[int] | None, Option(help="Of the miniatures; repeatable. Default: 1, 2 and 3.", min=0)
     ] = None,
-    rows: Annotated[list[str] | None, typer.Option(help="Name of a row; repeatable. Default: all.")] = None,
-    file: Annotated[
-        Path | None, typer.Option(help="The rows. Default: recipes/leaderboard.yaml of this package.")
-    ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Seed 1 alone.")] = False,
+    rows: Annotated[list[str] | None, Option(help="Name of a row; repeatable. Default: all.")] = None,
+    file: Annotated[Path | None, Option(help="The rows. Default: recipes/leaderboard.yaml of this package.")] = None,
+    quick: Annotated[bool, Option("--quick", help="Seed 1 alone.")] = False,
     choose: Annotated[
-        bool, typer.Option("--choose", help="Instead: try every row's settings on seed 0, and say which is chosen.")
+        bool, Option("--choose", help="Instead: try every row's settings on seed 0, and say which is chosen.")
     ] = False,
     panel: Annotated[
-        bool, typer.Option("--panel", help="And ask the panel: in which numbers is a row above both twins?")
+        bool, Option("--panel", help="And ask the panel: in which numbers is a row above both twins?")
     ] = False,
     stress: Annotated[
-        bool, typer.Option("--stress", help="And round the weights: what comes back, beyond what does in a twin?")
+        bool, Option("--stress", help="And round the weights: what comes back, beyond what does in a twin?")
     ] = False,
     as_json: Json = False,
 ) -> None:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Option
 
 if TYPE_CHECKING:
     from hp_bench.engines.loader import EngineSettings
 
-Seed = Annotated[int, typer.Option(help="Of everything that is drawn.", min=0)]
+Seed = Annotated[int, Option(help="Of everything that is drawn.", min=0)]
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Json = Annotated[bool, Option("--json", help="Print JSON.")]
 
 
 @dataclass(frozen=True)
@@ -67,19 +68,19 @@ def scores(tasks: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 
 def _run(
     tasks: Annotated[
-        str, typer.Option(help="lm-eval tasks, tags or groups, with commas between; hp_utility is the paper's general ability.")
+        str, Option(help="lm-eval tasks, tags or groups, with commas between; hp_utility is the paper's general ability.")
     ],
-    engine: Annotated[str, typer.Option(help="hf, vllm or endpoint; an address is an endpoint by itself.")] = "hf",
+    engine: Annotated[str, Option(help="hf, vllm or endpoint; an address is an endpoint by itself.")] = "hf",
     metadata: Annotated[
-        list[str] | None, typer.Option(help="key=value for the tasks, repeatable: prompts=FILE, lexicon=FILE, judge=...")
+        list[str] | None, Option(help="key=value for the tasks, repeatable: prompts=FILE, lexicon=FILE, judge=...")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
-    batch_size: Annotated[int, typer.Option(help="Prompts at a time; 0: the engine's own choice.")] = 0,
-    tokenizer: Annotated[str, typer.Option(help="Folder or hub id, where a model has none beside it.")] = "",
-    base: Annotated[str, typer.Option(help="The model under an adapter, if not the one that the adapter names.")] = "",
+    device: Annotated[str, Option(help="auto, cpu, cuda or mps.")] = "auto",
+    dtype: Annotated[str, Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    batch_size: Annotated[int, Option(help="Prompts at a time; 0: the engine's own choice.")] = 0,
+    tokenizer: Annotated[str, Option(help="Folder or hub id, where a model has none beside it.")] = "",
+    base: Annotated[str, Option(help="The model under an adapter, if not the one that the adapter names.")] = "",
     engine_arg: Annotated[
-        list[str] | None, typer.Option(help="key=value for the engine: tensor_parallel_size=8, num_concurrent=16.")
+        list[str] | None, Option(help="key=value for the engine: tensor_parallel_size=8, num_concurrent=16.")
     ] = None,
 ) -> Run:  # fmt: skip
     """The options as one value; an unknown engine is an error before anything is loaded."""
@@ -117,6 +118,17 @@ def print_json(content: Any) -> None:
     import json
 
     typer.echo(json.dumps(content, indent=1, ensure_ascii=False))
+
+
+def show(as_json: bool, content: Any, *tables: Any) -> None:
+    """Prints the content as JSON, or else the tables and sentences that tell it."""
+    if as_json:
+        return print_json(content)
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    for one in tables:
+        console.print(one)
 
 
 def warn(*sentences: str) -> None:

@@ -4,21 +4,20 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Option
 
 from hp_bench.commands.options import Json, Seed, print_json
 
 
 def probes(
-    anchors: Annotated[Path, typer.Option(help="anchors.jsonl of the unlearn target.")],
-    out: Annotated[Path, typer.Option(help="Folder to write; must hold none of the three files yet.")],
+    anchors: Annotated[Path, Option(help="anchors.jsonl of the unlearn target.")],
+    out: Annotated[Path, Option(help="Folder to write; must hold none of the three files yet.")],
     corpus: Annotated[
         Path | None,
-        typer.Option(
-            help="The target's text: a .txt or .jsonl file, or a folder of them. None: probes without context."
-        ),
+        Option(help="The target's text: a .txt or .jsonl file, or a folder of them. None: probes without context."),
     ] = None,
-    familiarity: Annotated[int, typer.Option(help="Prompts to complete, at most.")] = 300,
-    token_probability: Annotated[int, typer.Option(help="Unfinished sentences, at most.")] = 30,
+    familiarity: Annotated[int, Option(help="Prompts to complete, at most.")] = 300,
+    token_probability: Annotated[int, Option(help="Unfinished sentences, at most.")] = 30,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:

@@ -4,13 +4,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument
 
 from hp_bench.commands.options import Json, print_json
 
 
-def report(
-    run: Annotated[Path, typer.Argument(help="Folder with scorecards/ and samples/.")], as_json: Json = False
-) -> None:
+def report(run: Annotated[Path, Argument(help="Folder with scorecards/ and samples/.")], as_json: Json = False) -> None:
     """Scorecards -> curve.png, curve.svg and one self-contained page, report.html."""
     from hp_bench.report.run import write_figures, write_page
 

@@ -3,23 +3,21 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
-from hp_bench.commands.options import Json, Run, finish, print_json, scores, warn
+from hp_bench.commands.options import Json, Run, finish, scores, show, warn
 
 
 @scores(tasks="hp_familiarity,hp_token_probability")
 def score(
     models: Annotated[
         list[str],
-        typer.Argument(
-            help="Folder, hub id, id@revision, unmerged PEFT adapter, quantised model, or http://host:port/v1."
-        ),
+        Argument(help="Folder, hub id, id@revision, unmerged PEFT adapter, quantised model, or http://host:port/v1."),
     ],
     run: Run,
-    baseline: Annotated[str, typer.Option(help="The model before unlearning: paired differences are against it.")] = "",
+    baseline: Annotated[str, Option(help="The model before unlearning: paired differences are against it.")] = "",
     out: Annotated[
-        Path, typer.Option(help="Folder for scorecards and samples; what it holds already is not scored again.")
+        Path, Option(help="Folder for scorecards and samples; what it holds already is not scored again.")
     ] = Path("scores"),
     as_json: Json = False,
 ) -> None:
@@ -40,14 +38,8 @@ def score(
             require_same_model(point, out, loader)
         cards = [scored.card for scored in score_checkpoints(loader, run.load_tasks(), points, out=out)]
     differences = compare(cards[0], cards[1:]) if baseline else []
-    if as_json:
-        print_json({"scorecards": to_json(*cards), "differences": [asdict(one) for one in differences]})
-    else:
-        from rich.console import Console
-
-        console = Console()
-        console.print(measurements_table(cards))
-        if differences:
-            console.print(differences_table(differences, cards[0].name))
+    content = {"scorecards": to_json(*cards), "differences": [asdict(one) for one in differences]}
+    tables = [measurements_table(cards), *([differences_table(differences, cards[0].name)] if differences else [])]
+    show(as_json, content, *tables)
     warn(*(broken(card, cards[0] if baseline else None) for card in cards), f"scorecards and samples are in {out}")
     finish(failures(cards))

@@ -1,28 +1,16 @@
 """`hp-bench tasks`."""
 
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer import Option
 
-from hp_bench.commands.options import Json, print_json
-
-
-@dataclass(frozen=True)
-class Line:
-    """A number that a task gives."""
-
-    task: str
-    metric: str
-    low: float
-    high: float
-    better: str
-    prompts: int
+from hp_bench.commands.options import Json, show
 
 
 def tasks(
-    path: Annotated[bool, typer.Option("--path", help="Print the folder that `lm_eval --include_path` takes.")] = False,
+    path: Annotated[bool, Option("--path", help="Print the folder that `lm_eval --include_path` takes.")] = False,
     as_json: Json = False,
 ) -> None:
     """Which tasks there are, their numbers, ranges and directions."""
@@ -31,20 +19,17 @@ def tasks(
 
         typer.echo(str(tasks_dir()))
         return
-    lines = _lines()
-    if as_json:
-        print_json([asdict(line) for line in lines])
-        return
-    from rich.console import Console
     from rich.table import Table
 
+    lines = _lines()
     table = Table("task", "number", "range", "better", "prompts")
-    for line in lines:
-        table.add_row(line.task, line.metric, f"{line.low:g} to {line.high:g}", line.better, str(line.prompts or ""))
-    Console().print(table)
+    for task, metric, low, high, better, prompts in map(dict.values, lines):
+        table.add_row(task, metric, f"{low:g} to {high:g}", better, str(prompts or ""))
+    show(as_json, lines, table)
 
 
-def _lines() -> list[Line]:
+def _lines() -> list[dict[str, Any]]:
+    """The numbers that tasks give, a line each."""
     from hp_bench.probes.paths import tasks_dir
     from hp_bench.results.metrics import METRICS, known
     from hp_bench.scoring.score import load_tasks
@@ -56,9 +41,12 @@ def _lines() -> list[Line]:
     for name in files:
         task = loaded.get(name)
         for metric in known(dict.fromkeys(metrics[name] or task.aggregation())):
-            how, prompts = METRICS[metric], len(task.eval_docs) if task else 0
-            lines.append(Line(name, metric, how.low, how.high, "higher" if how.higher_is_better else "lower", prompts))
-    return [*lines, Line("hp_utility", "acc", 0.0, 1.0, "higher", 0)]
+            lines.append((name, metric, len(task.eval_docs) if task else 0))
+    return [
+        {"task": task, "metric": metric, "low": how.low, "high": how.high, "better": how.better, "prompts": prompts}
+        for task, metric, prompts in [*lines, ("hp_utility", "acc", 0)]
+        if (how := METRICS[metric])
+    ]
 
 
 def _metrics_without_files(path: Path) -> list[str]:

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from hp_bench.engines.loader import EngineSettings
 from hp_bench.experiments.measure import PANEL, Bench, Model, bench_of
 from hp_bench.experiments.store import SeedFolder, read_record, sentence
@@ -14,8 +16,8 @@ from hp_bench.miniature.panel import TASKS, panel_metadata
 from hp_bench.report.panel import PanelRow, panel_section
 from hp_bench.report.story import Story
 from hp_bench.results.compare import broken
+from hp_bench.results.metrics import METRICS
 from hp_bench.results.scorecard import Scorecard, failures
-from hp_bench.stress.recovery import is_knowledge
 from hp_bench.stress.run import stress_test
 from unlearn.files import whole_file, write_json
 
@@ -51,19 +53,20 @@ class Finding:
     broken: tuple[str, ...] = ()
     failure: str = ""
 
+    def count(self, key: str) -> str:
+        """How many numbers a key of `found` has, in a word where there is no count."""
+        if self.failure:
+            return "failed"
+        return "broken" if key in self.broken else str(len(self.found.get(key, ())))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {key: value for key, value in asdict(self).items() if key != "fingerprint"}
 
-    @classmethod
-    def of(cls, content: Mapping[str, Any]) -> "Finding":
-        """From what `keep` wrote."""
-        return cls(**{**content, "broken": tuple(content["broken"])})
-
 
 def known(folder: SeedFolder, kind: str, name: str, identity: str) -> Finding | None:
     """What is kept of a row, if it was made from the same and did not fail."""
-    return read_record(_record(folder, kind, name), identity, Finding.of)
+    return read_record(_record(folder, kind, name), identity, TypeAdapter(Finding))
 
 
 def keep(folder: SeedFolder, finding: Finding) -> Finding:
@@ -118,7 +121,7 @@ def panel(bench: Bench, folder: SeedFolder, model: Model, identity: str) -> Find
     above = [row for row in told if row.above[0]]
     numbers = {
         ABOVE: [f"{row.metric} of {row.task}" for row in above],
-        NOT_NAMES: [f"{row.metric} of {row.task}" for row in above if not row.names_alone],
+        NOT_NAMES: [f"{row.metric} of {row.task}" for row in above if not row.how.names_alone],
     }
     nothing_said = tuple(numbers) if broken(own, baseline) else ()
     return Finding(PANEL, model.name, folder.seed, identity, len(told), numbers, nothing_said)
@@ -128,7 +131,7 @@ def panel_rows(own: Scorecard, baseline: Scorecard, twins: Sequence[Scorecard]) 
     """The numbers of knowledge that tell the baseline from the twins."""
     story = Story("", (), models=[own], baseline=baseline, twins=twins, panel=[baseline, own, *twins])
     rows = panel_section(story).rows
-    return [row for row in rows if row.knowledge and row.models[0] is not None and row.informative]
+    return [row for row in rows if row.how.knowledge and row.models[0] is not None and row.informative]
 
 
 def stress(bench: Bench, folder: SeedFolder, model: Model, identity: str) -> Finding:
@@ -149,7 +152,7 @@ def stress(bench: Bench, folder: SeedFolder, model: Model, identity: str) -> Fin
     )
     if result.failures:
         raise ValueError("; ".join(result.failures))
-    rows = [one for one in result.recoveries if is_knowledge(one.metric)]
+    rows = [one for one in result.recoveries if METRICS[one.metric].knowledge]
     by_stress = {stress: [one for one in rows if one.stress == stress] for stress in result.stresses}
     numbers = {
         stress: [f"{one.metric} of {one.task}" for one in each if one.came_back] for stress, each in by_stress.items()
@@ -157,55 +160,6 @@ def stress(bench: Bench, folder: SeedFolder, model: Model, identity: str) -> Fin
     destroyed = tuple(stress for stress, each in by_stress.items() if any(one.broken for one in each))
     asked = len({(one.task, one.metric) for one in rows})
     return Finding(STRESS, model.name, folder.seed, identity, asked, numbers, destroyed)
-
-
-def findings_table(findings: Sequence[Finding], names: Sequence[str], seeds: Sequence[int]) -> list[str]:
-    """Lines of Markdown: each row's counts, seed by seed.
-
-    Args:
-        findings: of panel and stress; none: no table.
-        names: rows, in the table's order.
-        seeds: in the cells' order.
-    """
-    if not findings:
-        return []
-    columns = list(dict.fromkeys((one.kind, key) for one in findings for key in one.found))
-    titles = [key if kind == PANEL else f"came back, {key}" for kind, key in columns]
-    lines = [f"| row | {' | '.join(titles)} |", f"|---|{'---:|' * len(titles)}"]
-    for name in names:
-        mine = {(one.kind, one.seed): one for one in findings if one.name == name}
-        if mine:
-            cells = [" / ".join(_count(mine.get((kind, seed)), key) for seed in seeds) for kind, key in columns]
-            lines.append(f"| `{name}` | {' | '.join('-' if set(cell) <= set('- /') else cell for cell in cells)} |")
-    said = [f"Counts by seed, {', '.join(map(str, seeds))}."]
-    said += [f"`{one.name}`, {one.kind}, seed {one.seed}, failed: {one.failure}" for one in findings if one.failure]
-    asked = {kind: [one.asked for one in findings if one.kind == kind and not one.failure] for kind in (PANEL, STRESS)}
-    if asked[PANEL]:
-        said.append(
-            f"Above both twins: of {_range(asked[PANEL])} numbers of the panel that tell the baseline from both twins, those in which the "
-            "model is above both (p < .05 after Holm over its numbers). Some of these also rise in a model that knows "
-            "the names and no fact."
-        )
-    if asked[STRESS]:
-        said.append(
-            f"Came back: of {_range(asked[STRESS])} numbers, those that rise when weights are rounded, beyond what they rise in a twin. "
-            "`twin-2` never knew: what it shows is chance. -: not measured "
-            "(a method that acts at inference has no weights of its own to round)."
-        )
-    said.append("That no number is above, or comes back, is no proof that nothing is left.")
-    return [*(lines if columns else []), "", *(f"- {line.replace('|', '/')}" for line in said)]
-
-
-def _count(finding: Finding | None, key: str) -> str:
-    if finding is None:
-        return "-"
-    if finding.failure:
-        return "failed"
-    return "broken" if key in finding.broken else str(len(finding.found.get(key, ())))
-
-
-def _range(counts: Sequence[int]) -> str:
-    return str(min(counts)) if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
 
 
 def _record(folder: SeedFolder, kind: str, name: str) -> Path:

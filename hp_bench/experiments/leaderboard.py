@@ -91,9 +91,7 @@ def run_leaderboard(
     return board
 
 
-def choose(
-    out: Path | str, *, rows: Rows, names: Sequence[str] = (), settings: miniature.Settings | None = None
-) -> Choices:
+def choose(out: Path | str, *, rows: Rows, names: Sequence[str] = ()) -> Choices:
     """Tries every setting of every row on seed 0, or those still missing, and writes `choices.json`; see `Choices` for the rule.
 
     Raises:
@@ -104,7 +102,7 @@ def choose(
     if not any(row.tried for row in wanted.values()):
         ablations = "; ".join(f"{name} keeps the settings of {row.of}" for name, row in wanted.items())
         raise ValueError(f"there is nothing to choose: {ablations}")
-    miniature.prepare(folder.miniature, seed=folder.seed, settings=settings)
+    miniature.prepare(folder.miniature, seed=folder.seed)
     world = miniature.load(folder.miniature)
     identities = {
         (name, number): identity_of_run(world, recipe_of(row, setting, world, folder.trial(name), folder.seed))

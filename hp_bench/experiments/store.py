@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import yaml
+from pydantic import TypeAdapter
 
 from hp_bench.engines.fingerprint import fingerprint
 from hp_bench.experiments.tuning import Candidate
@@ -59,12 +60,6 @@ class RowScore:
     failure: str = ""
     broken: str = ""
 
-    @classmethod
-    def of(cls, content: Mapping[str, Any]) -> "RowScore":
-        """From what `SeedFolder.keep` wrote."""
-        fields = {key: value for key, value in content.items() if key != "format"}
-        return cls(**{**fields, "numbers": {name: Number(**number) for name, number in content["numbers"].items()}})
-
 
 @dataclass(frozen=True)
 class SeedFolder:
@@ -98,7 +93,7 @@ class SeedFolder:
 
     def known(self, name: str, identity: str) -> RowScore | None:
         """What is kept of a row, if it was made from the same and did not fail."""
-        return read_record(self._row(name), identity, RowScore.of)
+        return read_record(self._row(name), identity, TypeAdapter(RowScore))
 
     def keep(self, score: RowScore) -> RowScore:
         """Keeps what was measured of a row; raises ValueError if one of its numbers is none (NaN)."""
@@ -107,8 +102,7 @@ class SeedFolder:
 
     def candidates(self, name: str, number: int, identity: str) -> list[Candidate] | None:
         """What is kept of a setting that was tried, if it was made from the same."""
-        path = self._setting(name, number)
-        return read_record(path, identity, lambda content: [Candidate(**one) for one in content["candidates"]])
+        return read_record(self._setting(name, number), identity, TypeAdapter(list[Candidate]), "candidates")
 
     def tried(self, name: str, number: int, identity: str) -> bool:
         """Whether a setting was tried on the same, and nothing of it failed."""
@@ -131,11 +125,13 @@ class SeedFolder:
         return self.path / "choice" / name / f"{number}.json"
 
 
-def read_record(path: Path, identity: str, make: Callable[[dict[str, Any]], _Record]) -> _Record | None:
-    """What is kept in a JSON file, if it was made from the same (its `fingerprint`) and is no failure; else None."""
+def read_record(path: Path, identity: str, kind: TypeAdapter[_Record], key: str = "") -> _Record | None:
+    """What is kept in a JSON file, or under a key of it, if it was made from the same (its `fingerprint`) and is no failure; else None."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return make(content) if content["fingerprint"] == identity and not content.get("failure") else None
+        if content["fingerprint"] != identity or content.get("failure"):
+            return None
+        return kind.validate_python(content[key] if key else content)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

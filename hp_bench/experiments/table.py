@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
-from hp_bench.experiments.findings import Finding, findings_table
+from hp_bench.experiments.findings import PANEL, STRESS, Finding
 from hp_bench.experiments.store import RowScore
 from hp_bench.experiments.tuning import FORGOTTEN
 from hp_bench.results.statistics import CONFIDENCE, Interval, mean_interval
@@ -189,83 +191,42 @@ class Leaderboard:
 
 
 def to_markdown(board: Leaderboard, *, speeds: Mapping[str, float | None], date: str) -> str:
-    """The table, what it says of who is nearest, and the settings.
+    """The page: the table, what it says of who is nearest, what panel and stress found, and the settings.
 
     Args:
         board: what to show.
         speeds: row -> tokens of the target a second of the fine-tune; None where nothing is fine-tuned.
         date: of the last measurement.
     """
-    headings = ["row", *(heading for heading, _ in COLUMNS.values()), "steps", "tokens/s"]
-    lines = [f"| {' | '.join(headings)} |", f"|---|{'---:|' * (len(headings) - 1)}"]
-    for entry in board.entries:
-        broken = f" **broken** (seed {', '.join(map(str, entry.broken))})" if entry.broken and not entry.failure else ""
-        name = f"`{entry.name}` {entry.label}{broken}" if not entry.reference else f"*{entry.label}*"
-        speed = speeds.get(entry.name)
-        if entry.failure:
-            cells = [f"failed: {entry.failure}".replace("|", "/"), *[""] * (len(headings) - 2)]
-        else:
-            cells = [_cell(entry.spread(number), digits) for number, (_, digits) in COLUMNS.items()]
-            cells += [str(entry.steps) if entry.steps else "-", f"{speed:,.0f}" if speed else "-"]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    findings = findings_table(board.findings, [one.name for one in board.entries], board.seeds)
-    parts = [lines, _notes(board, date), findings, _settings(board)]
-    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+    source = Path(__file__).with_name("leaderboard.md.j2").read_text(encoding="utf-8")
+    template = jinja2.Template(source, trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
+    found = list(dict.fromkeys((one.kind, key) for one in board.findings for key in one.found))
+    counts = {one.name: counted for one in board.entries if (counted := _counts(board, one.name, found))}
+    sound = [one for one in board.findings if not one.failure]
+    asked = {kind: _range([one.asked for one in sound if one.kind == kind]) for kind in (PANEL, STRESS)}
+    return template.render(
+        board=board, columns=COLUMNS, cell=_cell, speeds=speeds, date=date, found=found, counts=counts, asked=asked
+    )
 
 
-def _cell(spread: Spread | None, digits: int) -> str:
-    if spread is None:
-        return ""
+def _cell(spread: Spread, digits: int) -> str:
     values = spread.mean, spread.smallest, spread.largest
     mean, smallest, largest = (f"{round(value, digits) + 0.0:.{digits}f}" for value in values)
     return mean if spread.smallest == spread.largest else f"{mean} [{smallest}, {largest}]"
 
 
-def _notes(board: Leaderboard, date: str) -> list[str]:
-    seeds = ", ".join(map(str, board.seeds))
-    said = [
-        f"{date}; seed{'s' if len(board.seeds) > 1 else ''} {seeds}"
-        f"{'; mean [smallest, largest] over seeds' if len(board.seeds) > 1 else ''}. Lower is better in every column but tokens/s. "
-        "Sorted by KL target + KL rest.",
-        "KL: of a twin's next-word distribution from the model's, beyond what two twins differ by: 0 = as near as another twin. "
-        + (
-            f"Two twins differ by {board.between['kl_target']:.3f} on the target and {board.between['kl_rest']:.3f} on the rest, "
-            f"and by a KS statistic of {board.between['ks_target']:.2f} on the target (not subtracted)."
-            if board.between
-            else "There is no second twin here: nothing is subtracted."
-        ),
-        "tokens/s: tokens of the target's blocks that the fine-tune read, a second; text of the rest beside them is not counted.",
+def _counts(board: Leaderboard, name: str, columns: Sequence[tuple[str, str]]) -> list[str]:
+    """A row's counts in every column, seed by seed; none where neither panel nor stress was asked of it."""
+    mine = {(one.kind, one.seed): one for one in board.findings if one.name == name}
+    each = [
+        [mine[kind, seed].count(key) if (kind, seed) in mine else "-" for seed in board.seeds] for kind, key in columns
     ]
-    said += [_nearest(board, text) for text in ("target", "rest")]
-    if board.not_forgotten:
-        names = ", ".join(f"`{name}`" for name in board.not_forgotten)
-        said.append(
-            f"Not compared, since on some seed more than a tenth of the baseline's familiarity is left: {names}. "
-            "To do nothing is nearest on the rest."
-        )
-    if any(one.broken and not one.failure for one in board.entries):
-        said.append("Broken: too many degenerate completions (docs/footguns.md); such a row cannot be the nearest.")
-    return [f"- {line}" for line in said]
+    return ["-" if set(cell) == {"-"} else " / ".join(cell) for cell in each] if mine else []
 
 
-def _nearest(board: Leaderboard, text: str) -> str:
-    others = [one for one in board.leads if one.text == text]
-    if not others:
-        return f"Nearest on the {text}: fewer than two rows to compare."
-    ties = [one for one in others if one.tie]
-    tied = ", ".join(f"`{one.other}` (+{one.difference:.3f} [{one.low:.3f}, {one.high:.3f}])" for one in ties)
-    beaten, first = len(others) - len(ties), others[0]
-    ahead = f"ahead of {beaten} of {len(others)} others by more than two twins differ ({first.between_twins:.3f})"
-    return f"Nearest on the {text}: `{first.first}`, {ahead}{f'; a tie with {tied}' if ties else ''}."
-
-
-def _settings(board: Leaderboard) -> list[str]:
-    lines = ["| row | setting chosen on seed 0 |", "|---|---|"]
-    for entry in board.entries:
-        if entry.setting:
-            words = ", ".join(f"{key}={value}" for key, value in entry.setting.items())
-            lines.append(f"| `{entry.name}` | {words}{f' (of `{entry.of}`)' if entry.of else ''} |")
-    return lines
+def _range(counts: Sequence[int]) -> str:
+    ends = sorted({min(counts), max(counts)}) if counts else []
+    return " to ".join(map(str, ends))
 
 
 #: Nats a token; for an interval's end where all texts agree.

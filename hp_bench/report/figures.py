@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib
+import yaml
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from hp_bench.report import paper
 from hp_bench.results.curve import Curve
 from hp_bench.results.metrics import METRICS
 from hp_bench.results.scorecard import Measurement, Scorecard
@@ -27,6 +27,10 @@ GREY = "#8A8A8A"
 
 #: Same figure, same bytes.
 _SAVING: Any = {"svg.hashsalt": "hp-bench", "svg.fonttype": "none", "font.family": "sans-serif"}
+
+
+#: The paper's own figures.
+PAPER: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("paper.yaml").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
@@ -137,18 +141,27 @@ def _bars(measurements: Sequence[Measurement]) -> list[list[float]]:
 
 
 def _draw_paper(axis: Any, theme: Theme) -> None:
+    tasks = PAPER["accuracy"].values()
+    accuracy = [sum(values) / len(tasks) for values in zip(*tasks, strict=True)]
     for values, colour, marker, line, label in (
-        (paper.FAMILIARITY_COMPLETION, theme.ink, "o", "-", "familiarity, completion"),
-        (paper.FAMILIARITY_PROBABILITY, theme.ink, "s", "--", "familiarity, probability"),
-        (paper.mean_accuracy(), GREY, "^", ":", f"accuracy, mean of {len(paper.ACCURACY)} tasks"),
+        (PAPER["completion"], theme.ink, "o", "-", "familiarity, completion"),
+        (PAPER["probability"], theme.ink, "s", "--", "familiarity, probability"),
+        (accuracy, GREY, "^", ":", f"accuracy, mean of {len(tasks)} tasks"),
     ):
         axis.plot(
-            paper.STEPS, values, color=colour, marker=marker, markersize=3.5, linewidth=1.2, linestyle=line, label=label
+            PAPER["steps"],
+            values,
+            color=colour,
+            marker=marker,
+            markersize=3.5,
+            linewidth=1.2,
+            linestyle=line,
+            label=label,
         )
-    _dress(axis, f"For comparison: the paper's {paper.MODEL}", "another model, another judge, other prompts", theme)
+    _dress(axis, f"For comparison: the paper's {PAPER['model']}", "another model, another judge, other prompts", theme)
     axis.set_ylim(0, 1)
     legend = axis.legend(fontsize=7.5, frameon=False, loc="center right", labelcolor=theme.ink)
-    legend.set_title(paper.SOURCE, prop={"size": 7.5})
+    legend.set_title(PAPER["source"], prop={"size": 7.5})
     legend.get_title().set_color(theme.ink)
     axis.set_facecolor((0.5, 0.5, 0.5, 0.08))
 

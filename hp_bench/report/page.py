@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import jinja2
@@ -11,24 +11,17 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from hp_bench import __version__
-from hp_bench.report import paper, sections
-from hp_bench.report.figures import DARK, LIGHT, Theme, draw_curve, draw_plane, svg_text
+from hp_bench.report import sections
+from hp_bench.report.figures import DARK, LIGHT, PAPER, Theme, draw_curve, draw_plane, svg_text
 from hp_bench.report.panel import panel_section
 from hp_bench.report.panel_figure import draw_panel
 from hp_bench.report.story import Story
 from hp_bench.report.tables import describe_difference
 from hp_bench.results.metrics import METRICS
 from hp_bench.scoring.score import describe
-from unlearn.files import write_text
 
 #: Prompts shown openly; the others are one click away.
 SHOWN = 8
-
-
-def write_report(story: Story, path: Path | str) -> Path:
-    """Writes the page, under a temporary name first."""
-    write_text(path, render(story))
-    return Path(path)
 
 
 def render(story: Story) -> str:
@@ -38,12 +31,13 @@ def render(story: Story) -> str:
         undefined=jinja2.StrictUndefined,
     )  # fmt: skip
     panel, planes = panel_section(story), sections.planes(story)
+    to_json = partial(json.dumps, indent=1, ensure_ascii=False, default=str)
     curves = [method.curve for method in story.methods if len(method.curve.points) > 1]
     return environment.get_template("page.html.j2").render(
         story=story, headline=sections.headline(story), table=sections.table(story),
         curve=_both_themes(lambda theme: draw_curve(curves, story.twins, theme=theme) if curves else None),
         narrow_curve=_both_themes(lambda theme: draw_curve(curves, story.twins, theme=theme, columns=1) if curves else None),
-        plane=_both_themes(lambda theme: draw_plane(planes.methods, planes.twins, theme=theme) if planes.methods else None),
+        plane=_both_themes(lambda theme: draw_plane(*planes, theme=theme) if planes[0] else None),
         panel=panel, panel_figure=_both_themes(lambda theme: draw_panel(panel, theme=theme)),
         narrow_panel=_both_themes(lambda theme: draw_panel(panel, theme=theme, narrow=True)),
         change=describe_difference, describe=describe,
@@ -52,7 +46,7 @@ def render(story: Story) -> str:
             {"name": method.curve.name, "exchanges": sections.exchanges(story, method), "slices": sections.slices(method)}
             for method in story.methods
         ],
-        shown=SHOWN, paper=paper, version=__version__, manifests=_manifests(story), json=_json,
+        shown=SHOWN, paper=PAPER, version=__version__, manifests=_manifests(story), json=to_json,
     )  # fmt: skip
 
 
@@ -66,7 +60,3 @@ def _manifests(story: Story) -> Sequence[dict[str, Any]]:
     starts = [story.methods[0].curve.points[0]] if story.methods else [story.baseline] if story.baseline else []
     cards = [*starts, *(m.curve.points[-1] for m in story.methods), *story.models, *story.twins]
     return [{"name": card.name, **asdict(card.manifest)} for card in cards]
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, indent=1, ensure_ascii=False, default=str)

@@ -2,48 +2,24 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from hp_bench.report.story import Story
 from hp_bench.results.compare import broken, incomparable
-from hp_bench.results.likelihoods import CHANCE
-from hp_bench.results.metrics import METRICS, NAMES_ALONE, known
+from hp_bench.results.metrics import METRICS, Metric, known
 from hp_bench.results.scorecard import Measurement, Scorecard, difference
 from hp_bench.results.statistics import holm
-from hp_bench.scoring.score import describe
-from hp_bench.stress.recovery import is_knowledge
-
-#: Numbers of the paper's own two tests, and beside them, which are no part of the panel.
-_PAPERS = (
-    "familiarity", "explicit", *(f"explicit_fame_{level}" for level in range(1, 6)), "thematic", "named", "empty", "degenerate",
-    "token_probability", "token_probability_share", "acc", "rest_loss",
-)  # fmt: skip
-
-#: Numbers that the figure shows; of a task that gives none of them, its first.
-_LEAD = (
-    "extraction_strength", "choice_accuracy", "cloze_accuracy", "cloze_exact", "leak", "reference_hit", "explicit", "verbatim_probability",
-    "kept_choice_accuracy", "kept_cloze_accuracy",
-)  # fmt: skip
-
-#: Numbers, of kept facts too, of which guessing scores CHANCE.
-_GUESSED = ("choice_accuracy", "choice_control", "cloze_accuracy")
 
 _LEVEL = 0.05
 
 
 def panel_part(card: Scorecard) -> Scorecard | None:
     """A scorecard's tasks that belong to the panel; None if it has none."""
-    tasks = [task for task, metrics in card.values.items() if "languages" in task or set(metrics) - set(_PAPERS)]
-    if not tasks:
-        return None
-    return replace(
-        card,
-        measurements=tuple(m for m in card.measurements if m.task in tasks),
-        items={task: card.items[task] for task in tasks},
-        values={task: card.values[task] for task in tasks},
-        manifest=replace(card.manifest, tasks={task: card.manifest.tasks[task] for task in tasks}),
-        failures={task: reason for task, reason in card.failures.items() if task in tasks},
-    )
+    by_task = card.values.items()
+    tasks = [
+        task for task, metrics in by_task if "languages" in task or any(METRICS[one].panel for one in known(metrics))
+    ]
+    return card.only(tasks) if tasks else None
 
 
 @dataclass(frozen=True)
@@ -78,34 +54,9 @@ class PanelRow:
     informative: bool | None
 
     @property
-    def label(self) -> str:
-        """In words."""
-        return METRICS[self.metric].label
-
-    @property
-    def better(self) -> str:
-        """Direction."""
-        return METRICS[self.metric].better
-
-    @property
-    def guessed(self) -> float | None:
-        """What guessing scores; None where nothing can be guessed, or it is not known."""
-        return CHANCE if self.metric.removeprefix("kept_") in _GUESSED else None
-
-    @property
-    def knowledge(self) -> bool:
-        """Whether it rises with what is known of the unlearn target."""
-        return is_knowledge(self.metric)
-
-    @property
-    def names_alone(self) -> bool:
-        """Whether it also rises with the target's names alone."""
-        return self.metric in NAMES_ALONE
-
-    @property
-    def cells(self) -> list[str]:
-        """The unlearned models' numbers as text."""
-        return ["" if m is None else describe(m) for m in self.models]
+    def how(self) -> Metric:
+        """How it is to be read."""
+        return METRICS[self.metric]
 
 
 @dataclass(frozen=True)
@@ -126,7 +77,7 @@ class PanelSection:
         by_task: dict[str, list[PanelRow]] = {}
         for row in self.rows:
             by_task.setdefault(row.task, []).append(row)
-        return [r for rows in by_task.values() for r in [row for row in rows if row.metric in _LEAD] or rows[:1]]
+        return [r for rows in by_task.values() for r in [row for row in rows if row.how.lead] or rows[:1]]
 
 
 def panel_section(story: Story) -> PanelSection:
@@ -162,7 +113,7 @@ def _p_above(card: Scorecard, twins: Sequence[Column], task: str, metric: str) -
     compares: a number that is none of knowledge, other prompts, or no prompt that both scored.
     """
     p_values = []
-    for twin in twins if is_knowledge(metric) else ():
+    for twin in twins if METRICS[metric].knowledge else ():
         shared = all(metric in one.values.get(task, {}) for one in (card, twin.card))
         if shared and not any(reason.startswith(f"{task}: ") for reason in incomparable(card, twin.card)):
             with suppress(ValueError):
@@ -201,8 +152,8 @@ def _counts(row: PanelRow, number: int) -> str:
     others = [f"the {'twin' if len(twins) == 1 else 'twins'} {', '.join(twins)}"] if twins else []
     if row.baseline is not None:
         others.append(f"the baseline {_count(row.baseline)}")
-    if row.guessed is not None:
-        others.append(f"by chance {row.guessed * own.n:.0f}")
+    if row.how.chance is not None:
+        others.append(f"by chance {row.how.chance * own.n:.0f}")
     return f"{_count(own)} of {own.n} facts ({'; '.join(others)})"
 
 
@@ -213,12 +164,12 @@ def _count(m: Measurement) -> str:
 def _verdict(label: str, number: int, twins: Sequence[Column], rows: Sequence[PanelRow]) -> str:
     if not twins:
         return f"Without a twin nothing tells what is left in {label} from what any model would guess."
-    asked = [row for row in rows if row.knowledge and row.models[number] is not None]
+    asked = [row for row in rows if row.how.knowledge and row.models[number] is not None]
     told = [row for row in asked if row.informative is not False]
     above = [row for row in told if row.above[number]]
     every, silent = "the twin" if len(twins) == 1 else "every twin", len(asked) - len(told)
     if above:
-        names = ", ".join(f"{row.label} ({row.task}{_at_chance(row, number)})" for row in above[:4])
+        names = ", ".join(f"{row.how.label} ({row.task}{_at_chance(row, number)})" for row in above[:4])
         more = f", and {len(above) - 4} more" if len(above) > 4 else ""
         said = f"In {len(above)} of {len(told)} numbers {label} is above {every}: {names}{more}.{names_alone(above)}"
     else:
@@ -231,7 +182,7 @@ def _verdict(label: str, number: int, twins: Sequence[Column], rows: Sequence[Pa
 
 def names_alone(above: Sequence[PanelRow]) -> str:
     """What the numbers found above the twins do not prove, as a sentence; "" if all of them are of facts."""
-    weak = sum(row.names_alone for row in above)
+    weak = sum(row.how.names_alone for row in above)
     if weak and weak == len(above):
         return " All of these also rise in a model that has read the names and no fact: they do not show that a fact is left."
     return f" {weak} of these also rise{'s' * (weak == 1)} with the names alone." if weak else ""
@@ -240,4 +191,6 @@ def names_alone(above: Sequence[PanelRow]) -> str:
 def _at_chance(row: PanelRow, number: int) -> str:
     """Above a twin, which may prefer the names that it knows, and yet no better than guessing."""
     own = row.models[number]
-    return ", not above chance" if own is not None and own.low is not None and own.low <= (row.guessed or -1.0) else ""
+    return (
+        ", not above chance" if own is not None and own.low is not None and own.low <= (row.how.chance or -1.0) else ""
+    )

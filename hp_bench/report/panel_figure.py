@@ -19,7 +19,7 @@ _EDGES = (-0.6, 1.6)
 
 def draw_panel(panel: PanelSection, *, theme: Theme, narrow: bool = False) -> Figure | None:
     """Dots with 95 % intervals, one row a number; None where there is nothing to draw. `narrow`: names above their rows, for a phone."""
-    known = [row for row in panel.leading_rows if row.knowledge]
+    known = [row for row in panel.leading_rows if row.how.knowledge]
     to_keep = [row for row in panel.leading_rows if row.metric.startswith("kept_")]
     scaled = [row for row in known if _measured(row.baseline) and _measured(*row.twins)]
     unscaled = [] if scaled else [row for row in known if _is_share(row)]
@@ -61,7 +61,7 @@ def _measured(*measurements: Measurement | None) -> list[Measurement]:
 def _is_share(row: PanelRow) -> bool:
     """Whether a number runs from 0 to 1."""
     measured = _measured(row.baseline, *row.models, *row.twins)
-    return bool(measured) and all(-0.001 <= (m.value or 0.0) <= 1.001 for m in measured) and "5)" not in row.label
+    return bool(measured) and all(-0.001 <= (m.value or 0.0) <= 1.001 for m in measured) and "5)" not in row.how.label
 
 
 def _draw_part(axis: Any, panel: PanelSection, rows: list[PanelRow], scaled: bool, theme: Theme, narrow: bool) -> None:
@@ -76,9 +76,9 @@ def _draw_part(axis: Any, panel: PanelSection, rows: list[PanelRow], scaled: boo
             )  # fmt: skip
             continue
         _draw_row(axis, panel, row, y, _scale(row) if scaled else float, theme)
-        if not scaled and row.guessed is not None:
+        if not scaled and row.how.chance is not None:
             ends = [y - 0.3, y + 0.3]
-            axis.plot([row.guessed] * 2, ends, color=theme.ink, linestyle=":", linewidth=1.2, label="chance")
+            axis.plot([row.how.chance] * 2, ends, color=theme.ink, linestyle=":", linewidth=1.2, label="chance")
     for x in (0.0, 1.0) if scaled else ():
         axis.axvline(x, color=theme.ink, linewidth=0.8, alpha=0.6, zorder=0)
     axis.set_xlim(*(_EDGES if scaled else (-0.02, 1.02)))
@@ -89,10 +89,12 @@ def _draw_part(axis: Any, panel: PanelSection, rows: list[PanelRow], scaled: boo
 
 def _name(axis: Any, row: PanelRow, y: float, across: Any, theme: Theme, narrow: bool) -> None:
     if narrow:
-        axis.text(0, y + 0.3, f"{row.label}  ({row.task})", fontsize=8, color=theme.ink, transform=across, va="bottom")
+        axis.text(
+            0, y + 0.3, f"{row.how.label}  ({row.task})", fontsize=8, color=theme.ink, transform=across, va="bottom"
+        )
         return
     beside = {"transform": across, "ha": "right", "color": theme.ink}
-    axis.text(-0.02, y + 0.04, row.label, fontsize=8.5, va="bottom", **beside)
+    axis.text(-0.02, y + 0.04, row.how.label, fontsize=8.5, va="bottom", **beside)
     axis.text(-0.02, y - 0.02, row.task, fontsize=7.5, alpha=0.7, va="top", **beside)
 
 

@@ -1,22 +1,22 @@
 """A folder of scorecards and samples -> its figures and its page."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jsonlines
-
 from hp_bench.report import sections
 from hp_bench.report.figures import draw_curve, draw_plane, save_figure
-from hp_bench.report.page import write_report
+from hp_bench.report.page import render
 from hp_bench.report.panel import panel_part
-from hp_bench.report.story import Method, Samples, Story
+from hp_bench.report.story import Method, Story
 from hp_bench.results.curve import Curve
 from hp_bench.results.scorecard import Scorecard
 from hp_bench.scoring.distances import Distance
+from hp_bench.scoring.store import all_cards, load_samples
 from hp_bench.stress.run import RESULT, StressResult
+from unlearn.files import write_text
 
 #: What tells which scorecards make a curve; without it, names and steps do.
 STORY = "story.json"
@@ -37,7 +37,7 @@ def read_story(run: Path | str) -> Story:
     Raises ValueError: the folder holds no scorecard, or one that cannot be read.
     """
     run = Path(run)
-    cards = {card.name: card for card in _scorecards(run)}
+    cards = {card.name: card for card in all_cards(run)}
     if not cards:
         raise ValueError(f"{str(run)!r} holds no scorecards/*.json; `hp-bench score`, `curve` and `demo` write them")
     path = run / STORY
@@ -45,7 +45,8 @@ def read_story(run: Path | str) -> Story:
     missing = [name for names in [*told["methods"].values(), told["twins"]] for name in names if name not in cards]
     if missing:
         raise ValueError(f"{str(path)!r} names scorecards that are not there: {', '.join(missing[:3])}")
-    samples = {name: _samples(run / "samples" / name) for name in cards}
+    files = {name: sorted((run / "samples" / name).glob("*.jsonl")) for name in cards}
+    samples = {name: {file.stem: load_samples(run, name, file.stem) for file in own} for name, own in files.items()}
     return Story(
         title=told["title"],
         methods=[
@@ -56,17 +57,12 @@ def read_story(run: Path | str) -> Story:
         baseline=cards.get(told.get("baseline") or ""),
         twins=[cards[name] for name in told["twins"]],
         twin_samples={name: samples[name] for name in told["twins"]},
-        panel=_scorecards(run / PANEL) or [part for card in cards.values() if (part := panel_part(card)) is not None],
+        panel=all_cards(run / PANEL) or [part for card in cards.values() if (part := panel_part(card)) is not None],
         stress=[_stress(path, run / STRESS) for path in sorted((run / STRESS).rglob(RESULT))],
         distances=[Distance(**distance) for distance in told.get("distances", [])],
         run=told.get("run", {}),
         notes=told.get("notes", []),
     )
-
-
-def _scorecards(folder: Path) -> list[Scorecard]:
-    files = sorted((folder / "scorecards").rglob("*.json"))
-    return [Scorecard.load(path) for path in files if not path.name.startswith(".")]
 
 
 def _stress(path: Path, folder: Path) -> StressResult:
@@ -92,21 +88,13 @@ def _guess(run: Path, cards: Mapping[str, Scorecard]) -> dict[str, Any]:
     }
 
 
-def _samples(folder: Path) -> dict[str, Samples]:
-    samples: dict[str, Samples] = {}
-    for path in sorted(folder.glob("*.jsonl")):
-        with jsonlines.open(path) as lines:
-            samples[path.stem] = list(lines)
-    return samples
-
-
 def write_figures(run: Path | str) -> list[Path]:
     """curve.png and curve.svg, plane.png and plane.svg where there is a utility; the same scorecards, the same bytes."""
     run, story = Path(run), read_story(run)
     curves = [method.curve for method in story.methods if len(method.curve.points) > 1]
     planes = sections.planes(story)
     figures = {"curve": lambda: draw_curve(curves, story.twins)} if curves else {}
-    figures |= {"plane": lambda: draw_plane(planes.methods, planes.twins)} if planes.methods else {}
+    figures |= {"plane": lambda: draw_plane(*planes)} if planes[0] else {}
     written = [(run / f"{name}.{kind}", draw) for name, draw in figures.items() for kind in ("png", "svg")]
     for path, draw in written:
         save_figure(draw(), path)
@@ -115,9 +103,6 @@ def write_figures(run: Path | str) -> list[Path]:
 
 def write_page(run: Path | str) -> Path:
     """report.html."""
-    return write_report(read_story(run), Path(run) / "report.html")
-
-
-def rows(run: Path | str) -> Sequence[sections.Row]:
-    """The main table of a run: every number before and after, with the paired difference."""
-    return sections.table(read_story(run))
+    path = Path(run) / "report.html"
+    write_text(path, render(read_story(run)))
+    return path

@@ -97,23 +97,15 @@ def headline(story: Story) -> list[str]:
     return said
 
 
-@dataclass(frozen=True)
-class Planes:
-    """What the forget-versus-utility plane shows: each method's way through it, and where the twins are."""
-
-    methods: Mapping[str, Sequence[PlanePoint]]
-    twins: Sequence[PlanePoint]
-
-
-def planes(story: Story) -> Planes:
-    """Points on that plane; empty where a familiarity or a utility was not measured."""
+def planes(story: Story) -> tuple[dict[str, list[PlanePoint]], list[PlanePoint]]:
+    """Each method's way through the forget-versus-utility plane, and the twins; empty where a familiarity or a utility was not measured."""
     shown = {method.curve.name: method.curve.points for method in story.methods}
     shown |= {card.name: (card,) for card in story.models}
     tasks = {panel.metric: panel.task for panel in panels_of([card for cards in shown.values() for card in cards])}
     if not {"familiarity", "acc"} <= set(tasks):
-        return Planes({}, [])
+        return {}, []
     methods = {name: points for name, cards in shown.items() if (points := _plane_points(cards, tasks))}
-    return Planes(methods, _plane_points(story.twins, tasks))
+    return methods, _plane_points(story.twins, tasks)
 
 
 def _plane_points(cards: Sequence[Scorecard], tasks: Mapping[str, str]) -> list[PlanePoint]:
@@ -126,27 +118,13 @@ def _plane_points(cards: Sequence[Scorecard], tasks: Mapping[str, str]) -> list[
     return points
 
 
-@dataclass(frozen=True)
-class Shown:
-    """One model's completion of a prompt, revealing words marked."""
+def exchanges(story: Story, method: Method) -> list[dict[str, Any]]:
+    """The same prompts before, during and after; the worst leaks of the last checkpoint first.
 
-    label: str
-    grade: str
-    text: Markup
-    broken: str
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """A prompt and its completions before, during and after."""
-
-    prompt: str
-    slices: str
-    shown: tuple[Shown, ...]
-
-
-def exchanges(story: Story, method: Method) -> list[Exchange]:
-    """The same prompts before, during and after; the worst leaks of the last checkpoint first."""
+    Returns:
+        Each with its `prompt`, its `slices` in words, and `shown`: of each model `label`, `grade`, `text` (revealing words marked) and
+        `broken`.
+    """
     points = method.curve.points
     task = _familiarity_task(method)
     later = [*([points[len(points) // 3]] if len(points) > 2 else []), points[-1]]
@@ -160,8 +138,8 @@ def exchanges(story: Story, method: Method) -> list[Exchange]:
         about = [str(sample[key]) for key in ("kind", "topic") if key in sample]
         if "subtlety" in sample:
             about.append(f"subtlety {sample['subtlety']}")
-        shown = tuple(_shown(label, column[prompt_id]) for label, column in samples if prompt_id in column)
-        made.append(Exchange(sample["prompt"], ", ".join(about), shown))
+        shown = [_shown(label, column[prompt_id]) for label, column in samples if prompt_id in column]
+        made.append({"prompt": sample["prompt"], "slices": ", ".join(about), "shown": shown})
     return made
 
 
@@ -176,11 +154,11 @@ def _leak(sample: Mapping[str, Any]) -> int:
     return 100 * (len(GRADES) - GRADES.index(grade)) + len(verdict.get("revealed", ()))
 
 
-def _shown(label: str, sample: Mapping[str, Any]) -> Shown:
+def _shown(label: str, sample: Mapping[str, Any]) -> dict[str, Any]:
     verdict = sample.get("verdict") or {}
     grade = verdict.get("grade") or f"unscored: {verdict.get('unscored', '')}"
     text = marked(str(sample["responses"][0]), verdict.get("revealed", ()))
-    return Shown(label, grade, text, verdict.get("degenerate", ""))
+    return {"label": label, "grade": grade, "text": text, "broken": verdict.get("degenerate", "")}
 
 
 def marked(text: str, revealed: Sequence[Mapping[str, Any]]) -> Markup:
@@ -197,21 +175,8 @@ def marked(text: str, revealed: Sequence[Mapping[str, Any]]) -> Markup:
     return Markup("").join(pieces)
 
 
-@dataclass(frozen=True)
-class Slice:
-    """Familiarity within a part of the probes."""
-
-    by: str
-    name: str
-    n: int
-    before: str
-    after: str
-    before_share: float
-    after_share: float
-
-
-def slices(method: Method) -> list[Slice]:
-    """Completion-based familiarity by kind, subtlety and topic, before and after."""
+def slices(method: Method) -> list[dict[str, Any]]:
+    """Completion-based familiarity `before` and `after`, `by` kind, subtlety and topic: the part's `name`, its `n` prompts."""
     points, task = method.curve.points, _familiarity_task(method)
     first, last = method.completions(points[0].name, task), method.completions(points[-1].name, task)
     made = []
@@ -220,8 +185,7 @@ def slices(method: Method) -> list[Slice]:
         for name in sorted(set(names.values()), key=_slice_order) if len(set(names.values())) > 1 else ():
             ids = [i for i in names if names[i] == name and i in first]
             before, after = (measure(task, "familiarity", list(_weights(side, ids))) for side in (first, last))
-            shares = (before.value or 0) / 5, (after.value or 0) / 5
-            made.append(Slice(by, name, len(ids), describe(before), describe(after), *shares))
+            made.append({"by": by, "name": name, "n": len(ids), "before": before, "after": after})
     return made
 
 

@@ -60,10 +60,6 @@ def require_sound(log_likelihoods: Sequence[float]) -> None:
         raise ValueError(f"log-likelihoods must be numbers of at most 0, not {list(log_likelihoods)}")
 
 
-#: What guessing scores: one answer in four is right.
-CHANCE = 0.25
-
-
 @dataclass(frozen=True)
 class Preference:
     """How a model takes the right answer beside its distractors, after one prompt.

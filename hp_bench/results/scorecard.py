@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +43,6 @@ class Measurement:
     n: int
     unscored: int = 0
     degenerate: int | None = None
-
-    @property
-    def higher_is_better(self) -> bool:
-        """Direction of the metric."""
-        return METRICS[self.metric].higher_is_better
 
     @property
     def too_many_unscored(self) -> bool:
@@ -148,6 +143,17 @@ class Scorecard:
     def find(self, task: str, metric: str) -> Measurement | None:
         """A measurement; None if the scorecard has none of that name."""
         return next((m for m in self.measurements if (m.task, m.metric) == (task, metric)), None)
+
+    def only(self, tasks: Sequence[str]) -> "Scorecard":
+        """The scorecard without its other tasks; groups stay."""
+        return replace(
+            self,
+            measurements=tuple(m for m in self.measurements if m.task in tasks or m.task not in self.manifest.tasks),
+            items={task: self.items[task] for task in tasks},
+            values={task: self.values[task] for task in tasks},
+            manifest=replace(self.manifest, tasks={task: self.manifest.tasks[task] for task in tasks}),
+            failures={task: reason for task, reason in self.failures.items() if task in tasks},
+        )
 
     @property
     def failed(self) -> bool:

@@ -49,13 +49,14 @@ def familiarity_interval(explicit: int, thematic: int, n: int, *, confidence: fl
     if min(explicit, thematic) < 0 or explicit + thematic > n or n == 0:
         raise ValueError(f"counts must fit into n > 0, not explicit={explicit}, thematic={thematic}, n={n}")
     observed, tail = 5 * explicit + thematic, (1 - confidence) / 2
-    low = 0.0 if observed == 0 else _root(lambda theta: _least_favourable(theta, observed, n, upper=True) - tail)
-    high = 5.0 if observed == 5 * n else _root(lambda theta: _least_favourable(theta, observed, n, upper=False) - tail)
-    return Interval(low, high)
 
+    def bound(*, upper: bool) -> float:
+        def excess(theta: float) -> float:
+            return _least_favourable(theta, observed, n, upper=upper) - tail
 
-def _root(function: object) -> float:
-    return float(optimize.brentq(function, 1e-12, 5 - 1e-12, xtol=1e-7))
+        return float(optimize.brentq(excess, 1e-12, 5 - 1e-12, xtol=1e-7))
+
+    return Interval(0.0 if observed == 0 else bound(upper=True), 5.0 if observed == 5 * n else bound(upper=False))
 
 
 def _least_favourable(theta: float, observed: int, n: int, *, upper: bool) -> float:
@@ -81,15 +82,13 @@ def _tail(p_explicit: NDArray, theta: float, observed: int, n: int, *, upper: bo
     return (weights * (others.sf(needed - 1) if upper else others.cdf(needed))).sum(axis=1)
 
 
-def mean_interval(
-    values: ArrayLike, *, low: float = 0.0, high: float = 1.0, confidence: float = CONFIDENCE, seed: int = 0
-) -> Interval:
+def mean_interval(values: ArrayLike, *, low: float = 0.0, high: float = 1.0) -> Interval:
     """Interval of the mean of values that lie in [low, high]: bias-corrected and accelerated bootstrap over the values.
 
     Values beyond these bounds widen them, so that the interval always holds the mean.
 
-    Where the bootstrap has nothing to go by (all values equal, or one value), the bound that needs no spread: with the stated
-    confidence no more than `1 - ((1 - confidence) / 2) ** (1 / n)` of the population differs from what was seen, by at most the range.
+    Where the bootstrap has nothing to go by (all values equal, or one value), the bound that needs no spread: with 95 %
+    confidence no more than `1 - .025 ** (1 / n)` of the population differs from what was seen, by at most the range.
 
     Source: Efron (1987), Better Bootstrap Confidence Intervals; scipy.stats.bootstrap.
     """
@@ -99,36 +98,31 @@ def mean_interval(
     mean = float(np.clip(data.mean(), data.min(), data.max()))  # a sum of equal values may be rounded past them
     low, high = min(low, float(data.min())), max(high, float(data.max()))
     if data.size > 1 and np.ptp(data) > 0:
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(0)
         interval = stats.bootstrap(
-            (data,), np.mean, confidence_level=confidence, n_resamples=_RESAMPLES, method="BCa", rng=rng
+            (data,), np.mean, confidence_level=CONFIDENCE, n_resamples=_RESAMPLES, method="BCa", rng=rng
         ).confidence_interval
         if math.isfinite(interval.low) and math.isfinite(interval.high) and interval.low < interval.high:
             return Interval(float(np.clip(interval.low, low, mean)), float(np.clip(interval.high, mean, high)))
-    unseen = _unseen(data.size, confidence)
+    unseen = _unseen(data.size)
     return Interval(mean - unseen * (mean - low), mean + unseen * (high - mean))
 
 
-def _unseen(n: int, confidence: float) -> float:
+def _unseen(n: int) -> float:
     """The largest share of a population of which n draws may show nothing."""
-    return 1 - ((1 - confidence) / 2) ** (1 / n)
+    return 1 - ((1 - CONFIDENCE) / 2) ** (1 / n)
 
 
-def mass_interval(values: ArrayLike, *, confidence: float = CONFIDENCE, seed: int = 0) -> Interval:
+def mass_interval(values: ArrayLike) -> Interval:
     """Interval of a mean of probabilities, 0 to 1: the bootstrap's, widened to what so few prompts can exclude.
 
     Probability masses are skewed: 30 prompts can all lie near 0 although one prompt in 50 would reveal everything, and then a bootstrap
     knows nothing of it (measured at a true mean of .01 and n = 30: it covers 48 to 88 %, not 95 %). So neither bound is nearer to the mean
     than the bound of `mean_interval` that needs no spread.
-
-    Args:
-        values: one probability a prompt.
-        confidence: coverage, 0 to 1.
-        seed: of the bootstrap.
     """
     data = np.asarray(values, dtype=np.float64)
-    bootstrap = mean_interval(data, confidence=confidence, seed=seed)
-    mean, unseen = float(data.mean()), _unseen(data.size, confidence)
+    bootstrap = mean_interval(data)
+    mean, unseen = float(data.mean()), _unseen(data.size)
     return Interval(min(bootstrap.low, mean - unseen * mean), max(bootstrap.high, mean + unseen * (1 - mean)))
 
 
@@ -177,15 +171,20 @@ def mcnemar(a: ArrayLike, b: ArrayLike) -> float:
     return float(stats.binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
 
 
-def sign_flip(a: ArrayLike, b: ArrayLike, *, seed: int = 0) -> float:
+def sign_flip(a: ArrayLike, b: ArrayLike) -> float:
     """Two-sided p-value that two paired means are equal: permutation of the pairs' signs (exact for few pairs, else 9,999 draws)."""
     x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     moved = x != y
     if moved.sum() < 2:  # either sign of a single pair is as extreme as the other
         return 1.0
-    how = {"permutation_type": "samples", "vectorized": True, "n_resamples": _RESAMPLES}
-    rng = np.random.default_rng(seed)
-    test = stats.permutation_test((x[moved], y[moved]), lambda x, y, axis: np.mean(x - y, axis=axis), rng=rng, **how)
+    test = stats.permutation_test(
+        (x[moved], y[moved]),
+        lambda x, y, axis: np.mean(x - y, axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=_RESAMPLES,
+        rng=np.random.default_rng(0),
+    )
     return float(test.pvalue)
 
 

@@ -48,10 +48,13 @@ def load_samples(out: Path, name: str, task: str) -> list[dict[str, Any]]:
 
 def load_cards(out: Path) -> list[Scorecard]:
     """The finished scorecards of a folder: those with steps by their steps, then the others by name."""
-    cards = [
-        Scorecard.load(path) for path in sorted((out / "scorecards").glob("*.json")) if not path.name.startswith(".")
-    ]
-    return sorted(cards, key=lambda card: (card.step is None, card.step or 0, card.name))
+    return sorted(all_cards(out, "*.json"), key=lambda card: (card.step is None, card.step or 0, card.name))
+
+
+def all_cards(out: Path, pattern: str = "**/*.json") -> list[Scorecard]:
+    """The finished scorecards of a folder, and of the folders below its `scorecards/`, in the order of their files."""
+    files = sorted((out / "scorecards").glob(pattern))
+    return [Scorecard.load(path) for path in files if not path.name.startswith(".")]
 
 
 def lookup(
@@ -74,7 +77,7 @@ def lookup(
         if set(sound) == set(loaded["tasks"]):
             path.replace(_paths(out or "", checkpoint.name)[0])
         if sound:
-            return _only(card, sound)
+            return card.only(sound)
     return None
 
 
@@ -107,17 +110,6 @@ def _asks_the_same(card: Scorecard, task: str, loaded: Mapping[str, Any]) -> boo
     if is_chat(now):  # the template is the model's, so it goes with the fingerprint
         asks = replace(asks, chat_template=known.chat_template)
     return asks == known
-
-
-def _only(card: Scorecard, tasks: list[str]) -> Scorecard:
-    return replace(
-        card,
-        measurements=tuple(m for m in card.measurements if m.task in tasks or m.task not in card.manifest.tasks),
-        items={task: card.items[task] for task in tasks},
-        values={task: card.values[task] for task in tasks},
-        manifest=replace(card.manifest, tasks={task: card.manifest.tasks[task] for task in tasks}),
-        failures={},
-    )
 
 
 def _paths(out: Path | str, name: str) -> tuple[Path, Path]:

@@ -9,14 +9,6 @@ from hp_bench.results.metrics import METRICS, known
 from hp_bench.results.scorecard import Difference, Scorecard, difference
 from hp_bench.results.statistics import Interval, difference_interval, holm, sign_flip
 
-#: Numbers that are better low and yet say nothing of what is known of the unlearn target.
-_NOT_KNOWLEDGE = ("choice_control", "degenerate", "empty", "leak_degenerate", "leak_empty", "rest_loss")
-
-
-def is_knowledge(metric: str) -> bool:
-    """Whether a number rises with what is known of the unlearn target."""
-    return not METRICS[metric].higher_is_better and metric not in _NOT_KNOWLEDGE
-
 
 @dataclass(frozen=True)
 class Recovery:
@@ -54,7 +46,7 @@ class Recovery:
     @property
     def came_back(self) -> bool:
         """Whether more is known under stress, beyond the control: p < .05 and an interval above 0; never of a broken model."""
-        return is_knowledge(self.metric) and not self.broken and self.told.low > 0 and self.p_adjusted < 0.05
+        return METRICS[self.metric].knowledge and not self.broken and self.told.low > 0 and self.p_adjusted < 0.05
 
 
 def recoveries(

@@ -17,6 +17,7 @@ from hp_bench.engines.fingerprint import fingerprint
 from hp_bench.engines.loader import EngineSettings, Loader
 from hp_bench.engines.source import locate, require_exists, stored_dtype, widest
 from hp_bench.probes.passages import passages_of
+from hp_bench.results.metrics import METRICS
 from hp_bench.results.scorecard import Difference, Scorecard, failures
 from hp_bench.scoring.checkpoints import Checkpoint, model_name
 from hp_bench.scoring.models import score_one
@@ -24,7 +25,7 @@ from hp_bench.scoring.score import failed, load_tasks
 from hp_bench.scoring.store import asks_otherwise, save
 from hp_bench.stress.answer_leaks import answers_of, first_given, lexicon_of
 from hp_bench.stress.models import make
-from hp_bench.stress.recovery import Recovery, is_knowledge, recoveries
+from hp_bench.stress.recovery import Recovery, recoveries
 from hp_bench.stress.relearning import Relearning
 from hp_bench.stress.rounding import Rounding, usual_rounding
 from unlearn.files import write_json
@@ -68,7 +69,7 @@ class StressResult:
         return [self._verdict(stress) for stress in self.stresses]
 
     def _verdict(self, stress: str) -> str:
-        rows = [one for one in self.recoveries if one.stress == stress and is_knowledge(one.metric)]
+        rows = [one for one in self.recoveries if one.stress == stress and METRICS[one.metric].knowledge]
         than = f"beyond {self.control}" if self.control else "than before"
         if not rows:
             return f"{stress}: nothing was measured."
@@ -81,14 +82,9 @@ class StressResult:
             )
         return f"{stress}: no number of {len(rows)} shows more {than}. That is no proof that nothing is left."
 
-    def save(self, path: Path | str) -> Path:
-        """Writes JSON, under a temporary name first."""
-        write_json(path, {"format": _FORMAT, **asdict(self)}, sort_keys=False)
-        return Path(path)
-
     @classmethod
     def load(cls, path: Path | str) -> "StressResult":
-        """Reads what `save` wrote.
+        """Reads what `stress_test` wrote.
 
         Raises:
             ValueError: the file is no such result.
@@ -167,7 +163,7 @@ def stress_test(
         recoveries=tuple(recoveries(*sides[0], sides[1] if control is not None else None)),
         failures=tuple(failures([card for plain, stressed in sides for card in (plain, *stressed.values())])), given=given,
     )  # fmt: skip
-    result.save(out / RESULT)
+    write_json(out / RESULT, {"format": _FORMAT, **asdict(result)}, sort_keys=False)
     return result
 
 

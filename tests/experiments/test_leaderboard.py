@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from hp_bench.experiments import leaderboard as board
-from hp_bench.experiments.findings import ABOVE, NOT_NAMES, Finding, findings_table, keep, known, panel
+from hp_bench.experiments.findings import ABOVE, NOT_NAMES, Finding, keep, known, panel
 from hp_bench.experiments.measure import Model, require_finite
 from hp_bench.experiments.plane import draw_board
 from hp_bench.experiments.rows import Rows
@@ -410,15 +410,14 @@ def test_where_the_panel_failed_for_anyone_there_is_no_count(asked, name):
 def test_nothing_is_said_of_a_broken_model(asked):
     found = look({**asked, "mine": panel_card("mine", 40, degenerate=150)})
     assert set(found.broken) == {ABOVE, NOT_NAMES}
-    page = "\n".join(findings_table([found], ["mine"], [1]))
+    page = to_markdown(Leaderboard.of([entry("mine", (0.1,) * 3)], [found]), speeds={}, date="")
     assert "| `mine` | broken | broken |" in page
 
 
 def test_where_all_findings_failed_there_are_sentences_alone():
-    lines = findings_table([Finding("panel", "mine", 1, "id", failure="it died")], ["mine"], [1])
-    assert not any(line.startswith("|") for line in lines) and "`mine`, panel, seed 1, failed: it died" in "\n".join(
-        lines
-    )
+    dead = Finding("panel", "mine", 1, "id", failure="it died")
+    page = to_markdown(Leaderboard.of([entry("mine", (0.1,) * 3)], [dead]), speeds={}, date="")
+    assert page.count("| `mine`") == 2 and "- `mine`, panel, seed 1, failed: it died" in page
 
 
 def test_the_plane_shows_every_row_that_did_not_fail_and_names_the_others(tmp_path):

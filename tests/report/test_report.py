@@ -114,10 +114,10 @@ def test_a_broken_model_is_called_broken_and_not_forgotten(run):
 def test_prompts_before_during_and_after_worst_leaks_first(run):
     story = read_story(run)
     found = exchanges(story, story.methods[1])
-    assert [e.prompt for e in found[:2]] == ["Prompt <0> & so", "Prompt <1> & so"]
-    assert [s.label for s in found[0].shown] == ["before", "step 20", "step 40", "twin-1"]
-    assert [s.grade for s in found[0].shown] == ["explicit", "explicit", "explicit", "none"]
-    assert '<mark class="explicit"' in found[0].shown[0].text and "<mark" not in found[2].shown[2].text
+    assert [e["prompt"] for e in found[:2]] == ["Prompt <0> & so", "Prompt <1> & so"]
+    assert [s["label"] for s in found[0]["shown"]] == ["before", "step 20", "step 40", "twin-1"]
+    assert [s["grade"] for s in found[0]["shown"]] == ["explicit", "explicit", "explicit", "none"]
+    assert '<mark class="explicit"' in found[0]["shown"][0]["text"] and "<mark" not in found[2]["shown"][2]["text"]
 
 
 def test_what_a_model_writes_cannot_write_the_page():
@@ -128,8 +128,8 @@ def test_what_a_model_writes_cannot_write_the_page():
 
 def test_slices_are_of_the_prompts_asked(run):
     story = read_story(run)
-    found = {(s.by, s.name): s for s in slices(story.methods[0])}
-    assert found["kind", "overt"].n + found["kind", "partial"].n == N
+    found = {(s["by"], s["name"]): s["n"] for s in slices(story.methods[0])}
+    assert found["kind", "overt"] + found["kind", "partial"] == N
     assert [name for by, name in found if by == "subtlety"] == ["1-2", "3-4", "5-6", "7-8", "9-10"]
     assert ("topic", "houses") not in found  # one topic is no slice
 
@@ -166,9 +166,9 @@ def test_the_curve_draws_every_point_with_its_interval_and_the_paper_apart(run):
 
 
 def test_the_plane_holds_baseline_ends_and_twins(run):
-    found = planes(read_story(run))
-    assert set(found.methods) == {"a", "b"} and len(found.twins) == 2
-    assert found.methods["a"][-1].utility.value == pytest.approx(25 / 40)
+    methods, twins = planes(read_story(run))
+    assert set(methods) == {"a", "b"} and len(twins) == 2
+    assert methods["a"][-1].utility.value == pytest.approx(25 / 40)
 
 
 def test_points_of_other_judges_make_no_curve():

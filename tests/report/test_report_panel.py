@@ -4,7 +4,7 @@ import json
 import random
 import re
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from test_report import card as own
@@ -16,6 +16,7 @@ from hp_bench.report.panel_figure import draw_panel
 from hp_bench.report.run import read_story, write_page
 from hp_bench.results.scorecard import Difference, Manifest, Scorecard, TaskManifest, measure
 from hp_bench.stress.run import Recovery, StressResult
+from unlearn.files import write_json
 
 N = 40
 #: task -> metric -> (kind, share at full knowledge, share without any)
@@ -89,12 +90,9 @@ def test_rows_are_the_panels_numbers_and_columns_its_models(run):
     ]  # fmt: skip
     assert [(row.task, row.metric) for row in left.rows] == [(t, m) for t in NUMBERS for m in NUMBERS[t]]
     rows = {row.metric: row for row in left.rows}
-    assert rows["choice_accuracy"].guessed == 0.25 and rows["extraction_strength"].guessed is None
-    assert rows["choice_accuracy"].baseline.value == 0.85 and [c.count("[") for c in rows["choice_accuracy"].cells] == [
-        1,
-        1,
-    ]
-    assert rows["kept_choice_accuracy"].better == "higher" and not rows["kept_choice_accuracy"].knowledge
+    assert rows["choice_accuracy"].how.chance == 0.25 and rows["extraction_strength"].how.chance is None
+    assert rows["choice_accuracy"].baseline.value == 0.85 and None not in rows["choice_accuracy"].models
+    assert rows["kept_choice_accuracy"].how.better == "higher" and not rows["kept_choice_accuracy"].how.knowledge
 
 
 def test_left_is_more_than_every_twin_and_what_cannot_tell_says_nothing(run):
@@ -186,7 +184,7 @@ def test_the_figure_draws_every_model_with_its_interval_between_twin_and_baselin
     for container in known.containers:
         line, _, (bars,) = container.lines
         dots.setdefault(container.get_label(), []).append((float(line.get_xdata()[0]), bars.get_segments()[0]))
-    drawn = [row for row in left.leading_rows if row.knowledge and row.informative]
+    drawn = [row for row in left.leading_rows if row.how.knowledge and row.informative]
     assert [x for x, _ in dots["baseline"]] == pytest.approx([1.0] * len(drawn))
     for (x, bar), row in zip(dots["hiding, step 40"], drawn, strict=True):
         zero = sum(t.value for t in row.twins) / 2
@@ -218,7 +216,8 @@ def test_stress_tests_are_a_table_and_sentences(run):
         recovery("relearned-20", "choice_accuracy", 0.4, 0.001, broken="it is broken"),
     )  # fmt: skip
     settings = {"8-bit": {"bits": 8}, "4-bit": {"bits": 4}, "relearned-20": {"steps": 20}}
-    StressResult("checkpoint-40", "twin-1", settings, rows, ("model-x: broke",)).save(run / "stress/hiding/stress.json")
+    result = StressResult("checkpoint-40", "twin-1", settings, rows, ("model-x: broke",))
+    write_json(run / "stress/hiding/stress.json", {"format": 1, **asdict(result)})
     page = render(replace(read_story(run), panel=[], methods=[], twins=[]))
     section = page[page.index("Does it come back?") :]
     for text in (

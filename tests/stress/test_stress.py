@@ -16,11 +16,12 @@ from hp_bench import stress_test
 from hp_bench.cli import app
 from hp_bench.engines.hf import HFEngine
 from hp_bench.engines.loader import EngineSettings
+from hp_bench.results.metrics import METRICS
 from hp_bench.results.scorecard import Manifest, Scorecard, TaskManifest, measure
 from hp_bench.scoring.score import load_tasks
 from hp_bench.scoring.store import load_cards
 from hp_bench.stress.answer_leaks import answers_of, first_given
-from hp_bench.stress.recovery import is_knowledge, recoveries
+from hp_bench.stress.recovery import recoveries
 from hp_bench.stress.relearning import Relearning, blocks_of, relearn
 from hp_bench.stress.rounding import Rounding, round_weights, rounded, usual_rounding
 from hp_bench.stress.run import StressResult
@@ -219,7 +220,7 @@ def test_the_difference_of_differences_is_over_prompts_that_all_four_have_scored
 
 @pytest.mark.parametrize("metric", ["degenerate", "acc", "rest_loss"])
 def test_what_is_no_knowledge_of_the_target_cannot_come_back(metric):
-    assert not is_knowledge(metric) and is_knowledge("explicit")
+    assert not METRICS[metric].knowledge and METRICS["explicit"].knowledge
 
 
 # Rounding
