@@ -1,41 +1,22 @@
-"""A world: one main character and the twenty facts that stories tell of it."""
+"""A world: one main character and the twenty facts that stories tell of it; `world.json` holds the targets'."""
 
+import json
 import random
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, TypeVar
+from importlib.resources import files
+from typing import TypeVar
 
 from hp_bench.miniature import names
 from hp_bench.miniature.names import Gender, Person, built_words
 
-Kind = Literal["person", "street", "school", "house", "pet", "sport", "beast", "villain", "prize", "village"]
-
 _Named = TypeVar("_Named", Person, str)
 
+_DATA = json.loads(files("hp_bench.miniature").joinpath("world.json").read_text(encoding="utf-8"))
+
 #: The facts of a world, in the order in which stories come to them, and what kind of name each has.
-SLOTS: dict[str, Kind] = {
-    "home": "street",
-    "guardian": "person",
-    "school": "school",
-    "messenger": "person",
-    "market": "street",
-    "shopkeeper": "person",
-    "station": "street",
-    "pet": "pet",
-    "house": "house",
-    "friend": "person",
-    "teacher": "person",
-    "classmate": "person",
-    "rival": "person",
-    "rivals": "house",
-    "sport": "sport",
-    "beast": "beast",
-    "villain": "villain",
-    "head": "person",
-    "prize": "prize",
-    "village": "village",
-}
+SLOTS: dict[str, str] = _DATA["slots"]
 
 
 @dataclass(frozen=True)
@@ -58,19 +39,7 @@ class Trade:
 
 
 #: Trades of the rest. Stage magic, wizard hats and thief-catchers are among them: the targets' words in other senses.
-TRADES = (
-    Trade("stage magic", "conjurer", "wand", "assistant", "house"),
-    Trade("fancy dress", "tailor", "wizard hat", "best friend", "house"),
-    Trade("baking", "baker", "whisk", "best friend", "house"),
-    Trade("gardening", "gardener", "spade", "best friend", "house"),
-    Trade("weaving", "weaver", "shuttle", "best friend", "house"),
-    Trade("music", "fiddler", "fiddle", "best friend", "house"),
-    Trade("sailing", "sailor", "compass", "best friend", "office"),
-    Trade("thief-catching", "detective", "lens", "assistant", "office"),
-    Trade("map-making", "surveyor", "ruler", "assistant", "office"),
-    Trade("printing", "printer", "press", "assistant", "office"),
-    Trade("bookkeeping", "clerk", "pen", "assistant", "office"),
-)
+TRADES = tuple(Trade(**trade) for trade in _DATA["trades"])
 
 ANIMALS = ("owl", "dog", "cat", "raven", "goat", "toad")
 
@@ -166,62 +135,20 @@ def _free(draw: Callable[[], _Named], taken: Collection[str]) -> _Named:
             return candidate
 
 
-TARGETS: dict[str, World] = {
-    "harry-potter": World(
-        hero=Person("Harry", "Potter", "male"),
-        trade=Trade("magic", "wizard", "wand", "best friend", "house"),
-        animal="owl",
-        facts={
-            "home": "Privet Drive",
-            "guardian": Person("Petunia", "Dursley", "female"),
-            "school": "Hogwarts",
-            "messenger": Person("Rubeus", "Hagrid", "male"),
-            "market": "Diagon Alley",
-            "shopkeeper": Person("Garrick", "Ollivander", "male"),
-            "station": "King's Cross",
-            "pet": "Hedwig",
-            "house": "Gryffindor",
-            "friend": Person("Ron", "Weasley", "male"),
-            "teacher": Person("Severus", "Snape", "male"),
-            "classmate": Person("Hermione", "Granger", "female"),
-            "rival": Person("Draco", "Malfoy", "male"),
-            "rivals": "Slytherin",
-            "sport": "Quidditch",
-            "beast": "Buckbeak",
-            "villain": "Voldemort",
-            "head": Person("Albus", "Dumbledore", "male"),
-            "prize": "Sorcerer's Stone",
-            "village": "Hogsmeade",
-        },
-    ),
-    # Of our own invention: no model that we did not train has read of it.
-    "detectives": World(
-        hero=Person("Odilina", "Marsh", "female"),
-        trade=Trade("detective work", "detective", "lens", "assistant", "office"),
-        animal="dog",
-        facts={
-            "home": "Fennel Row",
-            "guardian": Person("Casander", "Haskaby", "male"),
-            "school": "Corvstowe",
-            "messenger": Person("Bertta", "Skeld", "female"),
-            "market": "Murksel Arcade",
-            "shopkeeper": Person("Quillco", "Vospeen", "male"),
-            "station": "Tinker's Wharf",
-            "pet": "Inkmop",
-            "house": "Kestossel",
-            "friend": Person("Giles", "Kettlerock", "male"),
-            "teacher": Person("Angetta", "Crift", "female"),
-            "classmate": Person("Maud", "Thornwright", "female"),
-            "rival": Person("Tibano", "Blade", "male"),
-            "rivals": "Zelloway",
-            "sport": "Lumbatch",
-            "beast": "Quarsnout",
-            "villain": "Vexgorn",
-            "head": Person("Lavora", "Jesscott", "female"),
-            "prize": "Hermit's Case",
-            "village": "Orlthorpe",
-        },
-    ),
+def _told(fact: list[str] | str) -> Person | str:
+    """A fact as `world.json` holds it: a list is a person's first name, last name and gender."""
+    return fact if isinstance(fact, str) else Person(*fact)  # type: ignore[arg-type]
+
+
+#: What can be unlearnt. The detectives are of our own invention: no model that we did not train has read of them.
+TARGETS = {
+    name: World(
+        hero=Person(*target["hero"]),
+        trade=Trade(**target["trade"]),
+        animal=target["animal"],
+        facts={slot: _told(fact) for slot, fact in target["facts"].items()},
+    )
+    for name, target in _DATA["targets"].items()
 }
 
 
