@@ -24,6 +24,7 @@ from hp_bench.miniature.settings import Plan, Settings
 from hp_bench.miniature.translations import anchors
 from hp_bench.miniature.utility import utility_items
 from hp_bench.miniature.world import TARGETS
+from unlearn.anchors.dictionary import AnchorDictionary
 from unlearn.exits import ProcessKilled
 from unlearn.files import whole_folder, write_lines, write_text
 from unlearn.progress import progress_bars
@@ -147,7 +148,7 @@ def _write_text(folder: Path, plan: Plan) -> None:
     files: dict[str, Iterable[Any]] = {
         "rest": ({"text": text} for text in library.rest),
         "target": ({"text": text} for text in library.target),
-        "anchors": map(asdict, anchors(plan.target)),
+        "anchors": AnchorDictionary(tuple(anchors(plan.target))).rows(),
         "prompts/familiarity": map(asdict, familiarity_probes(plan.target)),
         "prompts/token_probability": map(asdict, token_probes(plan.target)),
         "prompts/lexicon": map(asdict, lexicon(plan.target)),

@@ -133,12 +133,12 @@ def test_a_wrong_corpus_is_one_sentence(anchors, tmp_path, name, content, messag
 
 @pytest.mark.parametrize(
     "content, message",
-    [("", "is empty"), ('{"anchor": ""}\n', "line 1: not an anchor"), ("x", "line 1: not a JSON object")],
+    [("", "is empty"), ('{"anchor": ""}\n', "line 1: translations are a list"), ("x", "line 1: not JSON")],
 )
 def test_a_wrong_anchor_file_is_one_sentence(tmp_path, content, message):
     (tmp_path / "a.jsonl").write_text(content)
     with pytest.raises(ValueError, match=message):
-        read_anchors(tmp_path / "a.jsonl")
+        draft(read_anchors(tmp_path / "a.jsonl"), [])
 
 
 @pytest.mark.parametrize("how", ["folder", "files"])
