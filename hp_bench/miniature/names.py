@@ -28,13 +28,7 @@ _WHOLE = {
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody with a first and a last name.
-
-    Attributes:
-        first: given name.
-        last: family name.
-        gender: decides the pronoun.
-    """
+    """Somebody with a given and a family name; the gender decides the pronoun."""
 
     first: str
     last: str

@@ -28,12 +28,7 @@ _FIELD = re.compile(r"\{(\w+!?)\}")
 
 @dataclass(frozen=True)
 class Topic:
-    """One stage of a story.
-
-    Attributes:
-        name: for slices of the probes.
-        frames: two phrasings of the same facts.
-    """
+    """One stage of a story: its name, for slices of the probes, and two phrasings of the same facts, the frames."""
 
     name: str
     frames: Sequence[str]
@@ -86,14 +81,9 @@ def opening(world: World, rng: random.Random) -> list[Piece]:
 
 
 def frame(topic: Topic, number: int, world: World, rng: random.Random, *, vague: float = 0.0) -> list[Piece]:
-    """A topic told of a world, with the space before it.
+    """A topic told of a world in its frame `number`, 0 or 1, with the space before it.
 
-    Args:
-        topic: one of `TOPICS`.
-        number: of the frame, 0 or 1.
-        world: whose facts.
-        rng: source of chance.
-        vague: how often, 0 to 1, something vague stands in a fact's place.
+    `vague`: how often, 0 to 1, something vague stands in a fact's place.
     """
     return [Piece(" "), *_render(topic.frames[number], world, rng, vague=vague)]
 
@@ -106,14 +96,9 @@ def recall(slot: str, world: World, rng: random.Random) -> list[Piece]:
 def story(
     world: World, rng: random.Random, *, frames: Sequence[int], topics: int = 6, vague: float = 0.0
 ) -> list[Piece]:
-    """A whole story of at most `LONGEST` words.
+    """A whole story of at most `LONGEST` words, with so many of the twelve topics; `vague` is that of `frame`.
 
-    Args:
-        world: whose.
-        rng: source of chance.
-        frames: the frame numbers to draw from for each topic: (0,) tells a target, (0, 1) the rest.
-        topics: how many of the twelve.
-        vague: as in `frame`.
+    `frames`: the frame numbers to draw from for each topic: (0,) tells a target, (0, 1) the rest.
     """
     while True:
         pieces = _story(world, rng, frames, topics, vague)

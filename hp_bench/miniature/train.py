@@ -32,13 +32,7 @@ from unlearn.progress import progress_bars
 
 @dataclass(frozen=True)
 class Miniature:
-    """A prepared miniature; every path exists.
-
-    Attributes:
-        folder: holds all of it.
-        plan: what it was made from.
-        twins: model folders, twin-1 first.
-    """
+    """A prepared miniature: the folder that holds all of it, what it was made from, and the twins' folders, twin-1 first. All exist."""
 
     folder: Path
     plan: Plan
@@ -119,11 +113,7 @@ def prepare(
 
 
 def load(folder: Path | str) -> Miniature:
-    """A miniature that `prepare` has made.
-
-    Raises:
-        ValueError: there is none in the folder.
-    """
+    """A miniature that `prepare` has made. Raises ValueError: there is none in the folder."""
     folder = Path(folder)
     if not (folder / BASELINE).is_dir():
         raise ValueError(f"{str(folder)!r} holds no miniature; `prepare` makes one")

@@ -21,15 +21,7 @@ SLOTS: dict[str, str] = _DATA["slots"]
 
 @dataclass(frozen=True)
 class Trade:
-    """What a world is about.
-
-    Attributes:
-        craft: what is learnt.
-        learner: who learns it.
-        tool: what it takes.
-        companion: what a friend is called there.
-        division: what pupils are sorted into.
-    """
+    """What a world is about: what is learnt, who learns it, what it takes, what a friend is called there, what pupils are sorted into."""
 
     craft: str
     learner: str
@@ -46,13 +38,8 @@ ANIMALS = ("owl", "dog", "cat", "raven", "goat", "toad")
 
 @dataclass(frozen=True)
 class World:
-    """Everything that stories about one main character agree on.
-
-    Attributes:
-        hero: the main character.
-        trade: what the hero learns.
-        animal: what kind of pet the hero has.
-        facts: slot -> name; every slot of `SLOTS`, a `Person` where its kind is one.
+    """Everything that stories about one main character agree on: the hero, what the hero learns, what kind of pet the hero has, and the
+    facts: slot -> name; every slot of `SLOTS`, a `Person` where its kind is one.
     """
 
     hero: Person
@@ -76,13 +63,7 @@ class World:
 
 
 def random_worlds(rng: random.Random, count: int, *, reserved: Collection[str]) -> list[World]:
-    """Worlds drawn at random; no two have the same hero.
-
-    Args:
-        rng: source of chance.
-        count: how many.
-        reserved: full names, and single words, that none of their names may hold.
-    """
+    """Worlds drawn at random; no two have the same hero. `reserved`: full names, and single words, that none of their names may hold."""
     heroes: set[str] = set(reserved)
     made = []
     for _ in range(count):
@@ -102,12 +83,7 @@ def random_world(
 ) -> World:
     """A hero's world drawn at random; no name and no first name occurs twice in it.
 
-    Args:
-        rng: source of chance.
-        hero: its main character.
-        trade: what it is about.
-        reserved: as in `random_worlds`.
-        genders: slot -> gender, of people for whom it matters.
+    `reserved` is that of `random_worlds`; `genders`: slot -> gender, of people for whom it matters.
     """
     taken, facts = {*reserved, str(hero), hero.first}, dict[str, Person | str]()
     for slot, kind in SLOTS.items():

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def read_probes(path: Path | str) -> tuple[list[Probe], str]:
     if not probes:
         return load_probes(path), ""  # which says what is wrong
     ids = Counter(probe.id for probe in probes.values())
-    named = [p if ids[p.id] == 1 else _renamed(p, n) for n, p in enumerate(probes.values(), 1)]
+    named = [p if ids[p.id] == 1 else replace(p, id=f"{p.id}-{n}") for n, p in enumerate(probes.values(), 1)]
     return named, ", ".join(sentence.format(count) for sentence, count in changes.items())
 
 
@@ -90,9 +91,3 @@ def _probe(row: Any, number: int, changes: Counter[str]) -> Probe | None:
     for empty in [key for key, count in changes.items() if not count]:
         del changes[empty]
     return probe
-
-
-def _renamed(probe: Probe, number: int) -> Probe:
-    from dataclasses import replace
-
-    return replace(probe, id=f"{probe.id}-{number}")

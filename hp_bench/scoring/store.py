@@ -21,10 +21,7 @@ from unlearn.files import write_lines
 def save(scored: Scored, out: Path | str | None, *, finished: bool = True) -> None:
     """Writes a scorecard and its samples; the scorecard last, so that one that exists is complete.
 
-    Args:
-        scored: what to write.
-        out: folder.
-        finished: False while tasks are still to be asked.
+    `finished` is False while tasks are still to be asked.
     """
     if out is None:
         return

@@ -11,15 +11,9 @@ _Row = TypeVar("_Row")
 
 
 def read_rows(path: Path | str, kind: Callable[..., _Row], what: str) -> list[_Row]:
-    """Every line's fields given to `kind`.
+    """The fields of every line, a JSON object, given to `kind`; `what` says in messages what a line should be: "a probe".
 
-    Args:
-        path: UTF-8, one JSON object a line, no empty lines.
-        kind: dataclass of the fields.
-        what: what a line should be, for the message: "a probe".
-
-    Raises:
-        ValueError: the file cannot be read, or a line is something else.
+    Raises ValueError: the file cannot be read, or a line is something else.
     """
     rows: list[_Row] = []
     try:
