@@ -134,3 +134,9 @@ def content(out: Path) -> dict[str, bytes]:
     """Every file of a run directory but what holds dates and the user's own text."""
     files = [p for p in out.rglob("*") if p.is_file() and p.name not in ("log.jsonl", "recipe.yaml")]
     return {p.relative_to(out).as_posix(): p.read_bytes() for p in files}
+
+
+def load_samples(out: Path, name: str, task: str) -> list[dict]:
+    """What `hp_bench.scoring.store.save` wrote of a task's samples."""
+    with (out / "samples" / name / f"{task}.jsonl").open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]

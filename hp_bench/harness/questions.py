@@ -20,11 +20,6 @@ CONTROL = "Question:\nAnswer:"
 _METRICS = ("choice_accuracy", "choice_control", "choice_gain", "cloze_accuracy", "cloze_share", "cloze_exact")
 
 
-def question_prompt(question: str) -> str:
-    """What the model reads before an answer."""
-    return f"Question: {question}\nAnswer:"
-
-
 class QuestionTask(ContinuationTask):
     """`hp_qa`: facts of the unlearn target. Lower = less known.
 
@@ -44,7 +39,7 @@ class QuestionTask(ContinuationTask):
 
     def continuations(self, doc: dict[str, Any]) -> list[tuple[str, str]]:
         """Every choice after the question, then after the control, then after the cloze."""
-        prompts = (question_prompt(doc["question"]), CONTROL, doc["cloze"])
+        prompts = (f"Question: {doc['question']}\nAnswer:", CONTROL, doc["cloze"])
         return [(prompt, f" {choice}") for prompt in prompts for choice in doc["choices"]]
 
     def numbers(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> tuple[float, ...]:

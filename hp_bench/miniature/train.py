@@ -166,8 +166,7 @@ def _train_all(folder: Path, names: Sequence[str], steps: int) -> None:
             for job in as_completed(jobs):
                 job.result()
         except BaseException:
-            for job in jobs:
-                job.cancel()
+            pool.shutdown(wait=False, cancel_futures=True)
             for process in processes:
                 process.kill()
             raise
@@ -182,8 +181,9 @@ def _train_one(
     out = folder / f".{name}.tmp"
     shutil.rmtree(out, ignore_errors=True)
     command = [sys.executable, "-m", "hp_bench.miniature.pretrain", str(folder / "text"), name, str(out)]
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    with subprocess.Popen(command, env=_environment(), **pipes) as process:
+    with subprocess.Popen(
+        command, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
         processes.append(process)
         said: deque[str] = deque(maxlen=20)
         for line in process.stdout or ():

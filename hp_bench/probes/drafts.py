@@ -9,7 +9,7 @@ import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,12 +44,9 @@ class Drafts:
 
     def save(self, folder: Path) -> dict[Path, int]:
         """Writes the files; the number of lines of each. Raises ValueError: one of them is there already."""
-        files: dict[Path, Sequence[Any]] = {
-            folder / f"{one.name}.jsonl": getattr(self, one.name) for one in fields(self)
-        }
-        for path in files:
-            if path.exists():
-                raise ValueError(f"{str(path)!r} is there already, perhaps edited: choose another folder or delete it")
+        files: dict[Path, Sequence[Any]] = {folder / f"{name}.jsonl": rows for name, rows in vars(self).items()}
+        if there := [path for path in files if path.exists()]:
+            raise ValueError(f"{str(there[0])!r} is there already, perhaps edited: choose another folder or delete it")
         for path, rows in files.items():
             write_lines(path, map(asdict, rows))
         return {path: len(rows) for path, rows in files.items()}

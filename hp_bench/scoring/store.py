@@ -9,8 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jsonlines
-
 from hp_bench.engines.loader import Loader
 from hp_bench.results.scorecard import Scorecard
 from hp_bench.scoring.checkpoints import Checkpoint
@@ -34,20 +32,9 @@ def save(scored: Scored, out: Path | str | None, *, finished: bool = True) -> No
         partial.unlink(missing_ok=True)
 
 
-def load_samples(out: Path, name: str, task: str) -> list[dict[str, Any]]:
-    """What `save` wrote of a task's samples; empty if there are none."""
-    path = out / "samples" / name / f"{task}.jsonl"
-    if not path.exists():
-        return []
-    with jsonlines.open(path) as lines:
-        return list(lines)
-
-
 def load_cards(out: Path) -> list[Scorecard]:
     """The finished scorecards of a folder: those with steps by their steps, then the others by name."""
-    cards = [
-        Scorecard.load(path) for path in sorted((out / "scorecards").glob("*.json")) if not path.name.startswith(".")
-    ]
+    cards = (Scorecard.load(path) for path in (out / "scorecards").glob("[!.]*.json"))
     return sorted(cards, key=lambda card: (card.step is None, card.step or 0, card.name))
 
 

@@ -17,7 +17,7 @@ from hp_bench.probes.panel_rows import FORMS, load_context_probes
 from hp_bench.probes.paths import prompts_dir
 from hp_bench.probes.rows import load_probes
 from hp_bench.scoring.score import load_tasks, score_engine
-from hp_bench.scoring.store import load_samples, save
+from hp_bench.scoring.store import save
 
 LANGUAGES = ("fr", "de", "es", "it", "pt")
 SHORT = [
@@ -117,7 +117,7 @@ def test_decoding_is_fixed_and_recorded_and_samples_carry_form_and_topic(target,
     decoding = {"do_sample": False, "temperature": 0.0, "max_gen_toks": 40, "until": []}
     assert json.loads(found.card.manifest.tasks["hp_context"].decoding) == decoding
     save(found, tmp_path / "out")
-    samples = load_samples(tmp_path / "out", "m", "hp_context")
+    samples = tiny.load_samples(tmp_path / "out", "m", "hp_context")
     assert [sample["form"] for sample in samples] == list(FORMS)
     assert {sample["topic"] for sample in samples} == {"places"}
     assert samples[0]["verdict"]["revealed"][0]["text"] == "Port Ansel"

@@ -14,7 +14,7 @@ from hp_bench.harness.familiarity_leak import leak_metrics
 from hp_bench.judges.grades import Verdict
 from hp_bench.judges.rejudge import read_samples
 from hp_bench.scoring.score import load_tasks, score_engine
-from hp_bench.scoring.store import load_samples, save
+from hp_bench.scoring.store import save
 
 TASK = "hp_familiarity_leak"
 SAMPLES = 16
@@ -135,7 +135,7 @@ def test_a_server_gets_no_seed_with_samples():
 def test_every_sample_is_kept(metadata, tmp_path):
     scored = score(planted.engine(say=lambda prompt, number: f" sample {number} of the market"), metadata)
     save(scored, tmp_path / "out")
-    row = load_samples(tmp_path / "out", "m", TASK)[0]
+    row = tiny.load_samples(tmp_path / "out", "m", TASK)[0]
     assert row["responses"] == [f" sample {number} of the market" for number in range(SAMPLES)]
     assert [verdict["grade"] for verdict in row["verdict"]["verdicts"]] == ["none"] * SAMPLES
     with pytest.raises(ValueError, match="not a sample of a completion task"):

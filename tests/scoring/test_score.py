@@ -22,7 +22,7 @@ from hp_bench.engines.loader import EngineSettings, Loader, OneEngine
 from hp_bench.scoring.checkpoints import Checkpoint
 from hp_bench.scoring.models import score_checkpoints
 from hp_bench.scoring.score import load_tasks, score_engine
-from hp_bench.scoring.store import load_cards, load_samples
+from hp_bench.scoring.store import load_cards
 
 TASKS = "hp_familiarity,hp_token_probability"
 
@@ -108,7 +108,7 @@ def test_python_and_the_command_line_share_what_is_kept(place, scored, monkeypat
 
 
 def test_samples_are_kept_beside(place, scored):
-    rows = load_samples(place / "out", "a-model", "hp_familiarity")
+    rows = tiny.load_samples(place / "out", "a-model", "hp_familiarity")
     assert [row["prompt"] for row in rows] == [prompt for prompt, _ in small_prompts.STORY]
     assert all(row["responses"][0] and row["verdict"]["grade"] == "none" for row in rows)
 
@@ -364,7 +364,7 @@ def test_a_served_model_has_the_numbers_of_the_model_it_serves(place, served, tm
         strict=True,
     ):
         assert ours == pytest.approx(theirs, rel=1e-4)
-    texts = [row["responses"] for row in load_samples(tmp_path / "out", "v1", "hp_familiarity")]
+    texts = [row["responses"] for row in tiny.load_samples(tmp_path / "out", "v1", "hp_familiarity")]
     assert any(len(text[0]) > 5 for text in texts)
 
 
