@@ -17,7 +17,14 @@ from hp_bench.results.likelihoods import preference
 
 CONTROL = "Question:\nAnswer:"
 
-_METRICS = ("choice_accuracy", "choice_control", "choice_gain", "cloze_accuracy", "cloze_share", "cloze_exact")
+_METRICS: tuple[str, ...] = (
+    "choice_accuracy",
+    "choice_control",
+    "choice_gain",
+    "cloze_accuracy",
+    "cloze_share",
+    "cloze_exact",
+)
 
 
 class QuestionTask(ContinuationTask):

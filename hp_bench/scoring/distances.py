@@ -122,9 +122,11 @@ class TwinDistances:
 
     @torch.inference_mode()
     def _read(self, model: Path | str | torch.nn.Module) -> dict[str, "_Texts"]:
+        loaded: Any = model
         if not isinstance(model, torch.nn.Module):
-            model = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).to(self._device)
-        return {kind: self._read_kind(model.eval(), encoded) for kind, encoded in self._encoded.items()}
+            loaded = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+            loaded.to(self._device)
+        return {kind: self._read_kind(loaded.eval(), encoded) for kind, encoded in self._encoded.items()}
 
     def _read_kind(self, model: Any, encoded: Sequence[Sequence[int]]) -> "_Texts":
         logs = [torch.empty(0)] * len(encoded)
