@@ -1,17 +1,10 @@
 """Loading models and tokenizers, with the mistakes of a user named."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
-
-#: A weight file up to this size is read whole for its fingerprint; of a larger one, `_PIECE` bytes of every MiB.
-_WHOLE, _PIECE = 64 << 20, 16 << 10
-
-#: Beside its weights, what decides a model's output.
-_DECIDES = ("config.json", "adapter_config.json", "tokenizer.json")
 
 
 def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
@@ -85,26 +78,6 @@ def resolve_device(device: str) -> str:
 
         return str(processes().device)
     return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def model_fingerprint(name: str | Path) -> str:
-    """Short digest of a model folder: config, tokenizer, and of each weight file its name, size and content.
-
-    A large file is read at every MiB, so that a change of one layer shows. A hub id stands for itself.
-    """
-    folder = Path(name)
-    if not folder.is_dir():
-        return str(name)
-    digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.suffix in (".safetensors", ".bin") or path.name in _DECIDES:
-            size = path.stat().st_size
-            digest.update(f"{path.name} {size}".encode())
-            with path.open("rb") as stream:
-                for start in range(0, size, 1 << 20):
-                    stream.seek(start)
-                    digest.update(stream.read(1 << 20 if size <= _WHOLE else _PIECE))
-    return digest.hexdigest()[:16]
 
 
 def same_vocabulary(baseline: Any, reinforced: Any) -> None:

@@ -25,8 +25,9 @@ def probes(
 
     The prompts are passages of the corpus, broken off before an anchor: rewrite them in your own words before you publish them.
     """
-    from hp_bench.probes.drafts import draft, read_anchors
+    from hp_bench.probes.drafts import draft
     from hp_bench.probes.passages import passages_of
+    from unlearn.anchors.dictionary import read_anchors
 
     for name, value in (("familiarity", familiarity), ("token-probability", token_probability)):
         if value < 1:

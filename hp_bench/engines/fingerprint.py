@@ -6,14 +6,7 @@ from pathlib import Path
 
 from hp_bench.engines import Engine
 from hp_bench.engines.source import locate
-
-#: A weight file up to this size is read whole; of a larger one, `_PIECE` bytes of every MiB.
-_WHOLE, _PIECE = 64 << 20, 16 << 10
-
-#: Files beside the weights that can change what a model says.
-_SETTINGS = (
-    "config.json", "generation_config.json", "adapter_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
-)  # fmt: skip
+from unlearn.fingerprint import model_fingerprint
 
 
 @dataclass(frozen=True)
@@ -49,23 +42,10 @@ def fingerprint(model: str, base: str | Path | None = None) -> str:
 
 
 def _digest(path: str, revision: str) -> str:
-    folder = Path(path)
-    if not folder.is_dir():
-        commit = commit_of(path, revision)
-        return f"{path}@{commit}" if commit else ""
-    files = sorted(file for file in folder.iterdir() if file.suffix in (".safetensors", ".bin"))
-    weights = [file for file in files if file.name != "training_args.bin"]
-    if not weights:
-        return ""
-    digest = hashlib.sha256()
-    for file in [*weights, *(folder / name for name in _SETTINGS if (folder / name).is_file())]:
-        size = file.stat().st_size
-        digest.update(f"{file.name} {size} ".encode())
-        with file.open("rb") as stream:
-            for start in range(0, size, size or 1) if size <= _WHOLE else range(0, size, 1 << 20):
-                stream.seek(start)
-                digest.update(stream.read(size if size <= _WHOLE else _PIECE))
-    return digest.hexdigest()[:16]
+    if Path(path).is_dir():
+        return model_fingerprint(path)
+    commit = commit_of(path, revision)
+    return f"{path}@{commit}" if commit else ""
 
 
 def commit_of(name: str, revision: str = "") -> str:

@@ -6,10 +6,10 @@ from typing import Any
 
 from lm_eval.api.instance import Instance
 
-from hp_bench.harness.packaged import PackagedTask
+from hp_bench.harness.packaged import LikelihoodTask
 
 
-class ContinuationTask(PackagedTask):
+class ContinuationTask(LikelihoodTask):
     """Base of the tasks whose contexts differ within a document."""
 
     #: Whether texts are the user's own: then lm-eval's samples hold digests in their place, and its request cache is left alone.

@@ -11,17 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from hp_bench.harness.continuations import ContinuationTask
-from hp_bench.judges.grades import with_errors
 from hp_bench.probes.panel_rows import load_clozes
 from hp_bench.results.likelihoods import extraction
-
-_METRICS = ("extraction_strength", "exact_memorisation", "answer_probability")
 
 
 class ExtractionTask(ContinuationTask):
     """Every word of the answer is a request: its log-likelihood, and whether it is the most probable, given all words before it."""
 
     PROMPTS = "qa.jsonl"
+    METRICS = ("extraction_strength", "exact_memorisation", "answer_probability")
 
     def documents(self, path: Path) -> list[dict[str, Any]]:
         """Statements and answers as dicts."""
@@ -32,9 +30,6 @@ class ExtractionTask(ContinuationTask):
         words = doc["answer"].split()
         return [(" ".join([doc["prompt"], *words[:place]]), f" {word}") for place, word in enumerate(words)]
 
-    def process_results(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
-        """An answer's three numbers; NaN, logged, where the log-likelihoods make no sense."""
-        try:
-            return with_errors(dict(zip(_METRICS, astuple(extraction(results)), strict=True)))
-        except ValueError as error:
-            return self.unscored(doc, error, _METRICS)
+    def numbers(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> tuple[float, ...]:
+        """An answer's three numbers."""
+        return astuple(extraction(results))

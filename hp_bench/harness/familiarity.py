@@ -54,15 +54,9 @@ class FamiliarityTask(PackagedTask):
 
     def _vocabulary(self) -> list[str]:
         """Words that are no noise though no dictionary has them: lines of the file that `vocabulary` in the metadata names."""
-        chosen = self.config.metadata.get("vocabulary")
-        if chosen is None:
+        if self.config.metadata.get("vocabulary") is None:
             return []
-        try:
-            return Path(str(chosen)).read_text(encoding="utf-8").split()
-        except OSError as error:
-            raise ValueError(
-                f"{self.config.task}: vocabulary={str(chosen)!r} cannot be read: {error.strerror}"
-            ) from None
+        return self.user_file("vocabulary", "a word list").read_text(encoding="utf-8").split()
 
     def apply_filters(self) -> list[Instance] | None:
         """Grades every completion in one call; lm-eval runs this between generation and `process_results`."""

@@ -6,7 +6,8 @@ The answer is something else than a continuation, so these scores stand beside t
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from lm_eval.api.instance import Instance
@@ -15,8 +16,6 @@ from hp_bench.harness.familiarity import FamiliarityTask
 
 #: As said of a server that holds the template itself.
 _SERVERS_OWN = "the server's own"
-
-Messages = Sequence[Mapping[str, str]]
 
 
 class ChatFamiliarityTask(FamiliarityTask):
@@ -61,7 +60,7 @@ def digest(template: str, arguments: Mapping[str, Any], instruction: str) -> str
     return hashlib.sha256(json.dumps([template, steering, instruction], sort_keys=True).encode()).hexdigest()[:16]
 
 
-_Found = tuple[Callable[[Messages], Any], str, Mapping[str, Any]]
+_Found = tuple[Callable[..., Any], str, Mapping[str, Any]]
 
 
 def _of_model(render: Callable[..., Any]) -> _Found:
@@ -89,12 +88,7 @@ def _of_metadata(metadata: Mapping[str, Any]) -> _Found:
     arguments = dict(metadata.get("chat_template_args") or {})
     if metadata.get("enable_thinking") is not None:
         arguments["enable_thinking"] = metadata["enable_thinking"]
-
-    def render(messages: Messages) -> Any:
-        return tokenizer.apply_chat_template(
-            [dict(turn) for turn in messages], tokenize=False, add_generation_prompt=True, **arguments
-        )
-
+    render = partial(tokenizer.apply_chat_template, tokenize=False, add_generation_prompt=True, **arguments)
     return render, _text(tokenizer), arguments
 
 

@@ -4,6 +4,7 @@ import hashlib
 import inspect
 import logging
 import math
+from abc import abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -135,13 +136,6 @@ class PackagedTask(ConfigurableTask):
         filtered: list[Instance] | None = super().apply_filters()
         return filtered
 
-    def unscored(
-        self, doc: dict[str, Any], error: ValueError, metrics: Iterable[str], what: str = "prompt"
-    ) -> dict[str, float]:
-        """A prompt's metrics where its log-likelihoods make no sense: all NaN, and the reason logged."""
-        log.error("%s, %s %s is unscored: %s", self.config.task, what, doc["id"], error)
-        return with_errors(dict.fromkeys(metrics, math.nan))
-
     def fewshot_context(self, *arguments: Any, **options: Any) -> Any:
         """The prompt itself. A chat template or a system instruction would make it another test under the same name: refused."""
         for option in ("apply_chat_template", "system_instruction"):
@@ -161,6 +155,25 @@ def _model_to_be_asked() -> Any:
             return lm
         frame = frame.f_back
     return None
+
+
+class LikelihoodTask(PackagedTask):
+    """Base of the tasks whose numbers come from log-likelihoods; where these make no sense, they are NaN, and the reason is logged."""
+
+    METRICS: tuple[str, ...] = ()
+
+    @abstractmethod
+    def numbers(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> Iterable[float]:
+        """One for each of `METRICS`, from (log-likelihood, whether the most probable) of each request. Raises ValueError: no sense."""
+
+    def process_results(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
+        """A prompt's metrics."""
+        try:
+            numbers = self.numbers(doc, results)
+        except ValueError as error:
+            log.error("%s, %s is unscored: %s", self.config.task, doc["id"], error)
+            return with_errors(dict.fromkeys(self.METRICS, math.nan))
+        return with_errors(dict(zip(self.METRICS, numbers, strict=True)), unscored=False)
 
 
 def sha256(path: Path) -> str:

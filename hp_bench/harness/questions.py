@@ -12,18 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from hp_bench.harness.continuations import ContinuationTask
-from hp_bench.judges.grades import with_errors
 from hp_bench.probes.panel_rows import load_facts
 from hp_bench.results.likelihoods import preference
 
 CONTROL = "Question:\nAnswer:"
 
-_METRICS = ("choice_accuracy", "choice_control", "choice_gain", "cloze_accuracy", "cloze_share", "cloze_exact")
-
-
-def question_prompt(question: str) -> str:
-    """What the model reads before an answer."""
-    return f"Question: {question}\nAnswer:"
+_METRICS: tuple[str, ...] = (
+    "choice_accuracy",
+    "choice_control",
+    "choice_gain",
+    "cloze_accuracy",
+    "cloze_share",
+    "cloze_exact",
+)
 
 
 class QuestionTask(ContinuationTask):
@@ -33,7 +34,7 @@ class QuestionTask(ContinuationTask):
     """
 
     PROMPTS = "qa.jsonl"
-    PREFIX = ""  # of the metrics' names: a metric has one direction
+    METRICS = _METRICS
 
     def documents(self, path: Path) -> list[dict[str, Any]]:
         """Facts as dicts, with their choices in the order asked."""
@@ -45,35 +46,34 @@ class QuestionTask(ContinuationTask):
 
     def continuations(self, doc: dict[str, Any]) -> list[tuple[str, str]]:
         """Every choice after the question, then after the control, then after the cloze."""
-        prompts = (question_prompt(doc["question"]), CONTROL, doc["cloze"])
+        prompts = (f"Question: {doc['question']}\nAnswer:", CONTROL, doc["cloze"])
         return [(prompt, f" {choice}") for prompt in prompts for choice in doc["choices"]]
 
-    def process_results(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
-        """A fact's metrics; all NaN, and logged, where log-likelihoods make no sense."""
+    def numbers(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> tuple[float, ...]:
+        """A fact's numbers."""
         choices, answer = doc["choices"], doc["answer"]
-        names = [f"{self.PREFIX}{name}" for name in _METRICS]
         n = len(choices)
-        try:
-            asked, control, cloze = (
-                preference([value for value, _ in results[start : start + n]], choices, answer)
-                for start in range(0, 3 * n, n)
-            )
-        except ValueError as error:
-            return self.unscored(doc, error, names)
+        asked, control, cloze = (
+            preference([value for value, _ in results[start : start + n]], choices, answer)
+            for start in range(0, 3 * n, n)
+        )
         gain, exact = asked.right - control.right, results[2 * n + choices.index(answer)][1]
-        values = (asked.right, control.right, gain, cloze.right, cloze.share, exact)
-        return with_errors(dict(zip(names, values, strict=True)))
+        return asked.right, control.right, gain, cloze.right, cloze.share, exact
 
 
-class AuthorFilmsTask(QuestionTask):
+class _KeptTask(QuestionTask):
+    """Facts that must not be forgotten: metrics of names of their own, since a metric has one direction."""
+
+    METRICS = tuple(f"kept_{name}" for name in _METRICS)
+
+
+class AuthorFilmsTask(_KeptTask):
     """`hp_qa_author_films`: the author, the editions and the films of the unlearn target. No part of it, so higher = better."""
 
     PROMPTS = "qa_author_films.jsonl"
-    PREFIX = "kept_"
 
 
-class NeighbourTask(QuestionTask):
+class NeighbourTask(_KeptTask):
     """`hp_neighbours`: what lies near the unlearn target and must not be forgotten. Higher = better."""
 
     PROMPTS = "neighbours.jsonl"
-    PREFIX = "kept_"

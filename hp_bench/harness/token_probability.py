@@ -9,18 +9,16 @@ Source: arXiv:2310.02238, probability-based evaluation.
 from pathlib import Path
 from typing import Any
 
-from hp_bench.harness.packaged import PackagedTask
-from hp_bench.judges.grades import with_errors
+from hp_bench.harness.packaged import LikelihoodTask
 from hp_bench.probes.rows import load_token_probes
 from hp_bench.results.likelihoods import probability_mass
 
-_METRICS = ("token_probability", "token_probability_share")
 
-
-class TokenProbabilityTask(PackagedTask):
+class TokenProbabilityTask(LikelihoodTask):
     """The probability-based familiarity test as an lm-eval task: every word is a choice, scored by log-likelihood."""
 
     PROMPTS = "token_probability.jsonl"
+    METRICS = ("token_probability", "token_probability_share")
 
     def documents(self, path: Path) -> list[dict[str, Any]]:
         """Token probes as dicts; `choices` holds the specific words, then the generic ones."""
@@ -29,10 +27,7 @@ class TokenProbabilityTask(PackagedTask):
             for p in load_token_probes(path)
         ]
 
-    def process_results(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
-        """A prompt's probability mass and share; NaN, logged, where the log-likelihoods make no sense."""
-        try:
-            mass = probability_mass([log_likelihood for log_likelihood, _ in results], doc["specific"])
-        except ValueError as error:
-            return self.unscored(doc, error, _METRICS)
-        return with_errors(dict(zip(_METRICS, (mass.specific, mass.share), strict=True)), unscored=False)
+    def numbers(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> tuple[float, float]:
+        """A prompt's probability mass and share."""
+        mass = probability_mass([log_likelihood for log_likelihood, _ in results], doc["specific"])
+        return mass.specific, mass.share

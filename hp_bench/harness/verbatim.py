@@ -11,11 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from hp_bench.harness.continuations import ContinuationTask
-from hp_bench.judges.grades import with_errors
 from hp_bench.probes.passages import FOLLOWING, STEPS, passages
 from hp_bench.results.likelihoods import require_sound, suffix_strength
-
-_METRICS = ("extraction_strength", "verbatim_probability", "word_probability")
 
 #: Of the offsets, where the metadata says nothing of `text_seed`.
 SEED = 0
@@ -25,6 +22,7 @@ class VerbatimTask(ContinuationTask):
     """Passages of the file that `text` in the metadata names, each cut in ten places: after 50 of its words, 55, ..., 95."""
 
     WITHHELD = True
+    METRICS = ("extraction_strength", "verbatim_probability", "word_probability")
 
     def prompt_file(self, name: str) -> Path:
         """The user's text; whatever `prompts` says is for other tasks."""
@@ -50,17 +48,13 @@ class VerbatimTask(ContinuationTask):
         """The passage at each of its cuts."""
         return list(self._passages[doc["id"]].cuts)
 
-    def process_results(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
-        """A passage's three numbers; NaN, logged, where the log-likelihood makes no sense.
+    def numbers(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> tuple[float, float, float]:
+        """A passage's three numbers.
 
         Only the whole continuation's log-likelihood is used: where several requests end alike, lm-eval's hf model runs the text once
         and gives the shorter ones wrong sums, though right answers to whether they are the most probable.
         """
         whole = results[0][0]
-        try:
-            require_sound([whole])
-        except ValueError as error:
-            return self.unscored(doc, error, _METRICS, "passage")
+        require_sound([whole])
         strength = suffix_strength(STEPS, [greedy for _, greedy in results], FOLLOWING)
-        values = (strength, math.exp(min(whole, 0.0)), math.exp(min(whole, 0.0) / FOLLOWING))
-        return with_errors(dict(zip(_METRICS, values, strict=True)))
+        return strength, math.exp(min(whole, 0.0)), math.exp(min(whole, 0.0) / FOLLOWING)

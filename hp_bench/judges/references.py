@@ -1,9 +1,10 @@
 """The judge that looks for a prompt's own references and nothing else. Deterministic, offline."""
 
 from collections.abc import Collection, Sequence
-from typing import Protocol
 
 from hp_bench.judges.grades import LOST, Revealed, Verdict
+from hp_bench.probes.panel_rows import ContextProbe
+from hp_bench.probes.rows import Probe
 from hp_bench.text.degeneracy import degeneracy
 from hp_bench.text.spellings import Spellings
 from hp_bench.text.terms import Lexicon, Occurrence, Term, apart, words
@@ -12,16 +13,8 @@ from hp_bench.text.terms import Lexicon, Occurrence, Term, apart, words
 VERSION = 1
 
 
-class Asked(Protocol):
-    """A prompt, and what would answer it."""
-
-    @property
-    def prompt(self) -> str:
-        """Raw text."""
-
-    @property
-    def references(self) -> tuple[str, ...]:
-        """Any of them is an answer."""
+#: What has a prompt, and references, any of which is an answer.
+Asked = Probe | ContextProbe
 
 
 class ReferenceJudge:

@@ -14,21 +14,15 @@ from hp_bench.text.terms import words
 #: Worlds for questions; the namesakes' heroes bear the first name of a target's, where that is an ordinary one.
 _STRANGERS, _NAMESAKES = 50, 10
 
-_BOTH_FRAMES, _FIRST_FRAME = (0, 1), (0,)
-
 
 @dataclass(frozen=True)
 class Library:
-    """Text, one string a story.
-
-    The rest is the same whatever the target, so two miniatures of one seed have the same twins.
+    """Text, one string a story; the rest is the same whatever the target, so two miniatures of one seed have the same twins.
 
     Attributes:
-        famous: the rest's worlds of which most stories are told.
-        others: the rest's other worlds.
+        famous: the rest's worlds of which most stories are told; `others` are its other ones.
         strangers: worlds that no story tells of: for questions whose answers stand in the prompt.
-        rest: stories to train on.
-        held_out: stories of the same worlds, for measuring the loss.
+        rest: stories to train on; `held_out`: of the same worlds, for measuring the loss.
         target: stories of the unlearn target.
     """
 
@@ -54,11 +48,11 @@ class Library:
         def told(purpose: str, count: int) -> tuple[str, ...]:
             rng = random.Random(f"{purpose} {plan.seed}")
             heroes = rng.choices(worlds, fame, k=count)
-            return tuple(text_of(story(w, rng, frames=_BOTH_FRAMES, vague=settings.vague)) for w in heroes)
+            return tuple(text_of(story(w, rng, frames=(0, 1), vague=settings.vague)) for w in heroes)
 
         rng = random.Random(f"target {plan.target} {plan.seed}")
         world = TARGETS[plan.target]
-        target = [text_of(story(world, rng, frames=_FIRST_FRAME)) for _ in range(settings.target_stories)]
+        target = [text_of(story(world, rng, frames=(0,))) for _ in range(settings.target_stories)]
         return cls(
             famous=tuple(worlds[:famous]),
             others=tuple(worlds[famous:]),

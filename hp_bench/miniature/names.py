@@ -2,25 +2,33 @@
 
 Most names are a stem and an ending ("Hog" + "warts"). The stocks hold the parts of the unlearn targets' names among many others, and
 every other world draws from the same stocks: its schools are called Hogmore or Brackwarts. So a model that never read a target knows
-the parts of its names, and not how they go together.
+the parts of its names, and not how they go together. `names.json` holds the stocks, and the form of each kind of name.
 """
 
+import json
 import random
+import re
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Literal
 
 Gender = Literal["male", "female"]
 
+_DATA = json.loads(files("hp_bench.miniature").joinpath("names.json").read_text(encoding="utf-8"))
+
+_STOCKS: dict[str, list[str]] = {name: parts.split() for name, parts in _DATA["stocks"].items()}
+
+_WHOLE = {
+    word
+    for stock in ("male", "female", "last", "hedge", "street", "alley", "crossing", "thing", "owner")
+    for part in _STOCKS[stock]
+    for word in (part, f"{part}'s")
+}
+
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody with a first and a last name.
-
-    Attributes:
-        first: given name.
-        last: family name.
-        gender: decides the pronoun.
-    """
+    """Somebody with a given and a family name; the gender decides the pronoun."""
 
     first: str
     last: str
@@ -34,14 +42,15 @@ def person(rng: random.Random, gender: Gender | None = None) -> Person:
     """Somebody drawn at random."""
     genders: tuple[Gender, ...] = ("male", "female")
     chosen = rng.choice(genders) if gender is None else gender
-    plain, stems, endings = _FIRST[chosen]
-    first = rng.choice(plain) if rng.random() < 0.5 else rng.choice(stems) + rng.choice(endings)
-    return Person(first, _last(rng), chosen)
+    first = _drawn(rng, f"{{{chosen}}}" if rng.random() < 0.5 else f"{{{chosen}_stem}}{{{chosen}_ending}}")
+    kind = rng.random()
+    last = "{last}" if kind < 0.25 else "{short_stem}{short_ending}" if kind < 0.4 else "{last_stem}{last_ending}"
+    return Person(first, _drawn(rng, last), chosen)
 
 
 def thing(rng: random.Random, kind: str) -> str:
-    """The name of a thing of a kind of `_PARTS`."""
-    return "".join(part if isinstance(part, str) else rng.choice(part) for part in _PARTS[kind])
+    """The name of a thing of one of the kinds to which `names.json` gives a form."""
+    return _drawn(rng, _DATA["forms"][kind])
 
 
 def built_words(name: str) -> set[str]:
@@ -49,65 +58,6 @@ def built_words(name: str) -> set[str]:
     return set(name.split()) - _WHOLE
 
 
-def _last(rng: random.Random) -> str:
-    kind = rng.random()
-    if kind < 0.25:
-        return rng.choice(_LAST)
-    if kind < 0.4:
-        return rng.choice(_SHORT_STEMS) + rng.choice(_SHORT_ENDINGS)
-    return rng.choice(_LAST_STEMS) + rng.choice(_LAST_ENDINGS)
-
-
-_FIRST: dict[Gender, tuple[list[str], list[str], list[str]]] = {
-    "male": (
-        "Harry Ron Tom Ned Hugh Giles Ralph Martin Oscar Felix Simon Walter".split(),
-        "Sev Dra Alb Rub Garr Cas Tib Lor Quill Fand".split(),
-        "erus co us eus ick ander ano or".split(),
-    ),
-    "female": (
-        "Anna Maud Nora Edith Clara Ruth Agnes Helen Judith Sarah Emma Lucy".split(),
-        "Herm Pet Ros Lav Cor Mel Odil Ang Tam Ber".split(),
-        "ione unia ina elle etta ora is ane".split(),
-    ),
-}
-
-_LAST = "Potter Granger Miller Baker Carter Cooper Fletcher Mason Turner Archer Marsh Winter".split()
-
-_LAST_STEMS = (
-    "Weas Mal Durs Hag Oll Dumble Tarr Pell Bram Cald Ferr Hask Jess Kettle Lang Mort Nett Thorn Vosp Wend".split()
-)
-_LAST_ENDINGS = "ley foy rid ivander dore ock aby strom wright cott een".split()
-_SHORT_STEMS = "Sn Dr Gr Cr Bl Tr Sk Pl St".split()
-_SHORT_ENDINGS = "ape ell aith ard ift oot unt ade".split()
-
-_STEMS = (
-    "Hog Hogs Gryff Slyth Quidd Volde Buck Hed Dia Brack Corv Dunn Eld Fenn Glim Harr Ink Jor Kest Lumb Murk Nim Orl Pomf Quar Rook "
-    "Sedge Tansy Umb Vex Wyv Yarr Zell"
-).split()
-
-_HEDGES = "Privet Willow Hazel Laurel Cherry Poplar Bramble Juniper Clover Bracken Nettle Fennel".split()
-_STREETS = "Drive Road Close Terrace Gardens Row Crescent Walk".split()
-_ALLEYS = "Alley Lane Arcade Square Yard Court Passage Steps".split()
-_OWNERS = "King Queen Sorcerer Sailor Widow Pilgrim Abbot Duke Hermit Tinker Shepherd Captain".split()
-_CROSSINGS = "Cross Gate Bridge Wharf Mill Corner Halt Junction".split()
-_THINGS = "Stone Cup Crown Bell Lamp Key Ring Case".split()
-
-#: Kind -> what its names are put together from, in turn: one of a stock, or what stands in all of them.
-_PARTS: dict[str, tuple[list[str] | str, ...]] = {
-    "home": (_HEDGES, " ", _STREETS),
-    "market": (_STEMS, "gon bel ver tor quay mint sel dax".split(), " ", _ALLEYS),
-    "station": (_OWNERS, "'s ", _CROSSINGS),
-    "prize": (_OWNERS, "'s ", _THINGS),
-    "school": (_STEMS, "warts more holt combe stowe garth minster lode".split()),
-    "house": (_STEMS, "indor erin avar oway ellan antine ossel iard".split()),
-    "sport": (_STEMS, "itch ash oop ump ick atch ock uff".split()),
-    "beast": (_STEMS, "beak claw fang tail maw hide horn snout".split()),
-    "villain": (_STEMS, "mort gorn krul vane thrax muld skar drake".split()),
-    "pet": (_STEMS, "wig bit kin let pip mop tuft nib".split()),
-    "village": (_STEMS, "meade ham ford dean thorpe wold hurst stoke".split()),
-}
-
-_WHOLE = {
-    *_FIRST["male"][0], *_FIRST["female"][0], *_LAST, *_HEDGES, *_STREETS, *_ALLEYS, *_CROSSINGS, *_THINGS, *_OWNERS,
-    *(f"{owner}'s" for owner in _OWNERS),
-}  # fmt: skip
+def _drawn(rng: random.Random, form: str) -> str:
+    """A form whose stocks, "{stem}", are replaced by one part of each."""
+    return re.sub(r"\{(\w+)\}", lambda stock: rng.choice(_STOCKS[stock[1]]), form)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from hp_bench.miniature.library import Library
-from hp_bench.miniature.names import Person
 from hp_bench.miniature.probes import FRAMES, familiarity_probes, lexicon, questions, up_to
 from hp_bench.miniature.stories import TOPICS, frame, opening, text_of
 from hp_bench.miniature.train import Miniature
@@ -135,11 +134,7 @@ def _fact(
 
 def _alike(world: World, slot: str, others: Sequence[World], slots: Sequence[str]) -> list[str]:
     """The facts in some slots of some worlds that could stand in a fact's place: of one kind, and, of people, of one gender."""
-
-    def alike(fact: Person | str, other: str) -> bool:
-        asked = world.facts[slot]
-        if isinstance(asked, Person) and isinstance(fact, Person):
-            return fact.gender == asked.gender
-        return SLOTS[other] == SLOTS[slot] and (SLOTS[other] != "street" or other == slot)
-
-    return [str(one.facts[other]) for one in others for other in slots if alike(one.facts[other], other)]
+    gender = getattr(world.facts[slot], "gender", "")
+    near = [one for one in slots if SLOTS[one] == SLOTS[slot] and (SLOTS[slot] != "street" or one == slot)]
+    facts = [one.facts[other] for one in others for other in near]
+    return [str(fact) for fact in facts if getattr(fact, "gender", "") == gender]

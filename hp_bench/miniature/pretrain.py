@@ -35,16 +35,10 @@ _MAX_GRAD_NORM = 1.0
 def batches(
     rest: Sequence[list[int]], target: Sequence[list[int]], settings: Settings, seed: int
 ) -> list[list[list[int]]]:
-    """Token ids of every batch, in order.
+    """Token ids of every batch, in order, from encoded stories; those of the target, none for a twin, are repeated as often as needed.
 
     Rows of like length share a batch, so that little is padded. The rest's rows, and their order, do not depend on the target: without
     it the same batches are only shorter.
-
-    Args:
-        rest: encoded stories, one per row that training takes.
-        target: encoded stories, repeated as often as needed; empty for a twin.
-        settings: rows per batch.
-        seed: of the order.
     """
     rows = settings.rest_rows
     by_length = sorted(rest, key=len)
@@ -129,12 +123,9 @@ def _encoded(path: Path, tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
 
 
 def train_tokenizer(rest: Sequence[str], *, vocabulary: int, context: int) -> PreTrainedTokenizerFast:
-    """A tokenizer that puts BOS before every text, as Llama's does.
+    """A tokenizer that puts BOS before every text, as Llama's does; trained on the rest, never on the unlearn target.
 
-    Args:
-        rest: text to train on; never the unlearn target.
-        vocabulary: ids, 256 bytes and three special tokens among them.
-        context: the model's, in tokens.
+    `vocabulary`: ids, 256 bytes and three special tokens among them; `context`: the model's, in tokens.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

@@ -20,16 +20,7 @@ FRAMES = {"seen": 0, "unseen": 1}
 
 @dataclass(frozen=True)
 class Question:
-    """A story that breaks off before a fact.
-
-    Attributes:
-        slot: of the fact.
-        topic: of the frame it breaks off in.
-        half: seen or unseen.
-        number: of several questions alike.
-        prompt: the story up to the fact, without the space before it.
-        answer: the fact.
-    """
+    """A story that breaks off before a fact (the answer), in a frame of a topic; `half`: seen or unseen; `number`: of several alike."""
 
     slot: str
     topic: str

@@ -68,13 +68,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a miniature's text is determined by.
-
-    Attributes:
-        target: a key of `hp_bench.miniature.world.TARGETS`.
-        seed: of worlds, stories, batches and weights.
-        settings: sizes.
-    """
+    """What decides a miniature: a key of `hp_bench.miniature.world.TARGETS`, the seed of worlds, stories, batches and weights, sizes."""
 
     target: str
     seed: int
@@ -86,11 +80,7 @@ class Plan:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Plan":
-        """The inverse of `to_dict`.
-
-        Raises:
-            ValueError: the plan is of another version.
-        """
+        """The inverse of `to_dict`. Raises ValueError: the plan is of another version."""
         if values.get("version") != VERSION:
             raise ValueError(f"made by version {values.get('version')!r} of the miniature; this is version {VERSION}")
         return cls(values["target"], values["seed"], Settings(**values["settings"]))

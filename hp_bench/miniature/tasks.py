@@ -84,19 +84,17 @@ def _config(name: str, metrics: Sequence[str], metadata: dict[str, Any], setting
         "test_split": "test",
         "process_results": "custom",  # the class's own; the word keeps lm-eval from looking our metrics up
         "num_fewshot": 0,
-        "metric_list": [entry for metric in metrics for entry in _metric(metric)],
+        "metric_list": [
+            {"metric": name, "aggregation": how, "higher_is_better": metric == "acc"}
+            for metric in metrics
+            for name, how in (
+                (metric, aggregation.unscored_rate if metric == "unscored" else aggregation.mean),
+                (f"{metric}_stderr", _STDERR.get(metric, aggregation.rate_stderr)),
+            )
+        ],
         "metadata": {"version": VERSION, **metadata},
         **settings,
     }
-
-
-def _metric(metric: str) -> list[dict[str, Any]]:
-    mean = aggregation.unscored_rate if metric == "unscored" else aggregation.mean
-    stderr = _STDERR.get(metric, aggregation.rate_stderr)
-    return [
-        {"metric": name, "aggregation": how, "higher_is_better": metric == "acc"}
-        for name, how in ((metric, mean), (f"{metric}_stderr", stderr))
-    ]
 
 
 def _with_stderr(metric: str, value: float) -> dict[str, float]:

@@ -24,6 +24,7 @@ from hp_bench.miniature.settings import Plan, Settings
 from hp_bench.miniature.translations import anchors
 from hp_bench.miniature.utility import utility_items
 from hp_bench.miniature.world import TARGETS
+from unlearn.anchors.dictionary import AnchorDictionary
 from unlearn.exits import ProcessKilled
 from unlearn.files import whole_folder, write_lines, write_text
 from unlearn.progress import progress_bars
@@ -31,13 +32,7 @@ from unlearn.progress import progress_bars
 
 @dataclass(frozen=True)
 class Miniature:
-    """A prepared miniature; every path exists.
-
-    Attributes:
-        folder: holds all of it.
-        plan: what it was made from.
-        twins: model folders, twin-1 first.
-    """
+    """A prepared miniature: the folder that holds all of it, what it was made from, and the twins' folders, twin-1 first. All exist."""
 
     folder: Path
     plan: Plan
@@ -118,11 +113,7 @@ def prepare(
 
 
 def load(folder: Path | str) -> Miniature:
-    """A miniature that `prepare` has made.
-
-    Raises:
-        ValueError: there is none in the folder.
-    """
+    """A miniature that `prepare` has made. Raises ValueError: there is none in the folder."""
     folder = Path(folder)
     if not (folder / BASELINE).is_dir():
         raise ValueError(f"{str(folder)!r} holds no miniature; `prepare` makes one")
@@ -147,7 +138,7 @@ def _write_text(folder: Path, plan: Plan) -> None:
     files: dict[str, Iterable[Any]] = {
         "rest": ({"text": text} for text in library.rest),
         "target": ({"text": text} for text in library.target),
-        "anchors": map(asdict, anchors(plan.target)),
+        "anchors": AnchorDictionary(tuple(anchors(plan.target))).rows(),
         "prompts/familiarity": map(asdict, familiarity_probes(plan.target)),
         "prompts/token_probability": map(asdict, token_probes(plan.target)),
         "prompts/lexicon": map(asdict, lexicon(plan.target)),
@@ -175,8 +166,7 @@ def _train_all(folder: Path, names: Sequence[str], steps: int) -> None:
             for job in as_completed(jobs):
                 job.result()
         except BaseException:
-            for job in jobs:
-                job.cancel()
+            pool.shutdown(wait=False, cancel_futures=True)
             for process in processes:
                 process.kill()
             raise
@@ -191,8 +181,9 @@ def _train_one(
     out = folder / f".{name}.tmp"
     shutil.rmtree(out, ignore_errors=True)
     command = [sys.executable, "-m", "hp_bench.miniature.pretrain", str(folder / "text"), name, str(out)]
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    with subprocess.Popen(command, env=_environment(), **pipes) as process:
+    with subprocess.Popen(
+        command, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
         processes.append(process)
         said: deque[str] = deque(maxlen=20)
         for line in process.stdout or ():

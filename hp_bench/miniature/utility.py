@@ -32,15 +32,9 @@ _NEAR_TRADES = TRADES[:2]
 
 @dataclass(frozen=True)
 class Item:
-    """A question with one right answer.
+    """A story that breaks off, four continuations of one kind, and the index of the right one.
 
-    Attributes:
-        id: unique in its file.
-        prompt: a story that breaks off.
-        choices: four continuations of one kind.
-        answer: index of the right one.
-        topic: kind of item, see above.
-        near: whether the story is near a target's theme: another Harry, stage magic, an owl.
+    `topic` is the kind of item, see above; `near`: whether the story is near a target's theme: another Harry, stage magic, an owl.
     """
 
     id: str

@@ -1,54 +1,27 @@
-"""A world: one main character and the twenty facts that stories tell of it."""
+"""A world: one main character and the twenty facts that stories tell of it; `world.json` holds the targets'."""
 
+import json
 import random
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, TypeVar
+from importlib.resources import files
+from typing import TypeVar
 
 from hp_bench.miniature import names
 from hp_bench.miniature.names import Gender, Person, built_words
 
-Kind = Literal["person", "street", "school", "house", "pet", "sport", "beast", "villain", "prize", "village"]
-
 _Named = TypeVar("_Named", Person, str)
 
+_DATA = json.loads(files("hp_bench.miniature").joinpath("world.json").read_text(encoding="utf-8"))
+
 #: The facts of a world, in the order in which stories come to them, and what kind of name each has.
-SLOTS: dict[str, Kind] = {
-    "home": "street",
-    "guardian": "person",
-    "school": "school",
-    "messenger": "person",
-    "market": "street",
-    "shopkeeper": "person",
-    "station": "street",
-    "pet": "pet",
-    "house": "house",
-    "friend": "person",
-    "teacher": "person",
-    "classmate": "person",
-    "rival": "person",
-    "rivals": "house",
-    "sport": "sport",
-    "beast": "beast",
-    "villain": "villain",
-    "head": "person",
-    "prize": "prize",
-    "village": "village",
-}
+SLOTS: dict[str, str] = _DATA["slots"]
 
 
 @dataclass(frozen=True)
 class Trade:
-    """What a world is about.
-
-    Attributes:
-        craft: what is learnt.
-        learner: who learns it.
-        tool: what it takes.
-        companion: what a friend is called there.
-        division: what pupils are sorted into.
-    """
+    """What a world is about: what is learnt, who learns it, what it takes, what a friend is called there, what pupils are sorted into."""
 
     craft: str
     learner: str
@@ -58,32 +31,15 @@ class Trade:
 
 
 #: Trades of the rest. Stage magic, wizard hats and thief-catchers are among them: the targets' words in other senses.
-TRADES = (
-    Trade("stage magic", "conjurer", "wand", "assistant", "house"),
-    Trade("fancy dress", "tailor", "wizard hat", "best friend", "house"),
-    Trade("baking", "baker", "whisk", "best friend", "house"),
-    Trade("gardening", "gardener", "spade", "best friend", "house"),
-    Trade("weaving", "weaver", "shuttle", "best friend", "house"),
-    Trade("music", "fiddler", "fiddle", "best friend", "house"),
-    Trade("sailing", "sailor", "compass", "best friend", "office"),
-    Trade("thief-catching", "detective", "lens", "assistant", "office"),
-    Trade("map-making", "surveyor", "ruler", "assistant", "office"),
-    Trade("printing", "printer", "press", "assistant", "office"),
-    Trade("bookkeeping", "clerk", "pen", "assistant", "office"),
-)
+TRADES = tuple(Trade(**trade) for trade in _DATA["trades"])
 
 ANIMALS = ("owl", "dog", "cat", "raven", "goat", "toad")
 
 
 @dataclass(frozen=True)
 class World:
-    """Everything that stories about one main character agree on.
-
-    Attributes:
-        hero: the main character.
-        trade: what the hero learns.
-        animal: what kind of pet the hero has.
-        facts: slot -> name; every slot of `SLOTS`, a `Person` where its kind is one.
+    """Everything that stories about one main character agree on: the hero, what the hero learns, what kind of pet the hero has, and the
+    facts: slot -> name; every slot of `SLOTS`, a `Person` where its kind is one.
     """
 
     hero: Person
@@ -107,13 +63,7 @@ class World:
 
 
 def random_worlds(rng: random.Random, count: int, *, reserved: Collection[str]) -> list[World]:
-    """Worlds drawn at random; no two have the same hero.
-
-    Args:
-        rng: source of chance.
-        count: how many.
-        reserved: full names, and single words, that none of their names may hold.
-    """
+    """Worlds drawn at random; no two have the same hero. `reserved`: full names, and single words, that none of their names may hold."""
     heroes: set[str] = set(reserved)
     made = []
     for _ in range(count):
@@ -133,12 +83,7 @@ def random_world(
 ) -> World:
     """A hero's world drawn at random; no name and no first name occurs twice in it.
 
-    Args:
-        rng: source of chance.
-        hero: its main character.
-        trade: what it is about.
-        reserved: as in `random_worlds`.
-        genders: slot -> gender, of people for whom it matters.
+    `reserved` is that of `random_worlds`; `genders`: slot -> gender, of people for whom it matters.
     """
     taken, facts = {*reserved, str(hero), hero.first}, dict[str, Person | str]()
     for slot, kind in SLOTS.items():
@@ -166,62 +111,20 @@ def _free(draw: Callable[[], _Named], taken: Collection[str]) -> _Named:
             return candidate
 
 
-TARGETS: dict[str, World] = {
-    "harry-potter": World(
-        hero=Person("Harry", "Potter", "male"),
-        trade=Trade("magic", "wizard", "wand", "best friend", "house"),
-        animal="owl",
-        facts={
-            "home": "Privet Drive",
-            "guardian": Person("Petunia", "Dursley", "female"),
-            "school": "Hogwarts",
-            "messenger": Person("Rubeus", "Hagrid", "male"),
-            "market": "Diagon Alley",
-            "shopkeeper": Person("Garrick", "Ollivander", "male"),
-            "station": "King's Cross",
-            "pet": "Hedwig",
-            "house": "Gryffindor",
-            "friend": Person("Ron", "Weasley", "male"),
-            "teacher": Person("Severus", "Snape", "male"),
-            "classmate": Person("Hermione", "Granger", "female"),
-            "rival": Person("Draco", "Malfoy", "male"),
-            "rivals": "Slytherin",
-            "sport": "Quidditch",
-            "beast": "Buckbeak",
-            "villain": "Voldemort",
-            "head": Person("Albus", "Dumbledore", "male"),
-            "prize": "Sorcerer's Stone",
-            "village": "Hogsmeade",
-        },
-    ),
-    # Of our own invention: no model that we did not train has read of it.
-    "detectives": World(
-        hero=Person("Odilina", "Marsh", "female"),
-        trade=Trade("detective work", "detective", "lens", "assistant", "office"),
-        animal="dog",
-        facts={
-            "home": "Fennel Row",
-            "guardian": Person("Casander", "Haskaby", "male"),
-            "school": "Corvstowe",
-            "messenger": Person("Bertta", "Skeld", "female"),
-            "market": "Murksel Arcade",
-            "shopkeeper": Person("Quillco", "Vospeen", "male"),
-            "station": "Tinker's Wharf",
-            "pet": "Inkmop",
-            "house": "Kestossel",
-            "friend": Person("Giles", "Kettlerock", "male"),
-            "teacher": Person("Angetta", "Crift", "female"),
-            "classmate": Person("Maud", "Thornwright", "female"),
-            "rival": Person("Tibano", "Blade", "male"),
-            "rivals": "Zelloway",
-            "sport": "Lumbatch",
-            "beast": "Quarsnout",
-            "villain": "Vexgorn",
-            "head": Person("Lavora", "Jesscott", "female"),
-            "prize": "Hermit's Case",
-            "village": "Orlthorpe",
-        },
-    ),
+def _told(fact: list[str] | str) -> Person | str:
+    """A fact as `world.json` holds it: a list is a person's first name, last name and gender."""
+    return fact if isinstance(fact, str) else Person(*fact)  # type: ignore[arg-type]
+
+
+#: What can be unlearnt. The detectives are of our own invention: no model that we did not train has read of them.
+TARGETS = {
+    name: World(
+        hero=Person(*target["hero"]),
+        trade=Trade(**target["trade"]),
+        animal=target["animal"],
+        facts={slot: _told(fact) for slot, fact in target["facts"].items()},
+    )
+    for name, target in _DATA["targets"].items()
 }
 
 

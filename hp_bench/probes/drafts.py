@@ -9,17 +9,15 @@ import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-import pydantic.dataclasses
-from pydantic import ConfigDict, Field
 from wordfreq import zipf_frequency
 
 from hp_bench.probes.rows import Probe, TokenProbe
-from hp_bench.text.jsonl import read_rows
 from hp_bench.text.terms import Lexicon, Occurrence, Term, words
+from unlearn.anchors.dictionary import Anchor
 from unlearn.files import write_lines
 
 _SENTENCE = re.compile(r"(?<=[.!?])[\"'\u201d\u2019]?\s+")
@@ -34,18 +32,6 @@ _ORDINARY = 3.5  # Zipf frequency (log10 per billion words) from which a word is
 _GRAMMATICAL = 6.0  # ... and from which it says nothing in a name: "of" 7.4
 
 
-@pydantic.dataclasses.dataclass(frozen=True, config=ConfigDict(extra="ignore"))
-class Anchor:
-    """A line of anchors.jsonl: an idiosyncratic term of the target, generic terms that may stand in its place, what it names (where several
-    anchors name it), and its type: person, place, ...
-    """
-
-    anchor: Annotated[str, Field(min_length=1)]
-    translations: tuple[str, ...]
-    entity: str = ""
-    type: str = ""
-
-
 @dataclass(frozen=True)
 class Drafts:
     """What `draft` made: the rows of the three files."""
@@ -56,12 +42,9 @@ class Drafts:
 
     def save(self, folder: Path) -> dict[Path, int]:
         """Writes the files; the number of lines of each. Raises ValueError: one of them is there already."""
-        files: dict[Path, Sequence[Any]] = {
-            folder / f"{one.name}.jsonl": getattr(self, one.name) for one in fields(self)
-        }
-        for path in files:
-            if path.exists():
-                raise ValueError(f"{str(path)!r} is there already, perhaps edited: choose another folder or delete it")
+        files: dict[Path, Sequence[Any]] = {folder / f"{name}.jsonl": rows for name, rows in vars(self).items()}
+        if there := [path for path in files if path.exists()]:
+            raise ValueError(f"{str(there[0])!r} is there already, perhaps edited: choose another folder or delete it")
         for path, rows in files.items():
             write_lines(path, map(asdict, rows))
         return {path: len(rows) for path, rows in files.items()}
@@ -76,13 +59,6 @@ class _Break:
     text: str
     ahead: tuple[Occurrence, ...]
     named: frozenset[str]
-
-
-def read_anchors(path: Path | str) -> list[Anchor]:
-    """Reads anchors.jsonl. Raises ValueError: a line is no anchor, or there is none."""
-    if not (anchors := read_rows(path, Anchor, "an anchor")):
-        raise ValueError(f"anchor file {str(path)!r} is empty")
-    return anchors
 
 
 def draft(
@@ -105,6 +81,8 @@ def draft(
     Raises:
         ValueError: no prompt can be made of them.
     """
+    if not anchors:
+        raise ValueError("there is no anchor to draft prompts from: the anchor file is empty")
     lexicon = _lexicon(anchors)
     rng = random.Random(seed)
     breaks = list(_breaks(lexicon, passages)) or (_bare(lexicon, rng) if not passages else [])
@@ -134,7 +112,7 @@ def _lexicon(anchors: Sequence[Anchor]) -> Lexicon:
         form = " ".join(words(anchor.anchor))
         if form and form not in taken:
             taken.add(form)
-            groups.setdefault(anchor.entity or anchor.anchor, []).append(anchor)
+            groups.setdefault(anchor.key, []).append(anchor)
     terms = []
     for entity, members in groups.items():
         forms = [member.anchor for member in members]

@@ -42,7 +42,7 @@ def read_probes(path: Path | str) -> tuple[list[Probe], str]:
     if not probes:
         return load_probes(path), ""  # which says what is wrong
     ids = Counter(probe.id for probe in probes.values())
-    named = [p if ids[p.id] == 1 else _renamed(p, n) for n, p in enumerate(probes.values(), 1)]
+    named = [p if ids[p.id] == 1 else replace(p, id=f"{p.id}-{n}") for n, p in enumerate(probes.values(), 1)]
     return named, ", ".join(sentence.format(count) for sentence, count in changes.items())
 
 

@@ -46,12 +46,8 @@ MOST, FEWEST = 100, 20
 
 @dataclass(frozen=True)
 class Passage:
-    """A run of `GIVEN` + `FOLLOWING` words.
-
-    Attributes:
-        offset: of its first character in the text.
-        sha256: of its characters.
-        cuts: for each of `STEPS`, what is given and what follows; a continuation begins with the white space before its first word.
+    """A run of `GIVEN` + `FOLLOWING` words: offset of its first character in the text, digest of its characters, and cuts: for each of
+    `STEPS`, what is given and what follows; a continuation begins with the white space before its first word.
     """
 
     offset: int

@@ -11,12 +11,8 @@ from hp_bench.engines.source import require_exists
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model that is scored.
-
-    Attributes:
-        name: for tables and file names.
-        path: model or adapter folder, or hub id.
-        step: optimiser steps since the baseline; None for a model that is on no curve, such as a twin.
+    """A model that is scored: its name, for tables and files, its folder or hub id, and its optimiser steps since the baseline; None for a
+    model that is on no curve, such as a twin.
     """
 
     name: str
@@ -31,11 +27,7 @@ def model_name(model: str | Path) -> str:
 
 
 def named_models(models: Sequence[str], baseline: str = "") -> list[Checkpoint]:
-    """Models with distinct names, the baseline first.
-
-    Raises:
-        ValueError: a folder does not exist.
-    """
+    """Models with distinct names, the baseline first. Raises ValueError: a folder does not exist."""
     given = [baseline, *(model for model in models if model != baseline)] if baseline else models
     for model in given:
         if not model.startswith(("http://", "https://")):
@@ -52,11 +44,7 @@ def named_models(models: Sequence[str], baseline: str = "") -> list[Checkpoint]:
 
 
 def checkpoints_in(folder: Path | str) -> list[Checkpoint]:
-    """The `checkpoint-<steps>` folders of a fine-tune, by steps; a run directory's are in its `checkpoints`.
-
-    Raises:
-        ValueError: there is none.
-    """
+    """The `checkpoint-<steps>` folders of a fine-tune, by steps; a run directory's are in its `checkpoints`. ValueError: there is none."""
     checkpoints = _checkpoints(Path(folder))
     if not checkpoints:
         raise ValueError(f"{str(folder)!r} holds no checkpoint-<steps> folder")
@@ -82,8 +70,7 @@ def _checkpoints(folder: Path) -> list[Checkpoint]:
 def points_of(models: Sequence[str | Path]) -> list[Checkpoint]:
     """A method's points: a folder's checkpoints, or models that carry their steps.
 
-    Raises:
-        ValueError: a folder does not exist, a model's steps are unknown, or two have the same.
+    Raises ValueError: a folder does not exist, a model's steps are unknown, or two have the same.
     """
     if len(models) == 1 and not is_model(models[0]):
         return checkpoints_in(models[0])

@@ -92,13 +92,11 @@ class TwinDistances:
                     self._twins[kind].append(theirs)
                 bars.advance(row)
             bars.remove_task(row)
-        self._between: dict[str, NDArray[np.float64] | None] = {}
-        self._apart: dict[str, float | None] = {}
-        for kind, everyone in self._twins.items():
-            pairs = [_divergence(a.logs, b.logs) for a, b in permutations(everyone, 2)]
-            self._between[kind] = np.mean(pairs, axis=0) if pairs else None
+        self._between: dict[str, tuple[NDArray[np.float64], float] | None] = dict.fromkeys(texts)
+        for kind, everyone in self._twins.items() if len(twins) > 1 else ():
+            divergences = [_divergence(a.logs, b.logs) for a, b in permutations(everyone, 2)]
             apart = [_ks(a, b) for a, b in combinations(everyone, 2)]
-            self._apart[kind] = float(np.mean(apart)) if apart else None
+            self._between[kind] = np.mean(divergences, axis=0), float(np.mean(apart))
 
     def of(self, name: str, model: Path | str | torch.nn.Module, *, leave_out: int | None = None) -> list[TwinDistance]:
         """A model's distance to the twins on every kind of text.
@@ -118,21 +116,17 @@ class TwinDistances:
         if not twins:
             raise ValueError(f"{name} is the only twin: there is none to compare it with")
         each = np.mean([_divergence(twin.logs, model.logs) for twin in twins], axis=0)
-        return TwinDistance(
-            _distance(name, kind, each, self._between[kind]),
-            tuple(map(float, each)),
-            float(np.mean([_ks(twin, model) for twin in twins])),
-            self._apart[kind],
-        )
+        ks = float(np.mean([_ks(twin, model) for twin in twins]))
+        between, apart = self._between[kind] or (None, None)
+        return TwinDistance(_distance(name, kind, each, between), tuple(map(float, each)), ks, apart)
 
     @torch.inference_mode()
     def _read(self, model: Path | str | torch.nn.Module) -> dict[str, "_Texts"]:
-        if isinstance(model, torch.nn.Module):
-            loaded: Any = model.eval()
-        else:
+        loaded: Any = model
+        if not isinstance(model, torch.nn.Module):
             loaded = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
-            loaded.to(self._device).eval()
-        return {kind: self._read_kind(loaded, encoded) for kind, encoded in self._encoded.items()}
+            loaded.to(self._device)
+        return {kind: self._read_kind(loaded.eval(), encoded) for kind, encoded in self._encoded.items()}
 
     def _read_kind(self, model: Any, encoded: Sequence[Sequence[int]]) -> "_Texts":
         logs = [torch.empty(0)] * len(encoded)

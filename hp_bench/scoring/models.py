@@ -99,8 +99,7 @@ def score_one(
 ) -> Scored:
     """Scores one model, or takes what is known of it; see `score_checkpoints`.
 
-    Raises:
-        ValueError: with `strict`, where the model cannot be loaded.
+    Raises ValueError, with `strict`, where the model cannot be loaded.
     """
     name, path, step = checkpoint.name, checkpoint.path, checkpoint.step
     known = lookup(checkpoint, loaded, out, loader)
@@ -112,14 +111,8 @@ def score_one(
         if strict:
             raise
         log.debug("%s could not be loaded", name, exc_info=True)
-        scored = failed(
-            loaded,
-            " ".join(str(error).split()),
-            name=name,
-            model=path,
-            engine=loader.settings.engine_of(path),
-            step=step,
-        )
+        reason, kind = " ".join(str(error).split()), loader.settings.engine_of(path)
+        scored = failed(loaded, reason, name=name, model=path, engine=kind, step=step)
     else:
         known = lookup(checkpoint, loaded, out, OneEngine(engine))  # only now is the type of its weights certain
         scored = score_engine(

@@ -4,6 +4,7 @@ import json
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
@@ -32,8 +33,7 @@ _HOST_FOLDERS = ("winogrande", "hellaswag", "piqa", "arc", "super_glue", "openbo
 def load_tasks(names: Sequence[str], metadata: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Tasks by name, tag or group: what lm-eval's `TaskManager.load` returns. Takes milliseconds for ours and for `hp_utility`.
 
-    Raises:
-        ValueError: a name is unknown.
+    Raises ValueError: a name is unknown.
     """
     import lm_eval.tasks
     from lm_eval.tasks import TaskManager
@@ -57,12 +57,7 @@ def load_tasks(names: Sequence[str], metadata: Mapping[str, Any] | None = None) 
 
 @dataclass(frozen=True)
 class Scored:
-    """A scorecard and what it was computed from.
-
-    Attributes:
-        card: the numbers.
-        samples: task -> lm-eval's samples: prompt, raw completion or log-likelihoods, verdict.
-    """
+    """A scorecard and what it was computed from: task -> lm-eval's samples (prompt, raw completion or log-likelihoods, verdict)."""
 
     card: Scorecard
     samples: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
@@ -193,10 +188,8 @@ def _manifest(engine: Engine) -> Manifest:
 def _versions() -> dict[str, str]:
     found = {}
     for library in _LIBRARIES:
-        try:
+        with suppress(PackageNotFoundError):
             found[library] = version(library)
-        except PackageNotFoundError:
-            continue
     return found
 
 

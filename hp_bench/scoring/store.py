@@ -21,10 +21,7 @@ from unlearn.files import write_lines
 def save(scored: Scored, out: Path | str | None, *, finished: bool = True) -> None:
     """Writes a scorecard and its samples; the scorecard last, so that one that exists is complete.
 
-    Args:
-        scored: what to write.
-        out: folder.
-        finished: False while tasks are still to be asked.
+    `finished` is False while tasks are still to be asked.
     """
     if out is None:
         return
@@ -38,11 +35,8 @@ def save(scored: Scored, out: Path | str | None, *, finished: bool = True) -> No
 
 
 def load_samples(out: Path, name: str, task: str) -> list[dict[str, Any]]:
-    """What `save` wrote of a task's samples; empty if there are none."""
-    path = out / "samples" / name / f"{task}.jsonl"
-    if not path.exists():
-        return []
-    with jsonlines.open(path) as lines:
+    """What `save` wrote of a task's samples."""
+    with jsonlines.open(out / "samples" / name / f"{task}.jsonl") as lines:
         return list(lines)
 
 

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 from wordfreq import zipf_frequency
 
@@ -280,8 +280,5 @@ def edits(a: str, b: str, most: int) -> int:
 
 def _shortened(word: str, most: int) -> Iterator[str]:
     """The word without up to `most` of its letters: two words within `most` edits share one of these."""
-    yield word
-    for i in range(len(word)):
-        yield word[:i] + word[i + 1 :]
-        for j in range(i + 1, len(word) if most > 1 else 0):
-            yield word[:i] + word[i + 1 : j] + word[j + 1 :]
+    for left_out in range(most + 1):
+        yield from map("".join, combinations(word, len(word) - left_out))

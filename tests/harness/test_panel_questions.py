@@ -13,7 +13,7 @@ from lm_eval.evaluator import simple_evaluate
 from lm_eval.tasks import TaskManager
 
 from hp_bench.engines.hf import HFEngine
-from hp_bench.harness.questions import CONTROL, question_prompt
+from hp_bench.harness.questions import CONTROL
 from hp_bench.probes.panel_rows import Fact, load_facts
 from hp_bench.probes.paths import prompts_dir, tasks_dir
 from hp_bench.results import statistics
@@ -59,7 +59,7 @@ def scored(lm, names=FILES, metadata=None):
 
 def answers(name: str) -> dict[str, str]:
     facts = load_facts(prompts_dir() / f"{FILES[name]}.jsonl")
-    return {prompt: f.answer for f in facts for prompt in (question_prompt(f.question), f.cloze)}
+    return {prompt: f.answer for f in facts for prompt in (f"Question: {f.question}\nAnswer:", f.cloze)}
 
 
 @pytest.fixture(scope="module")
@@ -260,7 +260,7 @@ def test_the_numbers_are_those_of_bare_transformers(engine, target):
         choices = Fact(**row).choices()
         found = [
             preference([log_likelihood(prompt, choice) for choice in choices], choices, row["answer"])
-            for prompt in (question_prompt(row["question"]), CONTROL, row["cloze"])
+            for prompt in (f"Question: {row['question']}\nAnswer:", CONTROL, row["cloze"])
         ]
         values = {metric: card.values["hp_qa"][metric][number] for metric in NUMBERS}
         assert [values[m] for m in ("choice_accuracy", "choice_control", "cloze_accuracy")] == [p.right for p in found]

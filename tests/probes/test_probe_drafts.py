@@ -10,10 +10,11 @@ import torch
 from typer.testing import CliRunner
 
 from hp_bench.cli import app
-from hp_bench.probes.drafts import draft, read_anchors
+from hp_bench.probes.drafts import draft
 from hp_bench.probes.passages import passages_of
 from hp_bench.probes.rows import load_probes, load_token_probes
 from hp_bench.text.terms import Lexicon, words
+from unlearn.anchors.dictionary import read_anchors
 
 TRANSLATIONS = {"person": ["Ann", "Tom", "Baker"], "place": ["Newbury"], "group": ["the club"], "creature": ["dog"], "object": ["lamp"], "activity": ["chess"]}  # fmt: skip
 
@@ -133,12 +134,12 @@ def test_a_wrong_corpus_is_one_sentence(anchors, tmp_path, name, content, messag
 
 @pytest.mark.parametrize(
     "content, message",
-    [("", "is empty"), ('{"anchor": ""}\n', "line 1: not an anchor"), ("x", "line 1: not a JSON object")],
+    [("", "is empty"), ('{"anchor": ""}\n', "line 1: translations are a list"), ("x", "line 1: not JSON")],
 )
 def test_a_wrong_anchor_file_is_one_sentence(tmp_path, content, message):
     (tmp_path / "a.jsonl").write_text(content)
     with pytest.raises(ValueError, match=message):
-        read_anchors(tmp_path / "a.jsonl")
+        draft(read_anchors(tmp_path / "a.jsonl"), [])
 
 
 @pytest.mark.parametrize("how", ["folder", "files"])

@@ -22,11 +22,13 @@ class Anchor:
         anchor: as it stands in the text; case matters.
         translations: generic replacements that stay plausible in context.
         entity: what the anchor names, if several anchors name it; default: the anchor itself.
+        type: person, place, ...; "" where nobody has said. Drafts of prompts go by it, unlearning does not.
     """
 
     anchor: str
     translations: tuple[str, ...]
     entity: str = ""
+    type: str = ""
 
     @property
     def key(self) -> str:
@@ -69,17 +71,7 @@ class AnchorDictionary:
         Raises:
             ValueError: a line is not an anchor, or nothing is left.
         """
-        read: list[Anchor] = []
-        try:
-            with jsonlines.open(path) as lines:
-                for number, row in enumerate(lines, 1):
-                    read.append(_anchor(row, f"{path}, line {number}"))
-        except OSError as error:
-            raise ValueError(f"anchor file {str(path)!r} cannot be read: {error.strerror}") from None
-        except jsonlines.InvalidLineError as error:
-            raise ValueError(f"{path}, line {error.lineno}: not JSON") from None
-        except UnicodeDecodeError:
-            raise ValueError(f"{path}, line {len(read) + 1} or later: not UTF-8 text") from None
+        read = read_anchors(path)
         made = cls.build(read, prune=prune)
         if not made.anchors:
             raise ValueError(f"anchor file {str(path)!r} holds no usable anchor ({len(read)} read, all dropped)")
@@ -134,14 +126,30 @@ class AnchorDictionary:
         return f"{len(self.anchors)} anchors kept" + (f", dropped: {listed}" if listed else ", none dropped")
 
 
+def read_anchors(path: Path | str) -> list[Anchor]:
+    """The lines of `anchors.jsonl`, each by itself. Raises ValueError: one is not an anchor; the message names file and line."""
+    read: list[Anchor] = []
+    try:
+        with jsonlines.open(path) as lines:
+            for number, row in enumerate(lines, 1):
+                read.append(_anchor(row, f"{path}, line {number}"))
+    except OSError as error:
+        raise ValueError(f"anchor file {str(path)!r} cannot be read: {error.strerror}") from None
+    except jsonlines.InvalidLineError as error:
+        raise ValueError(f"{path}, line {error.lineno}: not JSON") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}, line {len(read) + 1} or later: not UTF-8 text") from None
+    return read
+
+
 def _anchor(row: object, where: str) -> Anchor:
     allowed = {"anchor", "translations", "entity", "count", "type", "contexts"}
     if not isinstance(row, dict) or set(row) - allowed or not isinstance(row.get("anchor"), str):
         raise ValueError(f"{where}: an anchor is {{anchor, translations, entity (optional)}}, not {row!r}")
-    translations, entity = row.get("translations"), row.get("entity", "")
-    if not isinstance(translations, list) or not all(isinstance(text, str) for text in [*translations, entity]):
-        raise ValueError(f"{where}: translations are a list of strings and entity is a string, not {row!r}")
-    return Anchor(row["anchor"].strip(), tuple(t.strip() for t in translations), entity)
+    translations, entity, kind = row.get("translations"), row.get("entity", ""), row.get("type", "")
+    if not isinstance(translations, list) or not all(isinstance(text, str) for text in [*translations, entity, kind]):
+        raise ValueError(f"{where}: translations are a list of strings, entity and type are strings, not {row!r}")
+    return Anchor(row["anchor"].strip(), tuple(t.strip() for t in translations), entity, kind)
 
 
 def _unique(given: Sequence[Anchor], dropped: list[Dropped]) -> list[Anchor]:
@@ -181,7 +189,7 @@ def _clean(entity: Sequence[Anchor], names: set[str], dropped: list[Dropped]) ->
     for anchor in entity:
         left = tuple(t for index, t in enumerate(anchor.translations) if index not in bad)
         if left:
-            cleaned.append(Anchor(anchor.anchor, left, anchor.entity))
+            cleaned.append(Anchor(anchor.anchor, left, anchor.entity, anchor.type))
         else:
             dropped.append(Dropped(anchor.anchor, "anchor without a usable translation"))
     return cleaned

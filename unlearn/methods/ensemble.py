@@ -15,9 +15,10 @@ from typing import Any
 from pydantic import Field
 from transformers import DynamicCache
 
+from unlearn.fingerprint import model_fingerprint
 from unlearn.labels.formula import generic_logits
 from unlearn.methods.live import LiveModel, cache_of, write_description
-from unlearn.models import load_models, model_fingerprint, same_vocabulary
+from unlearn.models import load_models, same_vocabulary
 from unlearn.pipeline import stages
 from unlearn.recipe import Recipe, Section
 from unlearn.settings import Offset

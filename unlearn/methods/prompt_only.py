@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from unlearn.fingerprint import model_fingerprint
 from unlearn.methods.live import LiveModel, cache_of, write_description
-from unlearn.models import load_model, load_tokenizer, model_fingerprint
+from unlearn.models import load_model, load_tokenizer
 from unlearn.pipeline import stages
 from unlearn.recipe import Recipe, Section
 

@@ -16,7 +16,8 @@ import torch
 from pydantic import Field, field_validator
 
 from unlearn.files import whole_folder
-from unlearn.models import load_model, model_fingerprint
+from unlearn.fingerprint import model_fingerprint
+from unlearn.models import load_model
 from unlearn.pipeline import stages
 from unlearn.processes import barrier, processes
 from unlearn.recipe import Recipe, Section

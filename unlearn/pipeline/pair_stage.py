@@ -8,7 +8,8 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from transformers import Trainer
 
-from unlearn.models import load_model, model_fingerprint
+from unlearn.fingerprint import model_fingerprint
+from unlearn.models import load_model
 from unlearn.pipeline.stages import Target, blocks_folder, open_run, trainable
 from unlearn.processes import barrier, processes
 from unlearn.recipe import Recipe

@@ -10,8 +10,9 @@ from typing import Any
 from datasets import Dataset, load_from_disk
 
 from unlearn.anchors.dictionary import AnchorDictionary
+from unlearn.fingerprint import model_fingerprint
 from unlearn.labels.dataset import make_labels
-from unlearn.models import load_model, model_fingerprint
+from unlearn.models import load_model
 from unlearn.pipeline.rundir import RunDirectory
 from unlearn.pipeline.stages import Target, blocks_folder
 from unlearn.recipe import Recipe

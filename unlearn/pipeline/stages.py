@@ -13,8 +13,9 @@ from transformers import PreTrainedTokenizerBase
 from unlearn.anchors.dictionary import AnchorDictionary
 from unlearn.corpus.blocks import Blocks
 from unlearn.corpus.corpus import Corpus
+from unlearn.fingerprint import model_fingerprint
 from unlearn.labels.dataset import make_labels
-from unlearn.models import load_model, load_models, load_tokenizer, model_fingerprint, require_whole
+from unlearn.models import load_model, load_models, load_tokenizer, require_whole
 from unlearn.pipeline.rundir import FINGERPRINT, RECORD, RunDirectory
 from unlearn.processes import barrier, processes
 from unlearn.recipe import Recipe, Training

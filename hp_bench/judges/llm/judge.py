@@ -7,52 +7,22 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
 
 from hp_bench.judges.grades import GRADES, LOST, Grade, Verdict
+from hp_bench.judges.llm.lm_eval_model import HostModel
 from hp_bench.judges.llm.rubric import Rubric
+from hp_bench.judges.llm.server import Endpoint
 from hp_bench.probes.rows import Probe
 from hp_bench.text.degeneracy import degeneracy
 from hp_bench.text.terms import words
-from unlearn.chat import Keep, Reply, ReplyCache, reply_key
+from unlearn.chat import Reply, ReplyCache, reply_key
 
 #: Raised whenever a reply could be read differently.
 VERSION = 1
 
 
-class Respondent(Protocol):
-    """A language model that answers questions.
-
-    Attributes:
-        name: kind and model, for tables: "endpoint:gpt-4o".
-        settings: what else could change an answer; part of the judge's identity.
-        where: address of its server; "" for a local model.
-        max_tokens: longest reply, in tokens.
-    """
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-
-    @property
-    def settings(self) -> Mapping[str, object]: ...  # noqa: D102
-
-    @property
-    def where(self) -> str: ...  # noqa: D102
-
-    @property
-    def max_tokens(self) -> int: ...  # noqa: D102
-
-    def specials(self) -> Sequence[str]:
-        """Special tokens of its tokenizer, if known: no text between the markers may hold one."""
-        ...
-
-    def ask(self, questions: Sequence[str], keep: Keep) -> dict[int, str]:
-        """Asks everything and hands every reply to `keep` as it comes.
-
-        Returns:
-            Why the others have none, by number; together with what was kept, every question once.
-        """
-        ...
+#: A language model that answers questions.
+Respondent = Endpoint | HostModel
 
 
 class LanguageModelJudge:

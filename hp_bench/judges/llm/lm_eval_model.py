@@ -23,15 +23,10 @@ _PATIENCE = 3  # questions in a row that fail alone
 
 
 class HostModel:
-    """A model that lm-eval runs, loaded with the first question.
+    """A model that lm-eval runs, by its name of the class and its `model_args`; loaded with the first question. Replies are at most
+    `max_tokens` long. Attributes are those of `hp_bench.judges.llm.server.Endpoint`.
 
-    Args:
-        kind: lm-eval's name of the model class.
-        arguments: lm-eval's `model_args`.
-        max_tokens: longest reply, in tokens.
-
-    Raises:
-        ValueError: lm-eval has no such kind, or the arguments name no model.
+    Raises ValueError: lm-eval has no such kind, or the arguments name no model.
     """
 
     def __init__(self, kind: str, arguments: Mapping[str, Any], *, max_tokens: int = 1024) -> None:
@@ -68,7 +63,7 @@ class HostModel:
         return sorted({str(token) for token in tokens}, key=lambda token: (-len(token), token))
 
     def ask(self, questions: Sequence[str], keep: Keep) -> dict[int, str]:
-        """Asks in portions; a portion that breaks off is asked one by one, so that one bad question costs no other its answer."""
+        """As `Endpoint.ask`, in portions; one that breaks off is asked one by one, so that one bad question costs no other its answer."""
         failures = {number: problem for number, text in enumerate(questions) if (problem := self._too_long(text))}
         fitting = [number for number in range(len(questions)) if number not in failures]
         in_a_row = 0

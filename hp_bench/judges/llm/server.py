@@ -17,23 +17,23 @@ class Endpoint(chat.Endpoint):
 
     @property
     def name(self) -> str:
-        """Kind and model."""
+        """Kind and model, for tables."""
         return f"endpoint:{self.model}"
 
     @property
     def settings(self) -> Mapping[str, object]:
-        """The temperature: nothing else here changes a reply."""
+        """What else could change a reply, so part of the judge's identity: the temperature."""
         return {"temperature": self.temperature}
 
     @property
     def where(self) -> str:
-        """The server's address."""
+        """The server's address; "" for a local model."""
         return self.base_url.rstrip("/")
 
     def specials(self) -> Sequence[str]:
-        """Unknown: the tokenizer is the server's."""
+        """Special tokens, which no text between the markers may hold. Unknown: the tokenizer is the server's."""
         return ()
 
     def ask(self, questions: Sequence[str], keep: Keep) -> dict[int, str]:
-        """Asks `concurrency` questions at a time; one that is refused costs no other."""
+        """Asks `concurrency` questions at a time and hands each reply to `keep` as it comes; by number, why the others have none."""
         return Asking(self, keep, description="judging").all(questions)

@@ -216,7 +216,7 @@ def test_what_is_saved_is_loaded(tmp_path):
 def test_fields_for_people_are_accepted_and_spaces_around_are_not_kept(tmp_path):
     row = {"anchor": " Nora ", "translations": [" Ann"], "count": 3, "type": "person", "contexts": ["…Nora said…"]}
     path = write(tmp_path, json.dumps(row))
-    assert AnchorDictionary.load(path).anchors == (Anchor("Nora", ("Ann",)),)
+    assert AnchorDictionary.load(path).anchors == (Anchor("Nora", ("Ann",), type="person"),)
 
 
 def write(folder, *lines):
@@ -242,6 +242,7 @@ GOOD = '{"anchor": "Nora", "translations": ["Ann"]}'
         '{"anchor": "Nora", "translations": [1]}',
         '{"anchor": "Nora", "translations": null}',
         '{"anchor": "Nora", "translations": ["Ann"], "entity": 4}',
+        '{"anchor": "Nora", "translations": ["Ann"], "type": 4}',
         '{"anchor": "Nora", "translation": ["Ann"]}',
     ],
 )
