@@ -245,7 +245,7 @@ def test_full_disk_keeps_what_is_finished(command, place, tmp_path, monkeypatch,
     monkeypatch.setattr(module, "SHARD_BATCHES", 1)
     (tmp_path / "long.txt").write_text("\n".join(tiny.TEXT * 6))
     written = 0
-    real = module._write
+    real = module.write_table
 
     def full(*arguments):
         nonlocal written
@@ -254,12 +254,12 @@ def test_full_disk_keeps_what_is_finished(command, place, tmp_path, monkeypatch,
         written += 1
         real(*arguments)
 
-    monkeypatch.setattr(module, "_write", full)
+    monkeypatch.setattr(module, "write_table", full)
     options = {"corpus": tmp_path / "long.txt"}
     refused(label(command, place, tmp_path / "labels", **options), sentence="the disk is full")
     assert not (tmp_path / "labels").exists()
     assert len(list((tmp_path / "labels.tmp" / "shards").glob("*.arrow"))) == after
-    monkeypatch.setattr(module, "_write", real)
+    monkeypatch.setattr(module, "write_table", real)
     code, _, err = label(command, place, tmp_path / "labels", **options)
     assert code == 0, err
 
