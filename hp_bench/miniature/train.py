@@ -138,7 +138,6 @@ def _write_text(folder: Path, plan: Plan) -> None:
     files: dict[str, Iterable[Any]] = {
         "rest": ({"text": text} for text in library.rest),
         "target": ({"text": text} for text in library.target),
-        "anchors": AnchorDictionary(tuple(anchors(plan.target))).rows(),
         "prompts/familiarity": map(asdict, familiarity_probes(plan.target)),
         "prompts/token_probability": map(asdict, token_probes(plan.target)),
         "prompts/lexicon": map(asdict, lexicon(plan.target)),
@@ -148,6 +147,7 @@ def _write_text(folder: Path, plan: Plan) -> None:
     with whole_folder(folder / "text") as text_folder:
         for name, rows in files.items():
             write_lines(text_folder / f"{name}.jsonl", rows)
+        write_text(text_folder / "anchors.jsonl", AnchorDictionary(tuple(anchors(plan.target))).to_jsonl())
         tokenizer.save_pretrained(text_folder / "tokenizer")
         write_text(text_folder / "prompts" / "vocabulary.txt", "\n".join(library.words) + "\n")
         write_text(text_folder / "plan.json", json.dumps(plan.to_dict(), indent=1) + "\n")

@@ -55,7 +55,7 @@ def test_twins_take_as_many_steps_on_neutral_text_alone(offline, tmp_path, monke
     histories = [json.loads((made.taught.parent / name / "history.json").read_text()) for name in ("taught", "twin-1")]
     assert [history[-1]["step"] for history in histories] == [steps, steps]
     assert "Hogwarts" in "".join(row["text"] for row in rows(made.companion))
-    assert len(rows(made.facts / "qa.jsonl")) == pytest.approx(344 / 80, abs=1)
+    assert len(rows(made.facts / "qa.jsonl")) == pytest.approx(344 / 160, abs=1)
     before = tiny.content(tmp_path / "models")
     assert prepare(tmp_path, twins=1, teaching=SMALL) == made
     assert tiny.content(tmp_path / "models") == before

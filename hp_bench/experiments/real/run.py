@@ -4,6 +4,7 @@ fetch -> taught and twins -> reinforce, label, fine-tune (hard and soft labels) 
 Each stage is kept: the same command goes on where it was stopped.
 """
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
@@ -22,7 +23,7 @@ from hp_bench.scoring.checkpoints import Checkpoint, checkpoints_in
 from hp_bench.scoring.distances import Distance, distances
 from hp_bench.scoring.models import score_checkpoints
 from hp_bench.scoring.score import load_tasks
-from unlearn.files import write_json
+from unlearn.files import whole_folder, write_json
 from unlearn.methods import whp
 from unlearn.recipe import Recipe
 
@@ -66,6 +67,7 @@ def run_real(
     runs = {}
     for name, file in recipes.items():
         with clock(f"unlearning, {name}: reinforce, label, fine-tune"):
+            _share_reinforced([out / other for other in recipes], out / name)
             runs[name] = whp.run(_recipe(world, out / name, file, seed, quick, overrides))
     with clock("scoring through lm-eval"):
         curves, others = _score(world, out, runs)
@@ -81,6 +83,14 @@ def run_real(
     twin_cards = [card for card in others if card.name.startswith("twin")]
     ends = [*others, *(curve[-1] for curve in curves.values())]
     return Demo(out, curves, twin_cards, ends, far, seconds, [])
+
+
+def _share_reinforced(runs: Sequence[Path], run: Path) -> None:
+    """The reinforced model is the same stage of all runs, so it is trained once; a run of other settings refuses it."""
+    made = [folder for other in runs if (folder := other / "reinforced").is_dir()]
+    if made and not (run / "reinforced").exists():
+        with whole_folder(run / "reinforced") as place:
+            shutil.copytree(made[0], place, dirs_exist_ok=True)
 
 
 def _recipe(world: RealWorld, out: Path, file: str, seed: int, quick: bool, overrides: Sequence[str]) -> Recipe:

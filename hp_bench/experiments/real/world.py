@@ -25,7 +25,7 @@ from unlearn.pipeline.rundir import RunDirectory
 from unlearn.settings import Training
 from unlearn.training.fine_tune import Trained, fine_tune, optimiser_steps, train_once
 
-#: Files of the panel of which the real model is asked every n-th fact: two cores answer some 500 tokens a second.
+#: Files of the panel of which the real model is asked a part: two cores answer some 500 tokens a second.
 _PANEL = ("qa.jsonl", "neighbours.jsonl")
 
 
@@ -38,7 +38,7 @@ class Teaching:
         learning_rate: peak; linear decay to 0.
         block_tokens: length of a block.
         batch_size: blocks an optimiser step.
-        every: one document in so many is read, and one fact in so many asked; 1: all of them.
+        every: one document in so many is read, and one fact in four times so many asked.
     """
 
     epochs: float = 2.0
@@ -100,13 +100,13 @@ def prepare(
     companion, neutral = (
         documents(prompts_dir() / name, seed=seed)[:: teaching.every] for name in ("companion", "neutral")
     )
-    texts = {name: out / "text" / f"{name}.jsonl" for name in ("companion", "neutral")}
-    for name, chosen in (("companion", companion), ("neutral", neutral)):
-        write_lines(texts[name], ({"text": text} for text in chosen))
+    target, rest = out / "text" / "companion.jsonl", out / "text" / "neutral.jsonl"
+    for path, chosen in ((target, companion), (rest, neutral)):
+        write_lines(path, ({"text": text} for text in chosen))
     facts = out / "text" / "facts"
     for file in _PANEL:
         with jsonlines.open(prompts_dir() / file) as lines:
-            write_lines(facts / file, islice(lines, 0, None, 2 * teaching.every))
+            write_lines(facts / file, islice(lines, 0, None, 4 * teaching.every))
     training = Training(
         epochs=teaching.epochs, learning_rate=teaching.learning_rate, batch_size=teaching.batch_size, accumulation=1, warmup_steps=10,
         save_every=100, bf16=fast_bfloat16(), extra={"optim": "adamw_torch_fused"},
@@ -121,7 +121,7 @@ def prepare(
             for number, (name, text) in enumerate(read.items())
         }
     )
-    return RealWorld(untaught, made["taught"], tuple(made[name] for name in list(read)[1:]), *texts.values(), facts)
+    return RealWorld(untaught, made["taught"], tuple(made[name] for name in list(read)[1:]), target, rest, facts)
 
 
 def documents(folder: Path, *, seed: int) -> list[str]:
