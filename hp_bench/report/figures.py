@@ -213,6 +213,46 @@ def draw_plane(
     return figure
 
 
+#: Who knows what is asked at each level of fame.
+FAME = ("everybody", "film viewers", "fans", "attentive readers", "readers alone")
+
+
+def draw_fame(models: Sequence[Scorecard], twins: Sequence[Scorecard] = (), *, theme: Theme = LIGHT) -> Figure | None:
+    """Explicit completions by the fame of what is asked, with 95 % intervals: what is forgotten first, and what survives.
+
+    `models`: the baseline first. None where a prompt's fame is not known.
+    """
+    lines = [(card.name, shares) for card in models if (shares := _by_fame(card))]
+    if not lines:
+        return None
+    figure = new_figure(5.6, 4.2, theme)
+    axis = figure.subplots()
+    places = range(1, len(FAME) + 1)
+    grey = [(card.name, shares) for card in twins if (shares := _by_fame(card))]
+    for number, (name, shares) in enumerate([*lines, *grey]):
+        twin = number >= len(lines)
+        colour, marker, line = (GREY, "*", ":") if twin else SERIES[number % len(SERIES)]
+        nudge = [place + 0.06 * (number - (len(lines) + len(grey) - 1) / 2) for place in places]
+        axis.errorbar(
+            nudge, [m.value or 0.0 for m in shares], yerr=_bars(shares), color=colour, marker=marker, linestyle=line, markersize=5,
+            linewidth=1.4, capsize=2.5, elinewidth=1.0, label=f"{name} (never read the target)" if twin else name,
+        )  # fmt: skip
+    _dress(axis, "Explicit completions by fame", "lower = less familiar; 95 % intervals", theme)
+    axis.set_xlabel("who knows the answer (fame of the prompt)", color=theme.ink, fontsize=9)
+    axis.set_xticks(list(places), [f"{place}\n{who}" for place, who in zip(places, FAME, strict=True)], fontsize=7.5)
+    axis.set_ylim(-0.02, 1)
+    axis.legend(fontsize=8.5, frameon=False, labelcolor=theme.ink, loc="upper right")
+    figure.subplots_adjust(left=0.1, right=0.95, top=0.9, bottom=0.17)
+    return figure
+
+
+def _by_fame(card: Scorecard) -> list[Measurement]:
+    """A scorecard's five shares; empty where one of them is missing, or was asked by the chat template alone."""
+    task = next((m.task for m in card.measurements if m.metric == "explicit_fame_1"), "")
+    shares = [m for level in range(1, len(FAME) + 1) if (m := card.find(task, f"explicit_fame_{level}"))]
+    return shares if len(shares) == len(FAME) and all(m.value is not None for m in shares) else []
+
+
 def _cross(axis: Any, point: PlanePoint, colour: str, *, marker: str = "", label: str | None = None) -> None:
     f, u = point.familiarity, point.utility
     if f.value is not None and u.value is not None:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from hp_bench import __version__
 from hp_bench.report import sections
-from hp_bench.report.figures import DARK, LIGHT, PAPER, Theme, draw_curve, draw_plane, svg_text
+from hp_bench.report.figures import DARK, LIGHT, PAPER, Theme, draw_curve, draw_fame, draw_plane, svg_text
 from hp_bench.report.panel import panel_section
 from hp_bench.report.panel_figure import draw_panel
 from hp_bench.report.story import Story
@@ -37,6 +37,7 @@ def render(story: Story) -> str:
         story=story, headline=sections.headline(story), table=sections.table(story),
         curve=_both_themes(lambda theme: draw_curve(curves, story.twins, theme=theme) if curves else None),
         narrow_curve=_both_themes(lambda theme: draw_curve(curves, story.twins, theme=theme, columns=1) if curves else None),
+        fame=_both_themes(lambda theme: draw_fame(story.ends, story.twins, theme=theme)),
         plane=_both_themes(lambda theme: draw_plane(*planes, theme=theme) if planes[0] else None),
         panel=panel, panel_figure=_both_themes(lambda theme: draw_panel(panel, theme=theme)),
         narrow_panel=_both_themes(lambda theme: draw_panel(panel, theme=theme, narrow=True)),
@@ -57,6 +58,4 @@ def _both_themes(draw: Callable[[Theme], Figure | None]) -> dict[str, Markup]:
 
 
 def _manifests(story: Story) -> Sequence[dict[str, Any]]:
-    starts = [story.methods[0].curve.points[0]] if story.methods else [story.baseline] if story.baseline else []
-    cards = [*starts, *(m.curve.points[-1] for m in story.methods), *story.models, *story.twins]
-    return [{"name": card.name, **asdict(card.manifest)} for card in cards]
+    return [{"name": card.name, **asdict(card.manifest)} for card in (*story.ends, *story.twins)]

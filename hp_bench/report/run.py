@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hp_bench.report import sections
-from hp_bench.report.figures import draw_curve, draw_plane, save_figure
+from hp_bench.report.figures import draw_curve, draw_fame, draw_plane, save_figure
 from hp_bench.report.page import render
 from hp_bench.report.panel import panel_part
 from hp_bench.report.story import Method, Story
@@ -93,12 +93,15 @@ def write_figures(run: Path | str) -> list[Path]:
     run, story = Path(run), read_story(run)
     curves = [method.curve for method in story.methods if len(method.curve.points) > 1]
     planes = sections.planes(story)
-    figures = {"curve": lambda: draw_curve(curves, story.twins)} if curves else {}
-    figures |= {"plane": lambda: draw_plane(*planes)} if planes[0] else {}
-    written = [(run / f"{name}.{kind}", draw) for name, draw in figures.items() for kind in ("png", "svg")]
-    for path, draw in written:
-        save_figure(draw(), path)
-    return [path for path, _ in written]
+    figures = {
+        "curve": draw_curve(curves, story.twins) if curves else None,
+        "fame": draw_fame(story.ends, story.twins),
+        "plane": draw_plane(*planes) if planes[0] else None,
+    }
+    written = {run / f"{name}.{kind}": figure for name, figure in figures.items() if figure for kind in ("png", "svg")}
+    for path, figure in written.items():
+        save_figure(figure, path)
+    return list(written)
 
 
 def write_page(run: Path | str) -> Path:

@@ -56,3 +56,9 @@ class Story:
     stress: Sequence[StressResult] = ()
     run: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
+
+    @property
+    def ends(self) -> list[Scorecard]:
+        """The baseline, the last of each method, and the models on no curve."""
+        starts = [self.methods[0].curve.points[0]] if self.methods else [self.baseline] if self.baseline else []
+        return [*starts, *(method.curve.points[-1] for method in self.methods), *self.models]

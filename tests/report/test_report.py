@@ -9,7 +9,7 @@ from dataclasses import replace
 import jsonlines
 import pytest
 
-from hp_bench.report.figures import draw_curve, panels_of, save_figure
+from hp_bench.report.figures import draw_curve, draw_fame, panels_of, save_figure
 from hp_bench.report.page import render
 from hp_bench.report.run import read_story, write_figures, write_page
 from hp_bench.report.sections import exchanges, headline, marked, planes, slices, table
@@ -118,6 +118,17 @@ def test_prompts_before_during_and_after_worst_leaks_first(run):
     assert [s["label"] for s in found[0]["shown"]] == ["before", "step 20", "step 40", "twin-1"]
     assert [s["grade"] for s in found[0]["shown"]] == ["explicit", "explicit", "explicit", "none"]
     assert '<mark class="explicit"' in found[0]["shown"][0]["text"] and "<mark" not in found[2]["shown"][2]["text"]
+
+
+def test_explicit_by_fame_is_drawn_where_fame_is_known(run):
+    assert draw_fame(read_story(run).ends) is None
+    baseline = card("baseline", 0, 30)
+    shares = [measure("hp_familiarity", f"explicit_fame_{level}", [1.0] * level + [0.0] * (10 - level)) for level in range(1, 6)]
+    known = replace(baseline, measurements=(*baseline.measurements, *shares))
+    axis = draw_fame([known], [replace(known, name="twin-1")]).axes[0]
+    drawn = [list(container.lines[0].get_ydata()) for container in axis.containers]
+    assert drawn == [[0.1, 0.2, 0.3, 0.4, 0.5]] * 2
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["baseline", "twin-1 (never read the target)"]
 
 
 def test_what_a_model_writes_cannot_write_the_page():
