@@ -82,6 +82,22 @@ def write_table(path: Path | str, features: "Features", rows: Iterable[Mapping[s
         writer.finalize()
 
 
+def require_no_gguf(model: Path | str) -> None:
+    """Raises ValueError if a model is a GGUF file, or a folder with nothing else: such a file is made a checkpoint first."""
+    path = Path(model)
+    file = (
+        path
+        if path.suffix == ".gguf" and path.is_file()
+        else next(path.glob("*.gguf"), None)
+        if path.is_dir()
+        else None
+    )
+    if file is not None and not (path / "config.json").is_file():
+        raise ValueError(
+            f"{str(model)!r} is a GGUF file, which is neither scored nor trained: `hp-bench fetch {file}` makes a checkpoint of it"
+        )
+
+
 def packaged(package: Path, file: str) -> Path:
     """A file that comes with a package, such as "recipes/miniature.yaml": in its folder in a wheel, beside that folder in a checkout.
 

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
+from unlearn.files import require_no_gguf
+
 
 def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
     """A fast tokenizer.
@@ -88,6 +90,7 @@ def same_vocabulary(baseline: Any, reinforced: Any) -> None:
 
 
 def _exists(name: str | Path) -> None:
+    require_no_gguf(name)
     path = Path(name)
     looks_local = str(name).startswith((".", "/", "~")) or str(name).count("/") > 1 or isinstance(name, Path)
     if looks_local and not path.is_dir():

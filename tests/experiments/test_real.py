@@ -69,12 +69,12 @@ def test_the_whole_story_is_told_and_goes_on_where_it_stopped(offline, tmp_path,
     small = ["finetune.max_steps=2", "finetune.save_every=1", "labels.block_tokens=128"]
     made = run.run_real(tmp_path / "out", quick=True, overrides=small)
     assert [card.step for card in made.curves["whp-soft"]] == [0, 1, 2]
-    assert [card.name for card in made.prompts][:2] == ["untaught", "twin-1"]
+    assert [card.name for card in made.twins] == ["untaught", "twin-1"]
     last = made.curves["whp-soft"][-1]
     assert set(last.items) == {*run.STEPS, *run.ENDS, *run.FACTS} and not last.failed
     assert {d.text for d in made.distances} == {"target", "rest", "general"}
     assert (tmp_path / "out" / "report.html").is_file() and (tmp_path / "out" / "curve.png").is_file()
     before = tiny.content(tmp_path / "out")
     again = run.run_real(tmp_path / "out", quick=True, overrides=small)
-    assert [c.values for c in again.prompts] == [c.values for c in made.prompts]
+    assert [c.values for c in again.twins] == [c.values for c in made.twins]
     assert tiny.content(tmp_path / "out") == before

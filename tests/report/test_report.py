@@ -123,7 +123,10 @@ def test_prompts_before_during_and_after_worst_leaks_first(run):
 def test_explicit_by_fame_is_drawn_where_fame_is_known(run):
     assert draw_fame(read_story(run).ends) is None
     baseline = card("baseline", 0, 30)
-    shares = [measure("hp_familiarity", f"explicit_fame_{level}", [1.0] * level + [0.0] * (10 - level)) for level in range(1, 6)]
+    shares = [
+        measure("hp_familiarity", f"explicit_fame_{level}", [1.0] * level + [0.0] * (10 - level))
+        for level in range(1, 6)
+    ]
     known = replace(baseline, measurements=(*baseline.measurements, *shares))
     axis = draw_fame([known], [replace(known, name="twin-1")]).axes[0]
     drawn = [list(container.lines[0].get_ydata()) for container in axis.containers]

