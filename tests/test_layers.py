@@ -17,7 +17,7 @@ SMALL = {f"unlearn.{name}" for name in ("files", "exits", "progress", "chat", "f
 #: Folder -> the folders that it may import, beside itself, `SMALL` and the version number of `hp_bench`. No folder below one imports it back.
 MAY_IMPORT = {
     "hp_bench/commands": "curves engines experiments judges probes report results scoring stress text progress",
-    "hp_bench/experiments": "miniature stress report scoring results engines unlearn",
+    "hp_bench/experiments": "miniature stress report scoring results engines probes unlearn",
     "hp_bench/miniature": "harness scoring probes text",
     "hp_bench/harness": "judges engines probes results text",
     "hp_bench/curves": "report judges scoring engines results",

@@ -23,8 +23,8 @@ def test_every_task_and_number_is_in_the_table_with_its_range_and_direction():
         for metric in re.findall(r"`(\w+)`", cells[1].split(":")[0].split("=")[0]):
             told[task, metric] = (cells[2], cells[3])
     for line in _lines():
-        if line.task in SAME:
-            assert SAME[line.task] in text
+        if line["task"] in SAME:
+            assert SAME[line["task"]] in text
         else:
-            assert told[line.task, line.metric] == (f"{line.low:g} to {line.high:g}", line.better)
+            assert told[line["task"], line["metric"]] == (f"{line['low']:g} to {line['high']:g}", line["better"])
     assert {name for name, _ in told} | set(SAME) == {path.stem for path in tasks_dir().glob("*.yaml")}

@@ -99,7 +99,8 @@ def _share_reinforced(runs: Sequence[Path], run: Path) -> None:
 def _recipe(world: RealWorld, out: Path, file: str, seed: int, quick: bool, overrides: Sequence[str]) -> Recipe:
     mixed = str(fast_bfloat16()).lower()
     given = [f"model={world.taught}", f"corpus={world.companion}", f"out={out}", f"seed={seed}"]
-    given += [f"anchors={unlearn.recipes_dir() / 'harry-potter.anchors.jsonl'}", f"retain.corpus={world.neutral}"]
+    given += [f"anchors={unlearn.recipes_dir() / 'harry-potter.anchors.jsonl'}"]
+    given += [f"retain.corpus={world.neutral}"] if file == RECIPES["whp-soft"] else []
     given += [f"reinforce.bf16={mixed}", f"finetune.bf16={mixed}"]
     given += ["finetune.max_steps=40", "finetune.save_every=20"] if quick else []
     return Recipe.load(unlearn.recipes_dir() / file, [*given, *overrides])
