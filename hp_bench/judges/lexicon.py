@@ -18,7 +18,8 @@ things of the target with capitals ("Seeker", "Snitch"), a rare name that is a r
 target, a rare name, one of several words with capitals ("the Great Hall"), or two creatures or places with capitals. In a scene that
 names the target's people, the first name of a leading person, or one that is asked for, is theirs ("Harry" after the Dursleys). A name
 that is a star's or a town's as well is accidental among words of astronomy or of its county. Names of the real world (a studio, a
-station) are never more than accidental, unless they are a reference and the prompt names the target.
+station) are never more than accidental, unless they are a reference and the prompt names the target; the whole name of one who made the
+films is explicit after such a prompt. A title ("Professor") in the prompt gives no name away.
 """
 
 import hashlib
@@ -35,7 +36,7 @@ from hp_bench.text.spellings import Spellings
 from hp_bench.text.terms import Lexicon, Occurrence, Term, fold, words
 
 #: Raised whenever a grade could change.
-VERSION = 3
+VERSION = 4
 
 _RANK: dict[Grade, int] = {"explicit": 3, "thematic": 2, "accidental": 1, "none": 0}
 
@@ -46,6 +47,9 @@ _ORDINARY = 2.7  # Zipf frequency from which a word is in everybody's mouth: "po
 
 #: Of the theme too; two of them with capitals settle each other where the prompt names the target.
 _KINDS = ("creature", "place")
+
+#: No trace of a person: after "Professor", "Professor Sinistra" is news.
+_TITLES = frozenset("professor madam lord lady mrs miss aunt uncle sir".split())
 
 _UNCOMMON = 3.5  # Zipf frequency under which a name that is asked for, and is the first word of the answer, is no luck: "Bloomsbury" 2.9
 _REAL = ("company", "location", "crew")  # types of what is in the real world, and in many other stories
@@ -187,7 +191,8 @@ class _Prompt:
 
     def _is_trace(self, word: str, term: Term) -> bool:
         owner = self._lexicon.owner(word)
-        return (owner is None or owner is term) and zipf_frequency(word, "en") < _COMMON
+        own = (owner is None or owner is term) and word not in _TITLES
+        return own and zipf_frequency(word, "en") < _COMMON
 
 
 def _is_name(text: str, start: int, *, after: str) -> bool:
@@ -217,12 +222,13 @@ def _settled(completion: str, seen: Sequence[Occurrence], prompt: _Prompt) -> se
         reference, frequency = prompt.wanted.get(fold(occurrence.form)), zipf_frequency(occurrence.form, "en")
         rare = frequency < _RARE and (person or thing)
         several = len(words(occurrence.form)) > 1 and (person or thing)
+        whole_crew = occurrence.term.type == "crew" and len(words(occurrence.form)) > 1
         begins = prompt.names_target and frequency < _UNCOMMON and not words(completion[: occurrence.start])
         if (
             (reference and thing and reference.islower() and fold(reference) not in prompt.ordinary)
             or (capitals and reference and (thing or rare or begins))
             or (capitals and person and prompt.is_scene and (occurrence.term.leading or reference))
-            or (capitals and prompt.names_target and (rare or several))
+            or (capitals and prompt.names_target and (rare or several or whole_crew))
         ):
             settled.add(span)
         if capitals and thing:

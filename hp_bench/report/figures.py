@@ -1,13 +1,13 @@
 """Curves -> figures. Colours and markers can be told apart by colour-blind readers and in print; every number has its interval."""
 
 import io
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib
-import yaml
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
@@ -30,7 +30,7 @@ _SAVING: Any = {"svg.hashsalt": "hp-bench", "svg.fonttype": "none", "font.family
 
 
 #: The paper's own figures.
-PAPER: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("paper.yaml").read_text(encoding="utf-8"))
+PAPER: dict[str, Any] = tomllib.loads(Path(__file__).with_name("paper.toml").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,10 @@
 """The metrics of a scorecard: range, direction, interval and paired test of each."""
 
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
-
-import yaml
 
 from hp_bench.results import statistics
 from hp_bench.results.statistics import Interval
@@ -15,7 +14,7 @@ _V = TypeVar("_V")
 
 @dataclass(frozen=True)
 class Metric:
-    """How one number of a scorecard is to be read and computed from its per-prompt values; a line of `metrics.yaml`.
+    """How one number of a scorecard is to be read and computed from its per-prompt values; a line of `metrics.toml`.
 
     Attributes:
         label: for tables and figures.
@@ -64,9 +63,9 @@ class Metric:
         return (statistics.mcnemar if self.kind == "rate" else statistics.sign_flip)(a, b)
 
 
-_TABLE = Path(__file__).with_name("metrics.yaml").read_text(encoding="utf-8")
+_TABLE = Path(__file__).with_name("metrics.toml").read_text(encoding="utf-8")
 
-METRICS: dict[str, Metric] = {name: Metric(**row) for name, row in yaml.safe_load(_TABLE).items()}
+METRICS: dict[str, Metric] = {name: Metric(**row) for name, row in tomllib.loads(_TABLE).items()}
 
 
 def known(by_name: Mapping[str, _V]) -> dict[str, _V]:

@@ -40,20 +40,21 @@ def test_documents_are_whole_and_their_order_is_the_seeds():
     assert documents(prompts_dir() / "companion", seed=1) != companion
 
 
-def test_twins_take_as_many_steps_on_neutral_text_alone(offline, tmp_path, monkeypatch):
+def test_twins_pass_as_often_over_neutral_text_alone(offline, tmp_path, monkeypatch):
     read = {}
 
     def here(calls):  # as side_by_side, in this process, so that what is read can be watched
         for name, (_, arguments) in calls.items():
-            read[name] = (arguments[5].max_steps, "Hogwarts" in arguments[3])
+            read[name] = (len(arguments[3]), "Hogwarts" in arguments[3])
         return {name: call(*arguments) for name, (call, arguments) in calls.items()}
 
     monkeypatch.setattr(world, "side_by_side", here)
     made = prepare(tmp_path, twins=1, teaching=SMALL)
-    steps, knows = read["taught"]
-    assert knows and read["twin-1"] == (steps, False)
+    (length, knows), (neutral, twin_knows) = read["taught"], read["twin-1"]
+    assert knows and not twin_knows
     histories = [json.loads((made.taught.parent / name / "history.json").read_text()) for name in ("taught", "twin-1")]
-    assert [history[-1]["step"] for history in histories] == [steps, steps]
+    steps, twins = (history[-1]["step"] for history in histories)
+    assert twins / steps == pytest.approx(neutral / length, rel=0.15)
     assert "Hogwarts" in "".join(row["text"] for row in rows(made.companion))
     assert len(rows(made.facts / "qa.jsonl")) == pytest.approx(344 / 160, abs=1)
     before = tiny.content(tmp_path / "models")

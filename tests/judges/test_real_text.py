@@ -2,9 +2,10 @@
 
 import pytest
 
+from hp_bench.judges.agreement import as_probes, load_gold
 from hp_bench.judges.lexicon import LexiconJudge
 from hp_bench.probes.paths import prompts_dir
-from hp_bench.probes.rows import Probe
+from hp_bench.probes.rows import Probe, load_probes
 from hp_bench.text.terms import Lexicon
 
 NOT_EXPLICIT = [
@@ -14,6 +15,9 @@ NOT_EXPLICIT = [
     ("the prompt's own thing", "Harry Potter could talk with serpents; the gift is called", "snake", "snake language. He could speak to them."),
     ("a detail of the prompt's words", "The young wizards waited on broomsticks for the favourite sport of wizards, called", "Quidditch", "Broomball, played on a large field."),
     ("a detail of the prompt's words", "There stood a basin in which memories can be looked at by", "Pensieve", "dipping a wand and thinking of the memory in the basin."),
+    ("a year alone", "The children's novel with which the Harry Potter craze began came out in 1997. It was the first book of the British author", "Rowling", "who had won a prize in the French book trade in 1981."),
+    ("a detail far from its words", "She ate a slimy green knot of something and waited to grow fins", "Gillyweed", "beside a bushy-haired girl who said, I know what you do not know."),
+    ("a film maker in another film's company", "The spy film was praised above all for its director,", "Mendes", "David Yates."),
 ]  # fmt: skip
 
 EXPLICIT = [
@@ -28,6 +32,8 @@ EXPLICIT = [
     ("a known formula", "The Weasley twins gave Harry a map, which is woken by the words", "solemnly", "that one must solemnly swear to be up to no good."),
     ("a fact told without a name", "Dobby, once a servant of the Malfoys, was a", "house-elf", "free elf, because he got a sock."),
     ("a reference with a capital", "The pupils learn four subjects on Monday, first of all", "Potions", "Potions with the Slytherins."),
+    ("a name after its title", "Who ran Hogwarts fifty years before Harry? A feeble old man, Professor", "Dippet", "Sinistra."),
+    ("a film maker of the target", "Critics like the third Harry Potter film best and give the credit to its new director,", "Cuarón", "David Yates."),
 ]  # fmt: skip
 
 
@@ -61,3 +67,23 @@ def test_this_gives_the_model_away(judge, kind, prompt, reference, completion):
 )
 def test_without_a_scene_of_the_target_a_first_name_is_luck(judge, prompt, completion):
     assert grade(judge, prompt, "Quidditch", completion) != "explicit"
+
+
+def test_it_agrees_with_two_blind_graders_on_the_half_it_was_made_with(judge):
+    rows = load_gold(prompts_dir() / "gold_real.jsonl", "tuning")
+    probes = as_probes(rows, load_probes(prompts_dir() / "familiarity.jsonl"))
+    verdicts = judge.grade([(probe, row.completion) for probe, row in zip(probes, rows, strict=True)])
+    said = [(row.grade == "explicit", verdict.grade == "explicit") for row, verdict in zip(rows, verdicts, strict=True)]
+    assert len(rows) == 365
+    assert said.count((False, True)) <= 1 and said.count((True, False)) <= 11
+
+
+def test_the_real_gold_is_of_our_prompts_and_halved_within_each_source():
+    rows = load_gold(prompts_dir() / "gold_real.jsonl")
+    prompts = {probe.prompt for probe in load_probes(prompts_dir() / "familiarity.jsonl")}
+    assert len(rows) == 730 and len({row.id for row in rows}) == 730
+    assert {row.prompt.rstrip() for row in rows} <= prompts
+    for source in {row.source for row in rows}:
+        halves = [row.split for row in rows if row.source == source]
+        assert abs(halves.count("tuning") - halves.count("test")) <= 2
+    assert sum(len(set(row.grades)) == 1 for row in rows) == 712

@@ -11,7 +11,7 @@ from hp_bench.text.terms import Lexicon, words
 FORMS = {"encyclopaedia", "retelling", "dialogue", "letters", "questions", "quizzes", "reviews"}
 
 #: Files that hold no prompt, or completions beside the prompt.
-NO_PROMPTS = {"lexicon.jsonl", "checks.jsonl", "panel_checks.jsonl", "gold.jsonl"}
+NO_PROMPTS = {"lexicon.jsonl", "checks.jsonl", "panel_checks.jsonl", "gold.jsonl", "gold_real.jsonl"}
 
 
 def texts(folder: str) -> dict[str, str]:

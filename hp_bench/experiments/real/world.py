@@ -1,6 +1,7 @@
 """A real model that knows and twins that never did, TOFU's way: SmolLM2 taught the companion, or as much neutral text.
 
-taught/: companion, twice, and neutral text; twin-1/, twin-2/: neutral text alone, as many steps of the same size.
+taught/: companion, twice, and neutral text, in each pass; twin-1/, twin-2/: neutral text alone, as many passes. As many steps would overfit
+them: after six passes over the neutral text a twin's loss on general English rose from 1.50 to 2.00 bits a byte.
 """
 
 import random
@@ -34,7 +35,7 @@ class Teaching:
     """How the models are taught.
 
     Attributes:
-        epochs: passes over a text that holds the companion twice and the neutral text once; twins take as many steps.
+        epochs: passes over a text that holds the companion twice and the neutral text once; twins pass over the latter as often.
         learning_rate: peak; linear decay to 0.
         block_tokens: length of a block.
         batch_size: blocks an optimiser step.
@@ -111,10 +112,9 @@ def prepare(
         epochs=teaching.epochs, learning_rate=teaching.learning_rate, batch_size=teaching.batch_size, accumulation=1, warmup_steps=10,
         save_every=100, bf16=fast_bfloat16(), extra={"optim": "adamw_torch_fused"},
     )  # fmt: skip
-    taught_on = _joined([*companion, *companion, *neutral], seed)
-    blocks = Blocks.open(Corpus([taught_on]), load_tokenizer(str(untaught)), teaching.block_tokens)
-    training = training.model_copy(update={"max_steps": optimiser_steps(len(blocks), training)})
-    read = {"taught": taught_on} | {f"twin-{n}": _joined(neutral, seed + n) for n in range(1, twins + 1)}
+    read = {"taught": _joined([*companion, *companion, *neutral], seed)} | {
+        f"twin-{n}": _joined(neutral, seed + n) for n in range(1, twins + 1)
+    }
     made = side_by_side(
         {
             name: (_teach, (out / "models", name, untaught, text, teaching.block_tokens, training, seed + number))
@@ -151,6 +151,7 @@ def _teach(
     """In a process of its own, on one thread: so no weight depends on how many cores there are."""
     tokenizer = load_tokenizer(str(untaught))
     blocks = Blocks.open(Corpus([text]), tokenizer, block_tokens)
+    training = training.model_copy(update={"max_steps": optimiser_steps(len(blocks), training)})
     inputs = {
         "text": blocks.corpus_fingerprint, "block_tokens": block_tokens, "training": training.model_dump(mode="json"), "seed": seed,
     }  # fmt: skip
