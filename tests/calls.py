@@ -21,3 +21,9 @@ def slept(done: Path) -> None:
 
 def failed() -> None:
     raise ValueError("no such thing")
+
+
+def waited(said):
+    """Says which process it is in, and stays there."""
+    said.write_text(str(os.getpid()))
+    time.sleep(300)

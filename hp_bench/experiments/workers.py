@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -103,10 +104,18 @@ def _was_killed(future: Future[Any]) -> bool:
 
 
 def _call(call: Callable[..., Any], arguments: tuple[Any, ...], relay: "Relay") -> Any:
-    """In the process of the call's own."""
+    """In the process of the call's own, which ends when the one that asked for it is killed."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     quiet_bars()
     with one_thread(), shown_by(cast(Progress, relay)):
         return call(*arguments)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 @contextmanager

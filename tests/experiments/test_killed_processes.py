@@ -1,6 +1,11 @@
 """A process of ours that is killed from outside: one sentence, exit code 1, no traceback."""
 
+import os
 import pickle
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 from calls import answered, failed, killed, slept
@@ -61,3 +66,33 @@ def test_a_killed_process_is_a_run_that_failed(capsys):
         guarded(command, "hp-bench")
     said = capsys.readouterr().err
     assert left.value.code == 1 and said.count("\n") == 1 and said.startswith("hp-bench: pretraining twin-1 was killed")
+
+
+def test_calls_end_with_the_process_that_asked_for_them(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import sys\nfrom pathlib import Path\nfrom calls import waited\nfrom hp_bench.experiments.workers import side_by_side\n"
+        "if __name__ == '__main__':\n    side_by_side({'one': (waited, (Path(sys.argv[1]),))})\n"
+    )
+    said = tmp_path / "pid"
+    paths = os.pathsep.join([*sys.path, *filter(None, [os.environ.get("PYTHONPATH")])])
+    with subprocess.Popen([sys.executable, program, said], env={**os.environ, "PYTHONPATH": paths}) as parent:
+        until(lambda: said.exists() and said.read_text())
+        parent.kill()
+    until(lambda: not alive(int(said.read_text())))
+
+
+def until(holds, seconds=60):
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{pid}/stat")  # one that nobody has waited for is not alive
+    return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
