@@ -20,7 +20,7 @@ PIP := -m pip --quiet --quiet --disable-pip-version-check
 demo: $(VENV)/.installed
 	$(BIN)/hp-bench demo --out $(RUN)
 
-# The same on a real model, SmolLM2-135M, taught the books' facts: an hour and a half; goes on where it was stopped. `make real QUICK=1`: minutes.
+# The same on a real model, SmolLM2-135M, taught the books' facts: hours on two cores; goes on where it was stopped. `make real QUICK=1`: minutes.
 real: $(VENV)/.installed
 	@$(BIN)/python $(PIP) install --constraint $(VENV)/constraints.txt gguf
 	$(BIN)/hp-bench demo --model smollm2 --out $(if $(QUICK),$(REAL)-quick --quick,$(REAL))

@@ -24,7 +24,7 @@ def demo(
     model: Annotated[
         str,
         Option(
-            help="miniature (a world of our own, minutes), or a model that fetch gets: smollm2 (an hour and a half)."
+            help="miniature (a world of our own, minutes), or a model that fetch gets: smollm2 (hours on two cores)."
         ),
     ] = "miniature",
     quick: Annotated[
