@@ -53,6 +53,8 @@ def demo(
     else:
         from hp_bench.experiments.real.run import run_real
 
+        if panel or target != "harry-potter":
+            raise ValueError(f"--panel and --target are the miniature's: leave them out with --model {model}")
         made = run_real(
             out or "runs/real", model=model, seed=seed, twins=twins or 2, quick=quick, overrides=overrides or ()
         )

@@ -21,6 +21,7 @@ from hp_bench.probes.paths import prompts_dir
 from unlearn.corpus.blocks import Blocks
 from unlearn.corpus.corpus import Corpus
 from unlearn.files import write_lines
+from unlearn.fingerprint import model_fingerprint
 from unlearn.models import load_model, load_tokenizer
 from unlearn.pipeline.rundir import RunDirectory
 from unlearn.settings import Training
@@ -153,7 +154,7 @@ def _teach(
     blocks = Blocks.open(Corpus([text]), tokenizer, block_tokens)
     training = training.model_copy(update={"max_steps": optimiser_steps(len(blocks), training)})
     inputs = {
-        "text": blocks.corpus_fingerprint, "block_tokens": block_tokens, "training": training.model_dump(mode="json"), "seed": seed,
+        "model": model_fingerprint(untaught), "text": blocks.corpus_fingerprint, "block_tokens": block_tokens, "training": training.model_dump(mode="json"), "seed": seed,
     }  # fmt: skip
 
     def train(place: Path) -> Trained:
