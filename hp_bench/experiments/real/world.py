@@ -154,7 +154,8 @@ def _teach(
     blocks = Blocks.open(Corpus([text]), tokenizer, block_tokens)
     training = training.model_copy(update={"max_steps": optimiser_steps(len(blocks), training)})
     inputs = {
-        "model": model_fingerprint(untaught), "text": blocks.corpus_fingerprint, "block_tokens": block_tokens, "training": training.model_dump(mode="json"), "seed": seed,
+        "model": model_fingerprint(untaught), "text": blocks.corpus_fingerprint, "block_tokens": block_tokens,
+        "training": training.model_dump(mode="json"), "seed": seed,
     }  # fmt: skip
 
     def train(place: Path) -> Trained:
