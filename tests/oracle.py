@@ -399,6 +399,57 @@ def frequent_tokens(
     return set(ranked[:count])
 
 
+def name_beginnings(blocks: list[str], anchors: list[dict], tokenizer: Any) -> set[int]:
+    """Ids that `forbid_names` bars: the first token of an anchor, after a space or after a newline.
+
+    Less those that, in the target, stand outside anchors more often than as an anchor's first token.
+    """
+    begin: dict[int, int] = {}
+    other: dict[int, int] = {}
+    for block in blocks:
+        spans = [(start, stop) for start, stop, _ in find_anchors(block, anchors)]
+        every = [token for token in tokens(block, tokenizer) if not token.special and token.end is not None]
+        for start, stop in spans:
+            for token in every:
+                if token.start < stop and token.end > start:
+                    begin[token.id] = begin.get(token.id, 0) + 1
+                    break
+        for token in every:
+            if not any(token.start < stop and token.end > start for start, stop in spans):
+                other[token.id] = other.get(token.id, 0) + 1
+    firsts = {first_token(before, row["anchor"], tokenizer) for row in anchors for before in ("a ", "a\n")} - {None}
+    return {token_id for token_id in firsts if begin.get(token_id, 0) >= other.get(token_id, 0)}
+
+
+def unsaid(i: int, ours: list[Token], occurrences: list[Occurrence], barred: set[int], tokenizer: Any) -> set[int]:
+    """Ids that `forbid_names` bars at source position i.
+
+    Those of `barred` but the first tokens of anchors that end at or before i; and the next token, if it overlaps the
+    first mention of its anchor.
+    """
+    result = set(barred)
+    mentioned: set[str] = set()
+    for start, stop, _, _, anchor, _ in occurrences:
+        name = anchor["anchor"]
+        if name in mentioned:
+            continue
+        mentioned.add(name)
+        overlapping = [t for t in range(len(ours)) if ours[t].end is not None and not ours[t].special
+                       and ours[t].start < stop and ours[t].end > start]  # fmt: skip
+        if overlapping and overlapping[-1] <= i:
+            result -= {first_token(before, name, tokenizer) for before in ("a ", "a\n")}
+    again: set[str] = set()
+    for start, stop, _, _, anchor, _ in occurrences:
+        following = ours[i + 1]
+        overlaps = (
+            following.end is not None and not following.special and following.start < stop and following.end > start
+        )
+        if overlaps and anchor["anchor"] not in again:
+            result.add(following.id)
+        again.add(anchor["anchor"])
+    return result
+
+
 def first_uses(translated_tokens: list[Token], occurrences: list[Occurrence]) -> dict[str, int]:
     """The position of the last token of a translation's first use, in the translated block.
 
@@ -448,6 +499,7 @@ def label_block(
     forbid: str = "frequent-excepted",
     repeats: str = "entity",
     inside: bool = False,
+    barred: set[int] | None = None,
     frequent: set[int],
     top_k: int | None = None,
 ) -> OracleBlock:
@@ -462,6 +514,8 @@ def label_block(
     that translation take, in b, the mean of that position's V baseline logits (before any replacement, after the gauge
     `logits`), and this b stands in both places. With `forbid: rename` nothing is forbidden; instead the logits of two
     ids change places in b.
+
+    With `barred` (ids: `name_beginnings`) the ids that `unsaid` gives take, after rule 2, the mean of that b.
 
     With `inside` a position inside an anchor is read so: b = the baseline's logits behind the translated block's tokens
     0 .. j0 followed by the source's tokens i0+1 .. i. For rule 2 such a position stands at j0.
@@ -540,6 +594,10 @@ def label_block(
                 kept_back = b[theirs_id].item()
                 b[theirs_id] = b[ours_id].item()
                 b[ours_id] = kept_back
+        if barred is not None:
+            mean = b.mean().item()
+            for token_id in unsaid(i, ours, occurrences, barred, tokenizer):
+                b[token_id] = mean
 
         if all_r is None:
             r = b.clone()

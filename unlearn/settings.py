@@ -98,6 +98,7 @@ class LabelRules(Section):
         forbid: rule 2 excepts the 100 most frequent tokens, or, as in the `paper`, none; `rename`: what the baseline says of a
             translation is said of the anchor instead.
         inside: whether positions inside an anchor are labelled too; the paper's are not.
+        forbid_names: whether a label may not begin or go on a name of the target that its block has not held yet; the paper's may.
         block_tokens: longest source block, in tokens, special tokens included.
         batch_blocks: blocks a forward pass; it decides labels too, because float sums depend on it.
         translations: readings of each block, in each of which every entity has another translation; their generic distributions are
@@ -110,6 +111,7 @@ class LabelRules(Section):
     repeats: Repeats = "entity"
     forbid: Forbid = "frequent-excepted"
     inside: bool = False
+    forbid_names: bool = False
     block_tokens: int = Field(512, ge=2)
     batch_blocks: int = Field(8, ge=1)
     translations: int = Field(1, ge=1)

@@ -15,6 +15,7 @@ from unlearn.corpus.encoding import Encoding, encode
 from unlearn.labels.branches import Branches, find_branches
 from unlearn.labels.report import LabelReport
 from unlearn.labels.rule_two import ForbiddenIds, Rules
+from unlearn.labels.target_names import BlockNames, TargetNames
 from unlearn.labels.translate import Replacement, Translated, translate
 from unlearn.settings import LabelSettings, Repeats
 
@@ -30,6 +31,7 @@ class Aligned:
         translated_positions: their counterparts j, (N,); inside an anchor: the translated block's length plus the branch token's index.
         prefix_positions: the last positions of the translated block that their counterparts have seen, (N,); the same but inside anchors.
         rules: rule 2's.
+        names: which names of the target no label may say; None: any may.
         branches: what is read beside the translated block.
     """
 
@@ -39,6 +41,7 @@ class Aligned:
     translated_positions: NDArray[np.int64]
     prefix_positions: NDArray[np.int64]
     rules: Rules
+    names: BlockNames | None
     branches: Branches
 
 
@@ -131,12 +134,13 @@ def repeated(
 
 def align(
     batch: Sequence[Block], tokenizer: PreTrainedTokenizerBase, anchors: AnchorDictionary, settings: LabelSettings,
-    forbidden: ForbiddenIds, *, context: int | None = None, reading: int = 0,
+    forbidden: ForbiddenIds, names: TargetNames | None = None, *, context: int | None = None, reading: int = 0,
 ) -> tuple[list[Aligned], LabelReport]:  # fmt: skip
     """Translates blocks and finds the positions to label.
 
     Args:
         anchors: the dictionary; an empty one leaves the text as it is (an ablation).
+        names: for `forbid_names`.
         context: the baseline's context, in tokens; None for no limit.
         reading: which of several translations, from 0.
 
@@ -169,7 +173,8 @@ def align(
         _count(report, block, translated, mapping, left_out, kept)
         rules, excepted = forbidden.rules(encoding, translated.replacements)
         report.excepted += excepted
-        aligned.append(Aligned(block, encoding, kept, mapping[kept], prefixes[kept], rules, branches))
+        unsaid = names.of(block.encoding, translated.replacements) if names else None
+        aligned.append(Aligned(block, encoding, kept, mapping[kept], prefixes[kept], rules, unsaid, branches))
     return aligned, report
 
 
@@ -197,7 +202,7 @@ def _count(
 
 def read(
     batch: Sequence[Block], tokenizer: PreTrainedTokenizerBase, anchors: AnchorDictionary, settings: LabelSettings,
-    forbidden: ForbiddenIds, *, context: int | None = None,
+    forbidden: ForbiddenIds, names: TargetNames | None = None, *, context: int | None = None,
 ) -> tuple[list[list[Aligned]], LabelReport]:  # fmt: skip
     """As `align`, in `settings.translations` readings; raises ValueError as it does.
 
@@ -206,7 +211,7 @@ def read(
         counts the positions that every reading maps.
     """
     both = [
-        align(batch, tokenizer, anchors, settings, forbidden, context=context, reading=reading)
+        align(batch, tokenizer, anchors, settings, forbidden, names, context=context, reading=reading)
         for reading in range(settings.translations)
     ]
     readings, report = [aligned for aligned, _ in both], both[0][1]

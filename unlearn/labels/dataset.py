@@ -19,6 +19,7 @@ from unlearn.files import write_json, write_table
 from unlearn.labels.labeller import Labeller
 from unlearn.labels.report import LabelReport
 from unlearn.labels.rule_two import frequent_tokens
+from unlearn.labels.target_names import TargetNames
 from unlearn.models import same_vocabulary
 from unlearn.processes import processes
 from unlearn.progress import progress_bars
@@ -123,7 +124,8 @@ def make_labels(
         same_vocabulary(baseline, reinforced)
     blocks = corpus if isinstance(corpus, Blocks) else Blocks.open(corpus, tokenizer, settings.block_tokens)
     frequent = frequent_tokens(blocks, outside=anchors if settings.forbid == "rename" else None)
-    labeller = Labeller(baseline, reinforced, tokenizer, anchors, settings, frequent=frequent)
+    names = TargetNames(tokenizer, anchors, blocks) if settings.forbid_names else None
+    labeller = Labeller(baseline, reinforced, tokenizer, anchors, settings, frequent=frequent, names=names)
     write_shards(blocks, labeller, out / _SHARDS)
     state.wait_for_everyone()
     return join_shards(out / _SHARDS, out, fingerprint) if state.is_main_process else LabelReport()

@@ -22,6 +22,7 @@ from unlearn.labels.formula import MeanDistribution, gauged, rise
 from unlearn.labels.position_logits import PositionLogits
 from unlearn.labels.report import LabelReport
 from unlearn.labels.rule_two import ForbiddenIds, RuleTwo
+from unlearn.labels.target_names import ForbiddenNames, TargetNames
 from unlearn.settings import IGNORED, Gauge, LabelSettings, alpha_column
 
 Ids = Sequence[NDArray[np.int64]]
@@ -36,6 +37,7 @@ class Labeller:
     Args:
         reinforced: reads source blocks; None for the ablation without reinforcement (then it is taken to equal the baseline's logits).
         frequent: the target's most frequent tokens, for rule 2.
+        names: of the target, for `forbid_names`.
         row_bytes: memory for one chunk of logits, in bytes; bounds what is held beside the models.
 
     Raises:
@@ -44,12 +46,12 @@ class Labeller:
 
     def __init__(
         self, baseline: Any, reinforced: Any, tokenizer: PreTrainedTokenizerBase, anchors: AnchorDictionary, settings: LabelSettings, *,
-        frequent: frozenset[int], row_bytes: int | None = None,
+        frequent: frozenset[int], names: TargetNames | None = None, row_bytes: int | None = None,
     ) -> None:  # fmt: skip
         self._baseline = PositionLogits(baseline)
         self._reinforced = PositionLogits(reinforced) if reinforced is not None else None
         self._tokenizer, self._anchors, self.settings = tokenizer, anchors, settings
-        self._forbidden = ForbiddenIds(tokenizer, frequent, settings.forbid)
+        self._forbidden, self._names = ForbiddenIds(tokenizer, frequent, settings.forbid), names
         self._context = getattr(baseline.config.get_text_config(), "max_position_embeddings", None)
         on_gpu = self._baseline.device.type != "cpu"
         vocabulary = baseline.get_output_embeddings().weight.shape[0]
@@ -62,7 +64,7 @@ class Labeller:
         Raises:
             ValueError: a translated block outgrows the context, or a model returns NaN; the message names the block.
         """
-        how = (self._tokenizer, self._anchors, self.settings, self._forbidden)
+        how = (self._tokenizer, self._anchors, self.settings, self._forbidden, self._names)
         readings, report = read(batch, *how, context=self._context)
         aligned = readings[0]
         rows = [_row(item.block, self.settings, self._top_k) for item in aligned]
@@ -83,12 +85,13 @@ class Labeller:
         owner = np.concatenate([np.full(len(a.source_positions), n) for n, a in enumerate(aligned)])
         target = np.concatenate([a.source_positions for a in aligned]) + 1
         rules = [RuleTwo.of((a.prefix_positions, a.rules) for a in reading) for reading in readings]
+        unsaid = self._names.at((a.source_positions, a.names) for a in aligned if a.names) if self._names else None
         chunk = self._chunk(hidden_b[0])
         for begin in range(0, len(owner), chunk):
             part = slice(begin, min(begin + chunk, len(owner)))
             found = self._combine(
                 [hidden[part] for hidden in hidden_b], None if hidden_r is None else hidden_r[part],
-                [rule.within(part) for rule in rules], report, check_gauge=begin == 0,
+                [rule.within(part) for rule in rules], unsaid and unsaid.within(part), report, check_gauge=begin == 0,
             )  # fmt: skip
             bad = np.flatnonzero(found.pop("bad").numpy())
             if bad.size:
@@ -154,8 +157,8 @@ class Labeller:
 
     @torch.inference_mode()
     def _combine(
-        self, hidden_b: Sequence[Tensor], hidden_r: Tensor | None, rules: Sequence[RuleTwo], report: LabelReport, *,
-        check_gauge: bool,
+        self, hidden_b: Sequence[Tensor], hidden_r: Tensor | None, rules: Sequence[RuleTwo], unsaid: ForbiddenNames | None,
+        report: LabelReport, *, check_gauge: bool,
     ) -> dict[str, Tensor]:  # fmt: skip
         """Labels of a chunk of kept positions; the only place where logits over the vocabulary exist."""
         settings = self.settings
@@ -173,13 +176,14 @@ class Labeller:
             before = raw_b.argmax(dim=-1) if before is None else before
             b = gauged(raw_b, settings.logits)
             b = rule.apply(b.clone() if b is raw_b else b)
+            b = unsaid.apply(b) if unsaid else b
             r = gauged(raw_r, settings.logits) if raw_r is not None else b
             rises = rise(b, r, offset=settings.offset)
             for alpha, mean in zip(settings.alphas, means, strict=True):
                 mean.add(torch.add(b, rises, alpha=-alpha))
             if first and check_gauge and raw_r is not None:
                 label = torch.add(b, rises, alpha=-settings.alphas[0]).argmax(dim=-1)
-                self._try_other_gauge(raw_b, raw_r, rule, label, report)
+                self._try_other_gauge(raw_b, raw_r, rule, unsaid, label, report)
         assert before is not None
         found: dict[str, Tensor] = {}
         for number, (alpha, mean) in enumerate(zip(settings.alphas, means, strict=True)):
@@ -194,11 +198,14 @@ class Labeller:
                     found["top_ids"], found["top_logits"] = top.indices, top.values.float()
         return {column: values.cpu() for column, values in found.items()}
 
-    def _try_other_gauge(self, raw_b: Tensor, raw_r: Tensor, rule: RuleTwo, label: Tensor, report: LabelReport) -> None:
+    def _try_other_gauge(
+        self, raw_b: Tensor, raw_r: Tensor, rule: RuleTwo, unsaid: ForbiddenNames | None, label: Tensor, report: LabelReport
+    ) -> None:  # fmt: skip
         """Counts, on a chunk's first rows, the labels that the other choice of `logits` would change."""
         settings, few = self.settings, slice(0, _GAUGE_ROWS)
         other: Gauge = "log_softmax" if settings.logits == "raw" else "raw"
         b = rule.within(few).apply(gauged(raw_b[few], other).clone())
+        b = unsaid.within(few).apply(b) if unsaid else b
         v = torch.add(b, rise(b, gauged(raw_r[few], other), offset=settings.offset), alpha=-settings.alphas[0])
         report.gauge_checked += len(v)
         report.gauge_differs += int((v.argmax(dim=-1) != label[few]).sum())

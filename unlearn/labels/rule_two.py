@@ -80,14 +80,19 @@ class ForbiddenIds:
 
     def learn(self, names: Iterable[str]) -> None:
         """Looks up several at once, which is faster."""
-        new = [t for t in dict.fromkeys(names) if t not in self._firsts]
-        if not new:
-            return
-        texts = [before + name for name in new for before in ("a ", "a\n")]
-        found = self._tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        each = (zip(*one, strict=True) for one in zip(found["input_ids"], found["offset_mapping"], strict=True))
-        first = [next((token for token, (start, end) in one if start <= 2 < end), None) for one in each]
-        self._firsts |= zip(new, zip(first[::2], first[1::2], strict=True), strict=True)
+        self._firsts |= first_tokens(self._tokenizer, [name for name in names if name not in self._firsts])
+
+
+def first_tokens(tokenizer: PreTrainedTokenizerBase, names: Iterable[str]) -> dict[str, tuple[int | None, int | None]]:
+    """The token that begins each name, after a space and after a newline; None where no token does."""
+    new = list(dict.fromkeys(names))
+    if not new:
+        return {}
+    texts = [before + name for name in new for before in ("a ", "a\n")]
+    found = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    each = (zip(*one, strict=True) for one in zip(found["input_ids"], found["offset_mapping"], strict=True))
+    first = [next((token for token, (start, end) in one if start <= 2 < end), None) for one in each]
+    return dict(zip(new, zip(first[::2], first[1::2], strict=True), strict=True))
 
 
 def first_uses(translated: Encoding, replacements: Sequence[Replacement]) -> dict[str, int]:

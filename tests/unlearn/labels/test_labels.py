@@ -29,6 +29,7 @@ from unlearn.labels.labeller import Labeller
 from unlearn.labels.position_logits import PositionLogits
 from unlearn.labels.report import LabelReport
 from unlearn.labels.rule_two import ForbiddenIds, RuleTwo, frequent_tokens
+from unlearn.labels.target_names import TargetNames
 from unlearn.labels.translate import Replacement
 from unlearn.settings import LabelSettings, alpha_column
 
@@ -53,10 +54,11 @@ def block_of(tokenizer, source: str, number: int = 0, document: str = "doc") -> 
 
 def labelled(family, sources, rows, settings: LabelSettings, batch: int, frequent=frozenset()):
     tokenizer, baseline, reinforced = family
-    labeller = Labeller(
-        baseline, reinforced, tokenizer, as_dictionary(rows), settings, frequent=frequent, row_bytes=50_000
-    )
     made = [block_of(tokenizer, source, number) for number, source in enumerate(sources)]
+    names = TargetNames(tokenizer, as_dictionary(rows), made) if settings.forbid_names else None
+    labeller = Labeller(
+        baseline, reinforced, tokenizer, as_dictionary(rows), settings, frequent=frequent, names=names, row_bytes=50_000
+    )
     found, report = [], LabelReport()
     for begin in range(0, len(made), batch):
         more, counted = labeller(made[begin : begin + batch])
@@ -66,11 +68,12 @@ def labelled(family, sources, rows, settings: LabelSettings, batch: int, frequen
 
 
 def truth(family, sources, rows, settings: LabelSettings, frequent=frozenset()) -> list[oracle.OracleBlock]:
+    barred = oracle.name_beginnings(sources, rows, family[0]) if settings.forbid_names else None
     return [
         oracle.label_block(
             source, rows, *family, seed=settings.seed, document="doc", block=number, alphas=list(settings.alphas),
             offset=settings.offset, logits=settings.logits, forbid=settings.forbid, repeats=settings.repeats,
-            inside=settings.inside, frequent=set(frequent), top_k=settings.top_k or None,
+            inside=settings.inside, barred=barred, frequent=set(frequent), top_k=settings.top_k or None,
         )
         for number, source in enumerate(sources)
     ]  # fmt: skip
@@ -118,6 +121,20 @@ def test_labels_equal_the_oracle(family, seed, batch):
     compare(family, sources, rows, settings, batch, frozenset(frequent))
 
 
+@pytest.mark.parametrize("rule", ["rename", "frequent-excepted"])
+def test_no_label_is_a_name_that_the_block_has_not_held(family, rule):
+    """Against the oracle; without the rule other ids are among the fifty likeliest."""
+    rows = [{"anchor": name, "translations": [other, "the harbour"]} for name, other in NAMES.items()]
+    settings = LabelSettings(alphas=(0.0,), inside=True, forbid=rule, repeats="none", forbid_names=True, top_k=50)
+    barred = oracle.name_beginnings(ADVERSARIAL, rows, family[0])
+    assert barred
+    expected = truth(family, ADVERSARIAL, rows, settings)
+    found, report = labelled(family, ADVERSARIAL, rows, settings, 4)
+    check(found, report, expected, settings)
+    before, _ = labelled(family, ADVERSARIAL, rows, settings.model_copy(update={"forbid_names": False}), 4)
+    assert [row["top_ids"] for row in before] != [row["top_ids"] for row in found]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_inside_anchors_and_renamed_equal_the_oracle(family, seed, monkeypatch):
     """A block by itself and several padded; all branches in one pass, and each as a sequence of its own."""
@@ -128,7 +145,7 @@ def test_inside_anchors_and_renamed_equal_the_oracle(family, seed, monkeypatch):
     settings = LabelSettings(
         alphas=(5.0, 0.5), offset=rng.choice(["relu", "linear"]), logits=rng.choice(["raw", "log_softmax"]),
         repeats=["none", "none", "entity"][seed], forbid=["rename", rng.choice(["frequent-excepted", "paper"]), "rename"][seed],
-        inside=True, top_k=3, seed=seed, batch_blocks=3,
+        inside=True, forbid_names=seed > 0, top_k=3, seed=seed, batch_blocks=3,
     )  # fmt: skip
     outside = rows if settings.forbid == "rename" else None
     frequent = frozenset(oracle.frequent_tokens(sources, family[0], 8, outside=outside))
