@@ -82,7 +82,7 @@ def left_out(own: GenerationConfig, tokenizer: Any) -> list[str]:
     """The finding on a model's own settings, where the engine does not follow them; empty where there are none."""
     held = own_settings(own, tokenizer)
     return (
-        [f"its generation_config.json is not followed ({held}): the task alone decides how is decoded"] if held else []
+        [f"its generation_config.json is not followed ({held}): the task alone decides how to decode"] if held else []
     )
 
 

@@ -91,7 +91,7 @@ def test_what_was_left_out_is_in_the_scorecard_and_is_said_once(place, tasks, tm
     model = with_json(place / "base", tmp_path / "m", "generation_config.json", repetition_penalty=3.0, temperature=0.6)
     card = score(model, metadata={"prompts": str(place / "prompts")}, out=tmp_path / "out", device="cpu")
     expected = (
-        "its generation_config.json is not followed (repetition_penalty=3.0): the task alone decides how is decoded"
+        "its generation_config.json is not followed (repetition_penalty=3.0): the task alone decides how to decode"
     )
     assert card.manifest.findings == [expected]
     assert [record.getMessage() for record in caplog.records].count(f"{card.name}: {expected}") == 1
