@@ -32,7 +32,7 @@ def curve(
     from dataclasses import asdict
 
     from hp_bench.curves.curve import curves, draw, methods_of
-    from hp_bench.report.tables import differences_table, scorecards_table
+    from hp_bench.report.tables import answer, numbers_table
     from hp_bench.results.compare import broken, compare
     from hp_bench.results.scorecard import failures, to_json
 
@@ -42,14 +42,13 @@ def curve(
     drawn = draw(made, folder)
     starts = {one.name: one.points[0] if one.points[0].step == 0 else None for one in made}
     changes = {one.name: compare(start, one.points[1:]) if (start := starts[one.name]) else [] for one in made}
-    content, tables = [], []
+    content, answers, tables = [], [], []
     for one in made:
         differences = [asdict(change) for change in changes[one.name]]
         content.append({"method": one.name, "points": to_json(*one.points), "differences": differences})
-        tables.append(scorecards_table(one.points, title=one.name))
-        if changes[one.name]:
-            tables.append(differences_table(changes[one.name], one.points[0].name))
-    show(as_json, content, *tables)
+        answers.append(answer(one.points[-1], starts[one.name], changes[one.name]))
+        tables.append(numbers_table(one.points, changes[one.name], title=one.name))
+    show(as_json, content, *answers, "\n", *tables)
     warn(*map(str, drawn), *(broken(card, starts[one.name]) for one in made for card in one.points[1:]))
     finish(list(dict.fromkeys(sentence for one in made for sentence in failures(one.points))))
 

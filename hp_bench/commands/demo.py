@@ -5,12 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from hp_bench.commands.options import Json, Seed, print_json
+from hp_bench.commands.options import Json, Seed, print_json, show
 from hp_bench.progress import quiet_libraries
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from hp_bench.experiments.demo import Demo
 
 
@@ -83,57 +81,24 @@ def _plain(made: "Demo") -> dict[str, Any]:
 
 
 def _show(made: "Demo") -> None:
-    import sys
+    from hp_bench.report.tables import answer, distances_table, model_tables, numbers_table, steps_table, table
+    from hp_bench.results.compare import compare
 
-    from rich.console import Console
-
-    from hp_bench.report.run import read_story
-    from hp_bench.report.sections import table
-    from hp_bench.report.tables import scorecards_table
-    from hp_bench.results.metrics import METRICS
-    from hp_bench.scoring.score import describe
-
-    console = Console() if sys.stdout.isatty() else Console(width=160)
     baseline = next(iter(made.curves.values()))[0]
-    console.print(
-        scorecards_table(
-            [baseline, *made.twins, *(cards[-1] for cards in made.curves.values())],
-            title="Before, never knew, and after",
-        )
+    ends = [cards[-1] for cards in made.curves.values()]
+    changes = [one for cards in made.curves.values() for one in compare(baseline, cards[1:])]
+    prompts = "On the 300 and the 30 prompts, which a model this small need not understand"
+    seconds = {**made.seconds, "in all": sum(made.seconds.values())}
+    show(
+        False,
+        None,
+        *(answer(card, baseline, changes) for card in ends),
+        "\n",
+        *(steps_table(cards, made.steps, title=f"{name}, step by step") for name, cards in made.curves.items()),
+        *model_tables([baseline, *made.twins, *ends], changes, baseline.name),
+        numbers_table(made.prompts, title=prompts, lead=True) if made.prompts else "",
+        numbers_table(made.panel, title="The panel: what is left?", lead=True) if made.panel else "",
+        distances_table(made.distances),
+        table(("seconds", ""), {"": [(stage, f"{took:.1f}") for stage, took in seconds.items()]}),
+        f"{made.out}/report.html  {made.out}/curve.png",
     )
-    steps = _table("Step by step", "method", "step", *(METRICS[metric].label for _, metric in made.steps))
-    for name, cards in made.curves.items():
-        for card in cards:
-            steps.add_row(name, str(card.step), *(describe(card.get(*number)) for number in made.steps))
-        steps.add_section()
-    console.print(steps)
-    changes = _table("Change from the baseline, paired", "method", "number", "better", "change", "p")
-    changes.caption = "95 % intervals; p after Holm"
-    for row in table(read_story(made.out)):
-        changes.add_row(row.method, row.metric, row.better, row.difference, row.p)
-    console.print(changes)
-    if made.prompts:
-        title = "On the 300 and the 30 prompts, without a goal: a model this small need not understand them"
-        console.print(scorecards_table(made.prompts, title=title))
-    if made.panel:
-        console.print(scorecards_table(made.panel, title="The panel, in the miniature's language: what is left?"))
-    columns = ("model", "text", "to the twins", "between twins", "difference")
-    distances = _table("Distance to the twins: KL(twin || model), nats a token", *columns)
-    for d in made.distances:
-        interval = f"[{d.low:.3f}, {d.high:.3f}]"
-        if d.value is None:
-            distances.add_row(d.name, d.text, f"{d.raw:.3f} {interval}", "", "needs --twins 2 or more")
-        else:
-            distances.add_row(d.name, d.text, f"{d.raw:.3f}", f"{d.between_twins:.3f}", f"{d.value:.3f} {interval}")
-    console.print(distances)
-    stages = _table("Seconds")
-    for stage, seconds in {**made.seconds, "in all": round(sum(made.seconds.values()), 1)}.items():
-        stages.add_row(stage, f"{seconds:.1f}")
-    console.print(stages)
-    console.print(f"{made.out}/report.html  {made.out}/curve.png", soft_wrap=True)
-
-
-def _table(title: str, *columns: str) -> "Table":
-    from rich.table import Table
-
-    return Table(*columns, title=title, title_justify="left")

@@ -1,12 +1,13 @@
 """`hp-bench judge`: grades completions that are there already, or measures a judge against the gold set."""
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hp_bench.commands.options import Json, finish, print_json, warn
+from hp_bench.commands.options import Json, finish, show, warn
 
 if TYPE_CHECKING:
     from hp_bench.judges.rejudge import Judged, Reading
@@ -144,22 +145,19 @@ def _completions(chosen: Any, files: list[Path], reading: "Reading", out: Path |
     folder = out or Path("judged") / re.sub(r"[^\w.-]+", "-", chosen.name)
     judged = rejudge_all(files, chosen, reading)
     save(judged, folder)
-    if as_json:
-        rows = [
-            {
-                "model": one.card.name,
-                "task": one.task,
-                "judge": chosen.name,
-                "measurements": [asdict(m) for m in one.card.measurements],
-                "unscored": one.unscored(),
-                "own_grades": asdict(one.own) if one.own else None,
-                "read": one.said,
-            }
-            for one in judged
-        ]
-        print_json({"out": str(folder), "judged": rows})
-    else:
-        _print_judged(chosen.name, judged)
+    rows = [
+        {
+            "model": one.card.name,
+            "task": one.task,
+            "judge": chosen.name,
+            "measurements": [asdict(m) for m in one.card.measurements],
+            "unscored": one.unscored(),
+            "own_grades": asdict(one.own) if one.own else None,
+            "read": one.said,
+        }
+        for one in judged
+    ]
+    show(as_json, {"out": str(folder), "judged": rows}, *_tables(chosen.name, judged))
     for one in judged:
         warn(f"{one.card.name}, {one.task}: {'; '.join(one.said)}")
         _warn_of({f"{reason} ({_listed(places)})": len(places) for reason, places in one.unscored().items()})
@@ -176,18 +174,15 @@ def _warn_of(reasons: dict[str, int]) -> None:
     warn(*(f"{count} unscored: {reason}" for reason, count in Counter(reasons).most_common(5)))
 
 
-def _print_judged(judge_name: str, judged: "list[Judged]") -> None:
-    from rich.console import Console
+def _tables(judge_name: str, judged: "list[Judged]") -> Iterator[Any]:
+    from hp_bench.report.tables import agreement_tables, answer, model_tables
 
-    from hp_bench.report.tables import agreement_tables, measurements_table
-
-    console = Console(highlight=False)
-    console.print(f"judge {judge_name}")
-    console.print(measurements_table([one.card for one in judged]))
+    cards = [one.card for one in judged]
+    yield from (*map(answer, cards), f"judge {judge_name}\n", *model_tables(cards))
     for one in judged:
         if one.own:
-            console.print(f"{one.card.name}: the judge against the file's own grades of {one.own.n} completions")
-            console.print(agreement_tables(one.own, "its own", shares=False))
+            yield f"{one.card.name}: the judge against the file's own grades of {one.own.n} completions"
+            yield from agreement_tables(one.own, "its own", shares=False)
 
 
 def _agreement(chosen: Any, gold: Path | None, split: str, probes: list[Any], as_json: bool) -> None:
@@ -196,6 +191,7 @@ def _agreement(chosen: Any, gold: Path | None, split: str, probes: list[Any], as
     from hp_bench.judges.agreement import against_gold, graders, load_gold
     from hp_bench.probes.paths import prompts_dir
     from hp_bench.probes.rows import load_probes
+    from hp_bench.report.tables import agreement_tables
     from hp_bench.results.scorecard import UNSCORED_LIMIT
 
     if split not in ("tuning", "test"):
@@ -204,19 +200,15 @@ def _agreement(chosen: Any, gold: Path | None, split: str, probes: list[Any], as
     written_on = load_probes(prompts_dir() / "familiarity-v1.jsonl")
     measured, verdicts = against_gold(chosen, rows, [*probes, *written_on])
     between = graders(rows)
-    if as_json:
-        print_json({"split": split, **asdict(measured), "graders": asdict(between) if between else None})
-    else:
-        from rich.console import Console
-
-        from hp_bench.report.tables import agreement_tables
-
-        console = Console(highlight=False)
-        console.print(f"judge {measured.judge}, {measured.n} completions of the {split} half")
-        if between:
-            kappa = f"{between.kappa:.3f} [{between.low:.3f}, {between.high:.3f}]"
-            console.print(f"two people among themselves: kappa {kappa}")
-        console.print(agreement_tables(measured, "gold", shares=True))
+    content = {"split": split, **asdict(measured), "graders": asdict(between) if between else None}
+    kappa = f"kappa {between.kappa:.3f} [{between.low:.3f}, {between.high:.3f}]" if between else ""
+    show(
+        as_json,
+        content,
+        f"judge {measured.judge}, {measured.n} completions of the {split} half",
+        f"two people among themselves: {kappa}" * bool(kappa),
+        *agreement_tables(measured, "gold", shares=True),
+    )
     _warn_of(Counter(verdict.unscored for verdict in verdicts if verdict.grade is None))
     few = measured.unscored <= UNSCORED_LIMIT * measured.n
     finish([] if few else ["more than 1 % of the completions could not be scored: this run failed"])

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from typer import Option
 
-from hp_bench.commands.options import Json, print_json, warn
+from hp_bench.commands.options import Json, show, warn
 from hp_bench.progress import quiet_libraries
 
 
@@ -33,8 +33,11 @@ def leaderboard(
 ) -> None:
     """Every method on the miniature, under the same instruments: how near is each to a model that never knew?"""
     quiet_libraries()
+    from rich.text import Text
+
     from hp_bench.experiments import leaderboard as board
     from hp_bench.experiments.findings import PANEL, STRESS
+    from hp_bench.experiments.table import to_text
     from hp_bench.experiments.training import rows_in
 
     if quick and seeds:
@@ -44,11 +47,7 @@ def leaderboard(
     loaded = rows_in(file)
     if choose:
         choices = board.choose(out, rows=loaded, names=rows or ())
-        if as_json:
-            print_json(choices.to_dict())
-        else:
-            typer.echo(f"{choices.table()}\n{choices.to_yaml()}", nl=False)
-        return
+        return show(as_json, choices.to_dict(), choices.table(), Text(choices.to_yaml()))
     made = board.run_leaderboard(
         out,
         rows=loaded,
@@ -56,10 +55,9 @@ def leaderboard(
         seeds=(1,) if quick else seeds or board.SEEDS,
         further=[kind for kind, wanted in ((PANEL, panel), (STRESS, stress)) if wanted],
     )
-    if as_json:
-        print_json(made.to_dict())
-    else:
-        typer.echo((out / "leaderboard.md").read_text(encoding="utf-8"))
+    page = (out / "leaderboard.md").read_text(encoding="utf-8")
+    nearest = [line.removeprefix("- ").replace("`", "") for line in page.splitlines() if line.startswith("- Nearest on")]
+    show(as_json, made.to_dict(), *nearest, "\n", to_text(made))
     warn(
         f"table, numbers and plane.png are in {out}",
         *(f"row {entry.name} failed: {entry.failure}" for entry in made.entries if entry.failure),

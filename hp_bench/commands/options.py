@@ -121,14 +121,17 @@ def print_json(content: Any) -> None:
 
 
 def show(as_json: bool, content: Any, *tables: Any) -> None:
-    """Prints the content as JSON, or else the tables and sentences that tell it."""
+    """Prints the content as JSON, or else the tables and sentences that tell it, the empty ones left out."""
     if as_json:
         return print_json(content)
     from rich.console import Console
 
-    console = Console(highlight=False)
+    from hp_bench.report.tables import wrapped
+
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     for one in tables:
-        console.print(one)
+        if one:
+            console.print(wrapped(one) if isinstance(one, str) else one)
 
 
 def warn(*sentences: str) -> None:

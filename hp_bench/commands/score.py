@@ -25,7 +25,7 @@ def score(
     from dataclasses import asdict
 
     from hp_bench.engines.loader import Loader
-    from hp_bench.report.tables import differences_table, measurements_table
+    from hp_bench.report.tables import answer, model_tables
     from hp_bench.results.compare import broken, compare
     from hp_bench.results.scorecard import failures, to_json
     from hp_bench.scoring.checkpoints import named_models
@@ -39,7 +39,8 @@ def score(
         cards = [scored.card for scored in score_checkpoints(loader, run.load_tasks(), points, out=out)]
     differences = compare(cards[0], cards[1:]) if baseline else []
     content = {"scorecards": to_json(*cards), "differences": [asdict(one) for one in differences]}
-    tables = [measurements_table(cards), *([differences_table(differences, cards[0].name)] if differences else [])]
-    show(as_json, content, *tables)
-    warn(*(broken(card, cards[0] if baseline else None) for card in cards), f"scorecards and samples are in {out}")
+    reference = cards[0] if baseline else None
+    answers = [answer(card, reference, differences) for card in cards[bool(baseline) :]]
+    show(as_json, content, *answers, "\n", *model_tables(cards, differences, cards[0].name))
+    warn(*(broken(card, reference) for card in cards), f"scorecards and samples are in {out}")
     finish(failures(cards))

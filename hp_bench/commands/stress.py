@@ -52,7 +52,7 @@ def stress(
         settings=run.settings,
         allow_answers=allow_answers,
     )
-    show(as_json, asdict(result), recoveries_table(result.recoveries, result.control), *result.verdicts())
+    show(as_json, asdict(result), *result.verdicts(), "\n", recoveries_table(result.recoveries, result.control))
     warn(*(one.broken for one in result.recoveries))
     if result.given:
         warn(f"the text to relearn from gives answers away, the first {result.given}: relearning is no evidence")
