@@ -56,7 +56,9 @@ def leaderboard(
         further=[kind for kind, wanted in ((PANEL, panel), (STRESS, stress)) if wanted],
     )
     page = (out / "leaderboard.md").read_text(encoding="utf-8")
-    nearest = [line.removeprefix("- ").replace("`", "") for line in page.splitlines() if line.startswith("- Nearest on")]
+    nearest = [
+        line.removeprefix("- ").replace("`", "") for line in page.splitlines() if line.startswith("- Nearest on")
+    ]
     show(as_json, made.to_dict(), *nearest, "\n", to_text(made))
     warn(
         f"table, numbers and plane.png are in {out}",

@@ -20,6 +20,7 @@ from hp_bench.scoring.score import describe
 class Row:
     """A line of the main table: a number before and after, and their paired difference."""
 
+    task: str
     metric: str
     better: str
     method: str
@@ -58,6 +59,7 @@ def _rows(
         d = differences.get(key)
         twins = [t for card in story.twins if (t := card.find(*key)) is not None]
         yield Row(
+            task=m.task,
             metric=METRICS[m.metric].label if m.metric != "acc" else f"accuracy, {m.task}",
             better=METRICS[m.metric].better,
             method=name,

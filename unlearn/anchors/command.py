@@ -12,9 +12,6 @@ from rich.text import Text
 #: Anchors in the table; the file and --json hold all.
 _SHOWN = 60
 
-#: Columns of the table where there is no terminal.
-_PIPED_WIDTH = 180
-
 
 def anchors(
     corpus: Annotated[str, typer.Option(help="Text file, folder, JSON lines, dataset folder or hub id.")],
@@ -89,20 +86,17 @@ def anchors(
 
 def _print(content: dict[str, Any], measure: str, loaded: str) -> None:
     console = Console()
-    if not console.is_terminal:
-        console.width = _PIPED_WIDTH
     rows = content.pop("anchors")
-    table = Table(box=None, header_style="bold")
-    for name in ("anchor", "type", "count", measure, "translations", "context"):
-        last, justify = name == "context", "right" if name in ("count", measure) else "left"
-        table.add_column(name, justify=justify, no_wrap=last, overflow="ellipsis" if last else "fold")  # type: ignore[arg-type]
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for name in ("anchor", "type", "count", measure):
+        table.add_column(name, justify="right" if name in ("count", measure) else "left", no_wrap=True)
+    table.add_column("translations", overflow="fold")
     for row in rows[:_SHOWN]:
-        context = next(iter(row["contexts"]), "")
         numbers = (str(row["count"]), f"{row['score']:g}")
-        table.add_row(*map(Text, (row["anchor"], row["type"], *numbers, ", ".join(row["translations"]), context)))
+        table.add_row(*map(Text, (row["anchor"], row["type"], *numbers, ", ".join(row["translations"]))))
     console.print(table)
-    if len(rows) > _SHOWN:
-        console.print(f"and {len(rows) - _SHOWN} more", style="dim")
+    more = f"{len(rows) - _SHOWN} more, and " if len(rows) > _SHOWN else ""
+    console.print(f"{more}passages where each stands: in the file", style="dim", highlight=False)
     for reason, number in content.pop("dropped").items():
         console.print(f"left out: {number} {reason}", highlight=False)
     for key, value in content.items():
