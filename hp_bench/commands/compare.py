@@ -16,12 +16,15 @@ def compare(
     cards: Annotated[
         list[Path],
         Argument(
-            help="Scorecards (JSON), or folders with scorecards/. The first is what the others are compared with."
+            help="Scorecards (JSON files), or folders that hold scorecards/. All others are compared with the first."
         ),
     ],
     as_json: Json = False,
 ) -> None:
-    """Side by side, paired prompt by prompt. Two folders of curves are compared step by step. Refused where the numbers do not compare."""
+    """Compares scorecards, prompt by prompt.
+
+    Two folders of checkpoints are compared step by step. Scorecards that were made in different ways are refused, with the reason.
+    """
     from dataclasses import asdict
 
     from hp_bench.report.tables import answer, curves_table, model_tables

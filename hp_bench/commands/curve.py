@@ -13,22 +13,29 @@ def curve(
     models: Annotated[
         list[str],
         Argument(
-            help="Folders with checkpoint-<steps> folders, one a method; or the models of one method, their names ending in their steps "
-            "or written STEPS:MODEL."
+            help="Run directories, one for each method, that hold checkpoint-STEPS folders. Or the checkpoints of one method: models whose "
+            "names end in the number of steps, or STEPS:MODEL."
         ),
     ],
     run: Run,
     baseline: Annotated[
-        str, Option(help="What training began from, step 0; default: what a run directory names.")
+        str, Option(help="Model that training began from (step 0). Default: the one that the run directory names.")
     ] = "",
-    name: Annotated[list[str] | None, Option(help="Of the method; repeatable, in the order of the folders.")] = None,
+    name: Annotated[
+        list[str] | None, Option(help="Name of a method. Repeat it for several run directories, in their order.")
+    ] = None,
     out: Annotated[
         Path | None,
-        Option(help="Folder for scorecards, samples and figures; default: the run directory, of several ./curves."),
+        Option(
+            help="Folder for scorecards, samples and figures. Default: the run directory, or ./curves if there are several."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Scores every checkpoint in one engine, weights swapped in place: curve.png, curve.svg, scorecards and a table."""
+    """Scores the checkpoints of a training run.
+
+    Writes a scorecard for each checkpoint, draws curve.png and curve.svg, and prints a table for each method.
+    """
     from dataclasses import asdict
 
     from hp_bench.curves.curve import curves, draw, methods_of

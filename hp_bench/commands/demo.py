@@ -14,31 +14,42 @@ if TYPE_CHECKING:
 
 def demo(
     overrides: Annotated[
-        list[str] | None, Argument(help="key=value of both recipes, e.g. finetune.learning_rate=1e-4.")
+        list[str] | None, Argument(help="Changes to the recipes as key=value, such as finetune.learning_rate=1e-4.")
     ] = None,
     out: Annotated[
-        Path | None, Option(help="Folder for models, scorecards, figures and report; default: runs/demo, or runs/real.")
+        Path | None,
+        Option(
+            help="Folder for models, scorecards, figures and report. Default: runs/demo, or runs/real for a real model."
+        ),
     ] = None,
     model: Annotated[
         str,
         Option(
-            help="miniature (a world of our own, minutes), or a model that fetch gets: smollm2 (hours on two cores)."
+            help="miniature (a tiny model of a made-up world, minutes) or smollm2 (a real model, hours on two cores)."
         ),
     ] = "miniature",
     quick: Annotated[
-        bool, Option("--quick", help="Of a real model: a tenth of the text, one method, minutes.")
+        bool, Option("--quick", help="With a real model: a tenth of the text, one method, minutes.")
     ] = False,
-    target: Annotated[str, Option(help="Of the miniature: harry-potter or detectives.")] = "harry-potter",
+    target: Annotated[str, Option(help="With the miniature: harry-potter or detectives.")] = "harry-potter",
     twins: Annotated[
-        int | None, Option(help="Models trained on everything but the target; default: 1, of a real model 2.", min=1)
+        int | None,
+        Option(help="Number of twins: models that never read the target. Default: 1, or 2 for a real model.", min=1),
     ] = None,
     panel: Annotated[
-        bool, Option("--panel", help="Ask the panel too: what is left where familiarity is gone? Minutes more.")
+        bool,
+        Option(
+            "--panel",
+            help="With the miniature: ask the panel too, which looks for knowledge that familiarity misses. Minutes more.",
+        ),
     ] = False,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """The whole story, offline: a model knows, is made to forget, and is measured at every step."""
+    """Runs the whole story offline: learn, forget, measure.
+
+    A model that knows the target is made to forget it. Each checkpoint is measured, and compared with models that never knew.
+    """
     quiet_libraries()
     if model == "miniature":
         from hp_bench.experiments.demo import run_demo

@@ -11,27 +11,32 @@ from hp_bench.progress import quiet_libraries
 
 
 def leaderboard(
-    out: Annotated[Path, Option(help="Folder for models, numbers and table; what it holds already is kept.")] = Path(
-        "runs/leaderboard"
-    ),
+    out: Annotated[
+        Path, Option(help="Folder for models, numbers and table. What it already holds is not made again.")
+    ] = Path("runs/leaderboard"),
     seeds: Annotated[
-        list[int] | None, Option(help="Of the miniatures; repeatable. Default: 1, 2 and 3.", min=0)
+        list[int] | None, Option(help="Seed of a miniature. Repeatable. Default: 1, 2 and 3.", min=0)
     ] = None,
-    rows: Annotated[list[str] | None, Option(help="Name of a row; repeatable. Default: all.")] = None,
-    file: Annotated[Path | None, Option(help="The rows. Default: recipes/leaderboard.yaml of this package.")] = None,
-    quick: Annotated[bool, Option("--quick", help="Seed 1 alone.")] = False,
+    rows: Annotated[list[str] | None, Option(help="Name of a row of the table. Repeatable. Default: all rows.")] = None,
+    file: Annotated[
+        Path | None, Option(help="File that describes the rows. Default: recipes/leaderboard.yaml of this package.")
+    ] = None,
+    quick: Annotated[bool, Option("--quick", help="Use seed 1 only.")] = False,
     choose: Annotated[
-        bool, Option("--choose", help="Instead: try every row's settings on seed 0, and say which is chosen.")
+        bool, Option("--choose", help="Only try the settings of each row on seed 0, and print which are chosen.")
     ] = False,
     panel: Annotated[
-        bool, Option("--panel", help="And ask the panel: in which numbers is a row above both twins?")
+        bool, Option("--panel", help="Also ask the panel: in which numbers does a model know more than both twins?")
     ] = False,
     stress: Annotated[
-        bool, Option("--stress", help="And round the weights: what comes back, beyond what does in a twin?")
+        bool, Option("--stress", help="Also round the weights: what comes back that does not in a twin?")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Every method on the miniature, under the same instruments: how near is each to a model that never knew?"""
+    """Compares all unlearning methods on the miniature.
+
+    All methods are measured in the same way: how near does each come to a model that never knew?
+    """
     quiet_libraries()
     from rich.text import Text
 

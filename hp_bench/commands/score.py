@@ -12,16 +12,23 @@ from hp_bench.commands.options import Json, Run, finish, scores, show, warn
 def score(
     models: Annotated[
         list[str],
-        Argument(help="Folder, hub id, id@revision, unmerged PEFT adapter, quantised model, or http://host:port/v1."),
+        Argument(
+            help="Models to score. Each is a folder, a hub id, a hub id@revision, an unmerged PEFT adapter, a quantised model, or the "
+            "address of a server such as http://localhost:8000/v1."
+        ),
     ],
     run: Run,
-    baseline: Annotated[str, Option(help="The model before unlearning: paired differences are against it.")] = "",
+    baseline: Annotated[str, Option(help="Model before unlearning. The other models are compared with it.")] = "",
     out: Annotated[
-        Path, Option(help="Folder for scorecards and samples; what it holds already is not scored again.")
+        Path, Option(help="Folder for scorecards and samples. What it already holds is not scored again.")
     ] = Path("scores"),
     as_json: Json = False,
 ) -> None:
-    """Scores models: a scorecard each, and, against a baseline, paired differences. A model that fails does not lose the others."""
+    """Measures what models know of the unlearn target.
+
+    Writes a scorecard for each model. With --baseline, every other model is compared with the baseline, prompt by prompt. If one model
+    fails, the others are still scored.
+    """
     from dataclasses import asdict
 
     from hp_bench.engines.loader import Loader

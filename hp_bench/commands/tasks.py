@@ -13,7 +13,7 @@ def tasks(
     path: Annotated[bool, Option("--path", help="Print the folder that `lm_eval --include_path` takes.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Which tasks there are, their numbers, ranges and directions."""
+    """Lists the tasks, their numbers, ranges and directions."""
     if path:
         from hp_bench.probes.paths import tasks_dir
 

@@ -16,7 +16,7 @@ from hp_bench.experiments.measure import Model, require_finite
 from hp_bench.experiments.plane import draw_board
 from hp_bench.experiments.rows import Rows
 from hp_bench.experiments.store import Number, RowScore, SeedFolder, clear_run, logged, stage_seconds
-from hp_bench.experiments.table import Entry, Leaderboard, leads, to_markdown
+from hp_bench.experiments.table import Entry, Leaderboard, leads, to_markdown, to_text
 from hp_bench.experiments.training import checked
 from hp_bench.experiments.tuning import Candidate, Choices, best
 from hp_bench.miniature import Settings
@@ -187,6 +187,17 @@ def test_rows_are_sorted_and_a_small_or_uncertain_lead_is_a_tie():
     assert (spread.mean, spread.smallest, spread.largest) == (1.5, 1.0, 2.0)
 
 
+def test_in_a_terminal_a_row_is_a_line_of_80_columns():
+    rows = [
+        entry("whp_soft_paper_rules", (0.1,) * 3, (0.1,) * 3),
+        entry("gradient_difference", (0.2,) * 3, (0.2,) * 3, failure="it died"),
+    ]
+    lines = str(to_text(Leaderboard.of(rows))).splitlines()
+    assert lines[0].split("  ")[0] == "row" and max(map(len, lines)) <= 80
+    assert lines[1].split() == ["whp_soft_paper_rules", "1.50", "1.5", "0.100", "0.100"]
+    assert lines[2] == "gradient_difference failed"
+
+
 def test_a_failed_row_has_a_sentence_and_no_number():
     found = Leaderboard.of(
         [entry("dead", (0.1,) * 3, (0.1,) * 3, failure="it died"), entry("near", (0.2,) * 3, (0.2,) * 3)]
@@ -253,7 +264,7 @@ def test_a_row_that_has_not_forgotten_is_not_the_nearest_on_the_rest():
     found = Leaderboard.of([idle, far, near, baseline])
     assert found.not_forgotten == ("idle",) == tuple(found.to_dict()["not_forgotten"])
     assert {(one.first, one.other) for one in found.leads} == {("near", "far")}
-    assert "familiarity is left: `idle`. To do nothing" in to_markdown(found, speeds={}, date="")
+    assert "familiarity is left: `idle`. A model that was not changed" in to_markdown(found, speeds={}, date="")
     assert Leaderboard.of([idle, far, near]).not_forgotten == ()
 
 

@@ -14,39 +14,49 @@ _SHOWN = 60
 
 
 def anchors(
-    corpus: Annotated[str, typer.Option(help="Text file, folder, JSON lines, dataset folder or hub id.")],
-    out: Annotated[Path, typer.Option(help="anchors.jsonl to write; must not be there yet.")],
+    corpus: Annotated[
+        str, typer.Option(help="Text to unlearn: text file, folder, JSON lines file, dataset folder or hub id.")
+    ],
+    out: Annotated[Path, typer.Option(help="File to write, such as anchors.jsonl. It must not exist yet.")],
     reference: Annotated[
-        str | None, typer.Option(help="Text to contrast with; none: general English. Same kinds as --corpus.")
+        str | None, typer.Option(help="Text to contrast with, given like --corpus. Default: general English.")
     ] = None,
     top: Annotated[
-        int | None, typer.Option(help="Anchors to keep at most.", show_default="500; 1500 with --endpoint")
+        int | None, typer.Option(help="Largest number of anchors to keep.", show_default="500; 1500 with --endpoint")
     ] = None,
     min_count: Annotated[
-        int | None, typer.Option(help="Occurrences an anchor needs.", show_default="3; 1 with --endpoint")
+        int | None,
+        typer.Option(help="Smallest number of times that an anchor must occur.", show_default="3; 1 with --endpoint"),
     ] = None,
     endpoint: Annotated[
         str | None,
         typer.Option(
-            help="Ask a language model there, e.g. http://localhost:8000/v1; its key is OPENAI_API_KEY.", metavar="URL"
+            help="Address of a language model to ask, such as http://localhost:8000/v1. Its key is read from OPENAI_API_KEY.",
+            metavar="URL",
         ),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Name of the language model.")] = None,
-    passages: Annotated[int, typer.Option(help="With --endpoint: passages to ask about.")] = 200,
-    concurrency: Annotated[int, typer.Option(help="With --endpoint: questions at a time.")] = 8,
+    model: Annotated[str | None, typer.Option(help="With --endpoint: name of the language model.")] = None,
+    passages: Annotated[int, typer.Option(help="With --endpoint: number of passages to ask about.")] = 200,
+    concurrency: Annotated[int, typer.Option(help="With --endpoint: questions asked at the same time.")] = 8,
     max_tokens: Annotated[
-        int, typer.Option(help="With --endpoint: longest reply, in tokens; replies cut off there are unreadable.")
+        int,
+        typer.Option(help="With --endpoint: longest reply, in tokens. A longer reply is cut off and cannot be read."),
     ] = 2048,
     cache: Annotated[
-        Path | None, typer.Option(help="With --endpoint: file of replies.", show_default="OUT with .replies.jsonl")
+        Path | None,
+        typer.Option(help="With --endpoint: file for cached replies.", show_default="OUT with .replies.jsonl"),
     ] = None,
     entities: Annotated[
-        bool, typer.Option("--entities", help="With --endpoint: join first name, surname and full name of a person.")
+        bool, typer.Option("--entities", help="With --endpoint: take first name, surname and full name as one person.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Of translations and passages.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Makes an anchor dictionary, to be looked through: by contrast with general English or a reference, or by a language model."""
+    """Makes an anchor dictionary from a text.
+
+    Anchors are the names and terms of the text. They are found by contrast with other text or, with --endpoint, by asking a language model.
+    A person should look through the result.
+    """
     from unlearn.corpus.corpus import Corpus
 
     if out.exists():
