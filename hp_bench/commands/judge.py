@@ -188,7 +188,7 @@ def _tables(judge_name: str, judged: "list[Judged]") -> Iterator[Any]:
     from hp_bench.report.tables import agreement_tables, answer, model_tables
 
     cards = [one.card for one in judged]
-    yield from (*map(answer, cards), f"judge {judge_name}\n", *model_tables(cards))
+    yield from (*map(answer, cards), f"judge {judge_name}", "\n", *model_tables(cards))
     for one in judged:
         if one.own:
             yield f"{one.card.name}: the judge against the file's own grades of {one.own.n} completions"

@@ -21,7 +21,8 @@ def tasks(
         return
     from hp_bench.report.tables import table
 
-    lines, groups = _lines(), {}
+    lines = _lines()
+    groups: dict[str, list[tuple[str, ...]]] = {}
     for task, metric, low, high, better, prompts in map(dict.values, lines):
         heading = task + f": {prompts} prompts" * bool(prompts)
         groups.setdefault(heading, []).append((metric, f"{low:g} to {high:g}", better))

@@ -69,8 +69,8 @@ def answer(card: Scorecard, reference: Scorecard | None = None, changes: Sequenc
     said = f"{card.name}: {m.metric} {describe(m)}"
     change = _changes(card, changes).get((m.task, m.metric))
     if reason := broken(card, reference):
-        said += f", no evidence of forgetting: {reason.partition(': ')[2]}"
-    elif change and reference:
+        return f"{said}, no evidence of forgetting: {reason.partition(': ')[2]}"
+    if change and reference:
         how = "not clearly different from"
         if change.p_adjusted < 0.05 and not change.difference.low <= 0 <= change.difference.high:
             how = "lower than" if change.difference.value < 0 else "higher than"
