@@ -1,5 +1,6 @@
 """`hp-bench demo`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,7 @@ from hp_bench.progress import quiet_libraries
 
 if TYPE_CHECKING:
     from hp_bench.experiments.demo import Demo
+    from hp_bench.results.scorecard import Scorecard
 
 
 def demo(
@@ -92,7 +94,7 @@ def _plain(made: "Demo") -> dict[str, Any]:
 
 
 def _show(made: "Demo") -> None:
-    from hp_bench.report.tables import answer, distances_table, model_tables, numbers_table, steps_table, table
+    from hp_bench.report.tables import answer, distances_table, model_tables, numbers_table, table
     from hp_bench.results.compare import compare
 
     baseline = next(iter(made.curves.values()))[0]
@@ -105,11 +107,23 @@ def _show(made: "Demo") -> None:
         None,
         *(answer(card, baseline, changes) for card in ends),
         "\n",
-        *(steps_table(cards, made.steps, title=f"{name}, step by step") for name, cards in made.curves.items()),
+        *(
+            numbers_table(cards, changes, title=f"{name}, step by step", numbers=made.steps)
+            for name, cards in made.curves.items()
+        ),
         *model_tables([baseline, *made.twins, *ends], changes, baseline.name),
-        numbers_table(made.prompts, title=prompts, lead=True) if made.prompts else "",
-        numbers_table(made.panel, title="The panel: what is left?", lead=True) if made.panel else "",
+        numbers_table(made.prompts, title=prompts, numbers=_leading(made.prompts)) if made.prompts else "",
+        numbers_table(made.panel, title="The panel: what is left?", numbers=_leading(made.panel)) if made.panel else "",
         distances_table(made.distances),
         table(("seconds", ""), {"": [(stage, f"{took:.1f}") for stage, took in seconds.items()]}),
         f"{made.out}/report.html  {made.out}/curve.png",
     )
+
+
+def _leading(cards: "Sequence[Scorecard]") -> list[tuple[str, str]]:
+    """Task and metric of the numbers to look at first; --json has all."""
+    from hp_bench.results.metrics import METRICS
+
+    first = ("familiarity", "token_probability")
+    keys = dict.fromkeys((m.task, m.metric) for card in cards for m in card.measurements)
+    return [(task, metric) for task, metric in keys if METRICS[metric].lead or metric in first]

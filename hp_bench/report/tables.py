@@ -36,7 +36,7 @@ def table(columns: Sequence[str], groups: Groups, *, title: str = "", caption: s
     rows = [row for group in groups.values() for row in group]
     others = [max(map(len, column)) for column in zip(columns[1:], *(row[1:] for row in rows), strict=True)]
     room = WIDTH - sum(others) - 2 * len(others)
-    first = max(len(name) for name, *_ in (columns, *rows) if len(name) <= room)
+    first = max((len(name) for name, *_ in (columns, *rows) if len(name) <= room), default=0)
 
     def line(name: str, *cells: str) -> str:
         right = "".join("  " + cell.rjust(width) for cell, width in zip(cells, others, strict=True))
@@ -106,16 +106,19 @@ def _model_table(card: Scorecard, changes: Mapping[tuple[str, str], Compared], r
 
 
 def numbers_table(
-    cards: Sequence[Scorecard], changes: Sequence[Compared] = (), *, title: str = "", lead: bool = False
+    cards: Sequence[Scorecard],
+    changes: Sequence[Compared] = (),
+    *,
+    title: str = "",
+    numbers: Sequence[tuple[str, str]] = (),
 ) -> Text:
-    """A group a number, a line a model, or a checkpoint: what is read down as a curve. With `lead`, the leading numbers alone."""
-    keys = dict.fromkeys((m.task, m.metric) for card in cards for m in card.measurements)
-    shown = [key for key in keys if METRICS[key[1]].lead or key[1] in ("familiarity", "token_probability") or not lead]
+    """A group a number, a line a model, or a checkpoint: what is read down as a curve. All numbers, or those named by task and metric."""
+    shown = numbers or dict.fromkeys((m.task, m.metric) for card in cards for m in card.measurements)
     by_model = [(card, _changes(card, changes)) for card in cards]
     groups = {
         f"{metric} of {task}, {METRICS[metric].better} is better": [
             (
-                card.name if card.step is None else f"step {card.step}",
+                card.name,
                 describe(m),
                 *(_change(of.get((task, metric))) if changes else ()),
             )
@@ -126,12 +129,6 @@ def numbers_table(
     }
     columns = ("", "value", *(("change", "p") if changes else ()))
     return table(columns, groups, title=title, caption=_CHANGE_NOTE if changes else _NOTE)
-
-
-def steps_table(cards: Sequence[Scorecard], numbers: Sequence[tuple[str, str]], *, title: str) -> Text:
-    """A line a checkpoint, a column for each of a few numbers (task, metric)."""
-    rows = [(str(card.step), *(describe(card.get(*number)) for number in numbers)) for card in cards]
-    return table(("step", *(metric for _, metric in numbers)), {"": rows}, title=title)
 
 
 def curves_table(compared: Sequence[Compared]) -> Text:

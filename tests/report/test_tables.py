@@ -18,7 +18,6 @@ from hp_bench.report.tables import (
     model_tables,
     numbers_table,
     recoveries_table,
-    steps_table,
     table,
     wrapped,
 )
@@ -63,8 +62,7 @@ JUDGED = agreement("a judge of a long name", ["explicit", "none"] * 500, ["expli
     [
         *model_tables(CARDS, CHANGES, NAMES[2]),
         numbers_table(CARDS, CHANGES, title=NAMES[0]),
-        numbers_table(CARDS, lead=True),
-        steps_table(CARDS, [(LONGEST, metric) for metric in ("familiarity", "token_probability", "acc")], title=NAMES[0]),
+        numbers_table(CARDS, numbers=[(LONGEST, metric) for metric in ("familiarity", "acc", "rest_loss")]),
         curves_table([Compared(f"{NAMES[1]} - {NAMES[1]}, step 1200", change(metric), 0.5) for metric in METRICS]),
         recoveries_table(RECOVERIES, NAMES[0]),
         distances_table(DISTANCES),
