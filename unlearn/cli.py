@@ -24,18 +24,21 @@ app = typer.Typer(
 )  # fmt: skip
 
 _out = Console()
-Model = Annotated[str, typer.Option(help="Baseline: folder or hub id.")]
-CorpusName = Annotated[str, typer.Option(help="Text file, folder, JSON lines, dataset folder or hub id.")]
-BlockTokens = Annotated[int, typer.Option(help="Longest block, in tokens.")]
-Callbacks = Annotated[
-    list[str] | None, typer.Option("--callback", help="package.module:Callback for the fine-tune; repeatable.")
+Model = Annotated[str, typer.Option(help="Baseline, the model before unlearning: folder or hub id.")]
+CorpusName = Annotated[
+    str, typer.Option(help="Text to unlearn: text file, folder, JSON lines file, dataset folder or hub id.")
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps or split (layers over several GPUs).")]
-Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16, float16 or float64.")]
-Seed = Annotated[int, typer.Option(help="Of everything that is drawn.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+BlockTokens = Annotated[int, typer.Option(help="Largest number of tokens in a block.")]
+Callbacks = Annotated[
+    list[str] | None,
+    typer.Option("--callback", help="Trainer callback for the fine-tune, as package.module:Class. Repeatable."),
+]
+Device = Annotated[str, typer.Option(help="Device: auto, cpu, cuda, mps or split (layers over several GPUs).")]
+Dtype = Annotated[str, typer.Option(help="Number type of the weights: auto, float32, bfloat16, float16 or float64.")]
+Seed = Annotated[int, typer.Option(help="Random seed.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Overrides = Annotated[
-    list[str] | None, typer.Argument(help="key=value of the training section, e.g. learning_rate=1e-5.")
+    list[str] | None, typer.Argument(help="Training settings as key=value, such as learning_rate=1e-5.")
 ]
 
 
@@ -58,8 +61,8 @@ def _leave_process_group() -> None:
 
 @app.callback()
 def _verbosity(
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="More log.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors alone.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print more messages.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
 ) -> None:
     level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
@@ -68,15 +71,19 @@ def _verbosity(
 
 @app.command()
 def run(
-    recipe: Annotated[Path, typer.Argument(help="YAML recipe.")],
+    recipe: Annotated[Path, typer.Argument(help="Recipe (a YAML file).")],
     overrides: Annotated[
-        list[str] | None, typer.Argument(help="key=value, dotted: finetune.learning_rate=1e-5.")
+        list[str] | None,
+        typer.Argument(help="Changes to the recipe as key=value, such as finetune.learning_rate=1e-5."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option(help="Blocks, steps, memory and disk; nothing is made.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Print blocks, steps, memory and disk space, and stop.")] = False,
     callback: Callbacks = None,
     as_json: Json = False,
 ) -> None:
-    """A whole method; `whp`, the default: reinforce, label, finetune. Goes on where an interrupted run stopped."""
+    """Runs an unlearning method from a recipe.
+
+    The default method, whp, does what reinforce, label and finetune do. An interrupted run continues where it stopped.
+    """
     from unlearn.methods import run as run_method
     from unlearn.pipeline.plan import plan
     from unlearn.recipe import Recipe
@@ -122,34 +129,45 @@ def reinforce(
 def label(
     baseline: Model,
     corpus: CorpusName,
-    anchors: Annotated[Path, typer.Option(help="anchors.jsonl")],
-    out: Annotated[Path, typer.Option(help="Folder for the label dataset.")],
+    anchors: Annotated[Path, typer.Option(help="anchors.jsonl, made by `unlearn anchors`.")],
+    out: Annotated[Path, typer.Option(help="Folder for the labels.")],
     reinforced: Annotated[
-        Path | None, typer.Option(help="Folder of the reinforced model; none: the ablation without.")
+        Path | None,
+        typer.Option(help="Folder of the reinforced model. Without it, labels come from the anchors alone."),
     ] = None,
     alpha: Annotated[
-        list[float] | None, typer.Option(help="Strength of the offset; repeatable; the paper's is 5.")
+        list[float] | None,
+        typer.Option(help="How strongly the gains of the reinforced model are subtracted. Repeatable. Default: 5."),
     ] = None,
     block_tokens: BlockTokens = 512,
-    batch_blocks: Annotated[int, typer.Option(help="Blocks a forward pass.")] = 8,
-    offset: Annotated[str, typer.Option(help="relu or linear.")] = "relu",
-    logits: Annotated[str, typer.Option(help="raw or log_softmax.")] = "raw",
-    repeats: Annotated[str, typer.Option(help="Rule 1: entity, paper or none.")] = "entity",
-    forbid: Annotated[str, typer.Option(help="Rule 2: frequent-excepted, paper or rename.")] = "frequent-excepted",
+    batch_blocks: Annotated[int, typer.Option(help="Blocks per forward pass.")] = 8,
+    offset: Annotated[
+        str, typer.Option(help="Offset: relu (only logits that reinforcement raised) or linear (all logits).")
+    ] = "relu",
+    logits: Annotated[
+        str, typer.Option(help="Compare logits as they are (raw) or as log-probabilities (log_softmax).")
+    ] = "raw",
+    repeats: Annotated[str, typer.Option(help="Rule 1, on repeated anchors: entity, paper or none.")] = "entity",
+    forbid: Annotated[
+        str, typer.Option(help="Rule 2, on forbidden tokens: frequent-excepted, paper or rename.")
+    ] = "frequent-excepted",
     inside: Annotated[
-        bool, typer.Option("--inside", help="Label positions inside an anchor too; the paper's are not.")
+        bool, typer.Option("--inside", help="Also label positions inside an anchor, unlike the paper.")
     ] = False,
     translations: Annotated[
-        int, typer.Option(help="Readings of each block, every entity translated otherwise in each, and averaged.")
+        int, typer.Option(help="Translate each block this many times, with different names, and average.")
     ] = 1,
-    soft: Annotated[bool, typer.Option(help="Store the largest generic logits too.")] = False,
-    top_k: Annotated[int, typer.Option(help="How many of them.")] = 64,
+    soft: Annotated[bool, typer.Option(help="Also store soft labels: the largest generic logits.")] = False,
+    top_k: Annotated[int, typer.Option(help="Number of logits per position in soft labels.")] = 64,
     device: Device = "auto",
     dtype: Dtype = "auto",
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Makes generic labels: a Hugging Face dataset that any Trainer can train on."""
+    """Makes the generic labels to train on.
+
+    The result is a Hugging Face dataset that any Trainer can read.
+    """
     from unlearn.labels.dataset import REPORT, LabelReport
     from unlearn.pipeline import stages
 
@@ -173,12 +191,12 @@ def label(
 @app.command()
 def finetune(
     model: Model,
-    labels: Annotated[Path, typer.Option(help="Label dataset.")],
+    labels: Annotated[Path, typer.Option(help="Folder of labels, made by `unlearn label`.")],
     out: Annotated[Path, typer.Option(help="Folder for the checkpoints.")],
     overrides: Overrides = None,
-    column: Annotated[str, typer.Option(help="Label column, e.g. labels_alpha_2.5.")] = "labels",
+    column: Annotated[str, typer.Option(help="Column of the labels to train on, such as labels_alpha_2.5.")] = "labels",
     soft: Annotated[bool, typer.Option(help="Train on the soft labels.")] = False,
-    temperature: Annotated[float, typer.Option(help="Of the soft labels.")] = 1.0,
+    temperature: Annotated[float, typer.Option(help="Temperature of the soft labels.")] = 1.0,
     callback: Callbacks = None,
     device: Device = "auto",
     dtype: Dtype = "auto",

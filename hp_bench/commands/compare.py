@@ -16,15 +16,18 @@ def compare(
     cards: Annotated[
         list[Path],
         Argument(
-            help="Scorecards (JSON), or folders with scorecards/. The first is what the others are compared with."
+            help="Scorecards (JSON files), or folders that hold scorecards/. All others are compared with the first."
         ),
     ],
     as_json: Json = False,
 ) -> None:
-    """Side by side, paired prompt by prompt. Two folders of curves are compared step by step. Refused where the numbers do not compare."""
+    """Compares scorecards, prompt by prompt.
+
+    Two folders of checkpoints are compared step by step. Scorecards that were made in different ways are refused, with the reason.
+    """
     from dataclasses import asdict
 
-    from hp_bench.report.tables import differences_table, scorecards_table
+    from hp_bench.report.tables import answer, curves_table, model_tables
     from hp_bench.results.compare import doubtful, require_comparable
     from hp_bench.results.scorecard import to_json
 
@@ -33,7 +36,11 @@ def compare(
     require_comparable(shown)
     changes, reference = _compared(groups, shown)
     content = {"scorecards": to_json(*shown), "differences": [asdict(one) for one in changes]}
-    show(as_json, content, scorecards_table(shown), differences_table(changes, reference))
+    if reference:
+        answers = [answer(card, shown[0], changes) for card in shown[1:]]
+        show(as_json, content, *answers, "\n", *model_tables(shown, changes, reference))
+    else:
+        show(as_json, content, curves_table(changes))
     warn(*(f"not quite the same conditions: {doubt}" for card in shown[1:] for doubt in doubtful(shown[0], card)))
 
 

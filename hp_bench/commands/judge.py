@@ -1,12 +1,13 @@
 """`hp-bench judge`: grades completions that are there already, or measures a judge against the gold set."""
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hp_bench.commands.options import Json, finish, print_json, warn
+from hp_bench.commands.options import Json, finish, show, warn
 
 if TYPE_CHECKING:
     from hp_bench.judges.rejudge import Judged, Reading
@@ -16,9 +17,9 @@ def judge(
     files: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Completions: JSON lines, a JSON list, or CSV (.csv, .tsv), each row a prompt (or question, raw_question, input) and a "
-            "completion (or response, output, generation, answer), at the top or one level down; samples of `hp-bench`, or of lm_eval "
-            "--log_samples.",
+            help="Files of completions: JSON lines, a JSON list, or CSV (.csv, .tsv). Each row holds a prompt (or question, raw_question, "
+            "input) and a completion (or response, output, generation, answer), at the top or one level down. Samples of `hp-bench` and of "
+            "lm_eval --log_samples are such files.",
             show_default=False,
         ),
     ] = None,
@@ -26,7 +27,7 @@ def judge(
         str,
         typer.Option(
             "--judge",
-            help="lexicon, endpoint, one of lm-eval's models (hf, vllm, ...), or package.module:object.",
+            help="Judge: lexicon, endpoint, a model type of lm-eval (hf, vllm, ...), or package.module:object.",
             metavar="JUDGE",
         ),
     ] = "lexicon",
@@ -35,15 +36,16 @@ def judge(
         typer.Option(
             "--set",
             "-s",
-            help="Option of the judge, e.g. model=NAME, base_url=http://localhost:8000/v1, pretrained=MODEL, target=WORDS.",
+            help="Setting of the judge, such as model=NAME, base_url=http://localhost:8000/v1, pretrained=MODEL or "
+            "target=WORDS. Repeatable.",
             metavar="NAME=VALUE",
         ),
     ] = None,
     field: Annotated[
         list[str] | None,
         typer.Option(
-            help="Where the files have it under another name: prompt=NAME, completion=NAME, references=NAME, grade=NAME; "
-            "dotted if it is further down (completion=choices.0.text).",
+            help="Name of a field, if the files use another: prompt=NAME, completion=NAME, references=NAME or grade=NAME. A nested field "
+            "has dots in its name: completion=choices.0.text. Repeatable.",
             metavar="WHAT=NAME",
         ),
     ] = None,
@@ -51,51 +53,60 @@ def judge(
         bool,
         typer.Option(
             "--cut",
-            help="End each completion at the first blank line after a word, as the tasks do; otherwise it is judged as it stands, "
-            "since its decoding was yours.",
+            help="Cut each completion at the first blank line after a word, as the tasks do. Without this, the whole completion is judged.",
         ),
     ] = False,
     scale: Annotated[
         str,
         typer.Option(
-            help="Of the files' own grades, where their numbers do not say it: 0-3 (3 is explicit, 2 thematic, 1 accidental) or "
-            "0-5 (5 is explicit, 1 thematic).",
+            help="Scale of the grades in the files: 0-3 (3 explicit, 2 thematic, 1 accidental) or 0-5 (5 explicit, 1 thematic). Needed "
+            "only if the numbers fit both.",
             show_default=False,
         ),
     ] = "",
     agreement: Annotated[
         str | None,
-        typer.Option(help="Measure this judge against the gold set instead; options by --set.", metavar="JUDGE"),
+        typer.Option(
+            help="Measure this judge against the gold set instead of judging files. Its settings are given with --set.",
+            metavar="JUDGE",
+        ),
     ] = None,
     gold: Annotated[
-        Path | None, typer.Option(help="With --agreement: the gold set.", show_default="prompts/gold.jsonl")
+        Path | None, typer.Option(help="With --agreement: file of the gold set.", show_default="prompts/gold.jsonl")
     ] = None,
-    split: Annotated[str, typer.Option(help="With --agreement: tuning or test.")] = "tuning",
+    split: Annotated[str, typer.Option(help="With --agreement: half of the gold set, tuning or test.")] = "tuning",
     prompts: Annotated[
         Path | None,
         typer.Option(
-            help="Prompt file, or folder with one: the references of the prompts that it has. Others have their own, or none.",
+            help="Prompt file, or folder that holds one. It gives the references of its prompts. Other prompts use those "
+            "in the files, if any.",
             show_default="ours",
         ),
     ] = None,
     lexicon: Annotated[
-        Path | None, typer.Option(help="Lexicon of another target.", show_default="beside the prompts, else ours")
+        Path | None,
+        typer.Option(help="Lexicon of the target.", show_default="the one beside the prompts, or else ours"),
     ] = None,
     cache: Annotated[
         Path | None,
-        typer.Option(help="File of replies; none: nothing is kept.", show_default="in the user's cache folder"),
+        typer.Option(
+            help="File for cached replies. The word none turns the cache off.",
+            show_default="in the user's cache folder",
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for verdicts and scorecards.", show_default="judged/JUDGE")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Grades completions that are there already (verdicts, a scorecard a file), or measures a judge against the gold set.
+    """Grades completions that you already have.
 
-    A row that cannot be graded is unscored, with its reason, and costs no other. Scorecards of two files compare, paired by prompt.
-    Grades that a file has already (model_grade, grade) are set against the judge's.
+    Writes verdicts and a scorecard for each file. A row that cannot be graded is counted as unscored, with its reason. `hp-bench compare`
+    compares the scorecards of two files. If a file has grades of its own (model_grade, grade), the judge is compared with them.
 
-    A run that was interrupted, or whose judge failed, goes on where it stopped: replies are cached by prompt, completion, judge and rubric.
+    Replies of a language model are cached. After an interruption, the same command continues where it stopped.
+
+    With --agreement, no file is graded: the judge is measured against the gold set, completions that were graded by hand.
     """
     from hp_bench.judges.registry import judge_afterwards
 
@@ -144,22 +155,19 @@ def _completions(chosen: Any, files: list[Path], reading: "Reading", out: Path |
     folder = out or Path("judged") / re.sub(r"[^\w.-]+", "-", chosen.name)
     judged = rejudge_all(files, chosen, reading)
     save(judged, folder)
-    if as_json:
-        rows = [
-            {
-                "model": one.card.name,
-                "task": one.task,
-                "judge": chosen.name,
-                "measurements": [asdict(m) for m in one.card.measurements],
-                "unscored": one.unscored(),
-                "own_grades": asdict(one.own) if one.own else None,
-                "read": one.said,
-            }
-            for one in judged
-        ]
-        print_json({"out": str(folder), "judged": rows})
-    else:
-        _print_judged(chosen.name, judged)
+    rows = [
+        {
+            "model": one.card.name,
+            "task": one.task,
+            "judge": chosen.name,
+            "measurements": [asdict(m) for m in one.card.measurements],
+            "unscored": one.unscored(),
+            "own_grades": asdict(one.own) if one.own else None,
+            "read": one.said,
+        }
+        for one in judged
+    ]
+    show(as_json, {"out": str(folder), "judged": rows}, *_tables(chosen.name, judged))
     for one in judged:
         warn(f"{one.card.name}, {one.task}: {'; '.join(one.said)}")
         _warn_of({f"{reason} ({_listed(places)})": len(places) for reason, places in one.unscored().items()})
@@ -176,18 +184,15 @@ def _warn_of(reasons: dict[str, int]) -> None:
     warn(*(f"{count} unscored: {reason}" for reason, count in Counter(reasons).most_common(5)))
 
 
-def _print_judged(judge_name: str, judged: "list[Judged]") -> None:
-    from rich.console import Console
+def _tables(judge_name: str, judged: "list[Judged]") -> Iterator[Any]:
+    from hp_bench.report.tables import agreement_tables, answer, model_tables
 
-    from hp_bench.report.tables import agreement_tables, measurements_table
-
-    console = Console(highlight=False)
-    console.print(f"judge {judge_name}")
-    console.print(measurements_table([one.card for one in judged]))
+    cards = [one.card for one in judged]
+    yield from (*map(answer, cards), f"judge {judge_name}", "\n", *model_tables(cards))
     for one in judged:
         if one.own:
-            console.print(f"{one.card.name}: the judge against the file's own grades of {one.own.n} completions")
-            console.print(agreement_tables(one.own, "its own", shares=False))
+            yield f"{one.card.name}: the judge against the file's own grades of {one.own.n} completions"
+            yield from agreement_tables(one.own, "its own", shares=False)
 
 
 def _agreement(chosen: Any, gold: Path | None, split: str, probes: list[Any], as_json: bool) -> None:
@@ -196,6 +201,7 @@ def _agreement(chosen: Any, gold: Path | None, split: str, probes: list[Any], as
     from hp_bench.judges.agreement import against_gold, graders, load_gold
     from hp_bench.probes.paths import prompts_dir
     from hp_bench.probes.rows import load_probes
+    from hp_bench.report.tables import agreement_tables
     from hp_bench.results.scorecard import UNSCORED_LIMIT
 
     if split not in ("tuning", "test"):
@@ -204,19 +210,15 @@ def _agreement(chosen: Any, gold: Path | None, split: str, probes: list[Any], as
     written_on = load_probes(prompts_dir() / "familiarity-v1.jsonl")
     measured, verdicts = against_gold(chosen, rows, [*probes, *written_on])
     between = graders(rows)
-    if as_json:
-        print_json({"split": split, **asdict(measured), "graders": asdict(between) if between else None})
-    else:
-        from rich.console import Console
-
-        from hp_bench.report.tables import agreement_tables
-
-        console = Console(highlight=False)
-        console.print(f"judge {measured.judge}, {measured.n} completions of the {split} half")
-        if between:
-            kappa = f"{between.kappa:.3f} [{between.low:.3f}, {between.high:.3f}]"
-            console.print(f"two people among themselves: kappa {kappa}")
-        console.print(agreement_tables(measured, "gold", shares=True))
+    content = {"split": split, **asdict(measured), "graders": asdict(between) if between else None}
+    kappa = f"kappa {between.kappa:.3f} [{between.low:.3f}, {between.high:.3f}]" if between else ""
+    show(
+        as_json,
+        content,
+        f"judge {measured.judge}, {measured.n} completions of the {split} half",
+        f"two people among themselves: {kappa}" * bool(kappa),
+        *agreement_tables(measured, "gold", shares=True),
+    )
     _warn_of(Counter(verdict.unscored for verdict in verdicts if verdict.grade is None))
     few = measured.unscored <= UNSCORED_LIMIT * measured.n
     finish([] if few else ["more than 1 % of the completions could not be scored: this run failed"])

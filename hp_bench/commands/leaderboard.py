@@ -6,35 +6,43 @@ from typing import Annotated
 import typer
 from typer import Option
 
-from hp_bench.commands.options import Json, print_json, warn
+from hp_bench.commands.options import Json, show, warn
 from hp_bench.progress import quiet_libraries
 
 
 def leaderboard(
-    out: Annotated[Path, Option(help="Folder for models, numbers and table; what it holds already is kept.")] = Path(
-        "runs/leaderboard"
-    ),
+    out: Annotated[
+        Path, Option(help="Folder for models, numbers and table. What it already holds is not made again.")
+    ] = Path("runs/leaderboard"),
     seeds: Annotated[
-        list[int] | None, Option(help="Of the miniatures; repeatable. Default: 1, 2 and 3.", min=0)
+        list[int] | None, Option(help="Seed of a miniature. Repeatable. Default: 1, 2 and 3.", min=0)
     ] = None,
-    rows: Annotated[list[str] | None, Option(help="Name of a row; repeatable. Default: all.")] = None,
-    file: Annotated[Path | None, Option(help="The rows. Default: recipes/leaderboard.yaml of this package.")] = None,
-    quick: Annotated[bool, Option("--quick", help="Seed 1 alone.")] = False,
+    rows: Annotated[list[str] | None, Option(help="Name of a row of the table. Repeatable. Default: all rows.")] = None,
+    file: Annotated[
+        Path | None, Option(help="File that describes the rows. Default: recipes/leaderboard.yaml of this package.")
+    ] = None,
+    quick: Annotated[bool, Option("--quick", help="Use seed 1 only.")] = False,
     choose: Annotated[
-        bool, Option("--choose", help="Instead: try every row's settings on seed 0, and say which is chosen.")
+        bool, Option("--choose", help="Only try the settings of each row on seed 0, and print which are chosen.")
     ] = False,
     panel: Annotated[
-        bool, Option("--panel", help="And ask the panel: in which numbers is a row above both twins?")
+        bool, Option("--panel", help="Also ask the panel: in which numbers does a model know more than both twins?")
     ] = False,
     stress: Annotated[
-        bool, Option("--stress", help="And round the weights: what comes back, beyond what does in a twin?")
+        bool, Option("--stress", help="Also round the weights: what comes back that does not in a twin?")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Every method on the miniature, under the same instruments: how near is each to a model that never knew?"""
+    """Compares all unlearning methods on the miniature.
+
+    All methods are measured in the same way: how near does each come to a model that never knew?
+    """
     quiet_libraries()
+    from rich.text import Text
+
     from hp_bench.experiments import leaderboard as board
     from hp_bench.experiments.findings import PANEL, STRESS
+    from hp_bench.experiments.table import to_text
     from hp_bench.experiments.training import rows_in
 
     if quick and seeds:
@@ -44,11 +52,7 @@ def leaderboard(
     loaded = rows_in(file)
     if choose:
         choices = board.choose(out, rows=loaded, names=rows or ())
-        if as_json:
-            print_json(choices.to_dict())
-        else:
-            typer.echo(f"{choices.table()}\n{choices.to_yaml()}", nl=False)
-        return
+        return show(as_json, choices.to_dict(), choices.table(), Text(choices.to_yaml()))
     made = board.run_leaderboard(
         out,
         rows=loaded,
@@ -56,10 +60,11 @@ def leaderboard(
         seeds=(1,) if quick else seeds or board.SEEDS,
         further=[kind for kind, wanted in ((PANEL, panel), (STRESS, stress)) if wanted],
     )
-    if as_json:
-        print_json(made.to_dict())
-    else:
-        typer.echo((out / "leaderboard.md").read_text(encoding="utf-8"))
+    page = (out / "leaderboard.md").read_text(encoding="utf-8")
+    nearest = [
+        line.removeprefix("- ").replace("`", "") for line in page.splitlines() if line.startswith("- Nearest on")
+    ]
+    show(as_json, made.to_dict(), *nearest, "\n", to_text(made))
     warn(
         f"table, numbers and plane.png are in {out}",
         *(f"row {entry.name} failed: {entry.failure}" for entry in made.entries if entry.failure),

@@ -13,9 +13,9 @@ from typer import Option
 if TYPE_CHECKING:
     from hp_bench.engines.loader import EngineSettings
 
-Seed = Annotated[int, Option(help="Of everything that is drawn.", min=0)]
+Seed = Annotated[int, Option(help="Random seed.", min=0)]
 
-Json = Annotated[bool, Option("--json", help="Print JSON.")]
+Json = Annotated[bool, Option("--json", help="Print the result as JSON.")]
 
 
 @dataclass(frozen=True)
@@ -68,19 +68,20 @@ def scores(tasks: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 
 def _run(
     tasks: Annotated[
-        str, Option(help="lm-eval tasks, tags or groups, with commas between; hp_utility is the paper's general ability.")
+        str, Option(help="Tasks, tags or groups of lm-eval, separated by commas. hp_utility measures general ability.")
     ],
-    engine: Annotated[str, Option(help="hf, vllm or endpoint; an address is an endpoint by itself.")] = "hf",
+    engine: Annotated[str, Option(help="hf, vllm or endpoint. A model given as an address always uses endpoint.")] = "hf",
     metadata: Annotated[
-        list[str] | None, Option(help="key=value for the tasks, repeatable: prompts=FILE, lexicon=FILE, judge=...")
+        list[str] | None, Option(help="Setting of the tasks as key=value, such as prompts=FILE, lexicon=FILE or judge=NAME. Repeatable.")
     ] = None,
-    device: Annotated[str, Option(help="auto, cpu, cuda or mps.")] = "auto",
-    dtype: Annotated[str, Option(help="auto, float32, bfloat16 or float16.")] = "auto",
-    batch_size: Annotated[int, Option(help="Prompts at a time; 0: the engine's own choice.")] = 0,
-    tokenizer: Annotated[str, Option(help="Folder or hub id, where a model has none beside it.")] = "",
-    base: Annotated[str, Option(help="The model under an adapter, if not the one that the adapter names.")] = "",
+    device: Annotated[str, Option(help="Device: auto, cpu, cuda or mps.")] = "auto",
+    dtype: Annotated[str, Option(help="Number type of the weights: auto, float32, bfloat16 or float16.")] = "auto",
+    batch_size: Annotated[int, Option(help="Prompts per batch. 0: the engine chooses.")] = 0,
+    tokenizer: Annotated[str, Option(help="Tokenizer (folder or hub id) for models that come without one.")] = "",
+    base: Annotated[str, Option(help="Base model for adapters, instead of the one that the adapter names.")] = "",
     engine_arg: Annotated[
-        list[str] | None, Option(help="key=value for the engine: tensor_parallel_size=8, num_concurrent=16.")
+        list[str] | None,
+        Option(help="Setting of the engine as key=value, such as tensor_parallel_size=8 or num_concurrent=16. Repeatable."),
     ] = None,
 ) -> Run:  # fmt: skip
     """The options as one value; an unknown engine is an error before anything is loaded."""
@@ -121,14 +122,17 @@ def print_json(content: Any) -> None:
 
 
 def show(as_json: bool, content: Any, *tables: Any) -> None:
-    """Prints the content as JSON, or else the tables and sentences that tell it."""
+    """Prints the content as JSON, or else the tables and sentences that tell it, the empty ones left out."""
     if as_json:
         return print_json(content)
     from rich.console import Console
 
-    console = Console(highlight=False)
+    from hp_bench.report.tables import wrapped
+
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     for one in tables:
-        console.print(one)
+        if one:
+            console.print(wrapped(one) if isinstance(one, str) else one)
 
 
 def warn(*sentences: str) -> None:

@@ -10,20 +10,23 @@ from hp_bench.commands.options import Json, Seed, print_json
 
 
 def probes(
-    anchors: Annotated[Path, Option(help="anchors.jsonl of the unlearn target.")],
-    out: Annotated[Path, Option(help="Folder to write; must hold none of the three files yet.")],
+    anchors: Annotated[Path, Option(help="anchors.jsonl of the target, made by `unlearn anchors`.")],
+    out: Annotated[Path, Option(help="Folder for the three files. None of them may exist yet.")],
     corpus: Annotated[
         Path | None,
-        Option(help="The target's text: a .txt or .jsonl file, or a folder of them. None: probes without context."),
+        Option(
+            help="Text of the target: a .txt or .jsonl file, or a folder of them. Without it, prompts have no context."
+        ),
     ] = None,
-    familiarity: Annotated[int, Option(help="Prompts to complete, at most.")] = 300,
-    token_probability: Annotated[int, Option(help="Unfinished sentences, at most.")] = 30,
+    familiarity: Annotated[int, Option(help="Largest number of prompts to complete.")] = 300,
+    token_probability: Annotated[int, Option(help="Largest number of unfinished sentences.")] = 30,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Drafts familiarity.jsonl, token_probability.jsonl and lexicon.jsonl of another unlearn target, for a person to edit.
+    """Drafts prompts and a lexicon for another unlearn target.
 
-    The prompts are passages of the corpus, broken off before an anchor: rewrite them in your own words before you publish them.
+    Writes familiarity.jsonl, token_probability.jsonl and lexicon.jsonl, for a person to edit. The prompts are passages of the corpus that
+    stop before an anchor: rewrite them in your own words before you publish them.
     """
     from hp_bench.probes.drafts import draft
     from hp_bench.probes.passages import passages_of

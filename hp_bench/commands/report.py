@@ -9,8 +9,13 @@ from typer import Argument
 from hp_bench.commands.options import Json, print_json
 
 
-def report(run: Annotated[Path, Argument(help="Folder with scorecards/ and samples/.")], as_json: Json = False) -> None:
-    """Scorecards -> curve.png, curve.svg and one self-contained page, report.html."""
+def report(
+    run: Annotated[Path, Argument(help="Folder that holds scorecards/ and samples/.")], as_json: Json = False
+) -> None:
+    """Draws figures and writes report.html from scorecards.
+
+    The page needs no other file.
+    """
     from hp_bench.report.run import write_figures, write_page
 
     written = [*write_figures(run), write_page(run)]

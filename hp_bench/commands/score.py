@@ -12,20 +12,27 @@ from hp_bench.commands.options import Json, Run, finish, scores, show, warn
 def score(
     models: Annotated[
         list[str],
-        Argument(help="Folder, hub id, id@revision, unmerged PEFT adapter, quantised model, or http://host:port/v1."),
+        Argument(
+            help="Models to score. Each is a folder, a hub id, a hub id@revision, an unmerged PEFT adapter, a quantised model, or the "
+            "address of a server such as http://localhost:8000/v1."
+        ),
     ],
     run: Run,
-    baseline: Annotated[str, Option(help="The model before unlearning: paired differences are against it.")] = "",
+    baseline: Annotated[str, Option(help="Model before unlearning. The other models are compared with it.")] = "",
     out: Annotated[
-        Path, Option(help="Folder for scorecards and samples; what it holds already is not scored again.")
+        Path, Option(help="Folder for scorecards and samples. What it already holds is not scored again.")
     ] = Path("scores"),
     as_json: Json = False,
 ) -> None:
-    """Scores models: a scorecard each, and, against a baseline, paired differences. A model that fails does not lose the others."""
+    """Measures what models know of the unlearn target.
+
+    Writes a scorecard for each model. With --baseline, every other model is compared with the baseline, prompt by prompt. If one model
+    fails, the others are still scored.
+    """
     from dataclasses import asdict
 
     from hp_bench.engines.loader import Loader
-    from hp_bench.report.tables import differences_table, measurements_table
+    from hp_bench.report.tables import answer, model_tables
     from hp_bench.results.compare import broken, compare
     from hp_bench.results.scorecard import failures, to_json
     from hp_bench.scoring.checkpoints import named_models
@@ -39,7 +46,8 @@ def score(
         cards = [scored.card for scored in score_checkpoints(loader, run.load_tasks(), points, out=out)]
     differences = compare(cards[0], cards[1:]) if baseline else []
     content = {"scorecards": to_json(*cards), "differences": [asdict(one) for one in differences]}
-    tables = [measurements_table(cards), *([differences_table(differences, cards[0].name)] if differences else [])]
-    show(as_json, content, *tables)
-    warn(*(broken(card, cards[0] if baseline else None) for card in cards), f"scorecards and samples are in {out}")
+    reference = cards[0] if baseline else None
+    answers = [answer(card, reference, differences) for card in cards[bool(baseline) :]]
+    show(as_json, content, *answers, "\n", *model_tables(cards, differences, cards[0].name))
+    warn(*(broken(card, reference) for card in cards), f"scorecards and samples are in {out}")
     finish(failures(cards))

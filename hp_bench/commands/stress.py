@@ -10,30 +10,41 @@ from hp_bench.commands.options import Json, Run, Seed, finish, scores, show, war
 
 @scores(tasks="hp_panel")
 def stress(
-    model: Annotated[str, Argument(help="Folder, hub id, id@revision, or unmerged PEFT adapter.")],
+    model: Annotated[str, Argument(help="Model to test: folder, hub id, hub id@revision, or unmerged PEFT adapter.")],
     run: Run,
-    control: Annotated[str, Option(help="A model that never knew, such as the twin.")] = "",
+    control: Annotated[str, Option(help="Model that never knew the target, such as a twin.")] = "",
     quantize: Annotated[
         list[int] | None,
-        Option(help="Bits to round weights to, 2 to 8; repeatable. Default: 8 and 4, unless --relearn is given."),
+        Option(
+            help="Round the weights to this many bits, 2 to 8. Repeatable. Default: 8 and 4, but none with --relearn."
+        ),
     ] = None,
-    relearn: Annotated[int, Option(help="Optimiser steps of fine-tuning on --text; 0: none.", min=0)] = 0,
+    relearn: Annotated[int, Option(help="Train for this many steps on --text. 0: no training.", min=0)] = 0,
     text: Annotated[
-        Path | None, Option(help="To relearn from: .txt or .jsonl, or a folder; it must give no answer away.")
+        Path | None,
+        Option(
+            help="Text for --relearn: a .txt or .jsonl file, or a folder. It must not contain answers to the prompts."
+        ),
     ] = None,
-    learning_rate: Annotated[float, Option(help="Of relearning; constant.")] = 2e-5,
-    batch: Annotated[int, Option(help="Of relearning: blocks a step.")] = 8,
-    block: Annotated[int, Option(help="Of relearning: tokens; 0: 512, or the model's context if shorter.")] = 0,
+    learning_rate: Annotated[float, Option(help="Learning rate of --relearn (constant).")] = 2e-5,
+    batch: Annotated[int, Option(help="Blocks per step of --relearn.")] = 8,
+    block: Annotated[
+        int, Option(help="Tokens per block of --relearn. 0: 512, or the model's context if that is shorter.")
+    ] = 0,
     allow_answers: Annotated[
-        bool, Option("--allow-answers", help="Relearn from a text that gives answers away; the result says so.")
+        bool, Option("--allow-answers", help="Accept a text that contains answers. The result says so.")
     ] = False,
     out: Annotated[
-        Path, Option(help="Folder for scorecards and stress.json; what it holds already is not scored again.")
+        Path, Option(help="Folder for scorecards and stress.json. What it already holds is not scored again.")
     ] = Path("stress"),
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Does it come back? The panel after rounding the weights and after a few steps on harmless text, beside a model that never knew."""
+    """Tests whether forgotten knowledge comes back.
+
+    Asks the panel before and after a stress: the weights are rounded, or the model is trained for a few steps on harmless text. The control
+    is put under the same stress. What comes back is what the model gains and the control does not.
+    """
     from dataclasses import asdict
 
     from hp_bench.report.tables import recoveries_table
@@ -52,7 +63,7 @@ def stress(
         settings=run.settings,
         allow_answers=allow_answers,
     )
-    show(as_json, asdict(result), recoveries_table(result.recoveries, result.control), *result.verdicts())
+    show(as_json, asdict(result), *result.verdicts(), "\n", recoveries_table(result.recoveries, result.control))
     warn(*(one.broken for one in result.recoveries))
     if result.given:
         warn(f"the text to relearn from gives answers away, the first {result.given}: relearning is no evidence")

@@ -13,19 +13,20 @@ def tasks(
     path: Annotated[bool, Option("--path", help="Print the folder that `lm_eval --include_path` takes.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Which tasks there are, their numbers, ranges and directions."""
+    """Lists the tasks, their numbers, ranges and directions."""
     if path:
         from hp_bench.probes.paths import tasks_dir
 
         typer.echo(str(tasks_dir()))
         return
-    from rich.table import Table
+    from hp_bench.report.tables import table
 
     lines = _lines()
-    table = Table("task", "number", "range", "better", "prompts")
+    groups: dict[str, list[tuple[str, ...]]] = {}
     for task, metric, low, high, better, prompts in map(dict.values, lines):
-        table.add_row(task, metric, f"{low:g} to {high:g}", better, str(prompts or ""))
-    show(as_json, lines, table)
+        heading = task + f": {prompts} prompts" * bool(prompts)
+        groups.setdefault(heading, []).append((metric, f"{low:g} to {high:g}", better))
+    show(as_json, lines, table(("number", "range", "better"), groups))
 
 
 def _lines() -> list[dict[str, Any]]:

@@ -8,10 +8,12 @@ from typing import Any
 import jinja2
 import numpy as np
 from numpy.typing import NDArray
+from rich.text import Text
 
 from hp_bench.experiments.findings import PANEL, STRESS, Finding
 from hp_bench.experiments.store import RowScore
 from hp_bench.experiments.tuning import FORGOTTEN
+from hp_bench.report.tables import table
 from hp_bench.results.statistics import CONFIDENCE, Interval, mean_interval
 
 #: Number -> heading and digits, in the table's order.
@@ -207,6 +209,20 @@ def to_markdown(board: Leaderboard, *, speeds: Mapping[str, float | None], date:
     return template.render(
         board=board, columns=COLUMNS, cell=_cell, speeds=speeds, date=date, found=found, counts=counts, asked=asked
     )
+
+
+def to_text(board: Leaderboard) -> Text:
+    """The numbers that rows are sorted and judged by, for a terminal: means over seeds."""
+    shown = ("familiarity", "utility_drop", "kl_target", "kl_rest")
+    rows = []
+    for entry in board.entries:
+        spreads = [entry.spread(number) for number in shown]
+        cells = [f"{s.mean:.{COLUMNS[number][1]}f}" if s else "" for number, s in zip(shown, spreads, strict=True)]
+        amiss = " failed" if entry.failure else " broken" if entry.broken and not entry.reference else ""
+        rows.append((entry.name + amiss, *cells))
+    headings = [COLUMNS[number][0].partition(" (")[0] for number in shown]
+    seeds = f"mean of seeds {', '.join(map(str, board.seeds))}" if len(board.seeds) > 1 else f"seed {board.seeds[0]}"
+    return table(("row", *headings), {"": rows}, caption=f"{seeds}; lower is better; nearest to the twins first")
 
 
 def _cell(spread: Spread, digits: int) -> str:

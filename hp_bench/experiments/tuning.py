@@ -5,6 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import yaml
+from rich.text import Text
+
+from hp_bench.report.tables import table, wrapped
 
 #: A candidate has forgotten if its familiarity is at most this share of the baseline's.
 FORGOTTEN = 0.1
@@ -98,23 +101,19 @@ class Choices:
             for row, one in self.taken().items()
         )
 
-    def table(self) -> str:
+    def table(self) -> Text:
         """Every candidate on a line, the one taken marked."""
         taken = {id(one) for one in self.taken().values() if one}
-        lines = [
-            "| row | setting | step | familiarity | KL target | KL rest | sum | |",
-            "|---|---|---:|---:|---:|---:|---:|---|",
-        ]
+        groups: dict[str, list[tuple[str, ...]]] = {}
         for one in (self.baseline, *self.candidates):
             words = ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in one.setting.items())
             if one.familiarity is None:
-                lines.append(f"| {one.row} | {words} | | failed: {one.failure} | | | | |")
+                row = (wrapped(f"{words} failed: {one.failure}"), *[""] * 6)
             else:
-                lines.append(
-                    f"| {one.row} | {words} | {one.step or ''} | {one.familiarity:.2f} | {one.kl_target:.3f} | {one.kl_rest:.3f} | "
-                    f"{one.distance:.3f} | {'chosen' if id(one) in taken else ''} |"
-                )
-        return "\n".join(lines) + "\n"
+                numbers = f"{one.familiarity:.2f}", f"{one.kl_target:.3f}", f"{one.kl_rest:.3f}", f"{one.distance:.3f}"
+                row = (words, str(one.step or ""), *numbers, "chosen" * (id(one) in taken))
+            groups.setdefault(one.row, []).append(row)
+        return table(("setting", "step", "familiarity", "KL target", "KL rest", "sum", ""), groups)
 
 
 def _flow(value: dict[str, Any]) -> str:

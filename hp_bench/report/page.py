@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
+from itertools import groupby
 from typing import Any
 
 import jinja2
@@ -16,7 +17,7 @@ from hp_bench.report.figures import DARK, LIGHT, PAPER, Theme, draw_curve, draw_
 from hp_bench.report.panel import panel_section
 from hp_bench.report.panel_figure import draw_panel
 from hp_bench.report.story import Story
-from hp_bench.report.tables import describe_difference
+from hp_bench.report.tables import describe_difference, describe_p
 from hp_bench.results.metrics import METRICS
 from hp_bench.scoring.score import describe
 
@@ -33,15 +34,19 @@ def render(story: Story) -> str:
     panel, planes = panel_section(story), sections.planes(story)
     to_json = partial(json.dumps, indent=1, ensure_ascii=False, default=str)
     curves = [method.curve for method in story.methods if len(method.curve.points) > 1]
+    rows = groupby(
+        sections.table(story), lambda row: row.method + (f", step {row.step}" if row.step is not None else "")
+    )
+    tables = [(name, list(of_model)) for name, of_model in rows]
     return environment.get_template("page.html.j2").render(
-        story=story, headline=sections.headline(story), table=sections.table(story),
+        story=story, headline=sections.headline(story), tables=tables,
         curve=_both_themes(lambda theme: draw_curve(curves, story.twins, theme=theme) if curves else None),
         narrow_curve=_both_themes(lambda theme: draw_curve(curves, story.twins, theme=theme, columns=1) if curves else None),
         fame=_both_themes(lambda theme: draw_fame(story.ends, story.twins, theme=theme)),
         plane=_both_themes(lambda theme: draw_plane(*planes, theme=theme) if planes[0] else None),
         panel=panel, panel_figure=_both_themes(lambda theme: draw_panel(panel, theme=theme)),
         narrow_panel=_both_themes(lambda theme: draw_panel(panel, theme=theme, narrow=True)),
-        change=describe_difference, describe=describe,
+        change=describe_difference, describe=describe, p_value=describe_p,
         metrics=METRICS,
         methods=[
             {"name": method.curve.name, "exchanges": sections.exchanges(story, method), "slices": sections.slices(method)}

@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 from hp_bench.judges.grades import GRADES, WEIGHTS
 from hp_bench.report.figures import PlanePoint, panels_of
 from hp_bench.report.story import Method, Story
-from hp_bench.report.tables import describe_difference
+from hp_bench.report.tables import describe_difference, describe_p
 from hp_bench.results.compare import Compared, compare, too_degenerate
 from hp_bench.results.metrics import METRICS
 from hp_bench.results.scorecard import Scorecard, measure
@@ -20,6 +20,7 @@ from hp_bench.scoring.score import describe
 class Row:
     """A line of the main table: a number before and after, and their paired difference."""
 
+    task: str
     metric: str
     better: str
     method: str
@@ -58,6 +59,7 @@ def _rows(
         d = differences.get(key)
         twins = [t for card in story.twins if (t := card.find(*key)) is not None]
         yield Row(
+            task=m.task,
             metric=METRICS[m.metric].label if m.metric != "acc" else f"accuracy, {m.task}",
             better=METRICS[m.metric].better,
             method=name,
@@ -65,15 +67,11 @@ def _rows(
             before=describe(before) if before else "",
             after=describe(m),
             difference=describe_difference(d.difference) if d else "",
-            p=_p(d.p_adjusted) if d else "",
+            p=describe_p(d.p_adjusted) if d else "",
             twin="; ".join(describe(t) for t in twins),
             degenerate="" if m.degenerate is None else f"{m.degenerate} of {m.n}",
             unscored=m.unscored,
         )
-
-
-def _p(p: float) -> str:
-    return "< .001" if p < 0.001 else f"{p:.3f}".lstrip("0") if p < 1 else "1"
 
 
 def headline(story: Story) -> list[str]:

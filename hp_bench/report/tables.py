@@ -1,130 +1,198 @@
-"""Scorecards as terminal tables."""
+"""Numbers as text for a terminal: sentences and tables that fit 80 columns, no word, name or interval cut or broken."""
 
-from collections.abc import Mapping, Sequence
+import re
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from rich.console import Group
-from rich.table import Table
+from rich.text import Text
 
 from hp_bench.judges.agreement import SAID, Agreement, Share
-from hp_bench.results.compare import Compared
+from hp_bench.results.compare import Compared, broken
 from hp_bench.results.metrics import METRICS
 from hp_bench.results.scorecard import Difference, Scorecard
 from hp_bench.scoring.score import describe
 from hp_bench.stress.recovery import Recovery
 
+if TYPE_CHECKING:  # torch takes a second
+    from hp_bench.scoring.distances import Distance
 
-def scorecards_table(cards: Sequence[Scorecard], *, title: str = "") -> Table:
-    """One column a model, one row a number, with 95 % intervals, unscored and degenerate counts."""
-    caption = "95 % intervals in brackets"
-    table = Table(
-        "task", "number", "better", title=title, title_justify="left", caption=caption, caption_justify="left"
-    )
-    for card in cards:
-        table.add_column(card.name if card.step is None else f"{card.name} ({card.step} steps)", justify="right")
-    for task, metrics in _by_task(cards).items():
-        table.add_section()
-        for number, metric in enumerate(metrics):
-            measured = [card.find(task, metric) for card in cards]
-            cells = [
-                "" if m is None else describe(m) + f" ({m.unscored} unscored)" * bool(m.unscored and m.n)
-                for m in measured
-            ]
-            table.add_row("" if number else task, metric, METRICS[metric].better, *cells)
-    return table
+WIDTH = 80
+
+#: What is red where a terminal has colours: numbers that are missing, and models that show nothing.
+_AMISS = r"failed \(\d+ unscored\)|, \d+ unscored|, \d+ in no pair| broken\b| failed\b"
+
+_NOTE = "95 % intervals in brackets"
+_CHANGE_NOTE = f"{_NOTE}; changes are paired, prompt by prompt; p adjusted (Holm)"
+
+Groups = Mapping[str, Sequence[Sequence[str]]]
 
 
-def measurements_table(cards: Sequence[Scorecard]) -> Table:
-    """One row a number and model: value, 95 % interval, scored prompts, unscored ones, degenerate ones."""
-    table = Table(caption="95 % intervals in brackets; n: scored prompts", caption_justify="left")
-    cells = {
-        (task, metric): [
-            (card.name, describe(m), str(m.n), str(m.unscored), "" if m.degenerate is None else str(m.degenerate))
-            for card in cards
+def table(columns: Sequence[str], groups: Groups, *, title: str = "", caption: str = "") -> Text:
+    """Rows in groups, each group's heading on a line of its own, the first column to the left, the others to the right.
+
+    A first cell that leaves the others no room in 80 columns gets a line of its own.
+    """
+    rows = [row for group in groups.values() for row in group]
+    others = [max(map(len, column)) for column in zip(columns[1:], *(row[1:] for row in rows), strict=True)]
+    room = WIDTH - sum(others) - 2 * len(others)
+    first = max((len(name) for name, *_ in (columns, *rows) if len(name) <= room), default=0)
+
+    def line(name: str, *cells: str) -> str:
+        right = "".join("  " + cell.rjust(width) for cell, width in zip(cells, others, strict=True))
+        left = name.ljust(first) if len(name) <= room else f"{name}\n{'':{first}}"
+        return (left + right).rstrip() + "\n"
+
+    text = Text(f"{wrapped(title)}\n" if title else "", style="bold")
+    text = Text.assemble(text, line(*columns))
+    for heading, group in groups.items():
+        text.append(f"\n{wrapped(heading)}\n" if heading else "", style="bold")
+        text.append("".join(line(*row) for row in group))
+    text.highlight_regex(re.compile(_AMISS, re.MULTILINE), "red")
+    return text.append(f"\n{wrapped(caption)}\n" if caption else "")
+
+
+def wrapped(sentence: str) -> str:
+    """A sentence in lines of 80 columns; neither words nor intervals are broken."""
+    whole = re.sub(r"(\[\S+) (\S+\])", "\\1\u00a0\\2", sentence)
+    return textwrap.fill(whole, WIDTH, break_long_words=False, break_on_hyphens=False).replace("\u00a0", " ")
+
+
+def answer(card: Scorecard, reference: Scorecard | None = None, changes: Sequence[Compared] = ()) -> str:
+    """The first thing to know of a model, in a sentence: its familiarity (or its first number), whether that is lower or higher than the
+    reference's (only where interval and test say so), and what is amiss. "" where nothing was measured.
+    """
+    measured = sorted(card.measurements, key=lambda one: one.metric != "familiarity")
+    if not measured:
+        return ""
+    m = measured[0]
+    said = f"{card.name}: {m.metric} {describe(m)}"
+    change = _changes(card, changes).get((m.task, m.metric))
+    if reason := broken(card, reference):
+        return f"{said}, no evidence of forgetting: {reason.partition(': ')[2]}"
+    if change and reference:
+        how = "not clearly different from"
+        if change.p_adjusted < 0.05 and not change.difference.low <= 0 <= change.difference.high:
+            how = "lower than" if change.difference.value < 0 else "higher than"
+        said += f", {how} {reference.name}'s {describe(reference.get(m.task, m.metric)).partition(' [')[0]}"
+    empty = card.find(m.task, "empty")
+    counts = {"empty": round(empty.value * empty.n) if empty and empty.value else 0, "degenerate": m.degenerate or 0}
+    said += "".join(f"; {count} of {m.n} completions {kind}" for kind, count in counts.items() if count)
+    return said + f"; {m.unscored} of {m.n + m.unscored} prompts unscored" * bool(m.unscored and m.n)
+
+
+def model_tables(cards: Sequence[Scorecard], changes: Sequence[Compared] = (), reference: str = "") -> list[Text]:
+    """A table a model, a line a number: its value, and its change from the reference if it was compared with one."""
+    return [_model_table(card, _changes(card, changes), reference) for card in cards]
+
+
+def _model_table(card: Scorecard, changes: Mapping[tuple[str, str], Compared], reference: str) -> Text:
+    columns = ("number", "value", *(("change", "p") if changes else ()))
+    groups = {}
+    for task in dict.fromkeys(m.task for m in card.measurements):
+        measured = [m for m in card.measurements if m.task == task]
+        higher = [m.metric for m in measured if METRICS[m.metric].higher_is_better]
+        unpaired = [c.difference.unpaired for c in changes.values() if c.difference.task == task]
+        counts = {"unscored": max(m.unscored for m in measured), "in no pair": min(unpaired, default=0)}
+        heading = f"{task}: {measured[0].n + measured[0].unscored} prompts"
+        heading += "".join(f", {count} {what}" for what, count in counts.items() if count)
+        heading += ", higher is better" * bool(higher) + f" of {', '.join(higher)}" * (0 < len(higher) < len(measured))
+        groups[heading] = [
+            (m.metric, describe(m), *(_change(changes.get((task, m.metric))) if changes else ())) for m in measured
+        ]
+    title = card.name + f", compared with {reference}" * bool(changes)
+    caption = f"{_CHANGE_NOTE if changes else _NOTE}; lower is better where nothing else is said"
+    return table(columns, groups, title=title, caption=caption)
+
+
+def numbers_table(
+    cards: Sequence[Scorecard],
+    changes: Sequence[Compared] = (),
+    *,
+    title: str = "",
+    numbers: Sequence[tuple[str, str]] = (),
+) -> Text:
+    """A group a number, a line a model, or a checkpoint: what is read down as a curve. All numbers, or those named by task and metric."""
+    shown = numbers or dict.fromkeys((m.task, m.metric) for card in cards for m in card.measurements)
+    by_model = [(card, _changes(card, changes)) for card in cards]
+    groups = {
+        f"{metric} of {task}, {METRICS[metric].better} is better": [
+            (
+                card.name,
+                describe(m),
+                *(_change(of.get((task, metric))) if changes else ()),
+            )
+            for card, of in by_model
             if (m := card.find(task, metric)) is not None
         ]
-        for task, metrics in _by_task(cards).items()
-        for metric in metrics
+        for task, metric in shown
     }
-    return _grouped(table, ("value", "n", "unscored", "degenerate"), cells)
+    columns = ("", "value", *(("change", "p") if changes else ()))
+    return table(columns, groups, title=title, caption=_CHANGE_NOTE if changes else _NOTE)
 
 
-def differences_table(compared: Sequence[Compared], reference: str) -> Table:
-    """One row a paired difference from `reference`: its interval, its p-value adjusted over the models, the pairs it rests on."""
-    table = Table(
-        title=f"minus {reference}, prompt by prompt" if reference else "paired, prompt by prompt", title_justify="left",
-        caption="p: that nothing differs; after Holm over the models, per number", caption_justify="left",
-    )  # fmt: skip
-    cells: dict[tuple[str, str], list[tuple[str, ...]]] = {}
+def curves_table(compared: Sequence[Compared]) -> Text:
+    """Paired differences of two curves: a group a number, a line a step."""
+    groups: dict[str, list[tuple[str, ...]]] = {}
     for one in compared:
         d = one.difference
-        row = one.name, describe_difference(d), _p(one.p_adjusted), str(d.n), str(d.unpaired)
-        cells.setdefault((d.task, d.metric), []).append(row)
-    return _grouped(table, ("difference", "p", "pairs", "left out"), cells)
+        heading = f"{d.metric} of {d.task}, {METRICS[d.metric].better} is better"
+        groups.setdefault(heading, []).append((one.name, *_change(one)))
+    return table(("", "difference", "p"), groups, caption=f"{_NOTE}; paired, prompt by prompt; p adjusted (Holm)")
 
 
-def _grouped(table: Table, columns: Sequence[str], cells: Mapping[tuple[str, str], Sequence[tuple[str, ...]]]) -> Table:
-    """Fills a table: (task, metric) -> a row a model, its name first; task and metric are named once."""
-    for column in ("task", "number", "better", "model"):
-        table.add_column(column)
-    for column in columns:
-        table.add_column(column, justify="right")
-    previous = ""
-    for (task, metric), rows in cells.items():
-        if task != previous:
-            table.add_section()
-        for number, row in enumerate(rows):
-            first = ("", "", "") if number else ("" if task == previous else task, metric, METRICS[metric].better)
-            table.add_row(*first, *row)
-        previous = task
-    return table
-
-
-def _by_task(cards: Sequence[Scorecard]) -> dict[str, list[str]]:
-    """Task -> metrics that any of the scorecards has."""
-    metrics: dict[str, list[str]] = {}
-    for task, metric in dict.fromkeys((m.task, m.metric) for card in cards for m in card.measurements):
-        metrics.setdefault(task, []).append(metric)
-    return metrics
-
-
-def recoveries_table(recoveries: Sequence[Recovery], control: str) -> Table:
-    """One row a number and stress: the model before and after, the change of a control ("" without one), and the model's beyond it; 80
-    columns wide.
-    """
-    caption = "paired, prompt by prompt, 95 % intervals; p after Holm over the stresses;\n--json has every change"
-    table = Table(caption=caption, caption_justify="left", padding=(0, 1, 0, 0), box=None)
-    table.add_column("number, stress", overflow="fold")
-    for column in ("as it is", "stressed", *(("control", "beyond it") if control else ("change",)), "p"):
-        table.add_column(column, justify="right", no_wrap=True)
-    previous = ("", "")
+def recoveries_table(recoveries: Sequence[Recovery], control: str) -> Text:
+    """A group a number, a line a stress: the model before and after, the change of a control ("" without one), the model's beyond it."""
+    groups: dict[str, list[tuple[str, ...]]] = {}
     for one in recoveries:
-        if (one.task, one.metric) != previous:
-            previous = (one.task, one.metric)
-            table.add_row(f"{one.metric}\n{one.task}\n{METRICS[one.metric].better} = better")
-        table.add_row(
-            f"  {one.stress}" + (" (broken)" if one.broken else ""), f"{one.plain:.3f}", f"{one.stressed:.3f}",
-            *((f"{one.control.value:+.3f}",) if one.control else ()), describe_difference(one.told),
-            _p(one.p_adjusted),
+        heading = f"{one.metric} of {one.task}, {METRICS[one.metric].better} is better"
+        row = (
+            one.stress, f"{one.plain:.3f}", f"{one.stressed:.3f}", *((f"{one.control.value:+.3f}",) if one.control else ()),
+            describe_difference(one.told), "broken" if one.broken else describe_p(one.p_adjusted),
         )  # fmt: skip
-    return table
+        groups.setdefault(heading, []).append(row)
+    columns = ("stress", "as it is", "stressed", *(("control", "beyond it") if control else ("change",)), "p")
+    return table(columns, groups, caption=f"{_CHANGE_NOTE} over the stresses; --json has every change")
 
 
-def agreement_tables(found: Agreement, truth: str, *, shares: bool) -> Group:
+def distances_table(distances: "Sequence[Distance]") -> Text:
+    """A group a model, a line a text: nats a token to the twins, between them, and the difference."""
+    groups: dict[str, list[tuple[str, ...]]] = {}
+    for d in distances:
+        interval, alone = f"[{d.low:.3f}, {d.high:.3f}]", d.value is None
+        cells = (
+            (f"{d.raw:.3f} {interval}", "", "")
+            if alone
+            else (f"{d.raw:.3f}", f"{d.between_twins:.3f}", f"{d.value:.3f} {interval}")
+        )
+        groups.setdefault(d.name, []).append((d.text, *cells))
+    title = "Distance to the twins: KL(twin || model), nats a token"
+    caption = "" if all(d.value is not None for d in distances) else "the difference needs --twins 2 or more"
+    return table(("text", "to the twins", "between twins", "difference"), groups, title=title, caption=caption)
+
+
+def agreement_tables(found: Agreement, truth: str, *, shares: bool) -> Iterator[str | Text]:
     """A judge against grades called `truth`: kappa, the matrix, and, if wanted, precision and recall of each grade; 95 % intervals."""
-    matrix = Table(truth, caption=f"completions; rows: {truth}, columns: judge", caption_justify="left")
-    for word in SAID:
-        matrix.add_column(word, justify="right")
-    caption = f"95 % intervals; {found.method}"
-    by_grade = Table("grade", "precision", "recall", caption=caption, caption_justify="left")
-    for grade, row in found.confusion.items():
-        matrix.add_row(grade, *(str(row[word]) for word in SAID))
-        by_grade.add_row(grade, _share(found.precision[grade]), _share(found.recall[grade]))
     kappa = f"{found.kappa:.3f} [{found.kappa_low:.3f}, {found.kappa_high:.3f}]"
-    return Group(f"Cohen's kappa {kappa}, agreement {_share(found.accuracy)}", matrix, *([by_grade] if shares else []))
+    yield f"Cohen's kappa {kappa}, agreement {_share(found.accuracy)}"
+    matrix = [(grade, *(str(row[word]) for word in SAID)) for grade, row in found.confusion.items()]
+    yield table((truth, *SAID), {"": matrix}, caption=f"completions; rows: {truth}, columns: judge")
+    if shares:
+        by_grade = [(grade, _share(found.precision[grade]), _share(found.recall[grade])) for grade in found.confusion]
+        yield table(("grade", "precision", "recall"), {"": by_grade}, caption=f"{_NOTE}; {found.method}")
 
 
 def _share(share: Share) -> str:
     return "none" if share.value is None else f"{share.value:.3f} [{share.low:.3f}, {share.high:.3f}]"
+
+
+def _changes(card: Scorecard, changes: Sequence[Compared]) -> dict[tuple[str, str], Compared]:
+    """A model's changes by task and metric."""
+    return {(one.difference.task, one.difference.metric): one for one in changes if one.name == card.name}
+
+
+def _change(change: Compared | None) -> tuple[str, str]:
+    return (describe_difference(change.difference), describe_p(change.p_adjusted)) if change else ("", "")
 
 
 def describe_difference(difference: Difference) -> str:
@@ -132,5 +200,6 @@ def describe_difference(difference: Difference) -> str:
     return f"{difference.value:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
 
 
-def _p(p: float) -> str:
-    return "< .001" if p < 0.001 else f"{p:.3f}"
+def describe_p(p: float) -> str:
+    """A p-value to three digits."""
+    return "< .001" if p < 0.001 else f"{p:.3f}".lstrip("0") if p < 1 else "1"

@@ -16,7 +16,7 @@ from hp_bench.experiments.measure import Model, require_finite
 from hp_bench.experiments.plane import draw_board
 from hp_bench.experiments.rows import Rows
 from hp_bench.experiments.store import Number, RowScore, SeedFolder, clear_run, logged, stage_seconds
-from hp_bench.experiments.table import Entry, Leaderboard, leads, to_markdown
+from hp_bench.experiments.table import Entry, Leaderboard, leads, to_markdown, to_text
 from hp_bench.experiments.training import checked
 from hp_bench.experiments.tuning import Candidate, Choices, best
 from hp_bench.miniature import Settings
@@ -141,7 +141,7 @@ def test_candidates_tell_what_was_chosen_as_the_rows_file_has_it():
         (candidate(40, 0.1, 0.3), Candidate("x", {"a": 2}, failure="it died")),
     )
     assert yaml.safe_load(choices.to_yaml()) == {"x": {"chosen": {"a": 1, "step": 40}}}
-    assert "failed: it died" in choices.table() and choices.table().count("chosen") == 1
+    assert "failed: it died" in str(choices.table()) and str(choices.table()).count("chosen") == 1
 
 
 BETWEEN = {"kl_target": 0.05, "kl_rest": 0.01, "ks_target": 0.1, "ks_rest": 0.1}
@@ -185,6 +185,17 @@ def test_rows_are_sorted_and_a_small_or_uncertain_lead_is_a_tie():
     assert all(one.first == "near" for one in found.leads if one.text == "target")
     spread = near.spread("familiarity")
     assert (spread.mean, spread.smallest, spread.largest) == (1.5, 1.0, 2.0)
+
+
+def test_in_a_terminal_a_row_is_a_line_of_80_columns():
+    rows = [
+        entry("whp_soft_paper_rules", (0.1,) * 3, (0.1,) * 3),
+        entry("gradient_difference", (0.2,) * 3, (0.2,) * 3, failure="it died"),
+    ]
+    lines = str(to_text(Leaderboard.of(rows))).splitlines()
+    assert lines[0].split("  ")[0] == "row" and max(map(len, lines)) <= 80
+    assert lines[1].split() == ["whp_soft_paper_rules", "1.50", "1.5", "0.100", "0.100"]
+    assert lines[2] == "gradient_difference failed"
 
 
 def test_a_failed_row_has_a_sentence_and_no_number():
@@ -253,7 +264,7 @@ def test_a_row_that_has_not_forgotten_is_not_the_nearest_on_the_rest():
     found = Leaderboard.of([idle, far, near, baseline])
     assert found.not_forgotten == ("idle",) == tuple(found.to_dict()["not_forgotten"])
     assert {(one.first, one.other) for one in found.leads} == {("near", "far")}
-    assert "familiarity is left: `idle`. To do nothing" in to_markdown(found, speeds={}, date="")
+    assert "familiarity is left: `idle`. A model that was not changed" in to_markdown(found, speeds={}, date="")
     assert Leaderboard.of([idle, far, near]).not_forgotten == ()
 
 

@@ -222,7 +222,7 @@ def test_stress_tests_are_a_table_and_sentences(run):
     section = page[page.index("Does it come back?") :]
     for text in (
         "hiding/checkpoint-40, beside twin-1", "4-bit: hiding/checkpoint-40 knows more beyond twin-1 in 1 of 1 numbers", "no number of 1 shows more beyond",
-        "relearned-20 (broken)", "relearned-20: hiding/checkpoint-40 is broken by it", "&#9650; +0.400 [+0.300, +0.500]", "Failed: model-x: broke",
+        "relearned-20 (broken)", "relearned-20: hiding/checkpoint-40 is broken by it", "&#9650; +0.400 [+0.300,\u00a0+0.500]", "Failed: model-x: broke",
     ):  # fmt: skip
         assert text in section, text
     assert len(re.findall("&#9650;", section[: section.index("The same prompts")])) == 1

@@ -31,8 +31,7 @@ def kept(folder: Path, *cards: Scorecard) -> Path:
 BEFORE, AFTER = [5.0] * 20, [0.0] * 18 + [5.0, 1.0]
 
 
-def test_two_scorecards_side_by_side_with_their_paired_difference(tmp_path, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
+def test_two_scorecards_side_by_side_with_their_paired_difference(tmp_path):
     a, b = card("baseline", BEFORE).save(tmp_path / "a.json"), card("after", AFTER).save(tmp_path / "b.json")
     content = json.loads(run(a, b, "--json").stdout)
     assert [c["name"] for c in content["scorecards"]] == ["baseline", "after"]
@@ -40,7 +39,8 @@ def test_two_scorecards_side_by_side_with_their_paired_difference(tmp_path, monk
     assert one["difference"]["value"] == pytest.approx(-4.7)
     assert one["p_adjusted"] < 0.001
     shown = run(a, b).stdout
-    assert "-4.700" in shown and "minus baseline" in shown and "5.00 [" in shown
+    assert shown.startswith("after: familiarity 0.30 [0.04, 1.25], lower than baseline's 5.00\n")
+    assert "-4.700" in shown and "after, compared with baseline" in shown and "5.00 [" in shown
 
 
 def test_a_folder_is_its_scorecards_and_the_baseline_comes_first(tmp_path):

@@ -161,7 +161,7 @@ def test_the_table_names_stress_control_and_what_is_beyond_it(place, stressed, m
     words = ["--quantize", 4, "--control", place / "control", "--out", place / "out"]
     shown = run(place, *words).stdout
     assert "…" not in shown and max(len(line.rstrip()) for line in shown.splitlines()) <= 80
-    for text in ("4-bit", "control", "beyond it", "as it is", "stressed", "token_probability", "lower = better"):
+    for text in ("4-bit", "control", "beyond it", "as it is", "stressed", "token_probability", "lower is better"):
         assert text in shown, text
 
 

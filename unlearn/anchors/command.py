@@ -12,44 +12,51 @@ from rich.text import Text
 #: Anchors in the table; the file and --json hold all.
 _SHOWN = 60
 
-#: Columns of the table where there is no terminal.
-_PIPED_WIDTH = 180
-
 
 def anchors(
-    corpus: Annotated[str, typer.Option(help="Text file, folder, JSON lines, dataset folder or hub id.")],
-    out: Annotated[Path, typer.Option(help="anchors.jsonl to write; must not be there yet.")],
+    corpus: Annotated[
+        str, typer.Option(help="Text to unlearn: text file, folder, JSON lines file, dataset folder or hub id.")
+    ],
+    out: Annotated[Path, typer.Option(help="File to write, such as anchors.jsonl. It must not exist yet.")],
     reference: Annotated[
-        str | None, typer.Option(help="Text to contrast with; none: general English. Same kinds as --corpus.")
+        str | None, typer.Option(help="Text to contrast with, given like --corpus. Default: general English.")
     ] = None,
     top: Annotated[
-        int | None, typer.Option(help="Anchors to keep at most.", show_default="500; 1500 with --endpoint")
+        int | None, typer.Option(help="Largest number of anchors to keep.", show_default="500; 1500 with --endpoint")
     ] = None,
     min_count: Annotated[
-        int | None, typer.Option(help="Occurrences an anchor needs.", show_default="3; 1 with --endpoint")
+        int | None,
+        typer.Option(help="Smallest number of times that an anchor must occur.", show_default="3; 1 with --endpoint"),
     ] = None,
     endpoint: Annotated[
         str | None,
         typer.Option(
-            help="Ask a language model there, e.g. http://localhost:8000/v1; its key is OPENAI_API_KEY.", metavar="URL"
+            help="Address of a language model to ask, such as http://localhost:8000/v1. Its key is read from OPENAI_API_KEY.",
+            metavar="URL",
         ),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Name of the language model.")] = None,
-    passages: Annotated[int, typer.Option(help="With --endpoint: passages to ask about.")] = 200,
-    concurrency: Annotated[int, typer.Option(help="With --endpoint: questions at a time.")] = 8,
+    model: Annotated[str | None, typer.Option(help="With --endpoint: name of the language model.")] = None,
+    passages: Annotated[int, typer.Option(help="With --endpoint: number of passages to ask about.")] = 200,
+    concurrency: Annotated[int, typer.Option(help="With --endpoint: questions asked at the same time.")] = 8,
     max_tokens: Annotated[
-        int, typer.Option(help="With --endpoint: longest reply, in tokens; replies cut off there are unreadable.")
+        int,
+        typer.Option(help="With --endpoint: longest reply, in tokens. A longer reply is cut off and cannot be read."),
     ] = 2048,
     cache: Annotated[
-        Path | None, typer.Option(help="With --endpoint: file of replies.", show_default="OUT with .replies.jsonl")
+        Path | None,
+        typer.Option(help="With --endpoint: file for cached replies.", show_default="OUT with .replies.jsonl"),
     ] = None,
     entities: Annotated[
-        bool, typer.Option("--entities", help="With --endpoint: join first name, surname and full name of a person.")
+        bool, typer.Option("--entities", help="With --endpoint: take first name, surname and full name as one person.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Of translations and passages.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Makes an anchor dictionary, to be looked through: by contrast with general English or a reference, or by a language model."""
+    """Makes an anchor dictionary from a text.
+
+    Anchors are the names and terms of the text. They are found by contrast with other text or, with --endpoint, by asking a language model.
+    A person should look through the result.
+    """
     from unlearn.corpus.corpus import Corpus
 
     if out.exists():
@@ -89,20 +96,17 @@ def anchors(
 
 def _print(content: dict[str, Any], measure: str, loaded: str) -> None:
     console = Console()
-    if not console.is_terminal:
-        console.width = _PIPED_WIDTH
     rows = content.pop("anchors")
-    table = Table(box=None, header_style="bold")
-    for name in ("anchor", "type", "count", measure, "translations", "context"):
-        last, justify = name == "context", "right" if name in ("count", measure) else "left"
-        table.add_column(name, justify=justify, no_wrap=last, overflow="ellipsis" if last else "fold")  # type: ignore[arg-type]
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for name in ("anchor", "type", "count", measure):
+        table.add_column(name, justify="right" if name in ("count", measure) else "left", no_wrap=True)
+    table.add_column("translations", overflow="fold")
     for row in rows[:_SHOWN]:
-        context = next(iter(row["contexts"]), "")
         numbers = (str(row["count"]), f"{row['score']:g}")
-        table.add_row(*map(Text, (row["anchor"], row["type"], *numbers, ", ".join(row["translations"]), context)))
+        table.add_row(*map(Text, (row["anchor"], row["type"], *numbers, ", ".join(row["translations"]))))
     console.print(table)
-    if len(rows) > _SHOWN:
-        console.print(f"and {len(rows) - _SHOWN} more", style="dim")
+    more = f"{len(rows) - _SHOWN} more, and " if len(rows) > _SHOWN else ""
+    console.print(f"{more}passages where each stands: in the file", style="dim", highlight=False)
     for reason, number in content.pop("dropped").items():
         console.print(f"left out: {number} {reason}", highlight=False)
     for key, value in content.items():
