@@ -87,7 +87,7 @@ class FamiliarityTask(PackagedTask):
         """The judge's verdicts, and whether each completion names what its prompt asks for."""
         graded = self.judge.grade(items)
         return [
-            replace(verdict, named=text is not None and names_answer(probe.prompt, probe.references, text))
+            replace(verdict, named=names_answer(probe, text))
             for (probe, text), verdict in zip(items, graded, strict=True)
         ]
 

@@ -42,7 +42,7 @@ class Verdict:
         grade: None if the completion could not be graded.
         unscored: the reason, if so; otherwise empty.
         degenerate: why the text is broken, if it is; a flag beside the grade, since a looping leak is still a leak.
-        named: whether the completion holds one of the prompt's own references; None where that was not looked for.
+        named: whether the completion holds one of the prompt's own references; None where no answer is known.
         revealed: the evidence.
         reply: a language-model judge's whole reply.
     """
@@ -91,16 +91,17 @@ LOST = Verdict(None, unscored="the engine returned nothing")
 
 
 def metrics(verdict: Verdict) -> dict[str, float]:
-    """One completion's metrics, each beside the standard error that lm-eval shows for it."""
+    """One completion's metrics, each beside the standard error that lm-eval shows for it; `named` is NaN where no answer is known."""
     values = {
         "familiarity": verdict.familiarity,
         "explicit": verdict.grade == "explicit",
         "thematic": verdict.grade == "thematic",
-        "named": bool(verdict.named),
+        "named": math.nan if verdict.named is None else verdict.named,
         "empty": verdict.empty,
         "degenerate": verdict.broken,
     }
-    return with_errors(values if verdict.grade is not None else dict.fromkeys(values, math.nan))
+    unscored = verdict.grade is None
+    return with_errors(dict.fromkeys(values, math.nan) if unscored else values, unscored=unscored)
 
 
 def with_errors(values: Mapping[str, float], *, unscored: bool | None = None) -> dict[str, float]:

@@ -13,13 +13,22 @@ although "Ginny Weasley" shares a word with the prompt), and one of the few hund
 does not give "house-elf" away). A charm's incantation is news after its name; so is an institution's proper name ("St Mungo's Hospital
 for Magical Maladies"), although a commoner word of it stands in the prompt.
 
-An ambiguous form is explicit where its company settles what is meant: a thing (no person) that is itself a reference, two different
-things of the target with capitals ("Seeker", "Snitch"), a rare name that is a reference ("Lupin"), or, after a prompt that names the
-target, a rare name, one of several words with capitals ("the Great Hall"), or two creatures or places with capitals. In a scene that
-names the target's people, the first name of a leading person, or one that is asked for, is theirs ("Harry" after the Dursleys). A name
-that is a star's or a town's as well is accidental among words of astronomy or of its county. Names of the real world (a studio, a
-station) are never more than accidental, unless they are a reference and the prompt names the target; the whole name of one who made the
-films is explicit after such a prompt. A title ("Professor") in the prompt gives no name away.
+A prompt *asks about* the target where one of its references is a term of it. It *names* the target by an unambiguous term; where it asks
+about it, also by a leading person ("Harry") or another rare name.
+
+An ambiguous form is explicit where its company settles what is meant:
+
+* it is the reference: a thing (no person), a rare name ("Lupin"), or a name that is uncommon and the first word of the answer;
+* two different things of the target with capitals ("Seeker", "Snitch"), or two creatures or places after a prompt that names the target;
+* the prompt names the target, and it is a rare name, several words with capitals ("the Great Hall"), a lesson ("Potions"), a leading
+  person ("Ginny") or one who is asked for;
+* the prompt asks about the target without naming it, and it is a rare name ("Professor ... Binns"); of a thing, or of a leading person,
+  where the prompt is of the theme; a whole name, where the prompt is of films ("David Yates"); or two leading persons ("Harry and Ron").
+
+A first name with a surname that the target does not know is somebody else ("Harry Tarrowby"). A name that is a star's or a town's as well
+is accidental among words of astronomy or of its county. Names of the real world (a studio, a station) are never more than accidental,
+unless they are a reference and the prompt names the target. A title ("Professor") in the prompt gives no name away; nor does a list of
+lessons make another one news.
 """
 
 import hashlib
@@ -36,13 +45,14 @@ from hp_bench.text.spellings import Spellings
 from hp_bench.text.terms import Lexicon, Occurrence, Term, fold, words
 
 #: Raised whenever a grade could change.
-VERSION = 4
+VERSION = 5
 
 _RANK: dict[Grade, int] = {"explicit": 3, "thematic": 2, "accidental": 1, "none": 0}
 
 _TRACE = 4  # letters; shorter words ("of", "the", "Sir") are no trace of a term
 _COMMON = 5.0  # Zipf frequency (log10 per billion words) from which a word is too common to be a trace: "house" 5.7, "Harry" 4.7
 _RARE = 2.9  # Zipf frequency under which a name is rare: "Lupin" 2.5, "Ginny" 3.1; an expression's, under that of its rarest word
+_VERY_RARE = 2.5  # the same for a thing, where the prompt does not name the target: "Squib" 2.3, "Nox" 2.9
 _ORDINARY = 2.7  # Zipf frequency from which a word is in everybody's mouth: "potions" 2.9, "Quidditch" 2.6
 
 #: Of the theme too; two of them with capitals settle each other where the prompt names the target.
@@ -51,8 +61,14 @@ _KINDS = ("creature", "place")
 #: No trace of a person: after "Professor", "Professor Sinistra" is news.
 _TITLES = frozenset("professor madam lord lady mrs miss aunt uncle sir".split())
 
+#: Words of a prompt about films: what it asks for may be one who made them.
+_FILM = frozenset(
+    "film films movie movies cinema screen cast casting actor actress director designer composer recast".split()
+)
+
 _UNCOMMON = 3.5  # Zipf frequency under which a name that is asked for, and is the first word of the answer, is no luck: "Bloomsbury" 2.9
-_REAL = ("company", "location", "crew")  # types of what is in the real world, and in many other stories
+_PLACES = ("company", "location")
+_REAL = (*_PLACES, "crew")  # types of what is in the real world, and in many other stories
 
 # What makes a name somebody else's: among words of astronomy it is a star's, among places of England one of them.
 _NAMESAKES = (
@@ -65,6 +81,7 @@ _NAMESAKES = (
         r"bedford|luton|suffolk|aldeburgh|maltings|gloucestershire|cotswold|yorkshire dales",
         ("flitwick", "snape", "dursley"),
     ),
+    (r"vampire|twilight", ("robert pattinson", "pattinson")),
 )
 
 
@@ -145,7 +162,9 @@ def _is_another_word(occurrence: Occurrence, text: str) -> bool:
     form, kind = occurrence.form, occurrence.term.type
     if not occurrence.ambiguous or not text[occurrence.start : occurrence.end].islower() or text.islower():
         return False
-    return form.isupper() or (kind in ("person", "sport", "crew") and not form.islower())
+    return form.isupper() or (
+        not form.islower() and (kind in ("person", "sport", "crew") or zipf_frequency(form, "en") >= _COMMON)
+    )
 
 
 class _Prompt:
@@ -158,12 +177,17 @@ class _Prompt:
         self._terms = [o for o in found if not _is_another_word(o, probe.prompt)]
         self._words -= {fold(o.form) for o in found if o not in self._terms}
         self._forms = {fold(occurrence.form) for occurrence in self._terms}
-        self.hints_at_theme = any(not occurrence.ambiguous for occurrence in self._terms)
-        self.names_target = any(not o.ambiguous and o.term.scope == "idiosyncratic" for o in self._terms)
-        people = [o for o in self._terms if o.term.type == "person" and o.term.scope == "idiosyncratic"]
-        self.is_scene = any(not o.ambiguous for o in people) or len({o.term.term for o in people}) > 1
-        owners = [lexicon.owner(reference) for reference in probe.references]
-        people_asked_for = [owner.term for owner in owners if owner is not None and owner.type == "person"]
+        owners = [owner for reference in probe.references if (owner := lexicon.owner(reference)) is not None]
+        self.asks = any(owner.scope == "idiosyncratic" for owner in owners)
+        self.names_target = any(
+            o.term.scope == "idiosyncratic"
+            and (not o.ambiguous or (self.asks and o.term.type == "person" and (o.term.leading or _is_rare(o.form))))
+            for o in self._terms
+        )
+        self.names_lesson = any(o.term.type == "lesson" and o.form == o.term.term for o in found)
+        self.hints_at_theme = self.names_target or self.names_lesson or any(not o.ambiguous for o in self._terms)
+        self.is_of_films = self.asks and not _FILM.isdisjoint(self._words)
+        people_asked_for = [owner.term for owner in owners if owner.type == "person"]
         self.asked_for = (*probe.references, *people_asked_for)
         self.wanted = folded = {fold(reference): reference for reference in probe.references}
         self.ordinary = {form for form in folded if len(words(form)) == 1 and zipf_frequency(form, "en") >= _ORDINARY}
@@ -189,6 +213,11 @@ class _Prompt:
             return all(zipf_frequency(word, "en") >= min(rarest, _RARE) for word in new)
         return bool(traces)
 
+    def is_of_another_family(self, name: str, rest: str) -> bool:
+        """Whether a first name goes on, in the text after it, with a surname that the target does not know: "Harry Tarrowby"."""
+        surname = re.match(r" ([A-Z][a-z]{2,})", rest)
+        return surname is not None and len(words(name)) == 1 and self._lexicon.owner(surname[1]) is None
+
     def _is_trace(self, word: str, term: Term) -> bool:
         owner = self._lexicon.owner(word)
         own = (owner is None or owner is term) and word not in _TITLES
@@ -199,6 +228,10 @@ def _is_name(text: str, start: int, *, after: str) -> bool:
     """Whether the capital at `start` is a name's: not one that only begins a sentence. `after`: the text before, which is the prompt."""
     before = (after + text[:start]).rstrip(" \t\"'\u2018\u2019\u201c\u201d*_(")
     return text[start].isupper() and bool(before) and before[-1] not in ".!?:\n"
+
+
+def _is_rare(name: str) -> bool:
+    return zipf_frequency(name, "en") < _RARE
 
 
 def _namesakes(text: str) -> set[str]:
@@ -215,23 +248,31 @@ def _settled(completion: str, seen: Sequence[Occurrence], prompt: _Prompt) -> se
         own = occurrence.term.scope == "idiosyncratic"
         if not occurrence.ambiguous or not (own or (prompt.names_target and occurrence.term.type in _KINDS)):
             continue
-        text = completion[occurrence.start : occurrence.end]
-        span = (occurrence.start, occurrence.end)
-        person, thing = occurrence.term.type == "person", occurrence.term.type not in ("person", *_REAL)
+        text, span = completion[occurrence.start : occurrence.end], (occurrence.start, occurrence.end)
+        form, kind = occurrence.form, occurrence.term.type
+        person, thing = kind == "person", kind not in ("person", *_REAL)
         capitals = all(word[0].isupper() for word in re.findall(r"[^\W_]{4,}", text)) and any(map(str.isupper, text))
-        reference, frequency = prompt.wanted.get(fold(occurrence.form)), zipf_frequency(occurrence.form, "en")
-        rare = frequency < _RARE and (person or thing)
-        several = len(words(occurrence.form)) > 1 and (person or thing)
-        whole_crew = occurrence.term.type == "crew" and len(words(occurrence.form)) > 1
-        begins = prompt.names_target and frequency < _UNCOMMON and not words(completion[: occurrence.start])
-        if (
-            (reference and thing and reference.islower() and fold(reference) not in prompt.ordinary)
-            or (capitals and reference and (thing or rare or begins))
-            or (capitals and person and prompt.is_scene and (occurrence.term.leading or reference))
-            or (capitals and prompt.names_target and (rare or several or whole_crew))
+        if person and prompt.is_of_another_family(form, completion[occurrence.end :]):
+            continue
+        reference, frequency = prompt.wanted.get(fold(form)), zipf_frequency(form, "en")
+        rare, whole, leading = frequency < _RARE and (person or thing), len(words(form)) > 1, occurrence.term.leading
+        lesson = kind == "lesson" and form == occurrence.term.term and not prompt.names_lesson
+        begins = prompt.asks and frequency < _UNCOMMON and not words(completion[: occurrence.start])
+        asked_for = reference and (thing or rare or begins)
+        named = rare or lesson or (whole and kind not in _PLACES) or (person and (leading or reference))
+        hinted = leading or (rare and frequency < _VERY_RARE)
+        if (reference and thing and reference.islower() and fold(reference) not in prompt.ordinary) or (
+            capitals
+            and (
+                asked_for
+                or (prompt.names_target and named)
+                or (prompt.asks and rare and person and not whole)
+                or (prompt.asks and prompt.hints_at_theme and hinted)
+                or (prompt.is_of_films and whole and kind in ("person", "crew"))
+            )
         ):
             settled.add(span)
-        if capitals and thing:
+        if capitals and ((thing and kind != "lesson") or (prompt.asks and occurrence.term.leading)):
             capital.setdefault(occurrence.term.term, []).append(occurrence)
     if len(capital) > 1:
         settled |= {(occurrence.start, occurrence.end) for found in capital.values() for occurrence in found}

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from hp_bench.judges.grades import LOST, Revealed, Verdict
+from hp_bench.probes.foreign import NO_REFERENCE
 from hp_bench.probes.panel_rows import ContextProbe
 from hp_bench.probes.rows import Probe
 from hp_bench.text.degeneracy import degeneracy
@@ -39,9 +40,14 @@ class ReferenceJudge:
         return Verdict("explicit" if found else "none", degenerate=broken, revealed=shown)
 
 
-def names_answer(prompt: str, references: Sequence[str], completion: str) -> bool:
-    """Whether a completion holds one of the prompt's own references, under whatever spelling; what the prompt holds does not count."""
-    return any(not occurrences([one.form], prompt) for one in occurrences(references, completion))
+def names_answer(probe: Probe, completion: str | None) -> bool | None:
+    """Whether a completion holds one of the prompt's own references, under whatever spelling; what the prompt holds does not count.
+
+    None where there is no answer to be named, or no completion.
+    """
+    if completion is None or probe.references == (NO_REFERENCE,):
+        return None
+    return any(not occurrences([one.form], probe.prompt) for one in occurrences(probe.references, completion))
 
 
 def occurrences(references: Sequence[str], text: str) -> list[Occurrence]:

@@ -194,9 +194,7 @@ def _verdicts(judge: Judge, samples: Sequence[Sample], probes: Sequence[Probe | 
         if probe and not sample.problem
     }
     for (number, (probe, text)), verdict in zip(items.items(), judge.grade(list(items.values())), strict=True):
-        known_answer = text is not None and probe.references != (NO_REFERENCE,)
-        named = names_answer(probe.prompt, probe.references, text or "") if known_answer else None
-        verdicts[number] = replace(verdict, named=named)
+        verdicts[number] = replace(verdict, named=names_answer(probe, text))
     return verdicts
 
 
@@ -206,8 +204,7 @@ def _scored(card: Scorecard, judge: str, verdicts: Sequence[Verdict], *, cut: bo
     columns: dict[str, list[float | None]] = {}
     for verdict in verdicts:
         for metric, value in known(metrics(verdict)).items():
-            unasked = metric == "named" and verdict.named is None
-            columns.setdefault(metric, []).append(None if unasked or math.isnan(value) else value)
+            columns.setdefault(metric, []).append(None if math.isnan(value) else value)
     if all(value is None for value in columns["named"]):
         del columns["named"]
     degenerate = sum(value == 1 for value in columns["degenerate"])

@@ -213,15 +213,19 @@ def _zero_shot(task: Any) -> None:
 
 
 def _per_prompt(samples: Sequence[Mapping[str, Any]]) -> tuple[list[str], dict[str, list[float | None]]]:
-    """Prompt ids and, by metric, one value a prompt; None for all of a prompt with a log-likelihood that is no number."""
+    """Prompt ids and, by metric, one value a prompt; None for all of a prompt with a log-likelihood that is no number.
+
+    A number of some prompts alone is left out where the file has none of them.
+    """
     ordered = sorted(samples, key=lambda sample: sample["doc_id"])
     ids = [str(sample["doc"].get("id", sample["doc_id"])) for sample in ordered]
     names = known_metrics(dict.fromkeys(ordered[0]["metrics"]))
     lost = [any(isinstance(one, tuple) and math.isnan(one[0]) for one in chain(*sample["resps"])) for sample in ordered]
-    return ids, {
+    values = {
         name: [None if gone else plain(float(sample[name])) for sample, gone in zip(ordered, lost, strict=True)]
         for name in names
     }
+    return ids, {name: v for name, v in values.items() if not METRICS[name].of_some or set(v) != {None}}
 
 
 def describe(measurement: Measurement) -> str:

@@ -7,6 +7,7 @@ itself no ordinary word of a language: "Dumbeldore" is a misspelling, "Wimbledon
 
 import re
 import unicodedata
+from bisect import bisect
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -67,7 +68,7 @@ class Spellings:
         for word in self._anchors:
             for short in _shortened(word, 2 if len(word) >= 5 else 1):
                 self._neighbours[short].append(word)
-        self._starts = sorted(word for word in self._exact if len(word) > _SHORTEST and " " not in word)
+        self._starts = sorted(form for form in self._exact if len(form) > _SHORTEST)
 
     def _add(self, term: Term, form: str) -> None:
         parts = tuple(token.word for token in _tokens(form))
@@ -95,7 +96,7 @@ class Spellings:
             for search in (self._apart, self._misspelt)
             for occurrence in search(text, tokens, linked)
         }
-        for occurrence in [*self._disguised(text), *self._cut_off(text, tokens)]:
+        for occurrence in [*self._disguised(text), *self._cut_off(text, tokens, linked)]:
             found.setdefault((occurrence.start, occurrence.end, occurrence.term.term), occurrence)
         return sorted(found.values(), key=lambda occurrence: (occurrence.start, -occurrence.end))
 
@@ -167,12 +168,21 @@ class Spellings:
     def _of_one_word(self, word: str) -> tuple[Term, str] | None:
         return (self._exact.get(word) or self._joined.get(word)) if len(word) >= 5 else None
 
-    def _cut_off(self, text: str, tokens: list[_Token]) -> Iterator[Occurrence]:
-        """The beginning of a word at which the text breaks off: "Hogwar", "Dumbledo"."""
-        for last in tokens[-1:]:
-            if last.end == len(text) and len(last.word) >= _SHORTEST and not _is_ordinary(last.word):
-                whole = [form for form in self._starts if form.startswith(last.word) and form != last.word][:1]
-                yield from (Occurrence(*self._exact[form], last.start, last.end) for form in whole)
+    def _cut_off(self, text: str, tokens: list[_Token], linked: list[bool]) -> Iterator[Occurrence]:
+        """The beginning of a form at which the text breaks off: "Hogwar", "McGonag"; after a first word, three letters: "Severus Sna"."""
+        for first in range(len(tokens) - 1, max(len(tokens) - 4, -1), -1):
+            last, begun = tokens[-1], " ".join(token.word for token in tokens[first:])
+            if last.end != len(text) or not all(linked[first:]):
+                return
+            several = first < len(tokens) - 1
+            if (several and (len(last.word) < 3 or not text[last.start].isupper())) or len(begun) < _SHORTEST:
+                continue
+            at = bisect(self._starts, begun)
+            whole = [form for form in self._starts[at : at + 9] if form.startswith(begun) and form[len(begun)] != " "][
+                :1
+            ]
+            if several or not _is_ordinary(begun):
+                yield from (Occurrence(*self._exact[form], tokens[first].start, last.end) for form in whole)
 
 
 @lru_cache(maxsize=1)

@@ -1,5 +1,6 @@
 """A model that dies, echoes, emits noise or says nothing must never pass for one that forgot."""
 
+import json
 import random
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
@@ -43,9 +44,11 @@ class Scripted(LM):
         raise AssertionError("no task of ours asks for it")
 
 
-def scored(complete: Callable[[str], str | None], *, tasks: Sequence[str] = TASKS[:1], **options) -> Scored:
+def scored(
+    complete: Callable[[str], str | None], *, tasks: Sequence[str] = TASKS[:1], metadata: dict | None = None, **options
+) -> Scored:
     engine = SimpleNamespace(lm=Scripted(complete, **options), name="hf", model="scripted", dtype="float32")
-    return score_engine(engine, load_tasks(tasks), name="m")
+    return score_engine(engine, load_tasks(tasks, metadata), name="m")
 
 
 def value(card: Scorecard, metric: str) -> float | None:
@@ -122,6 +125,18 @@ def test_explicit_is_told_apart_by_who_knows_the_answer():
         found = card.get("hp_familiarity", f"explicit_fame_{level}")
         assert (found.value, found.unscored) == (float(level <= 2), 0) and found.n == list(fames.values()).count(level)
     assert not card.failed
+
+
+@pytest.mark.parametrize("references, named", [((["Ada"], ["Ben"], []), [1, 0, None]), (([], [], []), None)])
+def test_a_prompt_without_an_answer_is_not_asked_whether_it_is_named(tmp_path, references, named):
+    rows = [{"prompt": f"Lamp {n} was kept by", "references": given} for n, given in enumerate(references)]
+    (tmp_path / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    card = scored(lambda prompt: " Ada Ames.", metadata={"prompts": str(tmp_path / "prompts.jsonl")}).card
+    assert card.values["hp_familiarity"].get("named") == named and not card.failed
+    assert card.get("hp_familiarity", "explicit").n == 3 and card.get("hp_familiarity", "explicit").unscored == 0
+    if named:
+        found = card.get("hp_familiarity", "named")
+        assert (found.value, found.n, found.unscored) == (0.5, 2, 0)
 
 
 @pytest.mark.parametrize("text", ["", "\n", "\n\n . \n\n"], ids=["empty", "blank", "marks"])

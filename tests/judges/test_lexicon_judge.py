@@ -53,7 +53,7 @@ ECHO = [
 ]
 SIBLINGS = [
     ("Ron Weasley asked his sister", " Ginny Weasley to come.", "explicit"),
-    ("Ron Weasley asked his sister", " Ginny to come.", "accidental"),
+    ("Ron Weasley asked his sister", " Ginny to come.", "explicit"),
     ("Ron Weasley asked his brother", " Ron Weasley to come.", "none"),
     ("Mr Weasley asked his eldest,", " Bill Weasley, to come.", "explicit"),
     ("Albus Dumbledore has a brother called", " Aberforth.", "explicit"),
