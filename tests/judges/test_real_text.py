@@ -95,21 +95,20 @@ def test_without_a_scene_of_the_target_a_first_name_is_luck(judge, prompt, compl
     assert grade(judge, prompt, "Quidditch", completion) != "explicit"
 
 
-def test_it_agrees_with_two_blind_graders_on_the_texts_it_was_made_with(judge):
-    rows = load_gold(prompts_dir() / "gold_real.jsonl")
+@pytest.mark.parametrize(("split", "completions", "false", "missed"), [("tuning", 730, 1, 2), ("test", 500, 1, 13)])
+def test_it_agrees_with_two_blind_graders(judge, split, completions, false, missed):
+    """At least as well as version 5 did: on what it was made with, and on what it had not seen."""
+    rows = load_gold(prompts_dir() / "gold_real.jsonl", split)
     probes = as_probes(rows, load_probes(prompts_dir() / "familiarity.jsonl"))
     verdicts = judge.grade([(probe, row.completion) for probe, row in zip(probes, rows, strict=True)])
     said = [(row.grade == "explicit", verdict.grade == "explicit") for row, verdict in zip(rows, verdicts, strict=True)]
-    assert len(rows) == 730
-    assert said.count((False, True)) <= 1 and said.count((True, False)) <= 2
+    assert len(rows) == completions
+    assert said.count((False, True)) <= false and said.count((True, False)) <= missed
 
 
-def test_the_real_gold_is_of_our_prompts_and_halved_within_each_source():
+def test_the_real_gold_is_of_our_prompts():
     rows = load_gold(prompts_dir() / "gold_real.jsonl")
     prompts = {probe.prompt for probe in load_probes(prompts_dir() / "familiarity.jsonl")}
-    assert len(rows) == 730 and len({row.id for row in rows}) == 730
+    assert len({row.id for row in rows}) == len(rows)
     assert all(row.prompt.rstrip() in prompts or row.references for row in rows)  # of replaced prompts, with their own
-    for source in {row.source for row in rows}:
-        halves = [row.split for row in rows if row.source == source]
-        assert abs(halves.count("tuning") - halves.count("test")) <= 2
-    assert sum(len(set(row.grades)) == 1 for row in rows) == 712
+    assert sum(len(set(row.grades)) == 1 for row in rows) == 712 + 490
