@@ -72,7 +72,7 @@ def _run(
     ],
     engine: Annotated[str, Option(help="hf, vllm or endpoint. A model given as an address always uses endpoint.")] = "hf",
     metadata: Annotated[
-        list[str] | None, Option(help="Setting of the tasks as key=value, such as prompts=FILE, lexicon=FILE or judge=NAME. Repeatable.")
+        list[str] | None, Option(help="Settings of the tasks as key=value, one or more: prompts=FILE, lexicon=FILE, judge=NAME.")
     ] = None,
     device: Annotated[str, Option(help="Device: auto, cpu, cuda or mps.")] = "auto",
     dtype: Annotated[str, Option(help="Number type of the weights: auto, float32, bfloat16 or float16.")] = "auto",
@@ -81,7 +81,7 @@ def _run(
     base: Annotated[str, Option(help="Base model for adapters, instead of the one that the adapter names.")] = "",
     engine_arg: Annotated[
         list[str] | None,
-        Option(help="Setting of the engine as key=value, such as tensor_parallel_size=8 or num_concurrent=16. Repeatable."),
+        Option(help="Settings of the engine as key=value, one or more: tensor_parallel_size=8, num_concurrent=16."),
     ] = None,
 ) -> Run:  # fmt: skip
     """The options as one value; an unknown engine is an error before anything is loaded."""

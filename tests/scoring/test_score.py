@@ -423,6 +423,16 @@ def test_what_is_wrong_with_an_endpoint_is_one_sentence(served, address, options
         EndpointEngine(address.format(served=served), **options)
 
 
+@pytest.mark.parametrize("answer", [b"<html>log in</html>", b'{"error": "no such page"}', b"[]"])
+def test_an_address_that_lists_no_models_is_one_sentence(served, monkeypatch, answer):
+    """It ended in "Expecting value: line 1 column 1 (char 0)", or in "'data'"."""
+    monkeypatch.setattr("requests.models.Response.content", answer)
+    with pytest.raises(
+        ValueError, match="no completions server is at .*/models gives no list of models; look at the address"
+    ):
+        EndpointEngine(served)
+
+
 @pytest.mark.parametrize("concurrent", [1, 2])
 def test_texts_that_a_servers_filter_held_back_are_unscored_and_not_forgotten(place, served, monkeypatch, concurrent):
     monkeypatch.setattr(Server, "changed", {"text": "", "finish_reason": "content_filter"})
