@@ -240,7 +240,7 @@ def _ends(own: GenerationConfig) -> set[int]:
         raise ValueError(
             f"eos_token_id of the model's generation_config.json is {ends!r}, not a token's number or a list of them"
         )
-    return set(listed)
+    return {int(end) for end in listed}
 
 
 def _special(tokenizer: Any) -> set[int]:

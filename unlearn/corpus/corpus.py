@@ -89,16 +89,18 @@ class Corpus:
             for name in sorted(files):
                 yield from self._file(files[name], name)
             if not files:
-                yield from self._rows(self._folder(path))
+                yield from self._folder(path)
 
-    def _folder(self, path: Path) -> Iterable[Any]:
-        """Rows of a folder that holds no text: of a data set in another form, if it is one."""
+    def _folder(self, path: Path) -> Iterator[Document]:
+        """Of a folder without text: of a data set in another form, if it is one."""
         from datasets import load_dataset
 
         for file in sorted(path.rglob("*")):
             require_readable(file)
         try:
-            return load_dataset(str(path), split=self._split, streaming=True)
+            yield from self._rows(load_dataset(str(path), split=self._split, streaming=True))
+        except ValueError:
+            raise
         except Exception as error:  # datasets' own errors have no common type
             raise ValueError(
                 f"folder {str(path)!r} holds no text ({', '.join(READ)}), and is no data set: {str(error).splitlines()[0]}"
