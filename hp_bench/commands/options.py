@@ -97,15 +97,30 @@ def _run(
         arguments=_pairs(engine_arg, "--engine-arg"),
     )  # fmt: skip
     names = [name.strip() for name in tasks.split(",") if name.strip()]
+    if not names:
+        raise ValueError(f"--tasks {tasks!r} names no task; `hp-bench tasks` lists ours")
     return Run(names, _pairs(metadata, "--metadata"), settings)
 
 
 def _pairs(words: Sequence[str] | None, option: str) -> dict[str, Any]:
-    """`key=value` words as a dict; numbers, true and false are read as such."""
+    """`key=value` words as a dict, several in one with commas between, or a JSON object, as lm_eval takes them; numbers, true and false
+    are read as such.
+    """
+    import json
+    import re
+
     import yaml
 
     values: dict[str, Any] = {}
-    for word in words or ():
+    for word in (
+        part for one in words or () for part in ([one] if one.startswith("{") else re.split(r",(?=\w+=)", one))
+    ):
+        if word.startswith("{"):
+            try:
+                values |= json.loads(word)
+            except ValueError as error:
+                raise ValueError(f"{option} {word!r} is no JSON object: {error}") from None
+            continue
         key, separator, value = word.partition("=")
         if not separator or not key:
             raise ValueError(f"{option} {word!r} is not key=value")

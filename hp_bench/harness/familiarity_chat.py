@@ -53,9 +53,8 @@ class ChatFamiliarityTask(FamiliarityTask):
         try:
             return self._render([*system, {"role": "user", "content": doc["prompt"]}])
         except TemplateError as error:
-            raise ValueError(
-                f"{self.config.task}: the model's chat template (chat_template.jinja, or chat_template in tokenizer_config.json) fails: {error}"
-            ) from None
+            where = "chat_template.jinja, or chat_template in tokenizer_config.json"
+            raise ValueError(f"{self.config.task}: the model's chat template ({where}) fails: {error}") from None
 
 
 def digest(template: str, arguments: Mapping[str, Any], instruction: str) -> str:

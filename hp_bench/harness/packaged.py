@@ -50,8 +50,7 @@ class PackagedTask(ConfigurableTask):
         try:
             documents = self.documents(path)
         except ValueError as error:
-            chosen = self.config.metadata.get("prompts")
-            if chosen is None or Path(str(chosen)).is_dir():
+            if "Field required" not in str(error):
                 raise
             raise ValueError(
                 f"{self.config.task}: {error} (a file holds the prompts of one task: say which, for example --tasks hp_familiarity)"

@@ -53,6 +53,23 @@ def refused(result: tuple[int, str, str]) -> str:
     return line
 
 
+@pytest.mark.parametrize(
+    "words", [("a=1", "b=x"), ("a=1,b=x",), ("a=1", "--metadata", "b=x"), ('{"a": 1, "b": "x"}',)]
+)  # fmt: skip
+def test_metadata_is_written_in_every_way_that_lm_eval_reads(command, monkeypatch, words):
+    found = []
+    monkeypatch.setattr(
+        "hp_bench.scoring.score.load_tasks", lambda _, metadata: found.append(metadata) or {"tasks": {}}
+    )
+    command("score", "base", "--metadata", *words)
+    assert found == [{"a": 1, "b": "x"}]
+
+
+def test_no_task_is_no_score(command):
+    """It scored nothing, said where the scorecards are, and left with 0."""
+    assert "--tasks '' names no task" in refused(command("score", "base", "--tasks", ""))
+
+
 def test_metadata_takes_several_pairs_as_lm_eval_does_and_none_is_a_model(command, place):
     """`--metadata prompts=F lexicon=G` scored a model called `lexicon=G`."""
     lexicon = prompts_dir() / "lexicon.jsonl"
