@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 @scores(tasks="hp_familiarity,hp_token_probability")
 def doctor(
     run: Run,
-    model: Annotated[str, Argument(help="Model to look at, as for `score`; none: the machine alone.")] = "",
+    model: Annotated[str, Argument(help="Model to look at, given as for `score`. Default: the machine alone.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Would a score work here, and how long would it take? Exit code 1, with the reason, if it would be refused."""
+    """Says whether a score would work on this machine, and how long it would take. Exit code 1, with the reason, if it would be refused."""
     from dataclasses import asdict
 
     from rich.table import Table

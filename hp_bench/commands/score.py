@@ -26,7 +26,7 @@ def score(
         bool,
         Option(
             "--card",
-            help="And write OUT/cards/NAME.md, a page to publish beside the weights: numbers as the hub's model-index.",
+            help="Also write OUT/cards/NAME.md, a page to publish beside the weights, with the numbers as the hub's model-index.",
         ),
     ] = False,
     as_json: Json = False,

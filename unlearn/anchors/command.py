@@ -15,7 +15,10 @@ _SHOWN = 60
 
 def anchors(
     corpus: Annotated[
-        str, typer.Option(help="Text to unlearn: text, .epub, .html or JSON lines file, folder of these, dataset folder or hub id.")
+        str,
+        typer.Option(
+            help="Text to unlearn: text, .epub, .html or JSON lines file, folder of these, dataset folder or hub id."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="File to write, such as anchors.jsonl. It must not exist yet.")],
     reference: Annotated[
