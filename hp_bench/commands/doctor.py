@@ -16,7 +16,11 @@ def doctor(
     model: Annotated[str, Argument(help="Model to look at, given as for `score`. Default: the machine alone.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Says whether a score would work on this machine, and how long it would take. Exit code 1, with the reason, if it would be refused."""
+    """Says whether and how fast this machine can score a model.
+
+    Looks at versions, engines and memory, and at the model's tokenizer, context and settings; asks it a few prompts to estimate the time.
+    If a score would be refused, it gives the reason and exit code 1.
+    """
     from dataclasses import asdict
 
     from rich.table import Table
