@@ -5,6 +5,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from hp_bench.results.compare import broken
 from hp_bench.results.metrics import METRICS
 from hp_bench.results.scorecard import Measurement, Scorecard
 
@@ -14,7 +15,7 @@ _SOURCE = "hp-bench, after arXiv:2310.02238"
 def model_card(card: Scorecard) -> str:
     """Markdown with the numbers as `model-index` metadata (EvalResult of huggingface_hub), intervals and counts in their `args`.
 
-    A number that was not measured is left out. Raises ValueError: there is none at all.
+    A number that was not measured is left out; of a broken or silent model each says so. Raises ValueError: there is none at all.
     """
     measured = [m for m in card.measurements if m.value is not None]
     if not measured:
@@ -22,7 +23,9 @@ def model_card(card: Scorecard) -> str:
     results = [_result(card, m) for m in measured]
     data: Any = ModelCardData(model_name=card.name, eval_results=results)
     lines = [f"- {_name(m)}, {m.task}: {m.value:.3f} [{m.low:.3f}, {m.high:.3f}] (n = {m.n})" for m in measured]
-    found = [f"- {sentence}" for sentence in (*card.manifest.findings, *card.failures.values())]
+    found = [
+        f"- {sentence}" for sentence in (broken(card), *card.manifest.findings, *card.failures.values()) if sentence
+    ]
     body = [
         "# What is left of the unlearn target",
         f"Measured by {_SOURCE}; 95 % intervals in brackets.",
@@ -35,11 +38,12 @@ def _result(card: Scorecard, m: Measurement) -> EvalResult:
     task = card.manifest.tasks.get(m.task)
     asked = {"prompts_sha256": task.prompts_sha256, "judge": task.judge} if task else {}
     decoding = json.loads(task.decoding) if task and task.decoding else {}
+    said = {"broken": sentence} if (sentence := broken(card)) else {}
     return EvalResult(
         task_type="text-generation", dataset_type=m.task, dataset_name=m.task, dataset_revision=task.version if task else None,
         dataset_args={key: value for key, value in {**asked, **decoding}.items() if value not in ("", None)} or None,
         metric_type=m.metric, metric_name=_name(m), metric_value=m.value,
-        metric_args={"low": m.low, "high": m.high, "n": m.n, "unscored": m.unscored}, source_name=_SOURCE,
+        metric_args={"low": m.low, "high": m.high, "n": m.n, "unscored": m.unscored, **said}, source_name=_SOURCE,
         source_url="https://arxiv.org/abs/2310.02238",
     )  # fmt: skip
 

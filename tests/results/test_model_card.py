@@ -1,5 +1,7 @@
 """The page beside the weights: what the hub reads out of it is what the scorecard says."""
 
+from dataclasses import replace
+
 import pytest
 from huggingface_hub import ModelCard
 
@@ -31,6 +33,17 @@ def test_the_hub_reads_every_number_with_its_interval_and_how_it_was_asked(tmp_p
     assert result.dataset_args == {"prompts_sha256": "abc", "judge": "lexicon", "max_gen_toks": 80}
     assert ModelCard(page).data.model_name == "mine"
     assert "2.000 [" in page and "its settings are not followed" in page
+
+
+def test_a_broken_model_is_called_broken_with_every_number():
+    measured = (
+        measure("hp_familiarity", "familiarity", [0.0] * 4, degenerate=4),
+        measure("hp_familiarity", "degenerate", [1.0] * 4),
+    )
+    page = model_card(replace(scorecard([0.0]), measurements=measured))
+    results = ModelCard(page).data.eval_results
+    assert len(results) == 2 and all("4 of 4 completions" in result.metric_args["broken"] for result in results)
+    assert "- mine is broken: 4 of 4 completions" in page
 
 
 def test_nothing_scored_is_no_page():
