@@ -5,14 +5,18 @@ stdout holds results, stderr log and progress. Exit codes: 0 done, 1 the run fai
 
 import gc
 import logging
-from typing import Annotated
+import re
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from hp_bench import __version__
 from hp_bench.commands.compare import compare
 from hp_bench.commands.curve import curve
 from hp_bench.commands.demo import demo
+from hp_bench.commands.doctor import doctor
 from hp_bench.commands.fetch import fetch
 from hp_bench.commands.judge import judge
 from hp_bench.commands.leaderboard import leaderboard
@@ -26,7 +30,27 @@ from unlearn.exits import guarded
 #: Objects between two looks for garbage. Python's 700 make the imports of a command a fifth slower, and nothing is there to be freed.
 _OBJECTS = 100_000
 
+#: Options that take one key=value or more, as lm_eval's do.
+_OF_PAIRS = ("--metadata", "--engine-arg", "--set", "-s", "--field")
+
+
+class _Commands(TyperGroup):
+    """Has `--metadata a=1 b=2` mean `--metadata a=1 --metadata b=2`, so that no key=value is taken for a model."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        spread: list[str] = []
+        option = ""
+        for word in args:
+            pair = re.match(r"\w+=", word) is not None and not Path(word).exists()
+            if option and pair and spread[-1] != option:
+                spread.append(option)
+            option = word if word in _OF_PAIRS else option if pair else ""
+            spread.append(word)
+        return super().parse_args(ctx, spread)
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Has this language model really forgotten? After arXiv:2310.02238.", no_args_is_help=True, add_completion=False,
     pretty_exceptions_enable=False, rich_markup_mode=None, context_settings={"max_content_width": 120},
 )  # fmt: skip
@@ -52,7 +76,7 @@ def _options(
     logging.getLogger("hp_bench").setLevel(logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO)
 
 
-for command in (score, curve, compare, stress, demo, leaderboard, judge, fetch, probes, report, tasks):
+for command in (doctor, score, curve, compare, stress, demo, leaderboard, judge, fetch, probes, report, tasks):
     app.command()(command)
 
 

@@ -1,7 +1,7 @@
 """Where files go in a wheel.
 
-A standard wheel carries `tasks/` and `prompts/` under `hp_bench/`, `recipes/` and the anchor prompt under `unlearn/`, and the start-up
-`.pth` at its root. An editable wheel carries the `.pth` alone: everything else is read live from the checkout.
+A standard wheel carries `tasks/`, `prompts/` and the tested versions under `hp_bench/`, `recipes/` and the anchor prompt under `unlearn/`,
+and the start-up `.pth` at its root. An editable wheel carries the `.pth` alone: everything else is read live from the checkout.
 """
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -10,6 +10,7 @@ PTH = {"packaging/hp_bench_autoload.pth": "hp_bench_autoload.pth"}
 DATA = {
     "tasks": "hp_bench/tasks",
     "prompts": "hp_bench/prompts",
+    "constraints/tested.txt": "hp_bench/constraints/tested.txt",
     "recipes": "unlearn/recipes",
     "prompts/anchors.txt": "unlearn/prompts/anchors.txt",
 }

@@ -26,7 +26,10 @@ app = typer.Typer(
 _out = Console()
 Model = Annotated[str, typer.Option(help="Baseline, the model before unlearning: folder or hub id.")]
 CorpusName = Annotated[
-    str, typer.Option(help="Text to unlearn: text file, folder, JSON lines file, dataset folder or hub id.")
+    str,
+    typer.Option(
+        help="Text to unlearn: text, .epub, .html or JSON lines file, folder of these, dataset folder or hub id."
+    ),
 ]
 BlockTokens = Annotated[int, typer.Option(help="Largest number of tokens in a block.")]
 Callbacks = Annotated[

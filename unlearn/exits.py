@@ -1,6 +1,7 @@
 """How a command ends: 0 done, 1 the run failed, 2 the user's mistake; one sentence on stderr, no traceback."""
 
 import errno
+import logging
 import sys
 from collections.abc import Callable
 
@@ -19,23 +20,35 @@ class ProcessKilled(RuntimeError):
 
 
 def guarded(command: Callable[[], object], name: str) -> None:
-    """Runs a command line; ValueErrors are mistakes of the user, and a full disk is one too; a killed process is a run that failed."""
+    """Runs a command line; ValueErrors are mistakes of the user, and so is a place that cannot be written to; a killed process is a run
+    that failed. With -v the error is told whole, and what was behind it.
+    """
     try:
         command()
     except ValueError as error:
-        _leave(name, str(error))
+        _leave(name, str(error), error)
     except KeyboardInterrupt:
         sys.stderr.write(f"{name}: interrupted; the same command goes on from here\n")
         raise SystemExit(130) from None
     except ProcessKilled as error:
-        _leave(name, str(error), status=1)
+        _leave(name, str(error), error, status=1)
     except Exception as error:
+        number = getattr(error, "errno", None)
         # Libraries in Rust, and processes of our own, pass a full disk on in words.
-        if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error):
-            _leave(name, "the disk is full; what was finished is kept, and the same command goes on when there is room")
+        if number == errno.ENOSPC or "No space left on device" in str(error):
+            message = "the disk is full; what was finished is kept, and the same command goes on when there is room"
+            _leave(name, message, error)
+        if isinstance(error, OSError) and number in _NO_PLACE:
+            _leave(name, f"{str(error.filename)!r} cannot be used: {error.strerror}", error)
         raise
 
 
-def _leave(name: str, message: str, *, status: int = 2) -> None:
+#: A path that was given is read-only, belongs to another, is a file in place of a folder, or the other way round.
+_NO_PLACE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
+
+
+def _leave(name: str, message: str, error: Exception, *, status: int = 2) -> None:
+    error.__suppress_context__ = False
+    logging.getLogger(name.replace("-", "_")).debug("behind it:", exc_info=error)
     sys.stderr.write(f"{name}: {' '.join(message.split())}\n")
     raise SystemExit(status)

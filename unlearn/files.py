@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +43,20 @@ def whole_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def require_writable(folder: Path | str) -> None:
+    """Raises ValueError if a folder cannot be made or written to; asked before work starts, whose result would be lost."""
+    path = Path(folder).absolute()
+    there = next(place for place in (path, *path.parents) if place.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there) as trial:
+            trial.write(b"?")
+            trial.flush()
+    except OSError as error:
+        raise ValueError(
+            f"folder {str(folder)!r} cannot be made or written to ({there}: {error.strerror}): choose another one"
+        ) from None
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -51,7 +51,7 @@ class Training(Section):
         adam_betas: AdamW's.
         weight_decay: AdamW's.
         max_grad_norm: gradients are clipped to this norm.
-        save_every: optimiser steps between checkpoints; 0: only the last.
+        save_every: optimiser steps between checkpoints; 0: only the last. What an interrupted run goes on from is kept apart from these.
         holdout: share of blocks kept out of training, on which the loss is reported, 0 to 1.
         lora: adapters; none: all weights are trained.
         bf16: mixed precision.

@@ -151,8 +151,10 @@ def _completions(chosen: Any, files: list[Path], reading: "Reading", out: Path |
 
     from hp_bench.judges.rejudge import rejudge_all, save
     from hp_bench.results.scorecard import failures
+    from unlearn.files import require_writable
 
     folder = out or Path("judged") / re.sub(r"[^\w.-]+", "-", chosen.name)
+    require_writable(folder)
     judged = rejudge_all(files, chosen, reading)
     save(judged, folder)
     rows = [

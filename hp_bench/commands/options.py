@@ -72,7 +72,7 @@ def _run(
     ],
     engine: Annotated[str, Option(help="hf, vllm or endpoint. A model given as an address always uses endpoint.")] = "hf",
     metadata: Annotated[
-        list[str] | None, Option(help="Setting of the tasks as key=value, such as prompts=FILE, lexicon=FILE or judge=NAME. Repeatable.")
+        list[str] | None, Option(help="Settings of the tasks as key=value, one or more: prompts=FILE, lexicon=FILE, judge=NAME.")
     ] = None,
     device: Annotated[str, Option(help="Device: auto, cpu, cuda or mps.")] = "auto",
     dtype: Annotated[str, Option(help="Number type of the weights: auto, float32, bfloat16 or float16.")] = "auto",
@@ -81,7 +81,7 @@ def _run(
     base: Annotated[str, Option(help="Base model for adapters, instead of the one that the adapter names.")] = "",
     engine_arg: Annotated[
         list[str] | None,
-        Option(help="Setting of the engine as key=value, such as tensor_parallel_size=8 or num_concurrent=16. Repeatable."),
+        Option(help="Settings of the engine as key=value, one or more: tensor_parallel_size=8, num_concurrent=16."),
     ] = None,
 ) -> Run:  # fmt: skip
     """The options as one value; an unknown engine is an error before anything is loaded."""
@@ -97,15 +97,30 @@ def _run(
         arguments=_pairs(engine_arg, "--engine-arg"),
     )  # fmt: skip
     names = [name.strip() for name in tasks.split(",") if name.strip()]
+    if not names:
+        raise ValueError(f"--tasks {tasks!r} names no task; `hp-bench tasks` lists ours")
     return Run(names, _pairs(metadata, "--metadata"), settings)
 
 
 def _pairs(words: Sequence[str] | None, option: str) -> dict[str, Any]:
-    """`key=value` words as a dict; numbers, true and false are read as such."""
+    """`key=value` words as a dict, several in one with commas between, or a JSON object, as lm_eval takes them; numbers, true and false
+    are read as such.
+    """
+    import json
+    import re
+
     import yaml
 
     values: dict[str, Any] = {}
-    for word in words or ():
+    for word in (
+        part for one in words or () for part in ([one] if one.startswith("{") else re.split(r",(?=\w+=)", one))
+    ):
+        if word.startswith("{"):
+            try:
+                values |= json.loads(word)
+            except ValueError as error:
+                raise ValueError(f"{option} {word!r} is no JSON object: {error}") from None
+            continue
         key, separator, value = word.partition("=")
         if not separator or not key:
             raise ValueError(f"{option} {word!r} is not key=value")

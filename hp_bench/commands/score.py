@@ -22,6 +22,13 @@ def score(
     out: Annotated[
         Path, Option(help="Folder for scorecards and samples. What it already holds is not scored again.")
     ] = Path("scores"),
+    card: Annotated[
+        bool,
+        Option(
+            "--card",
+            help="Also write OUT/cards/NAME.md, a page to publish beside the weights, with the numbers as the hub's model-index.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Measures what models know of the unlearn target.
@@ -34,16 +41,21 @@ def score(
     from hp_bench.engines.loader import Loader
     from hp_bench.report.tables import answer, model_tables
     from hp_bench.results.compare import broken, compare
+    from hp_bench.results.model_card import model_card
     from hp_bench.results.scorecard import failures, to_json
     from hp_bench.scoring.checkpoints import named_models
     from hp_bench.scoring.models import score_checkpoints
     from hp_bench.scoring.store import require_same_model
+    from unlearn.files import write_text
 
     points = named_models(models, baseline)
     with Loader(run.settings, [point.path for point in points], one_kind=False) as loader:
         for point in points:
             require_same_model(point, out, loader)
         cards = [scored.card for scored in score_checkpoints(loader, run.load_tasks(), points, out=out)]
+    for one in cards if card else ():
+        if any(m.n for m in one.measurements):
+            write_text(out / "cards" / f"{one.name}.md", model_card(one))
     differences = compare(cards[0], cards[1:]) if baseline else []
     content = {"scorecards": to_json(*cards), "differences": [asdict(one) for one in differences]}
     reference = cards[0] if baseline else None

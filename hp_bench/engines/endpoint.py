@@ -190,7 +190,16 @@ def _served(address: str, wanted: str) -> dict[str, Any]:
         answer = requests.get(f"{address}/models", headers=headers, timeout=_TIMEOUT)
         answer.raise_for_status()
         offered = [entry for entry in answer.json()["data"] if "id" in entry]
-    except (requests.RequestException, ValueError, KeyError, TypeError) as error:
+    except (requests.JSONDecodeError, KeyError, TypeError):
+        raise ValueError(
+            f"no completions server is at {address!r}: {address}/models gives no list of models; look at the address, and at what stands "
+            "between (a login page?)"
+        ) from None
+    except requests.ConnectionError:
+        raise ValueError(
+            f"no completions server answers at {address!r}: is it running, and is the address right?"
+        ) from None
+    except (requests.RequestException, ValueError) as error:
         raise ValueError(f"no completions server answers at {address!r}: {first_line(error)}") from None
     chosen = [entry for entry in offered if not wanted or entry["id"] == wanted]
     if not chosen:

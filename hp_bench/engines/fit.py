@@ -235,7 +235,12 @@ def _words(text: str) -> list[str]:
 
 def _ends(own: GenerationConfig) -> set[int]:
     ends = own.eos_token_id
-    return set() if ends is None else {int(ends)} if isinstance(ends, int) else {int(end) for end in ends}
+    listed = [] if ends is None else [ends] if isinstance(ends, int | str) else list(ends)
+    if not all(isinstance(end, int) for end in listed):
+        raise ValueError(
+            f"eos_token_id of the model's generation_config.json is {ends!r}, not a token's number or a list of them"
+        )
+    return {int(end) for end in listed}
 
 
 def _special(tokenizer: Any) -> set[int]:

@@ -27,7 +27,13 @@ def load_model(source: Source, *, dtype: str = "auto", device: str = "cpu") -> A
     if source.base is not None:
         return attach(load_model(source.base, dtype=dtype, device=device), source)
     kind: Any = "auto" if dtype == "auto" else getattr(torch, dtype)
-    options: dict[str, Any] = {"dtype": kind, "device_map": {"": device}, "output_loading_info": True, **source.options}
+    options: dict[str, Any] = {
+        "dtype": kind,
+        "device_map": {"": device},
+        "output_loading_info": True,
+        **source.options,
+        "ignore_mismatched_sizes": True,
+    }
     try:
         with quiet_transformers():
             loaded: Any = AutoModelForCausalLM.from_pretrained(source.path, **options)
@@ -39,6 +45,12 @@ def load_model(source: Source, *, dtype: str = "auto", device: str = "cpu") -> A
     if report["missing_keys"]:
         missing = sorted(report["missing_keys"])
         raise ValueError(f"{source.name!r} lacks {len(missing)} of its weights: {', '.join(missing[:3])}")
+    if report["mismatched_keys"]:
+        key, stored, said = min(report["mismatched_keys"])
+        raise ValueError(
+            f"the weights of {source.name!r} are not those of its config.json: {key} is of shape {tuple(stored)}, and by the config of "
+            f"{tuple(said)}"
+        )
     require_finite(model.named_parameters(), source.name)
     return model.eval()
 
@@ -178,9 +190,9 @@ def own_tokenizer(source: Source) -> Any:
         return None
     try:
         return AutoTokenizer.from_pretrained(source.path, **source.options)
-    except (OSError, ValueError, KeyError):
-        return None
     except Exception as error:  # a class that cannot read this tokenizer.json fails in ways of its own
+        if not folder.is_dir() and isinstance(error, OSError | ValueError | KeyError):
+            return None
         raise ValueError(
             f"the tokenizer of {source.name!r} cannot be loaded ({first_line(error)}): its tokenizer_class in tokenizer_config.json is not "
             "the one that its tokenizer.json is for, or one of the two is broken"
@@ -198,6 +210,11 @@ def load_tokenizer(source: Source, chosen: Any = None) -> Any:
         except (OSError, ValueError, KeyError) as error:
             raise ValueError(f"no tokenizer could be loaded from {str(chosen)!r}: {first_line(error)}") from None
     tokenizer = chosen or own_tokenizer(source) or own_tokenizer(source.whole)
+    if tokenizer is None and not Path(source.path).is_dir():
+        raise ValueError(
+            f"{source.name!r} is no folder here, and no tokenizer of that name came from the hub or its cache: look at the name and the "
+            "network; if the model has none of its own, name one (--tokenizer)"
+        )
     if tokenizer is None:
         raise ValueError(f"{source.name!r} has no tokenizer beside its weights: name one (--tokenizer)")
     return tokenizer

@@ -1,11 +1,16 @@
 """What a user calls a model -> where its weights are: a folder, a hub id and revision, or an unmerged adapter on top of one."""
 
+import functools
 import json
+import re
+import socket
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import torch
 
@@ -58,6 +63,8 @@ def locate(model: str | Path, *, base: str | Path | None = None) -> Source:
         ValueError: a folder does not exist, or an adapter names no model to put it on.
     """
     require_exists(model)
+    if not Path(model).is_dir():
+        offline_if_unknown()
     name, separator, revision = str(model).rpartition("@")
     if Path(model).is_dir():
         name, revision = str(Path(model).resolve()), ""
@@ -73,14 +80,31 @@ def locate(model: str | Path, *, base: str | Path | None = None) -> Source:
     return Source(name, revision, base=locate(beside if not Path(under).is_dir() and beside.is_dir() else under))
 
 
+@functools.cache
+def offline_if_unknown() -> None:
+    """Has the hub's libraries look into their cache alone where the hub's address is not known here: they would try for minutes."""
+    import datasets
+    from huggingface_hub import constants
+
+    try:
+        if not getproxies():
+            socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, None)
+    except OSError:
+        constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
+
+
 def require_exists(model: str | Path) -> None:
-    """Raises ValueError if a model can only be a folder, and there is none.
+    """Raises ValueError if a model can only be a folder, and there is none; or if its name is none.
 
     A name with one slash is a hub id, unless what stands before the slash is a folder here.
     """
-    require_no_gguf(model)
     path = Path(model)
     name = str(model)
+    if not name.strip():
+        raise ValueError("a model's name is empty: write a folder, a hub id or an address")
+    if re.match(r"\w+=", name) and not path.exists():
+        raise ValueError(f"{name!r} is no model: key=value comes after --metadata (for tasks) or --engine-arg")
+    require_no_gguf(model)
     local = isinstance(model, Path) or name.startswith((".", "/", "~")) or name.count("/") > 1 or name.endswith("/")
     if not path.is_dir() and (local or ("/" in name and path.parent.is_dir())):
         raise ValueError(f"model folder {name!r} does not exist")
@@ -114,10 +138,14 @@ def _adapter_config(name: str, revision: str) -> dict[str, Any] | None:
         return None  # what is wrong with the hub id is said when it is loaded
     if path is None:
         return None
+    return _json(Path(path))
+
+
+def _json(path: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        return dict(json.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:
-        raise ValueError(f"{path!r} is not JSON: {error}") from None
+        raise ValueError(f"{str(path)!r} is not JSON: {error}") from None
 
 
 _INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
@@ -129,7 +157,7 @@ def weight_files(folder: Path) -> list[Path]:
     """The weight files that a folder ought to hold, by its index if there is one; empty if there are none."""
     for name in _INDEXES:
         if (folder / name).is_file():
-            shards = json.loads((folder / name).read_text(encoding="utf-8"))["weight_map"].values()
+            shards = _json(folder / name).get("weight_map", {}).values()
             return [folder / shard for shard in sorted(set(shards))]
     return [folder / name for name in _SINGLE if (folder / name).is_file()]
 

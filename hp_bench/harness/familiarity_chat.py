@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from jinja2 import TemplateError
 from lm_eval.api.instance import Instance
 
 from hp_bench.harness.familiarity import FamiliarityTask
@@ -49,7 +50,11 @@ class ChatFamiliarityTask(FamiliarityTask):
         """The model's input: the prompt as the user's turn, and the beginning of the assistant's."""
         instruction = options.get("system_instruction")
         system = [{"role": "system", "content": str(instruction)}] if instruction else []
-        return self._render([*system, {"role": "user", "content": doc["prompt"]}])
+        try:
+            return self._render([*system, {"role": "user", "content": doc["prompt"]}])
+        except TemplateError as error:
+            where = "chat_template.jinja, or chat_template in tokenizer_config.json"
+            raise ValueError(f"{self.config.task}: the model's chat template ({where}) fails: {error}") from None
 
 
 def digest(template: str, arguments: Mapping[str, Any], instruction: str) -> str:

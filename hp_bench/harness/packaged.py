@@ -47,7 +47,15 @@ class PackagedTask(ConfigurableTask):
     def download(self, dataset_kwargs: dict[str, Any] | None = None, **options: Any) -> None:
         """Reads the prompt file; the name is lm-eval's."""
         path = self.prompt_file(self.PROMPTS)
-        self.dataset = {"test": datasets.Dataset.from_list(self.documents(path))}
+        try:
+            documents = self.documents(path)
+        except ValueError as error:
+            if "Field required" not in str(error):
+                raise
+            raise ValueError(
+                f"{self.config.task}: {error} (a file holds the prompts of one task: say which, for example --tasks hp_familiarity)"
+            ) from None
+        self.dataset = {"test": datasets.Dataset.from_list(documents)}
         self.config.metadata["prompts_sha256"] = self.provenance(path)
 
     def provenance(self, path: Path) -> str:

@@ -26,7 +26,7 @@ from hp_bench.miniature.utility import utility_items
 from hp_bench.miniature.world import TARGETS
 from unlearn.anchors.dictionary import AnchorDictionary
 from unlearn.exits import ProcessKilled
-from unlearn.files import whole_folder, write_lines, write_text
+from unlearn.files import require_writable, whole_folder, write_lines, write_text
 from unlearn.progress import progress_bars
 
 
@@ -99,10 +99,8 @@ def prepare(
     if target not in TARGETS:
         raise ValueError(f"unknown target {target!r}; available: {', '.join(TARGETS)}")
     folder, plan = Path(folder), Plan(target, seed, settings or Settings())
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"folder {str(folder)!r} cannot be made: {error.strerror}") from None
+    require_writable(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "text").exists():
         _write_text(folder, plan)
     elif difference := _plan(folder).difference(plan):

@@ -7,17 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hp_bench.text.records import read_records
+from unlearn.corpus.books import READ, read_book
 
 
 def passages_of(path: Path) -> list[str]:
-    """Paragraphs of a .txt file, `text` fields of a .jsonl file, or those of every such file in a folder, white space made single.
+    """Paragraphs of a text, EPUB or HTML file, `text` fields of a .jsonl file, or those of every such file in a folder, white space made
+    single.
 
     Raises ValueError: there is no text.
     """
-    files = sorted(file for file in path.rglob("*") if file.suffix in (".txt", ".jsonl")) if path.is_dir() else [path]
+    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in READ) if path.is_dir() else [path]
     found = [" ".join(part.split()) for file in files for part in _parts(file)]
     if not any(found):
-        raise ValueError(f"corpus {str(path)!r} holds no text: it may be a .txt or .jsonl file, or a folder of them")
+        raise ValueError(
+            f"corpus {str(path)!r} holds no text: it may be a file of {', '.join(READ)}, or a folder of them"
+        )
     return [passage for passage in found if passage]
 
 
@@ -25,13 +29,11 @@ def _parts(file: Path) -> list[str]:
     try:
         if file.suffix == ".jsonl":
             return [record.fields["text"] for record in read_records(file) if not record.blank]  # type: ignore[index]
-        return re.split(r"\n\s*\n", file.read_text(encoding="utf-8"))
+        return re.split(r"\n\s*\n", read_book(file))
     except OSError as error:
         raise ValueError(f"corpus {str(file)!r} cannot be read: {error.strerror}") from None
     except (KeyError, TypeError):
         raise ValueError(f"corpus {str(file)!r} does not hold a JSON object with a text on every line") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"corpus {str(file)!r} is not UTF-8 text") from None
 
 
 #: Words before the cut, and words that are to follow.

@@ -14,6 +14,7 @@ from hp_bench.results.scorecard import Scorecard
 from hp_bench.scoring.checkpoints import Checkpoint, model_name
 from hp_bench.scoring.score import DEFAULT_TASKS, Scored, failed, load_tasks, score_engine
 from hp_bench.scoring.store import lookup, require_same_model, save
+from unlearn.files import require_writable
 from unlearn.progress import progress_bars
 
 log = logging.getLogger(__name__)
@@ -99,12 +100,14 @@ def score_one(
 ) -> Scored:
     """Scores one model, or takes what is known of it; see `score_checkpoints`.
 
-    Raises ValueError, with `strict`, where the model cannot be loaded.
+    Raises ValueError where `out` cannot be written to, and, with `strict`, where the model cannot be loaded.
     """
     name, path, step = checkpoint.name, checkpoint.path, checkpoint.step
     known = lookup(checkpoint, loaded, out, loader)
     if known is not None and set(known.manifest.tasks) == set(loaded["tasks"]):
         return Scored(replace(known, step=step))
+    if out is not None:
+        require_writable(out)
     try:
         engine = loader(path)
     except (ValueError, RuntimeError, OSError) as error:

@@ -13,6 +13,8 @@ from typing import Any
 
 from hp_bench.engines import Engine
 from hp_bench.engines.fingerprint import commit_of, identity_of
+from hp_bench.engines.loading import first_line
+from hp_bench.engines.source import offline_if_unknown
 from hp_bench.probes.paths import tasks_dir
 from hp_bench.progress import quiet_host
 from hp_bench.results.metrics import METRICS
@@ -33,9 +35,10 @@ _HOST_FOLDERS = ("winogrande", "hellaswag", "piqa", "arc", "super_glue", "openbo
 def load_tasks(names: Sequence[str], metadata: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Tasks by name, tag or group: what lm-eval's `TaskManager.load` returns. Takes milliseconds for ours and for `hp_utility`.
 
-    Raises ValueError: a name is unknown.
+    Raises ValueError: a name is unknown, or a task's data set is neither here nor to be had.
     """
     import lm_eval.tasks
+    from datasets.exceptions import DatasetsError
     from lm_eval.tasks import TaskManager
 
     host = Path(lm_eval.tasks.__file__).parent
@@ -52,7 +55,15 @@ def load_tasks(names: Sequence[str], metadata: Mapping[str, Any] | None = None) 
         raise ValueError(
             f"unknown task {unknown[0]!r}; did you mean {' or '.join(near) or 'one of ours'}? Ours are {ours}"
         )
-    return dict(manager.load(list(names)))
+    if any(name == "hp_utility" or not name.startswith("hp_") for name in names):
+        offline_if_unknown()
+    try:
+        return dict(manager.load(list(names)))
+    except (OSError, DatasetsError) as error:  # datasets' own errors, and those of the network
+        raise ValueError(
+            f"a data set of {', '.join(names)} is neither in the cache of this machine nor to be had from the hub ({first_line(error)}): "
+            "run the same once with a network; or copy the cache of a machine that has it, name it by HF_HOME, and set HF_HUB_OFFLINE=1"
+        ) from None
 
 
 @dataclass(frozen=True)

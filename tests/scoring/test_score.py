@@ -22,6 +22,7 @@ from hp_bench.engines.hf import HFEngine
 from hp_bench.engines.loader import EngineSettings, Loader, OneEngine
 from hp_bench.results.compare import broken
 from hp_bench.scoring.checkpoints import Checkpoint
+from hp_bench.scoring.doctor import fitness
 from hp_bench.scoring.models import score_checkpoints
 from hp_bench.scoring.score import load_tasks, score_engine
 from hp_bench.scoring.store import load_cards, load_samples
@@ -421,6 +422,23 @@ def test_texts_that_a_server_did_not_return_are_unscored(place, served, monkeypa
 def test_what_is_wrong_with_an_endpoint_is_one_sentence(served, address, options, message):
     with pytest.raises(ValueError, match=message):
         EndpointEngine(address.format(served=served), **options)
+
+
+def test_the_doctor_looks_at_a_served_model(place, served):
+    tasks = load_tasks(TASKS.split(","), {"prompts": str(place / "prompts")})
+    found = fitness(served, EngineSettings(), tasks, 0.0)
+    assert not found.refused and found.seconds is not None and found.requests > len(small_prompts.STORY)
+    assert (found.parameters, found.dtype) == (0, "")
+
+
+@pytest.mark.parametrize("answer", [b"<html>log in</html>", b'{"error": "no such page"}', b"[]"])
+def test_an_address_that_lists_no_models_is_one_sentence(served, monkeypatch, answer):
+    """It ended in "Expecting value: line 1 column 1 (char 0)", or in "'data'"."""
+    monkeypatch.setattr("requests.models.Response.content", answer)
+    with pytest.raises(
+        ValueError, match="no completions server is at .*/models gives no list of models; look at the address"
+    ):
+        EndpointEngine(served)
 
 
 @pytest.mark.parametrize("concurrent", [1, 2])

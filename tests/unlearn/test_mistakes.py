@@ -10,6 +10,7 @@ import tiny
 import torch
 from safetensors.torch import load_file, save_file
 
+from unlearn import files
 from unlearn.cli import main
 
 
@@ -267,3 +268,39 @@ def test_full_disk_keeps_what_is_finished(command, place, tmp_path, monkeypatch,
 def test_run_directory_that_cannot_be_made(command, place, tmp_path):
     (tmp_path / "file").write_text("in the way")
     refused(label(command, place, tmp_path / "file" / "labels"), sentence="cannot be made")
+
+
+@pytest.mark.parametrize("below", ["", "labels"])
+def test_a_place_that_cannot_be_written_to_is_refused_before_the_work(command, place, tmp_path, monkeypatch, below):
+    """A folder on a read-only place was said to be one after everything was made, by a traceback."""
+
+    def read_only(dir):
+        raise OSError(errno.EROFS, "Read-only file system", dir)
+
+    monkeypatch.setattr(files.tempfile, "TemporaryFile", read_only)
+    (tmp_path / "there").mkdir()
+    monkeypatch.setattr("unlearn.anchors.contrast.contrast.contrast_anchors", lambda *_, **__: pytest.fail("worked"))
+    where = f"({tmp_path / 'there'}: Read-only file system): choose another one"
+    refused(label(command, place, tmp_path / "there" / "new" / "labels"), sentence=where)
+    words = ("anchors", "--corpus", place / "target.txt", "--out", tmp_path / "there" / below / "a.jsonl")
+    refused(command(*words), sentence=where)
+
+
+def test_trying_a_folder_leaves_nothing(tmp_path):
+    files.require_writable(tmp_path / "new" / "folder")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_tokenizer_that_cannot_read_the_text(command, place, tmp_path):
+    tiny.save(tmp_path / "base", "metaspace_bpe")
+    words = json.loads((tmp_path / "base" / "tokenizer.json").read_text())
+    words["model"] |= {"unk_token": "<nope>", "byte_fallback": False}
+    (tmp_path / "base" / "tokenizer.json").write_text(json.dumps(words))
+    made = recipe(place, tmp_path / "recipe.yaml", model=str(tmp_path / "base"))
+    refused(command("run", made), sentence="cannot read the text: Unk token `<nope>` not found in the vocabulary")
+
+
+def test_v_tells_the_error_behind_a_sentence(command, tmp_path, caplog):
+    for flag in ((), ("-v",)):
+        refused(command(*flag, "run", tmp_path / "none.yaml"), sentence="none.yaml' cannot be read: No such file")
+        assert ("FileNotFoundError" in caplog.text) is bool(flag)

@@ -15,7 +15,10 @@ _SHOWN = 60
 
 def anchors(
     corpus: Annotated[
-        str, typer.Option(help="Text to unlearn: text file, folder, JSON lines file, dataset folder or hub id.")
+        str,
+        typer.Option(
+            help="Text to unlearn: text, .epub, .html or JSON lines file, folder of these, dataset folder or hub id."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="File to write, such as anchors.jsonl. It must not exist yet.")],
     reference: Annotated[
@@ -58,6 +61,7 @@ def anchors(
     A person should look through the result.
     """
     from unlearn.corpus.corpus import Corpus
+    from unlearn.files import require_writable
 
     if out.exists():
         raise ValueError(f"{str(out)!r} is there already, perhaps edited: choose another name or delete it")
@@ -65,6 +69,7 @@ def anchors(
         raise ValueError("--endpoint and --model go together")
     if endpoint and reference:
         raise ValueError("--reference is for dictionaries by contrast; a language model needs none")
+    require_writable(out.parent)
     text = Corpus(corpus)
     limits: dict[str, Any] = {name: n for name, n in (("top", top), ("min_count", min_count)) if n is not None}
     if endpoint and model:
@@ -87,6 +92,8 @@ def anchors(
         draft = contrast_anchors(text, reference=Corpus(reference) if reference else None, seed=seed, **limits)
         content, measure = draft.to_dict(), "contrast"
     draft.save(out)
+    if unread := text.unread():
+        typer.echo(f"not read of {corpus!r}: {', '.join(unread)}; make text of them (.txt)", err=True)
     content["out"] = str(out)
     if as_json:
         typer.echo(json.dumps(content, indent=1, ensure_ascii=False))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from unlearn.corpus.books import NOT_READ, READ, read_book, require_readable
+
 
 @dataclass(frozen=True)
 class Document:
@@ -20,8 +22,8 @@ class Corpus:
     """Documents that can be read again and again, one at a time.
 
     Args:
-        source: a text file; a JSON-lines file with a `text` field; a folder of such files; a Hugging Face dataset folder; a hub id,
-            `owner/name` or `owner/name:config`; or an iterable of strings or `Document`s.
+        source: a text, EPUB or HTML file; a JSON-lines file with a `text` field; a folder of such files; a Hugging Face dataset
+            folder; a hub id, `owner/name` or `owner/name:config`; or an iterable of strings or `Document`s.
         split: of a Hugging Face dataset.
         column: of the text, in JSON lines and datasets.
 
@@ -58,6 +60,11 @@ class Corpus:
         if next(iter(self), None) is None:
             raise ValueError(f"corpus {self.name!r} holds no text")
 
+    def unread(self) -> list[str]:
+        """Books in the folder of a kind that is not read, beside those that are."""
+        folder = self._source if isinstance(self._source, Path) and self._source.is_dir() else None
+        return sorted(file.name for file in folder.rglob("*") if file.suffix.lower() in NOT_READ) if folder else []
+
     def fingerprint(self) -> str:
         """SHA-256 over ids and texts, hexadecimal."""
         digest = hashlib.sha256()
@@ -76,21 +83,32 @@ class Corpus:
             loaded = load_from_disk(str(path))
             yield from self._rows(loaded[self._split] if isinstance(loaded, DatasetDict) else loaded)
         else:
-            kinds = (".txt", ".md", ".jsonl")
-            files = {f.relative_to(path).as_posix(): f for f in path.rglob("*") if f.suffix in kinds}
+            files = {
+                f.relative_to(path).as_posix(): f for f in path.rglob("*") if f.suffix.lower() in READ and f.is_file()
+            }
             for name in sorted(files):
                 yield from self._file(files[name], name)
             if not files:
-                from datasets import load_dataset
+                yield from self._folder(path)
 
-                yield from self._rows(load_dataset(str(path), split=self._split, streaming=True))
+    def _folder(self, path: Path) -> Iterator[Document]:
+        """Of a folder without text: of a data set in another form, if it is one."""
+        from datasets import load_dataset
+
+        for file in sorted(path.rglob("*")):
+            require_readable(file)
+        try:
+            yield from self._rows(load_dataset(str(path), split=self._split, streaming=True))
+        except ValueError:
+            raise
+        except Exception as error:  # datasets' own errors have no common type
+            raise ValueError(
+                f"folder {str(path)!r} holds no text ({', '.join(READ)}), and is no data set: {str(error).splitlines()[0]}"
+            ) from None
 
     def _file(self, path: Path, name: str) -> Iterator[Document]:
-        if path.suffix != ".jsonl":
-            try:
-                yield Document(name, path.read_text(encoding="utf-8"))
-            except UnicodeDecodeError as error:
-                raise ValueError(f"corpus file {str(path)!r} is not UTF-8 text (byte {error.start})") from None
+        if path.suffix.lower() != ".jsonl":
+            yield Document(name, read_book(path))
             return
         import jsonlines
 

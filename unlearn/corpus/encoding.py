@@ -27,10 +27,15 @@ class Encoding:
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[Encoding]:
-    """Encodes texts afresh, each for itself."""
+    """Encodes texts afresh, each for itself. Raises ValueError: the tokenizer fails."""
     if not texts:
         return []
-    read = tokenizer(list(texts), return_attention_mask=False, return_token_type_ids=False, verbose=False)
+    try:
+        read = tokenizer(list(texts), return_attention_mask=False, return_token_type_ids=False, verbose=False)
+    except Exception as error:  # tokenizers' own errors have no type
+        raise ValueError(
+            f"the tokenizer of {tokenizer.name_or_path!r} cannot read the text: {error}; its tokenizer.json is incomplete"
+        ) from None
     each = zip(texts, read.encodings or (), strict=True)  # fast tokenizers alone come here
     return [_encoding(len(text), one.ids, one.offsets, one.special_tokens_mask) for text, one in each]
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from unlearn.files import json_text, write_json, write_text
+from unlearn.files import json_text, require_writable, write_json, write_text
 from unlearn.processes import barrier, processes
 
 FINGERPRINT = "fingerprint.json"
@@ -30,10 +30,8 @@ class RunDirectory:
         self._main = processes().is_main_process
         self._pending: dict[str, str] = {}
         if self._main:
-            try:
-                self.path.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise ValueError(f"run directory {str(path)!r} cannot be made: {error.strerror}") from None
+            require_writable(path)
+            self.path.mkdir(parents=True, exist_ok=True)
 
     def stage(self, name: str, inputs: Mapping[str, Any], make: Callable[[Path], None]) -> Path:
         """Makes a stage's folder unless it is finished.

@@ -4,8 +4,11 @@ import json
 import os
 import shutil
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
+import torch
+from accelerate.utils import broadcast
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from unlearn.files import whole_folder, write_json
@@ -20,7 +23,7 @@ _OURS_ALONE = ("optimizer", "scheduler", "rng_state", "scaler", "training_args",
 
 
 class Export(TrainerCallback):
-    """Gives every checkpoint its final name, whole: hard links to what Trainer wrote, less the optimiser's state."""
+    """Gives every checkpoint of the recipe its final name, whole: hard links to what Trainer wrote, less the optimiser's state."""
 
     def __init__(self, checkpoints: Path) -> None:
         self._checkpoints = checkpoints
@@ -30,16 +33,16 @@ class Export(TrainerCallback):
         if state.is_world_process_zero:
             for folder in Path(args.output_dir or ".").glob("checkpoint-*"):
                 if (folder / STATE).exists():
-                    self._export(folder)
+                    self._export(folder, args)
 
     def on_save(self, args: TrainingArguments, state: Any, control: Any, **_: Any) -> None:
         """Exports the checkpoint just written."""
         if state.is_world_process_zero:
-            self._export(Path(args.output_dir or ".") / f"checkpoint-{state.global_step}")
+            self._export(Path(args.output_dir or ".") / f"checkpoint-{state.global_step}", args)
 
-    def _export(self, source: Path) -> None:
+    def _export(self, source: Path, args: TrainingArguments) -> None:
         target = self._checkpoints / source.name
-        if target.exists():
+        if target.exists() or not _wanted(source, args):
             return
         kept = [file for file in source.iterdir() if file.is_file() and not file.name.startswith(_OURS_ALONE)]
         if not any(file.name.startswith(_WEIGHTS) and file.suffix in (".safetensors", ".bin") for file in kept):
@@ -54,6 +57,37 @@ class Export(TrainerCallback):
                 except OSError:
                     shutil.copy2(file, temporary / file.name)
             _restore_cache(temporary / "config.json")
+
+
+def _wanted(checkpoint: Path, args: TrainingArguments) -> bool:
+    """Whether a checkpoint is one of the recipe's, or the last; the others are there to go on from."""
+    state = json.loads((checkpoint / STATE).read_text())
+    ended = state["stateful_callbacks"]["TrainerControl"]["args"]["should_training_stop"]
+    return bool(ended or state["global_step"] % int(args.save_steps) == 0)
+
+
+#: Seconds of training after which it could go on from there were it killed, and how many times as long as the saving took, at least.
+_KEEP_EVERY, _KEEP_SHARE = 300.0, 20.0
+
+
+class KeepGoing(TrainerCallback):
+    """Has a long training saved every few minutes, whatever its recipe saves, so that no more is lost when it is killed."""
+
+    def on_train_begin(self, args: TrainingArguments, state: Any, control: Any, **_: Any) -> None:
+        """Begins to count."""
+        self._begun, self._pause = monotonic(), _KEEP_EVERY
+
+    def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **_: Any) -> None:
+        """Asks for a checkpoint when it is time, by the clock of the first process."""
+        due = torch.tensor(int(monotonic() - self._begun >= self._pause), device=args.device)
+        control.should_save |= bool(broadcast(due))
+        if control.should_save:
+            self._begun = monotonic()
+
+    def on_save(self, args: TrainingArguments, state: Any, control: Any, **_: Any) -> None:
+        """Counts from here."""
+        self._pause = max(_KEEP_EVERY, _KEEP_SHARE * (monotonic() - self._begun))
+        self._begun = monotonic()
 
 
 def _restore_cache(config: Path) -> None:

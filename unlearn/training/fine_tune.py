@@ -1,9 +1,9 @@
 """Both fine-tunes, by Hugging Face Trainer: accelerate, FSDP, DeepSpeed, PEFT, Liger and the trackers come with it.
 
 A fine-tune of ours is a plain `transformers.Trainer` on a plain dataset; what is added is that the loss is taken in chunks where that
-is possible (`chunked_loss`), that checkpoints appear whole under their final names, that an interrupted run goes on from the last one,
-and that weights are trained in float32: at the paper's learning rate of 1e-6 an update is smaller than the spacing of
-bfloat16 numbers and would be lost.
+is possible (`chunked_loss`), that checkpoints appear whole under their final names, that an interrupted run goes on from the last one or,
+of a long one, from a state that is kept every few minutes, and that weights are trained in float32: at the paper's learning rate of 1e-6
+an update is smaller than the spacing of bfloat16 numbers and would be lost.
 """
 
 import json
@@ -31,7 +31,7 @@ from transformers.utils import is_liger_kernel_available
 from unlearn.files import write_json
 from unlearn.processes import processes
 from unlearn.recipe import Training
-from unlearn.training.callbacks import STATE, Export, ReallySharded, SaveTheEnd, StepsBar, require_gathered
+from unlearn.training.callbacks import STATE, Export, KeepGoing, ReallySharded, SaveTheEnd, StepsBar, require_gathered
 from unlearn.training.chunked_loss import ChunkedLossTrainer
 from unlearn.training.soft_labels import SoftLabelCollator, SoftLabelTrainer
 
@@ -115,7 +115,8 @@ def fine_tune(
         description: of the progress bar.
 
     Raises:
-        ValueError: the dataset holds nothing to train on, or sharded training would not gather the weights to save them.
+        ValueError: the dataset holds nothing to train on, or what the model cannot read, or sharded training would not gather the weights
+            to save them.
     """
     if not len(dataset):
         raise ValueError("there is no block to train on")
@@ -123,6 +124,7 @@ def fine_tune(
         raise ValueError(
             f"there is nothing to train on: no position of {len(dataset)} blocks has a label (a first token has none)"
         )
+    _require_known(model, dataset)
     set_seed(seed)
     if training.lora is not None:
         model = _with_adapters(model, training)
@@ -135,7 +137,7 @@ def fine_tune(
     collator: Any = DataCollatorForSeq2Seq(tokenizer, label_pad_token_id=-100)
     options: dict[str, Any] = {
         "model": model, "args": arguments, "train_dataset": dataset, "eval_dataset": held_out,
-        "processing_class": tokenizer, "callbacks": [Export(checkpoints), StepsBar(description), *callbacks, SaveTheEnd()],
+        "processing_class": tokenizer, "callbacks": [Export(checkpoints), KeepGoing(), StepsBar(description), *callbacks, SaveTheEnd()],
     }  # fmt: skip
     trainer: Trainer
     if build is not None:
@@ -153,6 +155,22 @@ def fine_tune(
     steps, entries = trainer.state.global_step, [entry for entry in trainer.state.log_history if set(entry) & _LOSSES]
     history = tuple({k: v for k, v in entry.items() if k in _LOGGED} for entry in entries)
     return Trained(steps, trainer.state.max_steps, history, checkpoints / f"checkpoint-{steps}")
+
+
+def _require_known(model: Any, dataset: Dataset) -> None:
+    """Raises ValueError if a block holds a token that the model has no embedding for, or is longer than its context."""
+    known = model.get_input_embeddings().weight.shape[0]
+    rows = [row["input_ids"] for row in dataset.select_columns(["input_ids"])]
+    largest, longest = max(max(row, default=0) for row in rows), max(map(len, rows))
+    if longest > (context := getattr(model.config.get_text_config(), "max_position_embeddings", None) or longest):
+        raise ValueError(
+            f"a block of {longest} tokens is longer than the model's context of {context}: choose fewer block_tokens"
+        )
+    if largest >= known:
+        raise ValueError(
+            f"the blocks hold token {largest}, and the model knows {known}: its tokenizer is another model's, or the model was not resized "
+            "for tokens that were added"
+        )
 
 
 #: transformers renamed the argument in 5.x.

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import tiny
 import torch
-from datasets import load_from_disk
+from datasets import Dataset, load_from_disk
 from safetensors.torch import load_file
+from transformers import TrainerCallback
 
 from unlearn.anchors.dictionary import AnchorDictionary
 from unlearn.corpus.corpus import Corpus
@@ -18,6 +19,7 @@ from unlearn.models import load_model, load_tokenizer
 from unlearn.pipeline import stages
 from unlearn.recipe import Recipe, Training
 from unlearn.settings import LabelSettings
+from unlearn.training import callbacks as training_callbacks
 from unlearn.training.fine_tune import fine_tune, label_columns, optimiser_steps
 from unlearn.training.soft_labels import soft_cross_entropy
 
@@ -168,6 +170,52 @@ def test_an_interrupted_finetune_ends_with_the_same_weights(place, finished):
     folder = run(again)
     last = max(checkpoints.glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1])).name
     assert (folder / last / "model.safetensors").read_bytes() == (checkpoints / last / "model.safetensors").read_bytes()
+
+
+class Killed(TrainerCallback):
+    """Breaks a training off after the step that was just saved, or notes where it began."""
+
+    def __init__(self, at: int = 0) -> None:
+        self._at, self.began = at, -1
+
+    def on_train_begin(self, args, state, control, **_):
+        self.began = state.global_step
+
+    def on_step_begin(self, args, state, control, **_):
+        if self._at and state.global_step == self._at:
+            raise KeyboardInterrupt
+
+
+def test_a_long_training_that_saves_nothing_goes_on_where_it_was_killed(place, finished, monkeypatch):
+    """With `save_every: 0` it began anew, however long it had trained."""
+    only_last = {**SMALL, "epochs": 2, "save_every": 0}
+    labels = label_columns(load_from_disk(str(Path(finished[0].out) / "labels")))
+
+    def train(name: str, *killed: Killed) -> Path:
+        model, tokenizer = load_model(place / "base", device="cpu"), load_tokenizer(place / "base")
+        where = {"work": place / name / "work", "checkpoints": place / name / "checkpoints"}
+        return fine_tune(model, tokenizer, labels, Training(**only_last), **where, device="cpu", callbacks=killed).last
+
+    whole = train("whole")
+    monkeypatch.setattr(training_callbacks, "_KEEP_EVERY", 0.0)
+    monkeypatch.setattr(training_callbacks, "_KEEP_SHARE", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        train("killed", Killed(at=5))
+    assert not list((place / "killed" / "checkpoints").glob("checkpoint-*"))
+    resumed = Killed()
+    assert tiny.content(train("killed", resumed)) == tiny.content(whole)
+    assert resumed.began == 5
+    assert [folder.name for folder in (place / "killed" / "checkpoints").iterdir()] == [whole.name]
+
+
+def test_blocks_that_the_model_cannot_read_are_refused(place):
+    tokenizer, training = load_tokenizer(place / "base"), Training(**SMALL)
+    rows = Dataset.from_dict({"input_ids": [[5, 6, 399]], "labels": [[5, 6, 399]]})
+    where = {"work": place / "none" / "work", "checkpoints": place / "none" / "checkpoints", "device": "cpu"}
+    with pytest.raises(ValueError, match="the blocks hold token 399, and the model knows 100: its tokenizer"):
+        fine_tune(tiny.llama(100), tokenizer, rows, training, **where)
+    with pytest.raises(ValueError, match="a block of 3 tokens is longer than the model's context of 2: choose fewer"):
+        fine_tune(tiny.llama(400, context=2), tokenizer, rows, training, **where)
 
 
 def test_a_finetune_that_a_callback_ended_says_so_whenever_it_is_taken_for_finished(place, finished, caplog):

@@ -1,0 +1,67 @@
+"""A model's files with one thing wrong: one sentence that names the file or the setting, in no library's words."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+from own_settings import with_json
+
+from hp_bench.engines.hf import HFEngine
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory) -> Path:
+    torch.set_num_threads(1)
+    return tiny.save(tmp_path_factory.mktemp("files") / "base")
+
+
+@pytest.fixture
+def said(base, tmp_path):
+    """What is said of a model whose file was changed."""
+
+    def call(model: Path | str) -> str:
+        with pytest.raises(ValueError) as error:
+            HFEngine(model, device="cpu")
+        return str(error.value)
+
+    return call
+
+
+def test_weights_of_another_shape_than_the_config_says(said, base, tmp_path):
+    """It said "You set `ignore_mismatched_sizes` to `False`"."""
+    found = said(with_json(base, tmp_path / "copy", "config.json", intermediate_size=100))
+    assert "are not those of its config.json: model.layers.0.mlp.down_proj.weight is of shape (64, 128)" in found
+    assert "by the config of (64, 100)" in found
+
+
+def test_an_index_that_is_no_json_is_named(said, base, tmp_path):
+    shutil.copytree(base, tmp_path / "copy")
+    (tmp_path / "copy" / "model.safetensors").unlink()
+    (tmp_path / "copy" / "model.safetensors.index.json").write_text("{")
+    assert "copy/model.safetensors.index.json' is not JSON: " in said(tmp_path / "copy")
+
+
+@pytest.mark.parametrize("file", ["tokenizer.json", "tokenizer_config.json"])
+def test_a_broken_tokenizer_is_not_called_missing(said, base, tmp_path, file):
+    shutil.copytree(base, tmp_path / "copy")
+    (tmp_path / "copy" / file).write_text('{"version": "1.0"')
+    found = said(tmp_path / "copy")
+    assert "the tokenizer of " in found and "cannot be loaded (" in found
+
+
+def test_a_name_that_is_neither_here_nor_on_the_hub(said):
+    """It said that the model had no tokenizer beside its weights."""
+    assert "'no-such-model' is no folder here, and no tokenizer of that name came from the hub" in said("no-such-model")
+
+
+def test_an_end_token_that_is_no_number(said, base, tmp_path):
+    """It said "invalid literal for int() with base 10"."""
+    shutil.copytree(base, tmp_path / "copy")
+    settings = json.loads((base / "generation_config.json").read_text())
+    (tmp_path / "copy" / "generation_config.json").write_text(json.dumps({**settings, "eos_token_id": "</s>"}))
+    assert "eos_token_id of the model's generation_config.json is '</s>', not a token's number" in said(
+        tmp_path / "copy"
+    )

@@ -1,0 +1,107 @@
+"""Text out of the files that people have books in: EPUB and HTML; what to do with those that are not read."""
+
+import posixpath
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+from xml.etree import ElementTree
+from zipfile import BadZipFile, ZipFile
+
+#: Endings of the files of a folder that are read.
+READ = (".txt", ".md", ".jsonl", ".epub", ".html", ".htm", ".xhtml")
+
+#: Endings of books that are not read -> how to make text of one.
+NOT_READ = {".pdf": "pdftotext (poppler)"} | dict.fromkeys(
+    (".mobi", ".azw", ".azw3", ".fb2", ".doc", ".docx", ".odt", ".rtf", ".djvu"), "calibre's ebook-convert"
+)
+
+#: Elements whose content nobody reads.
+_UNSEEN = {"head", "script", "style", "template"}
+
+#: Elements that do not end a paragraph.
+_WITHIN = set(
+    "a abbr acronym b bdi bdo big cite code data del dfn em font i img ins kbd label mark q rp rt ruby s samp small span strike strong "
+    "sub sup time tt u var wbr".split()
+)
+
+
+def require_readable(path: Path) -> None:
+    """Raises ValueError if a file is a book of a kind that is not read."""
+    if tool := NOT_READ.get(path.suffix.lower()):
+        raise ValueError(
+            f"{str(path)!r} is a {path.suffix.lower()} file, which is not read: make text of it, for example by {tool}, look it through, "
+            "and name the .txt"
+        )
+
+
+def read_book(path: Path) -> str:
+    """Text of an EPUB, an HTML page or a text file. Raises ValueError: it is of a kind that is not read, is broken, or is not UTF-8."""
+    require_readable(path)
+    kind = path.suffix.lower()
+    if kind == ".epub":
+        return read_epub(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"corpus file {str(path)!r} is not UTF-8 text (byte {error.start}): save it as UTF-8"
+        ) from None
+    return read_html(text) if kind in (".html", ".htm", ".xhtml") else text
+
+
+def read_epub(path: Path) -> str:
+    """An EPUB's chapters, in their reading order. Raises ValueError: it is no EPUB, is cut short, or is encrypted."""
+    try:
+        with ZipFile(path) as book:
+            container = ElementTree.fromstring(book.read("META-INF/container.xml"))
+            package = unquote(next(root.attrib["full-path"] for root in container.findall(".//{*}rootfile")))
+            content = ElementTree.fromstring(book.read(package))
+            files = {
+                item.attrib["id"]: unquote(item.attrib["href"]) for item in content.findall(".//{*}manifest/{*}item")
+            }
+            order = [files[place.attrib["idref"]] for place in content.findall(".//{*}spine/{*}itemref")]
+            chapters = [posixpath.normpath(posixpath.join(posixpath.dirname(package), file)) for file in order]
+            locked = book.read(_LOCKS).decode() if _LOCKS in book.namelist() else ""
+            if any(chapter in locked for chapter in chapters):
+                raise ValueError(f"{str(path)!r} is encrypted: a copy without protection is needed")
+            return "\n\n".join(filter(None, (read_html(book.read(chapter).decode()) for chapter in chapters)))
+    except (BadZipFile, ElementTree.ParseError, KeyError, StopIteration, UnicodeDecodeError) as error:
+        raise ValueError(f"{str(path)!r} is no whole EPUB: {error}") from None
+
+
+_LOCKS = "META-INF/encryption.xml"
+
+
+def read_html(page: str) -> str:
+    """What a reader sees of a page: paragraphs, a blank line between them."""
+    reader = _Reader()
+    reader.feed(page)
+    reader.close()
+    paragraphs = (" ".join(text.split()) for text in "".join(reader.seen).split(_BREAK))
+    return "\n\n".join(filter(None, paragraphs))
+
+
+#: Stands between paragraphs while a page is read; no page holds it.
+_BREAK = "\0"
+
+
+class _Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+        self._unseen = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._unseen += tag in _UNSEEN
+        self.seen += [] if tag in _WITHIN else [_BREAK]
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen += [] if tag in _WITHIN else [_BREAK]
+
+    def handle_endtag(self, tag: str) -> None:
+        self._unseen -= tag in _UNSEEN and self._unseen > 0
+        self.seen += [] if tag in _WITHIN else [_BREAK]
+
+    def handle_data(self, data: str) -> None:
+        if not self._unseen:
+            self.seen.append(data)
