@@ -122,10 +122,9 @@ def test_the_table_has_every_number(place, scored, monkeypatch):
     for word in (
         "familiarity",
         "token_probability_share",
-        "unscored",
-        "degenerate",
-        "minus baseline, prompt by prompt",
-        "left out",
+        "completions degenerate",
+        "compared with baseline",
+        "4 prompts",
     ):
         assert word in shown
 
