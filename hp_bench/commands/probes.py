@@ -1,12 +1,17 @@
 """`hp-bench probes`."""
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Option
 
 from hp_bench.commands.options import Json, Seed, print_json
+
+if TYPE_CHECKING:
+    from hp_bench.engines.loader import Loader
 
 
 def probes(
@@ -20,6 +25,14 @@ def probes(
     ] = None,
     familiarity: Annotated[int, Option(help="Largest number of prompts to complete.")] = 300,
     token_probability: Annotated[int, Option(help="Largest number of unfinished sentences.")] = 30,
+    model: Annotated[
+        list[str] | None,
+        Option(
+            help="Baseline that picks generic words which fit the sentence. Give more models to see how many prompts each one knows."
+        ),
+    ] = None,
+    device: Annotated[str, Option(help="Device of the models: auto, cpu, cuda or mps.")] = "auto",
+    dtype: Annotated[str, Option(help="Number type of the models: auto, float32, bfloat16 or float16.")] = "auto",
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -28,24 +41,41 @@ def probes(
     Writes familiarity.jsonl, token_probability.jsonl and lexicon.jsonl, for a person to edit. The prompts are passages of the corpus that
     stop before an anchor: rewrite them in your own words before you publish them.
     """
-    from hp_bench.probes.drafts import draft
+    from hp_bench.engines.loader import EngineSettings, Loader
+    from hp_bench.probes.drafts import draft, knows
     from hp_bench.probes.passages import passages_of
     from unlearn.anchors.dictionary import read_anchors
 
     for name, value in (("familiarity", familiarity), ("token-probability", token_probability)):
         if value < 1:
             raise ValueError(f"--{name} must be at least 1, not {value}")
-    drafts = draft(
-        read_anchors(anchors),
-        passages_of(corpus) if corpus is not None else [],
-        familiarity=familiarity,
-        token_probability=token_probability,
-        seed=seed,
-    )
+    with Loader(EngineSettings(device=device, dtype=dtype), model or (), one_kind=False) as loader:
+        drafts = draft(
+            read_anchors(anchors),
+            passages_of(corpus, prose=True) if corpus is not None else [],
+            familiarity=familiarity,
+            token_probability=token_probability,
+            seed=seed,
+            fit=partial(_fits, loader, model[0]) if model else None,
+        )
+        known = {one: knows(drafts.token_probability, partial(_fits, loader, one)) for one in model or ()}
     written = drafts.save(out)
     if as_json:
-        print_json({"out": str(out), "lines": {path.name: count for path, count in written.items()}})
+        print_json({"out": str(out), "lines": {path.name: count for path, count in written.items()}, "known": known})
         return
     for path, count in written.items():
         typer.echo(f"{path}: {count} lines")
+    for one, share in known.items():
+        typer.echo(
+            f"{one}: in {share:.0%} of {len(drafts.token_probability)} sentences the book's word is likelier than any generic one"
+        )
+    if not model:
+        typer.echo("Generic words are drawn blindly: with --model BASELINE they must fit the sentence.")
     typer.echo(f"Look through every line, then: lm_eval --tasks hp_bench --metadata prompts={out}")
+
+
+def _fits(loader: "Loader", model: str, prompt: str, words: Sequence[str]) -> list[float]:
+    from lm_eval.api.instance import Instance
+
+    asked = [Instance("loglikelihood", {}, (prompt, f" {word}"), number) for number, word in enumerate(words)]
+    return [fit for fit, _ in loader(model).lm.loglikelihood(asked, disable_tqdm=True)]

@@ -8,7 +8,7 @@ the anchors; forms that are ordinary words ("Will") are marked ambiguous.
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +20,10 @@ from hp_bench.text.terms import Lexicon, Occurrence, Term, words
 from unlearn.anchors.dictionary import Anchor
 from unlearn.files import write_lines
 
-_SENTENCE = re.compile(r"(?<=[.!?])[\"'\u201d\u2019]?\s+")
+#: What stands between two sentences; no full stop of a title or an initial, and the next word has a capital.
+_SENTENCE = re.compile(
+    r"(?<!\b[A-Z])(?<!\bMr)(?<!\bMrs)(?<!\bDr)(?<!\bSt)[.!?][\"'\u201d\u2019)]*\s+(?=[\"'`(\u201c\u2018]*[A-Z])"
+)
 
 _ENDS = (".", "!", "?", "")
 
@@ -28,8 +31,12 @@ _WORDS = range(6, 41)  # words in a prompt
 _REFERENCES = 6  # at most
 _AHEAD = 250  # characters after the break in which further anchors count as references
 _SPECIFIC, _GENERIC = 6, 9  # next words at most
+_FITS = 5.0  # nats by which a generic word may fall behind the best one
 _ORDINARY = 3.5  # Zipf frequency (log10 per billion words) from which a word is ordinary: "Will" 6.5, "glimmerglass" 0
 _GRAMMATICAL = 6.0  # ... and from which it says nothing in a name: "of" 7.4
+
+#: Log-probabilities of words behind a prompt.
+Fits = Callable[[str, Sequence[str]], Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,7 @@ def draft(
     familiarity: int = 300,
     token_probability: int = 30,
     seed: int = 0,
+    fit: Fits | None = None,
 ) -> Drafts:
     """Drafts probes and lexicon; the same every time.
 
@@ -77,6 +85,7 @@ def draft(
         familiarity: prompts to complete, at most.
         token_probability: unfinished sentences, at most.
         seed: of which passages are taken.
+        fit: log-probabilities of words behind a prompt, by a model that knows English: generic words are those that fit best. None: any.
 
     Raises:
         ValueError: no prompt can be made of them.
@@ -96,12 +105,35 @@ def draft(
     for anchor in anchors:
         translations[" ".join(words(anchor.anchor))] += anchor.translations
     token_rng = random.Random(seed + 1)
+    # Behind "the" come names that the text uses so: "the Hatter", but "Alice".
+    behind: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
+    for one in breaks:
+        behind[_article(one.prompt)][one.text[one.occurrence.start : one.occurrence.end]] += 1
+    types = {form: term.type for term in lexicon.terms for form in term.forms}
+    kin = {
+        (article, kind): [
+            form
+            for form, number in sorted(forms.items(), key=lambda item: (-item[1], item[0]))
+            if types[form] == kind and number >= behind[not article][form]
+        ]
+        for article, forms in behind.items()
+        for kind in set(types.values())
+    }
 
     def next_word(one: _Break, number: int) -> TokenProbe | None:
-        return _token_probe(one, number, lexicon, often, translations)
+        return _token_probe(one, number, kin, translations, fit)
 
     probes = _chosen(breaks, rng, familiarity, lambda one, number: _probe(one, number, main))
     return Drafts(probes, _chosen(breaks, token_rng, token_probability, next_word), lexicon.terms)
+
+
+def knows(probes: Sequence[TokenProbe], fit: Fits) -> float:
+    """Share of prompts behind which a model gives the text's own next word more probability than any generic one; 0 to 1."""
+    known = 0
+    for probe in probes:
+        own, *generic = fit(probe.prompt, [probe.specific[0], *probe.generic])
+        known += own > max(generic)
+    return known / max(len(probes), 1)
 
 
 def _lexicon(anchors: Sequence[Anchor]) -> Lexicon:
@@ -126,12 +158,18 @@ def _lexicon(anchors: Sequence[Anchor]) -> Lexicon:
 def _breaks(lexicon: Lexicon, passages: Sequence[str]) -> Iterator[_Break]:
     for text in passages:
         found = [o for o in lexicon.find(text) if text[o.start : o.end] in o.term.forms]
-        starts = [0, *(match.end() for match in _SENTENCE.finditer(text))]
+        starts = [0] * text[:2].strip("\"'`(\u201c\u2018")[:1].isupper() + [
+            match.end() for match in _SENTENCE.finditer(text)
+        ]
         for number, occurrence in enumerate(found):
             start = next((s for s in starts if len(text[s : occurrence.start].split()) in _WORDS), None)
-            if start is None or start >= occurrence.start:
+            if (
+                start is None
+                or start >= occurrence.start
+                or not re.search(r"\s[\"'`(\[\u201c\u2018]?$", text[: occurrence.start])
+            ):
                 continue
-            prompt = text[start : occurrence.start].rstrip(" \"'\u201c\u2018([-\u2014")
+            prompt = text[start : occurrence.start].rstrip(" \"'`\u201c\u2018([-\u2014")
             named = frozenset(o.term.term for o in found[:number] if o.start >= start)
             if (
                 prompt[-1:] not in _ENDS  # a new sentence may begin with anything
@@ -199,21 +237,36 @@ def _probe(one: _Break, number: int, main: str) -> Probe | None:
 
 
 def _token_probe(
-    one: _Break, number: int, lexicon: Lexicon, often: Counter[str], translations: dict[str, list[str]]
+    one: _Break,
+    number: int,
+    kin: Mapping[tuple[bool, str], Sequence[str]],
+    translations: Mapping[str, Sequence[str]],
+    fit: Fits | None,
 ) -> TokenProbe | None:
     form = one.text[one.occurrence.start : one.occurrence.end]
     if len(words(form)) != 1 or "-" in form:
         return None
-    kin = sorted(
-        (t for t in lexicon.terms if t.type == one.occurrence.term.type), key=lambda t: (-often[t.term], t.term)
-    )
-    near = [f for t in kin for f in t.forms if len(words(f)) == 1 and f[0].isupper() == form[0].isupper()]
+    near = [
+        f
+        for f in kin[_article(one.prompt), one.occurrence.term.type]
+        if len(words(f)) == 1 and f[0].isupper() == form[0].isupper()
+    ]
     specific = _apart([word for word in [form, *near] if not _shared(word, one.prompt)], [], _SPECIFIC)
     generic = [word for f in specific for word in translations[" ".join(words(f))] if word and " " not in word]
+    if fit and generic:
+        generic = list(dict.fromkeys(generic))
+        fits = dict(zip(generic, fit(one.prompt, generic), strict=True))
+        generic = sorted(
+            (word for word in generic if fits[word] > max(fits.values()) - _FITS), key=lambda word: -fits[word]
+        )
     generic = _apart([word for word in generic if not _shared(word, one.prompt)], specific, _GENERIC)
     if not generic:
         return None
     return TokenProbe(f"tp-{number:02}", one.prompt, tuple(specific), tuple(generic))
+
+
+def _article(prompt: str) -> bool:
+    return prompt.lower().endswith((" the", " a", " an"))
 
 
 def _apart(candidates: Sequence[str], others: Sequence[str], most: int) -> list[str]:

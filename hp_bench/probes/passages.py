@@ -8,16 +8,20 @@ from pathlib import Path
 
 from hp_bench.text.records import read_records
 from unlearn.corpus.books import READ, read_book
+from unlearn.corpus.lines import is_heading, is_verse
 
 
-def passages_of(path: Path) -> list[str]:
+def passages_of(path: Path, *, prose: bool = False) -> list[str]:
     """Paragraphs of a text, EPUB or HTML file, `text` fields of a .jsonl file, or those of every such file in a folder, white space made
     single.
+
+    `prose`: without headings and verse.
 
     Raises ValueError: there is no text.
     """
     files = sorted(file for file in path.rglob("*") if file.suffix.lower() in READ) if path.is_dir() else [path]
-    found = [" ".join(part.split()) for file in files for part in _parts(file)]
+    parts = [part for file in files for part in _parts(file) if not (prose and (is_heading(part) or is_verse(part)))]
+    found = [" ".join(part.split()) for part in parts]
     if not any(found):
         raise ValueError(
             f"corpus {str(path)!r} holds no text: it may be a file of {', '.join(READ)}, or a folder of them"

@@ -10,7 +10,7 @@ import torch
 from typer.testing import CliRunner
 
 from hp_bench.cli import app
-from hp_bench.probes.drafts import draft
+from hp_bench.probes.drafts import draft, knows
 from hp_bench.probes.passages import passages_of
 from hp_bench.probes.rows import load_probes, load_token_probes
 from hp_bench.text.terms import Lexicon, words
@@ -82,6 +82,81 @@ def test_the_lexicon_is_the_anchors_by_entity_with_ordinary_words_marked(anchors
     assert terms["skiffball"].variants == ()  # Skiffball is the same form
     assert sum(len(term.forms) for term in drafts.lexicon) == len({form.casefold() for form in port_ansel.GOLD})
     assert {term.scope for term in drafts.lexicon} == {"idiosyncratic"}
+
+
+BOOK = """\
+THE WUG AND THE QUEEN
+
+The Wug was tired of waiting for Alice in the hall. Alice saw the Wug at the gate, but nobody had seen the Queen of the land. Then Alice
+ran to the Queen and asked Mr. Snell about the Wug. The Frog-Wug bowed to Alice as the Wug laughed at the Queen and at Snell.
+
+  The Wug was walking out with Alice
+  The Queen was waiting for the Wug
+  And Alice never saw the Queen
+"""
+
+
+def book(tmp_path):
+    rows = {"Wug": "Lion Owl", "Alice": "Jane Mary", "Queen": "Mayor Judge", "Snell": "Brown Smith"}
+    types = {"Wug": "creature"}
+    path, text = tmp_path / "a.jsonl", tmp_path / "book.txt"
+    path.write_text(
+        "".join(
+            json.dumps({"anchor": a, "translations": t.split(), "type": types.get(a, "person")}) + "\n"
+            for a, t in rows.items()
+        )
+    )
+    text.write_text(BOOK)
+    return path, text
+
+
+def test_prompts_are_whole_thoughts_of_prose_cut_between_words(tmp_path):
+    anchors, text = book(tmp_path)
+    made = draft(read_anchors(anchors), passages_of(text, prose=True))
+    prompts = [probe.prompt for probe in made.familiarity]
+    assert len(prompts) >= 2
+    assert "The Wug was tired of waiting for" in prompts
+    for prompt in prompts:
+        assert prompt.startswith(("The Wug was tired", "Alice saw", "Then Alice", "The Frog-Wug bowed"))
+        assert not prompt.endswith("Frog")
+
+
+def test_what_follows_an_article_has_one_and_what_does_not_has_none(tmp_path):
+    anchors, text = book(tmp_path)
+    for probe in draft(read_anchors(anchors), passages_of(text, prose=True)).token_probability:
+        names = (
+            {"Wug", "Queen", "Lion", "Owl", "Mayor", "Judge"}
+            if probe.prompt.endswith("the")
+            else {"Alice", "Snell", "Jane", "Mary", "Brown", "Smith"}
+        )
+        assert {*probe.specific, *probe.generic} <= names
+
+
+def test_generic_words_are_those_that_fit_and_the_share_of_prompts_a_model_knows_is_said(tmp_path):
+    anchors, text = book(tmp_path)
+
+    def fit(prompt, words):
+        return [{"Jane": -1.0, "Mary": -3.0, "Alice": -2.0}.get(word, -9.0) for word in words]
+
+    made = draft(read_anchors(anchors), passages_of(text, prose=True), fit=fit)
+    bare = [probe for probe in made.token_probability if probe.specific[0] == "Alice"]
+    assert bare
+    assert {probe.generic for probe in bare} == {("Jane", "Mary")}
+    assert knows(bare, fit) == 0
+    assert knows(bare, lambda prompt, words: [float(word == "Alice") for word in words]) == 1
+
+
+def test_the_command_asks_every_model(tmp_path, anchors, corpus):
+    for name in ("a", "b"):
+        tiny.llama(len(tok := tiny.tokenizer("byte_bpe"))).save_pretrained(tmp_path / name)
+        tok.save_pretrained(tmp_path / name)
+    done = run(
+        "--anchors", anchors, "--corpus", corpus, "--out", tmp_path / "out", "--token-probability", 3, "--json",
+        "--model", tmp_path / "a", "--model", tmp_path / "b",
+    )  # fmt: skip
+    known = json.loads(done.stdout)["known"]
+    assert set(known) == {str(tmp_path / "a"), str(tmp_path / "b")}
+    assert all(0 <= share <= 1 for share in known.values())
 
 
 def test_drafts_are_the_same_for_a_seed_and_differ_between_seeds(anchors, corpus):

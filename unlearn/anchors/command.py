@@ -12,6 +12,9 @@ from rich.text import Text
 #: Anchors in the table; the file and --json hold all.
 _SHOWN = 60
 
+#: What decided, where no model did.
+_BLIND = "nothing: types go by the words around a name, translations by lot; --model BASELINE has them read"
+
 
 def anchors(
     corpus: Annotated[
@@ -38,7 +41,16 @@ def anchors(
             metavar="URL",
         ),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="With --endpoint: name of the language model.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder or hub id of the baseline, which chooses translations that read well. With --endpoint: name of the language model."
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="Device of the baseline: auto, cpu, cuda or mps.")] = "auto",
+    dtype: Annotated[
+        str, typer.Option(help="Number type of the baseline: auto, float32, bfloat16 or float16.")
+    ] = "bfloat16",
     passages: Annotated[int, typer.Option(help="With --endpoint: number of passages to ask about.")] = 200,
     concurrency: Annotated[int, typer.Option(help="With --endpoint: questions asked at the same time.")] = 8,
     max_tokens: Annotated[
@@ -65,8 +77,8 @@ def anchors(
 
     if out.exists():
         raise ValueError(f"{str(out)!r} is there already, perhaps edited: choose another name or delete it")
-    if (endpoint is None) != (model is None):
-        raise ValueError("--endpoint and --model go together")
+    if endpoint and not model:
+        raise ValueError("--endpoint needs --model, the model's name there")
     if endpoint and reference:
         raise ValueError("--reference is for dictionaries by contrast; a language model needs none")
     require_writable(out.parent)
@@ -89,8 +101,14 @@ def anchors(
     else:
         from unlearn.anchors.contrast.contrast import contrast_anchors
 
-        draft = contrast_anchors(text, reference=Corpus(reference) if reference else None, seed=seed, **limits)
-        content, measure = draft.to_dict(), "contrast"
+        fit = None
+        if model:
+            from unlearn.anchors.fit import Fit
+            from unlearn.models import load_model, load_tokenizer
+
+            fit = Fit(load_model(model, device=device, dtype=dtype), load_tokenizer(model))
+        draft = contrast_anchors(text, reference=Corpus(reference) if reference else None, seed=seed, fit=fit, **limits)
+        content, measure = draft.to_dict() | {"read by": model or _BLIND}, "contrast"
     draft.save(out)
     if unread := text.unread():
         typer.echo(f"not read of {corpus!r}: {', '.join(unread)}; make text of them (.txt)", err=True)

@@ -58,3 +58,13 @@ HYPHENATED: Final = CONNECTORS | _LISTS["hyphenated"]
 REPORTING: Final = _LISTS["reporting"]
 QUALIFIERS: Final = _LISTS["qualifiers"]
 DEEDS: Final = _LISTS["deeds"]
+DIRECTIONS: Final = _LISTS["directions"]
+#: Common nouns by what they name.
+NOUNS: Final = {
+    "person": _LISTS["offices"] | _LISTS["roles"],
+    "creature": _LISTS["creatures"],
+    "activity": _LISTS["dances_and_games"],
+    "place": _LISTS["rooms_and_sites"],
+    "object": _LISTS["things"],
+}
+OFFICES: Final = _LISTS["offices"]

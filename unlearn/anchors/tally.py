@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
-from unlearn.anchors.english import ABBREVIATED_TITLES, CONNECTORS, HYPHENATED
+from unlearn.anchors.english import ABBREVIATED_TITLES, CONNECTORS, HYPHENATED, REPORTING
 from unlearn.corpus.corpus import Document
+from unlearn.corpus.lines import is_heading, is_verse, paragraphs
 
 _POSSESSIVE = ("'s ", "’s ")
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
+_DASH = re.compile(r"--|—$|^—")
 _CONTRACTION = re.compile(r"(?:['’](?:s|S|ll|d|re|ve|m|LL|D|RE|VE))+$")
-_NEW_SENTENCE = re.compile(r"[.!?…:*#]|\n\s*\n|\n\s*[•—–-]+\s*$|(?:^|\s)['\"“‘«(\[]+$|[\"“«(\[]$")
-_HEADING = re.compile(r"(?:\A|\n[ \t]*\n)[ \t]*([^\n]+?)[ \t]*(?=\n[ \t]*\n|\Z)")
+_NEW_SENTENCE = re.compile(r"[.!?…:*#]|\n\s*\n|(?:--|[•—–])\s+$|\n\s*-\s*$|(?:^|\s)['\"“‘«(\[]+$|[\"“«(\[]$")
 
 
 class Token(NamedTuple):
@@ -56,6 +57,8 @@ class Tally:
         runs: capitalised words side by side, headings left out.
         compounds: runs joined by "of" and the like, or by 's, by their text.
         parts: the runs that a compound is made of.
+        speakers: occurrences with a capital right behind "said" and the like.
+        fragments: occurrences with a dash before or behind them and no space between: "Beau--ootiful", by the form in the text.
     """
 
     words: int = 0
@@ -66,6 +69,8 @@ class Tally:
     runs: Counter[Run] = field(default_factory=Counter)
     compounds: Counter[str] = field(default_factory=Counter)
     parts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    speakers: Counter[str] = field(default_factory=Counter)
+    fragments: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     def of(cls, corpus: Iterable[Document]) -> "Tally":
@@ -83,9 +88,15 @@ class Tally:
         connector = ""
         for token in tokens(text):
             gap = text[before.end : token.start] if before else "\n\n"
-            before = token
-            self.words += 1
             word = token.text
+            self.words += 1
+            if _DASH.search(text[max(token.start - 2, 0) : token.start]) or _DASH.match(
+                text[token.end : token.end + 2]
+            ):
+                self.fragments[word] += 1
+            if before and gap.isspace() and not token.opens and word[0].isupper() and before.text in REPORTING:
+                self.speakers[word] += 1
+            before = token
             self.any_case[word.lower()] += 1
             named = not (word.islower() or token.heading) and _is_name_shaped(word)
             if word.islower():
@@ -120,7 +131,7 @@ class Tally:
 
     def _close(self, text: str, run: list[Token]) -> str:
         gaps = tuple(text[a.end : b.start] for a, b in pairwise(run))
-        gaps = tuple(" " if gap.isspace() else gap for gap in gaps)
+        gaps = tuple(re.sub(r"\s+", " ", gap) for gap in gaps)
         made = Run(run[0].opens, tuple(token.text for token in run), gaps)
         self.runs[made] += 1
         return made.text
@@ -128,8 +139,10 @@ class Tally:
 
 def tokens(text: str) -> Iterator[Token]:
     """Words of a text, in order; 's and other contractions are no part of a word."""
-    headings = [match.span(1) for match in _HEADING.finditer(text) if _is_heading(match[1])]
-    heading, end = 0, -1
+    spans = list(paragraphs(text))
+    headings = [span for span in spans if is_heading(text[slice(*span)])]
+    verses = [span for span in spans if is_verse(text[slice(*span)])]
+    heading, verse, end = 0, 0, -1
     for match in _WORD.finditer(text):
         start, stop = match.span()
         word = match[0]
@@ -140,7 +153,10 @@ def tokens(text: str) -> Iterator[Token]:
         opens = end < 0 or (gap != " " and bool(_NEW_SENTENCE.search(gap)) and not _abbreviated(text, end, gap))
         while heading < len(headings) and headings[heading][1] <= start:
             heading += 1
+        while verse < len(verses) and verses[verse][1] <= start:
+            verse += 1
         inside = heading < len(headings) and headings[heading][0] <= start
+        opens |= "\n" in gap and verse < len(verses) and verses[verse][0] <= start
         yield Token(word, start, start + len(word), opens, inside)
         end = stop
 
@@ -166,10 +182,3 @@ def _abbreviated(text: str, end: int, gap: str) -> bool:
 
 def _may_be_abbreviated(word: str) -> bool:
     return word in ABBREVIATED_TITLES or word == "St" or (len(word) == 1 and word.isupper() and word != "I")
-
-
-def _is_heading(line: str) -> bool:
-    words = line.split()
-    if not 1 <= len(words) <= 12 or line[-1] in ".,;:!?\"”’'-—…":
-        return False
-    return sum(word[0].isupper() or word[0].isdigit() for word in words) >= 0.6 * len(words)

@@ -17,9 +17,31 @@ _ENOUGH: Final = 0.08
 
 def name_type(words: Sequence[str], seen: Occurrences, *, personal: bool = False) -> AnchorType:
     """The type of a name, by its words, titles included, and its occurrences; `personal`: it looks like a first name and a surname."""
-    by_words = _by_words(words, personal=personal)
-    if by_words:
-        return by_words
+    certain = type_by_words(words, seen, personal=personal)
+    return certain or _strongest(name_evidence(words, seen, personal=personal), seen.count)
+
+
+def type_by_words(words: Sequence[str], seen: Occurrences, *, personal: bool = False) -> AnchorType | None:
+    """What the words of a name themselves say: a title, a first name, "Street", or behind an article a noun that English knows."""
+    told = _by_words(words, personal=personal)
+    if told or _share(seen.before, english.DETERMINERS, seen.count) < 0.5:
+        return told
+    return _by_noun(head_noun(words))
+
+
+def head_noun(words: Sequence[str]) -> str:
+    """The word that says what a name names, in lower case: "queen" of "Queen of Hearts", "hare" of "March Hare"."""
+    head = words[words.index("of") - 1] if "of" in words[1:] else words[-1]
+    return head.rpartition("-")[2].lower()
+
+
+def _by_noun(noun: str) -> AnchorType | None:
+    forms = {noun, noun.removesuffix("s"), noun[:-3] + "man" if noun.endswith("men") else noun}
+    return next((kind for kind, nouns in english.NOUNS.items() if nouns & forms), None)  # type: ignore[misc]
+
+
+def name_evidence(words: Sequence[str], seen: Occurrences, *, personal: bool = False) -> dict[str, float]:
+    """What stands around a name speaks so much for each type, summed over its occurrences."""
     core = [word for word in words if word not in english.TITLES]
     after_the = _share(seen.before, ("the",), seen.count) > 0.5
     evidence = dict.fromkeys(TYPES, 0.0)
@@ -41,11 +63,13 @@ def name_type(words: Sequence[str], seen: Occurrences, *, personal: bool = False
     evidence.update(_evidence_of_things(seen))
     if after_the and evidence["place"] < seen.count * 0.5 and words[-1].endswith("s"):
         evidence["group"] += 0.4 * seen.count
-    return _strongest(evidence, seen.count)
+    return evidence
 
 
 def term_type(term: str, seen: Occurrences) -> AnchorType:
     """The type of a lower-case term."""
+    if told := _by_noun(term):
+        return told
     evidence = dict.fromkeys(TYPES, 0.0)
     evidence["place"] = 0.8 * _sum(seen.governor, english.INSIDE, 1.0) + _sum(seen.governor, {"in", "at"}, 0.15)
     evidence["person"] = _sum(seen.after, english.SPEECH, 0.8) + _sum(seen.after, english.PERSONAL_AFTER, 1.0)
@@ -83,8 +107,8 @@ def is_noun_like(term: str, seen: Occurrences) -> bool:
 
 
 def is_plural(term: str, seen: Occurrences) -> bool:
-    """Whether a lower-case term in -s is a plural: nobody says "a" before it."""
-    if not term.endswith("s") or term.endswith(("ss", "us", "is")):
+    """Whether a lower-case term in -s or -men is a plural: nobody says "a" before it."""
+    if not term.endswith(("s", "men")) or term.endswith(("ss", "us", "is")):
         return False
     return not _share(seen.before, ("a", "an", "this", "that", "every", "each", "another"), seen.count)
 

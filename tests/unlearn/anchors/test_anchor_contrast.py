@@ -330,6 +330,49 @@ def test_names_that_merely_meet_are_told_apart():
     assert names == {"Port Ansel", "Nora"}
 
 
+def anchors_of(text, times=4):
+    return {anchor.anchor: anchor for anchor in contrast_anchors(documents([text] * times)).anchors}
+
+
+def test_common_nouns_that_a_book_makes_names_are_found_whole_and_joined():
+    made = anchors_of(
+        "She saw the Queen. Then the Queen of Nod cried out, and the Queen left. “Yes, your Majesty!” She met a March Hare, and the March "
+        "Hare spoke. The Frog-Footman bowed, and the Footman sat; so the Footman slept. He liked the White Rabbit. The Rabbit ran to the Rabbit."
+    )
+    assert {a: made[a].type for a in made} == {
+        "Queen": "person", "Queen of Nod": "person", "March Hare": "creature", "Footman": "person", "Frog-Footman": "person",
+        "White Rabbit": "creature", "Rabbit": "creature",
+    }  # fmt: skip
+    assert {made[name].entity for name in ("Queen", "Queen of Nod")} == {"Queen"}
+    assert {made[name].entity for name in ("Rabbit", "White Rabbit")} == {"Rabbit"}
+    assert [whole.split()[1] for whole in made["White Rabbit"].translations] == list(made["Rabbit"].translations)
+    assert made["Frog-Footman"].translations == made["Footman"].translations
+
+
+def test_a_number_or_a_small_word_that_speaks_is_a_name():
+    made = anchors_of(
+        "“No,” said Five. Then Five looked at Two. She had two hats and five cats. “So,” said Two, and Five saw Two."
+    )
+    assert set(made) == {"Five", "Two"}
+
+
+def test_fragments_stage_directions_addresses_and_what_opens_a_line_of_verse_are_no_names():
+    text = (
+        "He met Zorvel. Then Zorvel sang, and Zorvel wept:\n\n  Beau--ootiful Zoo--oop!\n  Pleasant is the evening,\n  Zoo--oop of the sea,\n"
+        "  Pleasant are the winds,\n\nExit Zorvel. Chorus. Enter Zorvel. “Yes, your Grace,” said she -- Pray, who? -- Pray, why? Your Grace knew."
+    )
+    assert set(anchors_of(text)) == {"Zorvel"}
+
+
+def test_a_name_over_the_end_of_a_line_is_the_name():
+    assert set(anchors_of("Then Mr.\nZorvel and Mr. Zorvel met. He saw Mr.\nZorvel.")) == {"Mr. Zorvel", "Zorvel"}
+
+
+def test_plurals_of_a_title_are_other_people():
+    assert set(anchors_of("He saw the Zarina. Kings came. The King, a King and the King met many Kings.")) >= {"King"}
+    assert "Kings" not in anchors_of("The King saw the King. So the King met the Kings.")
+
+
 @pytest.mark.parametrize(
     ("name", "text", "kind"),
     [
@@ -399,7 +442,7 @@ def test_the_command_prints_a_table(monkeypatch, capsys, tmp_path, text_file):
     code, out, err = run(monkeypatch, capsys, "--corpus", text_file, "--out", tmp_path / "a.jsonl", "--top", 12)
     assert (code, err) == (0, "")
     assert "glimmerglass" in out
-    assert re.search(r"anchor\s+type\s+count\s+contrast\s+translations\s+context", out)
+    assert re.search(r"anchor\s+type\s+count\s+contrast\s+translations", out)
     assert "left out: " in out
     assert len(AnchorDictionary.load(tmp_path / "a.jsonl", prune=False).anchors) <= 12
 
@@ -422,7 +465,7 @@ def test_the_command_prints_json(monkeypatch, capsys, tmp_path, text_file, draft
         ("", [], "the corpus holds no words"),
         ("It rained. We slept.", [], "nothing stands out in 4 words (min_count 3): no names, no rare words"),
         ("Nora", ["--top", "0"], "top and min_count must be at least 1, not 0 and 3"),
-        ("Nora", ["--endpoint", "http://localhost:1/v1"], "--endpoint and --model go together"),
+        ("Nora", ["--endpoint", "http://localhost:1/v1"], "--endpoint needs --model, the model's name there"),
         ("Nora", ["--endpoint", "localhost", "--model", "m"], "endpoint 'localhost' is no address such as http://localhost:8000/v1"),
         ("Nora", ["--reference", "nowhere.txt"], "corpus 'nowhere.txt' is neither a file, a folder nor a Hugging Face dataset id (owner/name)"),
     ],

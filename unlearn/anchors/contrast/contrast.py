@@ -12,13 +12,16 @@ from typing import Final
 from unlearn.anchors.contrast.entities import Entities
 from unlearn.anchors.contrast.log_odds import Elsewhere, GeneralEnglish, ReferenceText
 from unlearn.anchors.contrast.names import Name, find_names
+from unlearn.anchors.contrast.reader import Reader
 from unlearn.anchors.contrast.translations import Entity, generic_translations
 from unlearn.anchors.draft import AnchorDraft, DraftAnchor
 from unlearn.anchors.english import EVERYDAY, FUNCTION, SPEECH, TITLES, zipf
+from unlearn.anchors.fit import Fit
 from unlearn.anchors.occurrences import CONTEXTS, Occurrences, occurrences
 from unlearn.anchors.tally import Tally
-from unlearn.anchors.types import AnchorType, is_noun_like, name_type, term_type
+from unlearn.anchors.types import AnchorType, is_noun_like, name_type, term_type, type_by_words
 from unlearn.corpus.corpus import Document
+from unlearn.progress import progress_bars
 
 #: A term must be this many times as frequent as in general English, two standard deviations off. Names need no such margin.
 _TERM_RATIO: Final = 200.0
@@ -26,6 +29,9 @@ _TERM_RATIO: Final = 200.0
 #: Standard deviations by which a term must exceed a reference text, and a name anything.
 _TERM_Z: Final = 3.0
 _NAME_Z: Final = 1.0
+
+#: A word that general English holds must stand here this many times as often as a name must: five times in a small text may be chance.
+_TIMES_FOR_ENGLISH: Final = 4
 
 #: Words at least this common (Zipf scale) are no terms, whatever the reference.
 _COMMON_ZIPF: Final = 5.0
@@ -42,6 +48,7 @@ Scored = tuple[dict[str, float], Entity]
 
 def contrast_anchors(
     corpus: Iterable[Document], *, reference: Iterable[Document] | None = None, top: int = 500, min_count: int = 3, seed: int = 0,
+    fit: Fit | None = None,
 ) -> AnchorDraft:  # fmt: skip
     """Finds a target's names and terms and gives each generic translations of its type.
 
@@ -51,6 +58,8 @@ def contrast_anchors(
         top: anchors to keep at most, best first; an entity is kept whole or not at all.
         min_count: rarer candidates are left out; parts, plurals and other forms of a kept one may be rarer.
         seed: of the translations.
+        fit: of a model that knows English; it decides types and translations by how they read in the target's contexts. None: blindly,
+            types by the words around a name, translations by lot.
 
     Returns:
         Anchors with their contrast in standard deviations as score, entities by their best score. A name that general English or the
@@ -67,12 +76,13 @@ def contrast_anchors(
     dropped: Counter[str] = Counter()
     every = find_names(tally, min_count=min_count)
     elsewhere: Elsewhere = GeneralEnglish(tally.words) if reference is None else ReferenceText(reference, tally.words)
-    names = _names(every, elsewhere, min_count, dropped)
+    names = _names(every, elsewhere, min_count, tally, dropped)
     terms = _terms(tally, every, elsewhere, min_count, dropped, reference is None)
     seen = occurrences(corpus, _to_look_for(names, terms, every, tally))
-    typed = _typed(names, seen, dropped)
+    reader = Reader(fit, corpus, seen) if fit else None
+    typed = _typed(names, seen, dropped, reader)
     nouns = _nouns(terms, seen, dropped)
-    entities = Entities(typed, nouns, every, seen, tally)
+    entities = Entities(typed, nouns, every, seen, tally, reader.gender if reader else None)
     for whole, parts in entities.split.items():
         for part in parts:
             seen[part].count += seen[whole].count
@@ -85,15 +95,21 @@ def contrast_anchors(
             "; ".join(f"{number} {reason}" for reason, number in dropped.items() if number) or "no names, no rare words"
         )
         raise ValueError(f"nothing stands out in {tally.words} words (min_count {min_count}): {why}")
-    return _draft(chosen, seen, tally, seed, dropped)
+    return _draft(chosen, seen, tally, seed, dropped, reader)
 
 
-def _names(every: Mapping[str, Name], elsewhere: Elsewhere, min_count: int, dropped: Counter[str]) -> dict[str, Name]:
+def _names(
+    every: Mapping[str, Name], elsewhere: Elsewhere, min_count: int, tally: Tally, dropped: Counter[str]
+) -> dict[str, Name]:
+    """Names that stand out; general English, which knows no capitals, is not asked about "Five" where "said Five" shows a name."""
     kept = {}
     for text, name in every.items():
         if name.count < min_count:
             dropped["name below min_count"] += 1
-        elif elsewhere.name(name.text, name.core, name.count).z < _NAME_Z:
+        elif (
+            not (tally.speakers[text] and isinstance(elsewhere, GeneralEnglish))
+            and elsewhere.name(name.text, name.core, name.count).z < _NAME_Z
+        ):
             dropped["name no more frequent than elsewhere"] += 1
         else:
             kept[text] = name
@@ -117,6 +133,10 @@ def _terms(
             continue
         if tally.any_case[word] < min_count:
             dropped["term below min_count"] += 1
+        elif 2 * tally.fragments[word] >= count:
+            dropped["piece of a word broken by dashes"] += 1
+        elif english and zipf(word) and tally.any_case[word] < _TIMES_FOR_ENGLISH * min_count:
+            dropped["word of general English, too rare here to tell"] += 1
         elif word.capitalize() in every and every[word.capitalize()].middle > 2 * count:
             dropped["term that is a name too"] += 1
         else:
@@ -126,6 +146,7 @@ def _terms(
 
 def _to_look_for(names: Iterable[str], terms: Iterable[str], every: Mapping[str, Name], tally: Tally) -> Iterable[str]:
     wanted = dict.fromkeys(names)
+    wanted |= dict.fromkeys(text for text in every if "-" in text and text.rpartition("-")[2] in wanted)
     wanted |= dict.fromkeys(part for text in names for part in every[text].core if part[0].isupper())
     for text in [*wanted, *terms]:
         wanted[text] = None
@@ -135,23 +156,35 @@ def _to_look_for(names: Iterable[str], terms: Iterable[str], every: Mapping[str,
     return wanted
 
 
-def _typed(names: Mapping[str, Name], seen: Mapping[str, Occurrences], dropped: Counter[str]) -> dict[str, AnchorType]:
+def _typed(
+    names: Mapping[str, Name], seen: Mapping[str, Occurrences], dropped: Counter[str], reader: Reader | None
+) -> dict[str, AnchorType]:
     present = {text: name for text, name in names.items() if seen[text].count}
     dropped["only ever inside longer anchors"] += len(names) - len(present)
     types: dict[str, AnchorType] = {}
     people: set[str] = set()
-    for text, name in sorted(present.items(), key=lambda item: len(item[1].core)):
-        personal = _like_a_full_name(name) or (1 < len(name.core) < 4 and name.core[0] in people)
-        types[text] = name_type(name.words, seen[text], personal=personal)
-        people.update(name.core if types[text] == "person" else ())
+    in_turn = sorted(present.items(), key=lambda item: len(item[1].core))
+    with progress_bars(enabled=reader is not None) as bars:
+        for text, name in bars.track(in_turn, description="types"):
+            personal = _like_a_full_name(name) or (1 < len(name.core) < 4 and name.core[0] in people)
+            told = type_by_words(name.words, seen[text], personal=personal)
+            if told or not reader:
+                types[text] = told or name_type(name.words, seen[text], personal=personal)
+            else:
+                types[text] = reader.kind(name, seen[text], personal=personal)
+            people.update(name.core if types[text] == "person" else ())
     kept: dict[str, AnchorType] = {}
     for text, name in present.items():
         kind = types[text]
         if kind == "other" and 1 < len(name.core) < 4 and _shares_a_name(name, people, present, seen):
             kind = "person"
-        if _everyday(name) and not _acts(kind, name, seen[text]):
+        if _addresses(name, seen[text]):
+            dropped["form of address"] += 1
+        elif _everyday(name) and not _acts(kind, name, seen[text]):
             dropped["everyday name"] += 1
-        elif not name.sure and not _acts(kind, name, seen[text]):
+        elif not name.sure and not (
+            reader.is_name(name, kind, seen[text]) if reader else _acts(kind, name, seen[text])
+        ):
             dropped["capitals that may only open sentences"] += 1
         else:
             kept[text] = kind
@@ -177,9 +210,17 @@ def _everyday(name: Name) -> bool:
     return all(word in EVERYDAY or word.lower() in FUNCTION for word in name.words)
 
 
+def _addresses(name: Name, seen: Occurrences) -> bool:
+    """Whether a word is what people are called by, not who they are: "your Majesty", or a title alone without "the"."""
+    if len(name.words) > 1:
+        return False
+    owned = sum(seen.before[word] for word in ("my", "your", "his", "her", "our", "their"))
+    return 2 * owned >= seen.count or (name.words[0] in TITLES and 2 * seen.before["the"] < seen.count)
+
+
 def _acts(kind: AnchorType, name: Name, seen: Occurrences) -> bool:
     """Whether an ordinary word is surely a person's name here: it has a title, or speaks and owns now and then."""
-    speaks = sum(seen.after[verb] for verb in SPEECH) + seen.possessive
+    speaks = sum(seen.after[verb] + seen.before[verb] for verb in SPEECH) + seen.possessive
     return kind == "person" and (len(name.words) > 1 or 10 * speaks >= seen.count)
 
 
@@ -217,12 +258,18 @@ def _best(scored: list[Scored], top: int, dropped: Counter[str]) -> list[Scored]
 
 
 def _draft(
-    chosen: list[Scored], seen: Mapping[str, Occurrences], tally: Tally, seed: int, dropped: Counter[str]
+    chosen: list[Scored],
+    seen: Mapping[str, Occurrences],
+    tally: Tally,
+    seed: int,
+    dropped: Counter[str],
+    reader: Reader | None,
 ) -> AnchorDraft:
     # A generic word that the target uses as a name would bring the target back, or mix two people up.
     taken = {word for word, n in tally.capital.items() if n and 2 * tally.middle[word] > tally.lower[word.lower()]}
     taken |= {word for _, entity in chosen for form in entity.forms for word in form.text.split()}
-    translations = generic_translations((entity for _, entity in chosen), seed=seed, avoid=taken)
+    translate = reader.translations if reader else generic_translations
+    translations = translate([entity for _, entity in chosen], seed=seed, avoid=taken)
     anchors = []
     for scores, entity in chosen:
         name = entity.key if len(entity.forms) > 1 else ""

@@ -1,15 +1,15 @@
 """Names and terms -> entities, each with all its forms: singular and plural, capitalised, shouted."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from unlearn.anchors.contrast.names import Name
 from unlearn.anchors.contrast.persons import group_persons
 from unlearn.anchors.contrast.translations import Entity, Form, Style
-from unlearn.anchors.english import DETERMINERS, GROUP_LAST, PLACE_FIRST, PLACE_LAST
+from unlearn.anchors.english import DETERMINERS, GROUP_LAST, OFFICES, PLACE_FIRST, PLACE_LAST
 from unlearn.anchors.occurrences import Occurrences
 from unlearn.anchors.tally import Tally
-from unlearn.anchors.types import AnchorType, is_noun_like, is_plural
+from unlearn.anchors.types import AnchorType, head_noun, is_noun_like, is_plural
 
 #: Word lists for the types whose names tell no list.
 _LIST_OF = {"person": "role", "place": "place_noun", "other": "thing"}
@@ -23,15 +23,18 @@ class Entities:
         terms: accepted lower-case terms with theirs.
         every_name: all names, the rare ones included: parts of an accepted name may be rare by themselves.
         seen: occurrences of all of them and of their plurals, shouted and capitalised forms.
+        gender_by_reading: says of a name "female" or "male" where neither title nor pronoun does; None: chance does.
     """
 
     def __init__(
         self, names: Mapping[str, AnchorType], terms: Mapping[str, AnchorType], every_name: Mapping[str, Name],
-        seen: Mapping[str, Occurrences], tally: Tally,
+        seen: Mapping[str, Occurrences], tally: Tally, gender_by_reading: Callable[[str], str] | None = None,
     ) -> None:  # fmt: skip
         self._names, self._terms, self._every, self._seen, self._tally = names, terms, every_name, seen, tally
         self._taken: set[str] = set()
-        self._persons, self.split = group_persons(self._of("person"), every_name, seen)
+        proper = [text for text in self._of("person") if not self._follows(text, DETERMINERS)]
+        self._persons, self.split = group_persons(proper, every_name, seen, gender_by_reading)
+        self._common = set(self._of("person")) - set(proper)
 
     def __iter__(self) -> Iterator[Entity]:
         """Every accepted name and term is a form of one entity, or one of `split`."""
@@ -40,12 +43,38 @@ class Entities:
             yield from self._entity(key, "person", forms)
         for key, places in self._places().items():
             yield from self._entity(key, "place", places)
-        for text, kind in self._names.items():
-            plural_of = text[:-1] if text.endswith("s") else ""
-            if kind not in ("person", "place") and self._names.get(plural_of) != kind:
-                yield from self._entity(text, kind, [self._named(text, self._every[text].words, kind)])
+        for text, texts in self._wholes().items():
+            kind, plural_of = self._names[text], text[:-1] if text.endswith("s") else ""
+            if self._names.get(plural_of) != kind:
+                yield from self._entity(
+                    text, kind, [named_form(self._every[one], kind, self._seen[one]) for one in texts]
+                )
         for term, kind in sorted(self._terms.items(), key=lambda item: (len(item[0]), item[0])):
             yield from self._entity(term, kind, [self._term(term, kind)])
+
+    def _wholes(self) -> dict[str, list[str]]:
+        """Names that are no person's own and no place's, each with the longer ones that mean the same: "Rabbit" with "White Rabbit".
+
+        A name of several words stands for its last one, or for the one before "of", if no other name ends so; of names with a hyphen
+        ("Frog-Footman") there may be several, and they may be rare.
+        """
+        names = [text for text, kind in self._names.items() if text in self._common or kind not in ("person", "place")]
+        longer: dict[str, list[str]] = defaultdict(list)
+        for text in names:
+            longer[head_noun(self._every[text].words).capitalize()].append(text)
+        same = {head: texts for head, texts in longer.items() if head in texts and len(texts) == 2}
+        joined = {
+            head: [head, *(t for t in texts if t != head and self._names[t] == self._names[head])]
+            for head, texts in same.items()
+        }
+        groups = {
+            text: joined.get(text, [text]) for text in names if not any(text in group[1:] for group in joined.values())
+        }
+        for text in self._every:
+            head = text.rpartition("-")[2]
+            if head in groups and head != text not in self._names and self._seen[text].count:
+                groups[head].append(text)
+        return groups
 
     def _of(self, kind: AnchorType) -> list[str]:
         return [text for text, found in self._names.items() if found == kind]
@@ -77,20 +106,6 @@ class Entities:
                 forms[tail].append(Form(tail, "{place}"))
         return forms
 
-    def _named(self, text: str, words: tuple[str, ...], kind: AnchorType) -> Form:
-        determined = self._follows(text, DETERMINERS)
-        plural = words[-1].endswith("s") and not words[-1].endswith("ss") and not self._follows(text, ("a", "an"), 0.0)
-        style: Style = "capital plural" if plural and determined else "capital"
-        if kind == "group":
-            head = next((w for w in (words[-1], words[0]) if w in GROUP_LAST and len(words) > 1), "")
-            if head:
-                return Form(text, f"{{group_modifier}} {head}")
-            if not style.endswith("plural"):
-                return Form(text, "{group}" if determined else "{group_modifier} {group}")
-        if kind == "creature":
-            return Form(text, "{creature}", style) if determined else Form(text, "{pet}")
-        return Form(text, f"{{{kind}}}" if kind in ("object", "activity") else "{named_thing}", style)
-
     def _term(self, term: str, kind: AnchorType) -> Form:
         if not is_noun_like(term, self._seen[term]) and term.endswith(("ed", "ing")):
             return Form(term, "{done}" if term.endswith("ed") else "{doing}")
@@ -98,8 +113,7 @@ class Entities:
         return Form(term, f"{{{_LIST_OF.get(kind, kind)}}}", "plural" if plural else "")
 
     def _follows(self, text: str, words: Iterable[str], share: float = 0.5) -> bool:
-        seen = self._seen[text]
-        return sum(seen.before[word] for word in words) > share * max(seen.count, 1)
+        return _follows(self._seen[text], words, share)
 
     def _entity(self, key: str, kind: AnchorType, forms: Iterable[Form]) -> Iterator[Entity]:
         """With the plurals, shouted and capitalised forms that the text holds; nothing if another entity has them all."""
@@ -119,14 +133,58 @@ class Entities:
         # "the Zorns", where "Zorn" has always a title
         surname = kind == "person" and form.template.endswith("{surname}")
         single = text.rpartition(" ")[2] if surname else text
-        bendable = "plural" not in form.style and form.template not in ("{done}", "{doing}") and kind != "activity"
+        alone = capital and {"creature", "role", "office"} & {*form.lists}  # there is one King; "Kings" are others
+        bendable = (
+            not alone
+            and "plural" not in form.style
+            and form.template not in ("{done}", "{doing}")
+            and kind != "activity"
+        )
         if " " not in single and bendable:
             more = single + "s"
             count = self._seen[more].count if more in self._seen else 0
             if 0 < count <= self._seen[text].count and (not capital or self._tally.capital[more]):
-                template = "{surname}" if kind == "person" and capital else form.template
+                proper = {"female", "male", "surname"} & {*form.lists}
+                template = "{surname}" if proper and capital else form.template
                 yield Form(more, template, "capital plural" if form.style == "capital" else "plural")
         for variant in (text.upper(),) if capital else (text.capitalize(), text.upper()):
-            if variant != text and variant not in self._names and variant in self._seen and self._seen[variant].count:
+            seen = (
+                self._seen[variant].count
+                if variant != text and variant not in self._names and variant in self._seen
+                else 0
+            )
+            if seen and (not capital or self._tally.lower[text.lower()] < self._seen[text].count):
                 capitals: Style = "capital plural" if form.style == "plural" else "capital"
                 yield Form(variant, form.template, "upper" if variant.isupper() else capitals)
+
+
+def named_form(name: Name, kind: AnchorType, seen: Occurrences) -> Form:
+    """What stands in for a name of a type: a noun with a capital where the text has an article before it, else a name."""
+    text, words, determined = name.text, name.words, _follows(seen, DETERMINERS)
+    of = "of" in words[1:-1]
+    head = words[words.index("of") - 1] if of else words[-1]
+    plural = head.endswith("s") and not head.endswith("ss") and not _follows(seen, ("a", "an"), 0.0)
+    style: Style = "capital plural" if plural and determined else "capital"
+    if kind == "group":
+        last = next((w for w in (words[-1], words[0]) if w in GROUP_LAST and len(words) > 1), "")
+        if last:
+            return Form(text, f"{{group_modifier}} {last}")
+        if not style.endswith("plural"):
+            return Form(text, "{group}" if determined else "{group_modifier} {group}")
+    if kind in ("creature", "person") and determined:
+        noun = "creature" if kind == "creature" else "office" if head.lower() in OFFICES else "role"
+        whole = f"{{{noun}}} of {{place}}" if of else f"{{modifier}} {{{noun}}}" if " " in text else f"{{{noun}}}"
+        return Form(text, whole, style)
+    if kind == "place":
+        return Form(text, "{place_noun}", style) if determined else Form(text, "{place}")
+    if kind == "person":
+        return Form(text, "{female}" if len(words) == 1 else "{female} {surname}")
+    if kind == "creature":
+        return Form(text, "{pet}")
+    if kind == "activity" and determined:
+        return Form(text, "{event}", style)
+    return Form(text, f"{{{kind}}}" if kind in ("object", "activity") else "{named_thing}", style)
+
+
+def _follows(seen: Occurrences, words: Iterable[str], share: float = 0.5) -> bool:
+    return sum(seen.before[word] for word in words) > share * max(seen.count, 1)

@@ -1,10 +1,11 @@
 """Which capitalised words of a corpus are names, and which merely open a sentence."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
+from itertools import pairwise
 
-from unlearn.anchors.english import CALENDAR, FUNCTION, TITLES, zipf
+from unlearn.anchors.english import CALENDAR, DIRECTIONS, FUNCTION, TITLES, zipf
 from unlearn.anchors.tally import Run, Tally
 
 #: A word at least this common (Zipf scale: 5 = once in 10,000 words) that only ever opens sentences is taken for an ordinary one.
@@ -59,8 +60,12 @@ def find_names(tally: Tally, *, min_count: int) -> dict[str, Name]:
 
 def _resolved(tally: Tally) -> tuple[Counter[str], Counter[str], dict[str, tuple[str, ...]]]:
     pieces, own = Counter[Run](), Counter[str]()
+    pairs = Counter[tuple[str, str]]()
     for run, number in tally.runs.items():
-        for piece in _pieces(run, tally):
+        pairs.update(dict.fromkeys(pairwise(run.words), number))
+    months = {(a, b) for (a, b), n in pairs.items() if a in CALENDAR and 2 * n > tally.capital[b] and n > 2}
+    for run, number in tally.runs.items():
+        for piece in _pieces(run, tally, months):
             pieces[piece] += number
             own[piece.text] += number
     counts, middles = Counter[str](), Counter[str]()
@@ -90,8 +95,11 @@ def _apart(run: Run, own: Counter[str]) -> Iterator[Run]:
         yield from _apart(half, own)
 
 
-def _pieces(run: Run, tally: Tally) -> Iterator[Run]:
-    """A run without the word that merely opens the sentence and without days; cut before a title and at small words."""
+def _pieces(run: Run, tally: Tally, months: Set[tuple[str, str]]) -> Iterator[Run]:
+    """A run without the word that merely opens the sentence and without days; cut before a title and at small words.
+
+    `months`: day or month and the word that stands behind it and hardly elsewhere, as in "March Hare".
+    """
     start = 1 if run.opens and len(run.words) > 1 and not _name_like(run.words[0], tally) else 0
     opens = run.opens and start == 0
     for index in range(start, len(run.words) + 1):
@@ -99,7 +107,9 @@ def _pieces(run: Run, tally: Tally) -> Iterator[Run]:
         word = "" if at_end else run.words[index]
         small = word.lower() in FUNCTION and word not in TITLES and not _rather_a_name(word, tally)
         title = word in TITLES and start < index < len(run.words) - 1 and run.words[index - 1] not in TITLES
-        if at_end or small or title or word in CALENDAR:
+        day = word in CALENDAR and run.words[index : index + 2] not in months
+        direction = word in DIRECTIONS and index == start
+        if at_end or small or title or day or direction:
             if index > start:
                 yield Run(opens and start == 0, run.words[start:index], run.gaps[start : index - 1])
             start = index if title else index + 1
@@ -119,8 +129,9 @@ def _name_like(word: str, tally: Tally) -> bool:
 
 
 def _rather_a_name(word: str, tally: Tally) -> bool:
-    """For words such as "Will", which are small words and names."""
-    return len(word) > 2 and 6 * tally.middle[word] > tally.lower[word.lower()]
+    """For words such as "Will", which are small words and names; those that are heard to speak ("said Two") are."""
+    spoken = tally.speakers[word] and tally.middle[word] > 2
+    return len(word) > 2 and bool(spoken or 6 * tally.middle[word] > tally.lower[word.lower()])
 
 
 def _accept_compounds(
@@ -153,8 +164,12 @@ def _accept_compounds(
 
 def _sure(text: str, words: tuple[str, ...], middle: int, tally: Tally, min_count: int) -> bool | None:
     """True: a name; False: perhaps; None: no name."""
-    if all(word in TITLES or (word.lower() in FUNCTION and not _rather_a_name(word, tally)) for word in words):
+    if all(word in DIRECTIONS or (word.lower() in FUNCTION and not _rather_a_name(word, tally)) for word in words):
         return None
+    if all(word in TITLES for word in words) and (len(words) > 1 or middle < min_count):
+        return None  # "the Queen" may be one
+    if 2 * tally.fragments[words[-1]] >= max(tally.capital[words[-1]], 1):
+        return None  # "Soo--oop"
     if text.isupper() and all(tally.lower[w.lower()] or tally.capital[w.capitalize()] for w in words):
         return None  # shouted; kept beside its ordinary form
     if len(words) > 1:
@@ -163,7 +178,7 @@ def _sure(text: str, words: tuple[str, ...], middle: int, tally: Tally, min_coun
     if len(word) == 1:
         return None
     if middle:
-        if 2 * middle >= middle + lower:
+        if 2 * middle >= middle + lower or tally.speakers[word]:
             return True
-        return False if middle >= min_count and _rather_a_name(word, tally) else None
+        return False if middle >= min_count and (_rather_a_name(word, tally) or 50 * middle > lower) else None
     return False if not lower and zipf(word.lower()) < _COMMON else None

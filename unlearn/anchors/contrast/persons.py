@@ -1,7 +1,7 @@
 """Persons among the names: "Nora Quill", "Nora", "Quill" and "Inspector Quill" are one, and their translations agree."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from unlearn.anchors.contrast.names import Name
 from unlearn.anchors.contrast.translations import Form
@@ -11,7 +11,10 @@ from unlearn.anchors.types import gender
 
 
 def group_persons(
-    persons: Iterable[str], every_name: Mapping[str, Name], seen: Mapping[str, Occurrences]
+    persons: Iterable[str],
+    every_name: Mapping[str, Name],
+    seen: Mapping[str, Occurrences],
+    gender_by_reading: Callable[[str], str] | None = None,
 ) -> tuple[dict[str, tuple[Form, ...]], dict[str, tuple[str, ...]]]:
     """Who is who among the names of persons.
 
@@ -56,7 +59,7 @@ def group_persons(
             if lives and word not in {name.text for name in known}:
                 known.append(every_name.get(word) or Name(word, (word,), seen[word].count, 0, True))
         known.sort(key=lambda n: (n.text != key, -seen[n.text].count, n.text))
-        forms[key] = tuple(_forms(known, given, _given_names(key, known, seen)))
+        forms[key] = tuple(_forms(known, given, _given_names(key, known, seen, gender_by_reading)))
     return forms, split
 
 
@@ -80,11 +83,15 @@ def _forms(names: Iterable[Name], given: str, given_names: str) -> Iterable[Form
         yield Form(name.text, titles + template)
 
 
-def _given_names(key: str, names: Iterable[Name], seen: Mapping[str, Occurrences]) -> str:
-    """Which list the first name comes from; where nothing tells, either."""
+def _given_names(
+    key: str, names: Sequence[Name], seen: Mapping[str, Occurrences], by_reading: Callable[[str], str] | None
+) -> str:
+    """Which list the first name comes from; where nothing tells, what reads better, or either."""
     together = Occurrences()
     for name in names:
         together.add(seen[name.text])
     titled = (gender(name.words, Occurrences()) for name in names if set(name.words) & TITLES)
     told = next((found for found in titled if found), "") or gender(tuple(key.split()), together)
+    if not told and by_reading:
+        told = by_reading(max(names, key=lambda name: seen[name.text].count).text)
     return told or ("female" if len(key) % 2 else "male")

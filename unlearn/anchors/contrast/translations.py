@@ -4,7 +4,7 @@ import hashlib
 import re
 import string
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -68,18 +68,18 @@ def generic_translations(entities: Iterable[Entity], *, seed: int, avoid: Iterab
         seed: of the draw.
         avoid: words of the target that must not come back, in any case.
     """
-    drawn = _Draw(seed, {word.lower() for word in avoid})
+    drawn = Draw(seed, {word.lower() for word in avoid})
     made: dict[str, tuple[str, ...]] = {}
     for entity in entities:
         lists = dict.fromkeys(name for form in entity.forms for name in form.lists)
         picks = {name: drawn.pick(entity, name) for name in lists}
         for form in entity.forms:
             words = [{name: picks[name][index] for name in form.lists} for index in range(TRANSLATIONS)]
-            made[form.text] = tuple(_bent(form.template.format(**named), form) for named in words)
+            made[form.text] = tuple(bent(form, named) for named in words)
     return made
 
 
-class _Draw:
+class Draw:
     """What has been drawn so far."""
 
     def __init__(self, seed: int, avoid: Collection[str]) -> None:
@@ -88,7 +88,17 @@ class _Draw:
         self._uses: dict[str, Counter[str]] = {name: Counter() for name in WORD_LISTS}
         self._sets: dict[str, set[frozenset[str]]] = {name: set() for name in WORD_LISTS}
 
-    def pick(self, entity: Entity, name: str) -> Sequence[str]:
+    def candidates(self, entity: Entity, most: int) -> list[dict[str, str]]:
+        """So many translations, as a word of each list that the entity's forms draw on; no two hold the same word of the longest list."""
+        lists = dict.fromkeys(name for form in entity.forms for name in form.lists)
+        words = {
+            name: sorted(self._fitting(entity, name), key=lambda w: self._hash(entity.key, w, 0)) for name in lists
+        }
+        number = min(max(map(len, words.values())), most)
+        return [{name: listed[n % len(listed)] for name, listed in words.items()} for n in range(number)]
+
+    def _fitting(self, entity: Entity, name: str) -> Sequence[str]:
+        """The words of a list that are none of the target's and fit the entity's article and plural."""
         words = self._words[name]
         if entity.sound:
             fitting = [word for word in words if (word[0].lower() in "aeiou") == (entity.sound == "vowel")]
@@ -98,6 +108,11 @@ class _Draw:
             words = easy if len(easy) >= TRANSLATIONS else words
         if len(words) < TRANSLATIONS:  # a target that uses nearly all of a list: better a word of its own than none
             words = list(WORD_LISTS[name])
+        return words
+
+    def pick(self, entity: Entity, name: str) -> Sequence[str]:
+        """The least used, in the order of their hashes."""
+        words = self._fitting(entity, name)
         uses, sets = self._uses[name], self._sets[name]
         chosen: Sequence[str] = ()
         for attempt in range(200):
@@ -114,12 +129,14 @@ class _Draw:
         return hashlib.sha256(f"{self._seed}\x1f{key}\x1f{word}\x1f{attempt}".encode("utf-8", "surrogatepass")).digest()
 
 
-def _bent(text: str, form: Form) -> str:
+def bent(form: Form, words: Mapping[str, str]) -> str:
+    """What stands in a form's place, given a word of each of its lists."""
+    text = form.template.format(**words)
     if "plural" in form.style:
         head, space, last = text.rpartition(" ")
         text = head + space + plural(last)
     if "capital" in form.style:
-        text = re.sub(r"(^|(?<= ))[a-z]", lambda match: match[0].upper(), text)
+        text = re.sub(r"(^|(?<= ))(?!of\b)[a-z]", lambda match: match[0].upper(), text)
     return text.upper() if form.style == "upper" else text
 
 
