@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 #: Modules of `unlearn` that import nothing heavy, which hp_bench may use anywhere.
 SMALL = {
     f"unlearn.{name}"
-    for name in ("files", "exits", "progress", "chat", "fingerprint", "anchors.dictionary", "corpus.books")
+    for name in ("files", "exits", "progress", "chat", "fingerprint", "linear", "anchors.dictionary", "corpus.books")
 }
 
 #: Folder -> the folders that it may import, beside itself, `SMALL` and the version number of `hp_bench`. No folder below one imports it back.
