@@ -4,6 +4,7 @@ PyTorch multiplies float32 matrices by Intel's MKL, which uses half the width of
 PyTorch, too, uses all of it. The products are the same but for the order of their sums.
 """
 
+import os
 from functools import cache
 from pathlib import Path
 from types import MethodType
@@ -19,6 +20,7 @@ def quicken(model: Any) -> Any:
         return model
     from torch import nn
 
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")  # it keeps a program a shape: 1,024 of them are 600 MiB
     for module in model.modules():
         if type(module) is nn.Linear and module.in_features >= _INPUTS:
             module.forward = MethodType(_forward, module)  # type: ignore[method-assign]
