@@ -150,7 +150,7 @@ class _Layer(DynamicLayer):
     def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         """Puts the keys and values of further tokens into their places and returns those of the rows in use."""
         if not self.room:
-            self.lazy_initialization(key_states, value_states)
+            self.is_initialized = True
             heads = key_states.shape[1]
             self.room = tuple(
                 new.new_zeros(self._rows, heads, self._length, new.shape[-1]) for new in (key_states, value_states)

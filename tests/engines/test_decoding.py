@@ -169,7 +169,7 @@ def test_adapters_are_decoded_with_their_base():
     plain = _asked(HFEngine(base, tokenizer=tokenizer, device="cpu"))
     adapted = get_peft_model(base, LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False)).eval()
     ours = _asked(HFEngine(adapted, tokenizer=tokenizer, device="cpu", batch_size=5))
-    ids = [tokenizer(text, return_tensors="pt") for text in tiny.TEXT[:6]]
+    ids = [tokenizer(text, return_tensors="pt", return_token_type_ids=False) for text in tiny.TEXT[:6]]
     theirs = [
         adapted.generate(**one, do_sample=False, max_new_tokens=40, pad_token_id=2)[0, one["input_ids"].shape[1] :]
         for one in ids
