@@ -153,6 +153,7 @@ def test_a_quick_score_has_a_card_of_its_own_and_is_not_compared_with_a_full_one
 def test_quick_is_for_the_familiarity_tests_alone(place, tmp_path):
     done = run(place / "base", "--quick", "--tasks", "hp_familiarity,hp_qa", "--out", tmp_path, code=2)
     assert "--quick is for hp_familiarity" in str(done.exception) and "'hp_qa'" in str(done.exception)
+    assert "leave out --quick" in str(run(place / "base", "--quick", "--card", code=2).exception)
 
 
 class Counting(HFEngine):
