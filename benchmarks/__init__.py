@@ -6,6 +6,8 @@
 * finetune: fine-tuning against plain transformers.Trainer, tokens/s and peak memory;
 * translate_align: translating and aligning against tokenising once;
 * anchor_growth, rank_growth: translating with 10 to 10,000 anchors; labelling by one process and by two;
+* real_score: SmolLM2-135M, `hp-bench score`, plain text and chat, against plain `lm_eval`; `--quick`;
+* gpu, on a machine with one: the paper's method at the size of Llama-2-7B;
 * score: one model, `hp-bench score` against plain `lm_eval`;
 * curve, curve_vllm: seven checkpoints, `hp-bench curve` against seven plain `lm_eval` commands, in transformers and in vLLM;
 * checkpoint_growth: seconds and memory of a curve of 1, 10 and 50 checkpoints;

@@ -20,6 +20,7 @@ SMALL = {
         "progress",
         "chat",
         "fingerprint",
+        "linear",
         "anchors.dictionary",
         "corpus.books",
         "corpus.lines",

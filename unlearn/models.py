@@ -7,6 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from unlearn.files import require_no_gguf
+from unlearn.linear import quicken
 
 
 def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
@@ -46,7 +47,7 @@ def load_model(name: str | Path, *, device: str = "auto", dtype: str = "auto") -
         model: Any = AutoModelForCausalLM.from_pretrained(str(name), dtype=kind, **options)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ValueError(f"no causal language model could be loaded from {str(name)!r}: {_first_line(error)}") from None
-    return (model if device == "split" else model.to(resolve_device(device))).eval()
+    return quicken((model if device == "split" else model.to(resolve_device(device))).eval())
 
 
 def load_models(first: str | Path, second: str | Path | None, **where: str) -> tuple[Any, Any]:

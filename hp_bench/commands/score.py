@@ -7,6 +7,9 @@ from typer import Argument, Option
 
 from hp_bench.commands.options import Json, Run, finish, scores, show, warn
 
+#: What --quick is for: the tasks that are asked 60 prompts then, and those that are short in any case.
+QUICK_TASKS = ("hp_familiarity", "hp_familiarity_chat", "hp_token_probability")
+
 
 @scores(tasks="hp_familiarity,hp_token_probability")
 def score(
@@ -29,6 +32,9 @@ def score(
             help="Also write OUT/cards/NAME.md, a page to publish beside the weights, with the numbers as the hub's model-index.",
         ),
     ] = False,
+    quick: Annotated[
+        bool, Option("--quick", help="A first look: 60 of the 300 prompts. The scorecards are called NAME-quick.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Measures what models know of the unlearn target.
@@ -36,7 +42,7 @@ def score(
     Writes a scorecard for each model. With --baseline, every other model is compared with the baseline, prompt by prompt. If one model
     fails, the others are still scored.
     """
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
     from hp_bench.engines.loader import Loader
     from hp_bench.report.tables import answer, model_tables
@@ -49,6 +55,13 @@ def score(
     from unlearn.files import write_text
 
     points = named_models(models, baseline)
+    if quick:
+        if other := [task for task in run.tasks if task not in QUICK_TASKS]:
+            raise ValueError(f"--quick is for {', '.join(QUICK_TASKS)}, not for {other[0]!r}")
+        if card:
+            raise ValueError("--card is for a full score, to be published: leave out --quick")
+        run.metadata["quick"] = True
+        points = [replace(point, name=f"{point.name}-quick") for point in points]
     with Loader(run.settings, [point.path for point in points], one_kind=False) as loader:
         for point in points:
             require_same_model(point, out, loader)
@@ -61,5 +74,8 @@ def score(
     reference = cards[0] if baseline else None
     answers = [answer(card, reference, differences) for card in cards[bool(baseline) :]]
     show(as_json, content, *answers, "\n", *model_tables(cards, differences, cards[0].name))
+    if quick:
+        asked = (task.prompts_changed for card in cards for task in card.manifest.tasks.values())
+        warn(*(f"{said}. A first look: not compared with other scores." for said in asked if said))
     warn(*(broken(card, reference) for card in cards), f"scorecards and samples are in {out}")
     finish(failures(cards))

@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 from transformers import DynamicCache, GenerationMixin, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
 from hp_bench.engines import NeedsAnotherEngine
+from hp_bench.engines.decoding import decodes, greedy
 from hp_bench.engines.fit import Examined, left_out, neutral_settings, require_decoder, require_tokenizer
 from hp_bench.engines.loading import attach, detach, load_model, load_tokenizer, require_swappable, resolve_device
 from hp_bench.engines.source import Source, locate, require_finite
 from hp_bench.progress import quiet_host
+from unlearn.progress import progress_bars
 
 #: Prompts at a time. lm-eval's own default of 1 is 14 times slower.
 BATCH_SIZE = 64
@@ -147,8 +150,24 @@ def _host(model: Any, tokenizer: Any, batch_size: int) -> Any:
         del model.tie_weights
 
 
-class _Host(Examined, HFLM):
+class _Queue(HFLM):
+    """lm-eval's class, but where decoding is greedy it hands over all prompts at once, and rows leave the batch as they end."""
+
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
+        """Completions, in the order of the requests."""
+        rows = self.batch_size
+        self._rows = rows if decodes(_decoded(self.model)) and all(map(_is_greedy, requests)) else 0
+        ends = {getattr(request, "ended", None) for request in requests}
+        self._ended = ends.pop() if len(ends) == 1 else None
+        try:
+            self.batch_size_per_gpu = len(requests) if self._rows else rows
+            return super().generate_until(requests, disable_tqdm=disable_tqdm or bool(self._rows))
+        finally:
+            self.batch_size_per_gpu = rows
+
     def _model_generate(self, context: torch.Tensor, max_length: int, stop: list[str], **options: Any) -> torch.Tensor:
+        if self._rows:
+            return self._greedy(context, max_length - context.shape[1], options["attention_mask"])
         bare = _bare(self.model)
         if (cache := growing_cache(self.model, max_length)) is not None:
             options[_CACHE] = cache
@@ -159,6 +178,46 @@ class _Host(Examined, HFLM):
         finally:
             bare.generation_config = own
         return generated
+
+    def _greedy(self, context: torch.Tensor, new_tokens: int, mask: torch.Tensor) -> torch.Tensor:
+        """As `generate` returns it: contexts (rows, tokens), padded on the left, and behind each its continuation and padding."""
+        model = _decoded(self.model)
+        with progress_bars() as bars:
+            row = bars.add_task("  completions", total=len(context))
+            said = greedy(
+                model,
+                [ids[seen].tolist() for ids, seen in zip(context, mask.bool(), strict=True)],
+                new_tokens=new_tokens,
+                ends=neutral_settings(model.generation_config, self.tokenizer).eos_token_id,
+                batch_size=self._rows,
+                ended=self._complete,
+                advance=lambda: bars.advance(row),
+            )
+            bars.remove_task(row)
+        pad = self.tokenizer.pad_token_id
+        rows = [text + [pad] * (new_tokens - len(text)) for text in said]
+        return torch.cat([context, torch.tensor(rows, device=context.device)], dim=1)
+
+    def _complete(self, text: list[int]) -> bool:
+        """Whether a task says of a text so far that its completion ends within; a line must have ended for that."""
+        return (
+            self._ended is not None and "\n" in self.tokenizer.decode(text[-1:]) and self._ended(self.tok_decode(text))
+        )
+
+
+class _Host(Examined, _Queue):
+    """The same, and what it is asked is looked at before."""
+
+
+def _is_greedy(request: Instance) -> bool:
+    how = request.args[1]
+    return how.get("do_sample") is False and how.get("temperature", 0.0) == 0.0 and not how.get("until")
+
+
+def _decoded(model: Any) -> Any:
+    """The model whose own `forward` says all that it says: under LoRA, whose layers are within it, the base."""
+    kinds = {config.peft_type for config in getattr(model, "peft_config", {}).values()}
+    return _bare(model) if kinds == {"LORA"} else model
 
 
 def _bare(model: Any) -> Any:

@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from hp_bench.engines import DoesNotFit, NeedsAnotherEngine
 from hp_bench.engines.source import Source, require_finite, require_sound, require_whole
 from hp_bench.progress import quiet_transformers
+from unlearn.linear import quicken
 
 _DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
 
@@ -52,7 +53,7 @@ def load_model(source: Source, *, dtype: str = "auto", device: str = "cpu") -> A
             f"{tuple(said)}"
         )
     require_finite(model.named_parameters(), source.name)
-    return model.eval()
+    return quicken(model.eval())
 
 
 def attach(model: Any, source: Source) -> Any:

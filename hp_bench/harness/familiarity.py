@@ -6,7 +6,7 @@ Source: arXiv:2310.02238, completion-based evaluation.
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,8 @@ from hp_bench.judges.llm.judge import LanguageModelJudge
 from hp_bench.judges.references import names_answer
 from hp_bench.judges.registry import choose_judge, require_target
 from hp_bench.probes.foreign import read_probes
-from hp_bench.probes.rows import FAMES, Probe, load_probes
-from hp_bench.text.completion import cut_at_blank_line
+from hp_bench.probes.rows import FAMES, Probe, load_probes, quick_probes
+from hp_bench.text.completion import cut_at_blank_line, ends_at_blank_line
 from hp_bench.text.terms import Lexicon
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,9 @@ class FamiliarityTask(PackagedTask):
 
     PROMPTS = "familiarity.jsonl"
 
+    #: Whether a completion ends within a text; None: nothing but the token limit and the model's own end ends it.
+    ENDED: Callable[[str], bool] | None = staticmethod(ends_at_blank_line)
+
     def documents(self, path: Path) -> list[dict[str, Any]]:
         """Probes as dicts. The judge that the metadata names is built here, so that a missing lexicon is an error before generation."""
         lexicon, metadata = self.lexicon_file(), self.config.metadata
@@ -43,6 +46,9 @@ class FamiliarityTask(PackagedTask):
         if changed:
             log.warning("%s: %s: %s; strict=true refuses such a file", self.config.task, path, changed)
             metadata["prompts_changed"] = changed
+        if metadata.get("quick"):
+            every, probes = len(probes), quick_probes(probes)
+            metadata["prompts_changed"] = "; ".join(filter(None, (f"quick: {len(probes)} of {every} prompts", changed)))
         self._probes: dict[str, Any] = {probe.id: probe for probe in probes}
         self._by_fame = any(probe.fame for probe in probes)
         require_target(metadata)
@@ -57,6 +63,12 @@ class FamiliarityTask(PackagedTask):
         if self.config.metadata.get("vocabulary") is None:
             return []
         return self.user_file("vocabulary", "a word list").read_text(encoding="utf-8").split()
+
+    def construct_requests(self, *arguments: Any, **options: Any) -> Any:
+        """One request a prompt, which says where its completion ends, for engines that can stop there; the name is lm-eval's."""
+        request = super().construct_requests(*arguments, **options)
+        vars(request)["ended"] = self.ENDED
+        return request
 
     def apply_filters(self) -> list[Instance] | None:
         """Grades every completion in one call; lm-eval runs this between generation and `process_results`."""

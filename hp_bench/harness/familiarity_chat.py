@@ -29,6 +29,7 @@ class ChatFamiliarityTask(FamiliarityTask):
     """
 
     CHAT = True
+    ENDED = None
 
     def build_all_requests(self, **options: Any) -> None:
         """Finds the template, then builds one request a prompt; the name is lm-eval's."""

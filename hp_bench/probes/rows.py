@@ -4,7 +4,9 @@
 sentences with the next words that only a familiar model would say. Both hold one JSON object a line, and nothing but these fields.
 """
 
-from collections.abc import Callable
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
 from itertools import permutations
 from pathlib import Path
 from typing import Annotated, Literal, Protocol, TypeVar
@@ -19,6 +21,9 @@ Kind = Literal["partial", "overt", "covert"]
 
 #: Levels of fame: who knows the answer, from everybody who has heard of the target to readers alone.
 FAMES = (1, 2, 3, 4, 5)
+
+#: Prompts of a quick score.
+QUICK = 60
 
 Text = Annotated[str, Field(min_length=1)]
 
@@ -92,6 +97,17 @@ def load_probes(path: Path | str) -> list[Probe]:
 def load_token_probes(path: Path | str) -> list[TokenProbe]:
     """Reads a token-probability file. Raises ValueError naming file and line."""
     return load_rows(path, TokenProbe, "a token probe")
+
+
+def quick_probes(probes: Sequence[Probe]) -> list[Probe]:
+    """The prompts of a quick score: the same 60 every time, in the order of the file, as many of each fame as there can be."""
+    turns: Counter[int | None] = Counter()
+    ranked = []
+    for place in random.Random(QUICK).sample(range(len(probes)), len(probes)):
+        fame = probes[place].fame
+        ranked.append((turns[fame], place))
+        turns[fame] += 1
+    return [probes[place] for place in sorted(place for _, place in sorted(ranked)[:QUICK])]
 
 
 class Row(Protocol):

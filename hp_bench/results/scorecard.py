@@ -69,7 +69,7 @@ class TaskManifest:
         decoding: generation settings.
         chat_template: digest of the template applied; "" for raw text.
         num_fewshot: examples in the prompt.
-        prompts_changed: what had to be changed in the user's prompt file.
+        prompts_changed: what had to be changed in the user's prompt file; that the score is a quick one, of some of its prompts.
     """
 
     version: str

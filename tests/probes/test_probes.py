@@ -1,10 +1,13 @@
 """Prompt files of one's own: what is accepted, and how a bad one is refused (one sentence, with file and line)."""
 
 import json
+from collections import Counter
+from dataclasses import replace
 
 import pytest
 
-from hp_bench.probes.rows import Probe, TokenProbe, load_probes, load_token_probes
+from hp_bench.probes.paths import prompts_dir
+from hp_bench.probes.rows import FAMES, Probe, TokenProbe, load_probes, load_token_probes, quick_probes
 
 PROBE = {
     "id": "a",
@@ -132,3 +135,17 @@ def test_a_file_in_another_encoding_is_named(tmp_path):
 def test_a_reference_may_share_a_short_word_with_its_prompt(tmp_path):
     path = write(tmp_path / "mine.jsonl", [{**PROBE, "references": ["the Map of Maps"], "prompt": "The map of the"}])
     assert load_probes(path)[0].references == ("the Map of Maps",)
+
+
+def test_a_quick_score_asks_the_same_sixty_balanced_over_fame():
+    probes = load_probes(prompts_dir() / "familiarity.jsonl")
+    quick = quick_probes(probes)
+    assert Counter(probe.fame for probe in quick) == dict.fromkeys(FAMES, 12)
+    assert quick == quick_probes(probes) == [probe for probe in probes if probe in quick]
+    assert quick_probes(probes[:7]) == probes[:7]
+
+
+def test_where_a_fame_has_few_prompts_the_others_fill_up():
+    probes = [probe for probe in load_probes(prompts_dir() / "familiarity.jsonl") if probe.fame == 1]
+    nobody_said = [replace(probe, id=f"{probe.id}-again", fame=None) for probe in probes]
+    assert Counter(probe.fame for probe in quick_probes([*probes[:3], *nobody_said])) == {1: 3, None: 57}

@@ -20,7 +20,7 @@ from hp_bench.engines.endpoint import EndpointEngine
 from hp_bench.engines.fingerprint import fingerprint
 from hp_bench.engines.hf import HFEngine
 from hp_bench.engines.loader import EngineSettings, Loader, OneEngine
-from hp_bench.results.compare import broken
+from hp_bench.results.compare import broken, incomparable
 from hp_bench.scoring.checkpoints import Checkpoint
 from hp_bench.scoring.doctor import fitness
 from hp_bench.scoring.models import score_checkpoints
@@ -127,6 +127,33 @@ def test_the_table_has_every_number(place, scored, monkeypatch):
         "4 prompts",
     ):
         assert word in shown
+
+
+def test_a_quick_score_has_a_card_of_its_own_and_is_not_compared_with_a_full_one(place, scored, monkeypatch):
+    monkeypatch.setattr("hp_bench.probes.rows.QUICK", 3)
+    given = ("--metadata", f"prompts={place / 'prompts'}", "--out", place / "out")
+    full = (place / "out/scorecards/a-model.json").read_bytes()
+    done = run(place / "a/model", "--quick", *given)
+    assert "quick: 3 of 4 prompts. A first look: not compared with other scores." in done.stderr
+    assert (place / "out/scorecards/a-model.json").read_bytes() == full
+    quick, whole = (Scorecard.load(place / f"out/scorecards/{name}.json") for name in ("model-quick", "a-model"))
+    assert (
+        quick.get("hp_familiarity", "familiarity").n == 3
+        and quick.get("hp_token_probability", "token_probability").n == 3
+    )
+    assert set(quick.items["hp_familiarity"]) < set(whole.items["hp_familiarity"])
+    assert "quick: 3 of 4 prompts" in "; ".join(incomparable(quick, whole))
+    both = json.loads(run(place / "a/model", "--baseline", place / "base", "--quick", "--json", *given).stdout)
+    assert [card["name"] for card in both["scorecards"]] == ["baseline-quick", "model-quick"]
+    assert {one["difference"]["n"] for one in both["differences"] if one["difference"]["metric"] == "familiarity"} == {
+        3
+    }
+
+
+def test_quick_is_for_the_familiarity_tests_alone(place, tmp_path):
+    done = run(place / "base", "--quick", "--tasks", "hp_familiarity,hp_qa", "--out", tmp_path, code=2)
+    assert "--quick is for hp_familiarity" in str(done.exception) and "'hp_qa'" in str(done.exception)
+    assert "leave out --quick" in str(run(place / "base", "--quick", "--card", code=2).exception)
 
 
 class Counting(HFEngine):

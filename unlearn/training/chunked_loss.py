@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import Trainer
 from transformers.loss.loss_utils import ForCausalLMLoss
 
+from unlearn.linear import product
 from unlearn.settings import IGNORED
 
 #: Bytes of one chunk of logits in float32. On the CPU smaller chunks are slower: each reads and writes the head's whole gradient.
@@ -54,14 +55,14 @@ class _Chunked(torch.autograd.Function):
         total = torch.zeros((), dtype=wide, device=hidden.device)
         for begin in range(0, len(hidden), rows):
             part = slice(begin, begin + rows)
-            logits = nn.functional.linear(hidden[part], weight, bias).to(wide)
+            logits = product(hidden[part], weight, bias).to(wide)
             normaliser = logits.logsumexp(dim=-1, keepdim=True)
             wanted = target[part].to(wide)
             total += (normaliser - logits.gather(-1, ids[part])).mul_(wanted).sum()
             if any(needs):
                 error = logits.sub_(normaliser).exp_().scatter_add_(-1, ids[part], -wanted).to(hidden.dtype)
                 if of_hidden is not None:
-                    torch.mm(error, weight, out=of_hidden[part])
+                    of_hidden[part] = product(error, weight.t())
                 if of_weight is not None:
                     of_weight.addmm_(error.t(), hidden[part])
                 if of_bias is not None:

@@ -1,0 +1,169 @@
+"""Greedy decoding of many prompts: a row leaves the batch as it ends, and the next prompt takes its place.
+
+In `generate` a batch runs until its last row ends. Here the batch stays full as long as a prompt waits, and what all prompts begin with
+(a chat template's system turn) is read once.
+"""
+
+import inspect
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from itertools import takewhile
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
+from transformers.cache_utils import DynamicLayer
+
+
+def decodes(model: Any) -> bool:
+    """Whether `greedy` can serve a model: one of transformers' own, in which masks and positions alone say who attends to whom, and every
+    layer attends to the whole text.
+    """
+    if not isinstance(model, PreTrainedModel) or not type(model).__module__.startswith("transformers."):
+        return False
+    whole: Any = model
+    by_masks = whole._supports_attention_backend and "position_ids" in inspect.signature(whole.forward).parameters
+    if not by_masks or not whole._supports_default_dynamic_cache():
+        return False
+    return {type(layer) for layer in _plain_cache(model).layers} == {DynamicLayer}
+
+
+@torch.inference_mode()
+def greedy(
+    model: Any,
+    prompts: Sequence[list[int]],
+    *,
+    new_tokens: int,
+    ends: Collection[int],
+    batch_size: int,
+    ended: Callable[[list[int]], bool] = lambda _: False,
+    advance: Callable[[], object] = lambda: None,
+) -> list[list[int]]:
+    """The most probable continuations, token by token.
+
+    Args:
+        model: one that `decodes`, in evaluation mode.
+        prompts: token numbers of each, at least one.
+        new_tokens: of a continuation, at most.
+        ends: tokens after which a continuation ends; they are in it.
+        batch_size: rows at a time.
+        ended: whether a continuation is complete before that; asked after every token.
+        advance: called for every continuation that is complete.
+    """
+    alike = takewhile(lambda tokens: len(set(tokens)) == 1, zip(*prompts, strict=False))
+    prefix = [tokens[0] for tokens in alike][: min(map(len, prompts)) - 1]
+    waiting = deque(sorted(range(len(prompts)), key=lambda number: -len(prompts[number])))
+    said: list[list[int]] = [[] for _ in prompts]
+    slots = _Slots(model, rows=min(batch_size, len(prompts)), length=max(map(len, prompts)) + new_tokens)
+    slots.keep(prefix)
+    active: list[int] = []  # the prompt of each slot that is in use; these are the first ones
+    while waiting or active:
+        free = batch_size - len(active)
+        if waiting and (not active or free >= max(1, batch_size // 8)):
+            fresh = [waiting.popleft() for _ in range(min(free, len(waiting)))]
+            slots.read([prompts[number][len(prefix) : -1] for number in fresh], first=len(active))
+            active += fresh
+        newest = [(said[number] or prompts[number])[-1] for number in active]
+        found = slots.next(newest, [len(prompts[number]) + len(said[number]) - 1 for number in active])
+        for slot in reversed(range(len(active))):
+            text = said[active[slot]]
+            text.append(found[slot])
+            if len(text) == new_tokens or text[-1] in ends or ended(text):
+                advance()
+                last = active.pop()
+                if slot < len(active):
+                    active[slot] = last
+                    slots.move(len(active), slot)
+    return said
+
+
+class _Slots:
+    """Keys and values of `rows` texts of up to `length` tokens, each from the first column on, whatever the length of the others.
+
+    What stands behind a row's own tokens is masked, and overwritten as the row grows.
+    """
+
+    def __init__(self, model: Any, *, rows: int, length: int) -> None:
+        self._model, self._prefix = model, 0
+        self._cache = _plain_cache(model)
+        self._layers = [_Layer(rows, length) for _ in self._cache.layers]
+        self._cache.layers = list(self._layers)
+        parameters = inspect.signature(model.forward).parameters
+        self._name = "cache" if "cache" in parameters else "past_key_values"  # the latter up to transformers 5.23
+
+    def keep(self, prefix: list[int]) -> None:
+        """Reads what every text begins with, in the first slot."""
+        if prefix:
+            self.read([prefix], first=0)
+        self._prefix = len(prefix)
+
+    def read(self, texts: Sequence[list[int]], *, first: int) -> None:
+        """Reads texts, without the prefix, into the slots from `first` on."""
+        longest = max(map(len, texts))
+        for layer in self._layers:
+            layer.begin(slice(first, first + len(texts)), self._prefix)
+        if longest:
+            ids = [[*text, *[0] * (longest - len(text))] for text in texts]  # nobody attends to what is behind a text
+            positions = torch.arange(self._prefix, self._prefix + longest).expand(len(texts), -1)
+            self._forward(self._model.base_model, ids, positions)
+
+    def next(self, tokens: list[int], columns: list[int]) -> list[int]:
+        """Gives each of the first slots a token, in a column, and returns the most probable ones to follow."""
+        at = torch.tensor(columns, device=self._model.device)
+        width = max(columns) + 1
+        for layer in self._layers:
+            layer.begin(slice(len(tokens)), width - 1, at)
+        mask = (torch.arange(width, device=at.device) <= at[:, None]).long()
+        logits = self._forward(self._model, [[token] for token in tokens], at[:, None], attention_mask=mask).logits
+        return logits[:, -1].argmax(-1).tolist()
+
+    def move(self, source: int, target: int) -> None:
+        """Copies one slot over another."""
+        for layer in self._layers:
+            for room in layer.room:
+                room[target] = room[source]
+
+    def _forward(self, module: Any, ids: list[list[int]], positions: Tensor, **more: Any) -> Any:
+        device = self._model.device
+        given = {"position_ids": positions.to(device), "use_cache": True, self._name: self._cache, **more}
+        return module(input_ids=torch.tensor(ids, device=device), **given)
+
+
+class _Layer(DynamicLayer):
+    """One layer's keys and values, (rows, heads, length, width); `keys` and `values` are views of the rows in use."""
+
+    def __init__(self, rows: int, length: int) -> None:
+        super().__init__()
+        self._rows, self._length = rows, length
+        self.room: tuple[Tensor, ...] = ()
+
+    def begin(self, rows: slice, filled: int, columns: Tensor | None = None) -> None:
+        """Says where the next tokens go: `rows`, behind `filled` columns, or one token a row into the column that is its own."""
+        self._used, self._filled, self._columns = rows, filled, columns
+        if self.room:
+            if columns is None:  # texts to be read, behind the prefix
+                for room in self.room:
+                    room[rows, :, :filled] = room[0, :, :filled].clone()
+            self.keys, self.values = (room[rows, :, :filled] for room in self.room)
+
+    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        """Puts the keys and values of further tokens into their places and returns those of the rows in use."""
+        if not self.room:
+            self.is_initialized = True
+            heads = key_states.shape[1]
+            self.room = tuple(
+                new.new_zeros(self._rows, heads, self._length, new.shape[-1]) for new in (key_states, value_states)
+            )  # zeros: what is masked must be numbers
+        new_tokens = key_states.shape[-2]
+        for room, new in zip(self.room, (key_states, value_states), strict=True):
+            if self._columns is None:
+                room[self._used, :, self._filled : self._filled + new_tokens] = new
+            else:
+                room[torch.arange(len(new), device=new.device), :, self._columns] = new[:, :, 0]
+        self.keys, self.values = (room[self._used, :, : self._filled + new_tokens] for room in self.room)
+        return self.keys, self.values
+
+
+def _plain_cache(model: Any) -> DynamicCache:
+    return DynamicCache(config=model.config.get_text_config(decoder=True))

@@ -1,0 +1,80 @@
+"""oneDNN in place of MKL: the same products and gradients, and nothing else touched."""
+
+import copy
+
+import pytest
+import tiny
+import torch
+from torch import nn
+
+from unlearn import linear
+from unlearn.linear import quicken
+
+
+@pytest.fixture(autouse=True)
+def slow(monkeypatch):
+    if not torch.backends.mkldnn.is_available():
+        pytest.fail("PyTorch has no oneDNN here")
+    monkeypatch.setattr(linear, "mkl_is_slow", lambda: True)
+    monkeypatch.setattr(linear, "_INPUTS", 16)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_same_products_and_gradients(bias):
+    torch.manual_seed(0)
+    layer, x = nn.Linear(48, 80, bias=bias), torch.randn(3, 20, 48, requires_grad=True)
+    ours = quicken(copy.deepcopy(layer))
+    assert "forward" in vars(ours) and "forward" not in vars(layer)
+    exact = nn.functional.linear(x.detach().double(), layer.weight.double(), layer.bias.double() if bias else None)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(x).double(), exact, rtol=1e-5, atol=1e-5)
+    found = []
+    for one in (layer, ours):
+        x.grad = None
+        out = one(x)
+        out.sin().sum().backward()
+        found.append([out.detach(), x.grad, *(p.grad for p in one.parameters())])
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+    assert len(found[0]) == 3 + bias
+
+
+def test_a_frozen_layer_passes_gradients_on():
+    layer = quicken(nn.Linear(16, 16)).requires_grad_(False)
+    x = torch.randn(20, 16, requires_grad=True)
+    layer(x).sum().backward()
+    torch.testing.assert_close(x.grad, layer.weight.sum(0).expand(20, -1))
+    assert layer.weight.grad is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_other_types_are_left_to_torch(dtype):
+    layer, x = nn.Linear(16, 16).to(dtype), torch.randn(20, 16, dtype=dtype)
+    assert torch.equal(quicken(copy.deepcopy(layer))(x), layer(x))
+
+
+def test_autocast_is_left_to_torch():
+    layer, x = nn.Linear(16, 16), torch.randn(20, 16)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(quicken(copy.deepcopy(layer))(x), layer(x))
+
+
+def test_a_copy_multiplies_by_its_own_weights():
+    model = quicken(tiny.llama(300))
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        other.lm_head.weight.zero_()
+        ids = torch.arange(3, 40)[None]
+        assert not other(ids).logits.any() and model(ids).logits.any()
+
+
+def test_narrow_layers_and_single_rows_are_left_to_torch(monkeypatch):
+    layer = quicken(nn.Linear(16, 16))
+    monkeypatch.setattr(torch.nn.functional, "linear", lambda *_: "torch's own")
+    assert layer(torch.randn(7, 16)) == "torch's own" != layer(torch.randn(8, 16).detach())
+    assert "forward" not in vars(quicken(nn.Linear(15, 16)))
+
+
+def test_nothing_changes_on_other_processors(monkeypatch):
+    monkeypatch.setattr(linear, "mkl_is_slow", lambda: False)
+    assert "forward" not in vars(quicken(nn.Linear(2, 2)))
