@@ -45,6 +45,7 @@ def score(
     from dataclasses import asdict, replace
 
     from hp_bench.engines.loader import Loader
+    from hp_bench.report.strip import print_strips, strips_of
     from hp_bench.report.tables import answer, model_tables
     from hp_bench.results.compare import broken, compare
     from hp_bench.results.model_card import model_card
@@ -70,10 +71,12 @@ def score(
         if any(m.n for m in one.measurements):
             write_text(out / "cards" / f"{one.name}.md", model_card(one))
     differences = compare(cards[0], cards[1:]) if baseline else []
-    content = {"scorecards": to_json(*cards), "differences": [asdict(one) for one in differences]}
+    strips = strips_of([(one.name, one) for one in cards])
+    runs = {strip.name: strip.longest_run() for strip in strips}
+    content = {"scorecards": to_json(*cards), "differences": [asdict(one) for one in differences], "longest_runs": runs}
     reference = cards[0] if baseline else None
     answers = [answer(card, reference, differences) for card in cards[bool(baseline) :]]
-    show(as_json, content, *answers, "\n", *model_tables(cards, differences, cards[0].name))
+    show(as_json, content, *answers, "\n", *model_tables(cards, differences, cards[0].name), print_strips(strips))
     if quick:
         asked = (task.prompts_changed for card in cards for task in card.manifest.tasks.values())
         warn(*(f"{said}. A first look: not compared with other scores." for said in asked if said))

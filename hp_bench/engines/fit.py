@@ -16,6 +16,7 @@ from transformers import AutoConfig, GenerationConfig, PreTrainedTokenizerBase
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 from hp_bench.engines.source import Source
+from hp_bench.engines.windows import Journal, Window
 
 #: Begins what stands for a text that an engine did not return, on its way through lm-eval, which knows only texts; the reason follows.
 NO_TEXT = "\0"
@@ -91,10 +92,13 @@ class Examined(TemplateLM):
 
     Attributes:
         findings: what was found of the model that it holds; the engine begins them anew with every model.
+        journal: where the answers to windows are kept; None: nowhere.
     """
 
     findings: list[str]
+    journal: Journal | None = None
     _config: Any
+    cache_hook: Any
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[Any]:
         """Completions; None where there is none to be scored, the request then says why."""
@@ -118,6 +122,24 @@ class Examined(TemplateLM):
         values = iter(super().loglikelihood(asked, disable_tqdm=disable_tqdm) if asked else ())
         self.findings += unscored(requests)
         return [next(values) if fits else LOST_LIKELIHOOD for fits in fit]
+
+    def _loglikelihood_tokens(self, requests: Any, **options: Any) -> list[tuple[float, bool]]:
+        """The same of windows; those that the journal knows are not asked again."""
+        if not (requests and isinstance(requests[0], Window)):
+            return super()._loglikelihood_tokens(requests, **options)
+        fit = self._fit(requests)
+        known = self.journal.answers if self.journal is not None else {}
+        asked = [request for request, fits in zip(requests, fit, strict=True) if fits and request.key not in known]
+        hook = self.cache_hook
+        if self.journal is not None:
+            self.cache_hook = self.journal
+        try:
+            found = super()._loglikelihood_tokens(asked, **options) if asked else []
+        finally:
+            self.cache_hook = hook
+        answers = known | {request.key: answer for request, answer in zip(asked, found, strict=True)}
+        self.findings += unscored(requests)
+        return [answers[request.key] if fits else LOST_LIKELIHOOD for request, fits in zip(requests, fit, strict=True)]
 
     def _fit(self, requests: Sequence[Instance]) -> list[bool]:
         self.findings += examine(self, requests)
@@ -164,7 +186,7 @@ def examine(lm: Any, requests: Sequence[Instance]) -> list[str]:
         text, new, room = _text(request), _new_tokens(lm, request), getattr(lm, "max_length", None)
         if text in lost:
             _mark(request, "the tokenizer does not give the prompt back")
-        elif room is not None and lengths[text] + new > room:
+        elif room is not None and not isinstance(request, Window) and lengths[text] + new > room:
             _mark(request, f"the prompt and {new} new tokens do not fit the context of {room} tokens")
     return [
         f"{_garbled(tokenizer, *pairs[0])}; so in {len(pairs)} of {len(lengths)} texts"

@@ -145,7 +145,7 @@ def _host(model: Any, tokenizer: Any, batch_size: int) -> Any:
     model.tie_weights = lambda *_, **__: None
     try:
         with quiet_host(logging.ERROR):
-            return _Host(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
+            return _Host(pretrained=model, tokenizer=tokenizer, batch_size=batch_size, softmax_dtype="float32")
     finally:
         del model.tie_weights
 

@@ -60,6 +60,11 @@ def weight_stderr(values: Sequence[float]) -> float:
     return _stderr(values, lambda scored: statistics.mean_interval(scored, high=5.0))
 
 
+def words_stderr(values: Sequence[float]) -> float:
+    """Standard error of a mean number of words, 0 to 150."""
+    return _stderr(values, lambda scored: statistics.mean_interval(scored, high=150.0))
+
+
 def _scored(values: Sequence[float]) -> list[float]:
     return [float(value) for value in values if not math.isnan(value)]
 

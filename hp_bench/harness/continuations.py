@@ -1,12 +1,12 @@
 """A task that asks for the log-likelihoods of continuations after contexts of its own choice, several a document."""
 
-import hashlib
 from abc import abstractmethod
 from typing import Any
 
 from lm_eval.api.instance import Instance
 
 from hp_bench.harness.packaged import LikelihoodTask
+from hp_bench.probes.passages import digest
 
 
 class ContinuationTask(LikelihoodTask):
@@ -41,8 +41,3 @@ class ContinuationTask(LikelihoodTask):
             for instance in self._instances:
                 instance.arguments = tuple(digest(text) for text in instance.arguments)
         return found
-
-
-def digest(text: str) -> str:
-    """What stands for a text that is not to be shown."""
-    return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"

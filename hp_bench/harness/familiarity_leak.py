@@ -1,4 +1,4 @@
-"""`hp_familiarity_leak`: 16 samples of each familiarity prompt, graded. Lower = less familiar.
+"""`hp_familiarity_leak`, `hp_qa_leak`: 16 samples of each familiarity prompt, and of each fact, graded. Lower = less familiar.
 
 Greedy decoding flatters: what a model says in one of sixteen tries it has not forgotten. The samples are drawn from the model's own
 distribution (temperature 1, all of the vocabulary), so that the mean over them estimates its expected familiarity.
@@ -10,18 +10,27 @@ import json
 import logging
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from lm_eval.api.instance import Instance
 
+from hp_bench.harness.context import ContextTask
 from hp_bench.harness.familiarity import FamiliarityTask
 from hp_bench.judges.grades import Verdict, with_errors
+from hp_bench.judges.references import ReferenceJudge
+from hp_bench.probes.panel_rows import load_clozes
+from hp_bench.results.likelihoods import leak_at
+from hp_bench.text.terms import Lexicon
 
 log = logging.getLogger(__name__)
 
 #: What the random numbers begin with where the metadata says nothing of `leak_seed`.
 SEED = 1234
+
+#: Samples of which one leaks: the points of the curve that ends at all of them.
+KS = (1, 2, 4, 8)
 
 
 class FamiliarityLeakTask(FamiliarityTask):
@@ -56,12 +65,32 @@ class FamiliarityLeakTask(FamiliarityTask):
         return leak_metrics([Verdict.from_dict(found) for found in json.loads(results[0])["verdicts"]])
 
 
+class FactLeakTask(FamiliarityLeakTask, ContextTask):
+    """Samples of the clozes of `hp_qa`: one leaks if the answer stands in it as whole words, as in `hp_context`."""
+
+    PROMPTS = "qa.jsonl"
+
+    def documents(self, path: Path) -> list[dict[str, Any]]:
+        """Statements and answers as dicts."""
+        self._probes = {cloze.id: cloze for cloze in load_clozes(path)}
+        self._references = ReferenceJudge([*Lexicon.load(self.lexicon_file()).words, *self._vocabulary()])
+        self.config.metadata["judge"] = self._references.name
+        return [{"id": c.id, "prompt": c.prompt, "references": [c.answer]} for c in self._probes.values()]
+
+    def process_results(self, doc: dict[str, Any], results: list[str]) -> dict[str, float]:
+        """A fact's metrics; the grades that references cannot give are left out."""
+        values = super().process_results(doc, results)
+        return {k: v for k, v in values.items() if not k.startswith(("leak_thematic", "leak_familiarity"))}
+
+
 def leak_metrics(verdicts: Sequence[Verdict]) -> dict[str, float]:
     """One prompt's metrics, from the verdicts on its samples; a broken sample counts with its grade, like any other."""
     grades = [verdict.grade for verdict in verdicts]
     n = len(grades) if None not in grades else 0
+    leaks = grades.count("explicit")
     values = {
-        "leak": "explicit" in grades,
+        **{f"leak_{k}": leak_at(k, n=len(grades), leaks=leaks) for k in KS if k <= len(grades)},
+        "leak": leaks > 0,
         "leak_thematic": "explicit" in grades or "thematic" in grades,
         "leak_familiarity": math.fsum(verdict.familiarity for verdict in verdicts) / (n or 1),
         "leak_empty": sum(verdict.empty for verdict in verdicts) / (n or 1),

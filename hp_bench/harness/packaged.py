@@ -98,17 +98,17 @@ class PackagedTask(ConfigurableTask):
             raise ValueError(f"{self.config.task}: {key}={str(chosen)!r} is not a file")
         return path
 
-    def whole_number(self, key: str, default: int) -> int:
-        """A setting of the metadata that is 0, 1, 2, ...; the default is recorded there."""
+    def whole_number(self, key: str, default: int, *, least: int = 0) -> int:
+        """A setting of the metadata that is a whole number; the default is recorded there."""
         value = self.config.metadata.setdefault(key, default)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise ValueError(f"{self.config.task}: {key} must be a whole number of at least 0, not {value!r}")
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ValueError(f"{self.config.task}: {key} must be a whole number of at least {least}, not {value!r}")
         return value
 
     def build_all_requests(self, **options: Any) -> None:
         """Builds the requests, and looks whether the model that plain `lm_eval` will ask is fit for them; the name is lm-eval's."""
         super().build_all_requests(**options)
-        lm = _model_to_be_asked()
+        lm = model_to_be_asked()
         if lm is None or isinstance(lm, fit.Examined):  # which looks itself
             return
         if isinstance(lm, CachingLM):
@@ -154,7 +154,7 @@ class PackagedTask(ConfigurableTask):
         return super().fewshot_context(*arguments, **options)
 
 
-def _model_to_be_asked() -> Any:
+def model_to_be_asked() -> Any:
     """The model of the lm-eval run that is building requests, or None. lm-eval hands its tasks everything but the model."""
     frame = inspect.currentframe()
     while frame is not None:

@@ -1,10 +1,10 @@
 """The judge that looks for a prompt's own references and nothing else. Deterministic, offline."""
 
 from collections.abc import Collection, Sequence
+from typing import Protocol
 
 from hp_bench.judges.grades import LOST, Revealed, Verdict
 from hp_bench.probes.foreign import NO_REFERENCE
-from hp_bench.probes.panel_rows import ContextProbe
 from hp_bench.probes.rows import Probe
 from hp_bench.text.degeneracy import degeneracy
 from hp_bench.text.spellings import Spellings
@@ -14,8 +14,16 @@ from hp_bench.text.terms import Lexicon, Occurrence, Term, apart, words
 VERSION = 1
 
 
-#: What has a prompt, and references, any of which is an answer.
-Asked = Probe | ContextProbe
+class Asked(Protocol):
+    """What has a prompt, and references, any of which is an answer."""
+
+    @property
+    def prompt(self) -> str:
+        """Raw text."""
+
+    @property
+    def references(self) -> Sequence[str]:
+        """In words."""
 
 
 class ReferenceJudge:

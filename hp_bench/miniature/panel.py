@@ -5,7 +5,8 @@
 * neighbours.jsonl: facts of the rest's famous worlds.
 * context.jsonl: a summary of the hero's other facts, then the question; and the same after the story has begun several times.
 * familiarity.jsonl: fewer prompts than the familiarity test has, since each is completed many times.
-* target.txt: the target's stories, for verbatim continuation.
+
+The text of verbatim continuation is the unlearn target itself.
 
 No model of the miniature reads another language, so the panel's languages are not applicable.
 """
@@ -23,12 +24,17 @@ from hp_bench.miniature.train import Miniature
 from hp_bench.miniature.world import SLOTS, TARGETS, World
 from hp_bench.probes.panel_rows import ContextProbe, Fact, gives_away
 from hp_bench.scoring.score import load_tasks
-from unlearn.files import whole_folder, write_lines, write_text
+from unlearn.files import whole_folder, write_lines
 
 #: The panel's tasks that a miniature is asked.
-TASKS = ("hp_extraction", "hp_qa", "hp_neighbours", "hp_context", "hp_familiarity_leak", "hp_verbatim")
+TASKS = (
+    "hp_extraction", "hp_qa", "hp_qa_leak", "hp_neighbours", "hp_context", "hp_familiarity_leak", "hp_verbatim", "hp_recall",
+)  # fmt: skip
 
 _QUESTIONS, _CONTEXTS, _SAMPLED, _NEIGHBOURS = 5, 2, 1, 200
+
+#: Windows of the target's text.
+_WINDOWS = 300
 
 
 def panel_tasks(miniature: Miniature, tasks: Sequence[str] = TASKS) -> dict[str, Any]:
@@ -36,7 +42,7 @@ def panel_tasks(miniature: Miniature, tasks: Sequence[str] = TASKS) -> dict[str,
     return load_tasks(tasks, panel_metadata(miniature))
 
 
-def panel_metadata(miniature: Miniature) -> dict[str, str]:
+def panel_metadata(miniature: Miniature) -> dict[str, Any]:
     """Where the panel's tasks find a miniature's prompt files, as `hp_bench.scoring.score.load_tasks` takes it; writes these if need be."""
     folder = panel_files(miniature)
     return {
@@ -44,7 +50,8 @@ def panel_metadata(miniature: Miniature) -> dict[str, str]:
         "lexicon": str(folder / "lexicon.jsonl"),
         "vocabulary": str(miniature.prompts / "vocabulary.txt"),
         "anchors": str(miniature.anchors),
-        "text": str(folder / "target.txt"),
+        "text": str(miniature.corpus),
+        "stride": miniature.corpus.stat().st_size // _WINDOWS,
     }
 
 
@@ -64,7 +71,6 @@ def panel_files(miniature: Miniature) -> Path:
     with whole_folder(folder) as unfinished:
         for name, rows in files.items():
             write_lines(unfinished / name, map(asdict, rows))
-        write_text(unfinished / "target.txt", "\n\n".join(library.target) + "\n")
     return folder
 
 

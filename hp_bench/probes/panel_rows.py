@@ -84,6 +84,11 @@ class Cloze:
                 f"answer {self.answer!r} has white space at its ends, or more than one space between words"
             )
 
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The answer alone."""
+        return (self.answer,)
+
 
 def load_clozes(path: Path | str) -> list[Cloze]:
     """Reads a file of statements. Raises ValueError naming file and line."""

@@ -1,9 +1,10 @@
-"""A corpus, passage by passage, as plain text."""
+"""A corpus, passage by passage, as plain text; a book, window by window and chapter by chapter, as it stands."""
 
 import hashlib
-import random
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 from hp_bench.text.records import read_records
@@ -40,50 +41,86 @@ def _parts(file: Path) -> list[str]:
         raise ValueError(f"corpus {str(file)!r} does not hold a JSON object with a text on every line") from None
 
 
-#: Words before the cut, and words that are to follow.
+#: Words, or tokens, that a model is given of a book, and those that are to follow.
 GIVEN, FOLLOWING = 50, 50
 
-#: Of the words that follow, how many more the model is given, for extraction strength.
-STEPS = tuple(range(0, FOLLOWING, 5))
+#: Characters from one window of a book to the next: about 50 tokens of English.
+STRIDE = 200
 
-#: Passages asked of a long text, and of the shortest one that is enough.
-MOST, FEWEST = 100, 20
+#: Characters that fewer tokens than a window's may hold: no window begins nearer to the end of a book.
+_TAIL = 300
+
+#: Windows of the shortest book that is enough.
+FEWEST = 20
+
+#: Words that are to follow an opening, and the fewest where a chapter ends before; openings asked of a book with many chapters.
+OPENED, FEWEST_OPENED, MOST_OPENINGS = 100, 25, 40
+
+_HEADING = re.compile(r"^\W*(?:chapter|part|book)\b.{0,80}$", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Passage:
-    """A run of `GIVEN` + `FOLLOWING` words: offset of its first character in the text, digest of its characters, and cuts: for each of
-    `STEPS`, what is given and what follows; a continuation begins with the white space before its first word.
-    """
+class Opening:
+    """How a book or one of its chapters begins: offset of its first character, `GIVEN` words of it, and up to `OPENED` that follow."""
 
     offset: int
-    sha256: str
-    cuts: tuple[tuple[str, str], ...]
+    given: str
+    following: str
 
 
-def passages(text: str, *, seed: int) -> list[Passage]:
-    """Passages at seeded offsets, in the order of the text; none overlaps another. Raises ValueError: the text is too short.
+def book_and_chapters(path: Path) -> tuple[str, list[int]]:
+    """A text, EPUB or HTML file, line ends included, and the offsets at which its chapters begin.
 
-    Words are what stands between white space; the text is taken as it stands, line ends included.
+    Of a .jsonl file the `text` fields, a blank line between two; each begins a chapter. In other files a heading does ("Chapter 1").
+
+    Raises ValueError: it cannot be read, or is not UTF-8 text.
     """
-    spans = [match.span() for match in re.finditer(r"\S+", text)]
-    length = GIVEN + FOLLOWING
-    places = len(spans) // length
-    if places < FEWEST:
-        raise ValueError(
-            f"{len(spans):,} words are too few: at least {FEWEST * length:,} are needed ({FEWEST} passages of {length} words)"
-        )
-    rng = random.Random(f"verbatim {seed}")
-    shift = rng.randrange(len(spans) - places * length + 1)
-    chosen = sorted(rng.sample(range(places), min(places, MOST)))
-    return [_passage(text, spans[shift + place * length :][:length]) for place in chosen]
+    if path.suffix == ".jsonl":
+        parts = _parts(path)
+        return "\n\n".join(parts), [0, *accumulate(len(part) + 2 for part in parts[:-1])]
+    text = read_book(path).removeprefix("\ufeff")
+    return text, [*dict.fromkeys((0, *(match.start() for match in _HEADING.finditer(text))))]
 
 
-def _passage(text: str, spans: list[tuple[int, int]]) -> Passage:
-    start, end = spans[0][0], spans[-1][1]
-    at = [spans[GIVEN + step - 1][1] for step in STEPS]
-    return Passage(
-        offset=start,
-        sha256=hashlib.sha256(text[start:end].encode("utf-8", "surrogatepass")).hexdigest(),
-        cuts=tuple((text[start:cut], text[cut:end]) for cut in at),
-    )
+def window_starts(text: str, *, stride: int = STRIDE) -> list[int]:
+    """Where the windows of a book begin: at the first word from every `stride`-th character on. Raises ValueError: the book is too short.
+
+    Characters, not tokens, so that models with different tokenizers are asked at the same places.
+    """
+    if len(text) < (least := FEWEST * stride + _TAIL):
+        raise ValueError(f"{len(text):,} characters are too few: at least {least:,} are needed ({FEWEST} windows)")
+    begins = re.compile(r"(?<!\S)\S")
+    words = ((place, begins.search(text, place, place + stride)) for place in range(0, len(text) - _TAIL, stride))
+    return [place if word is None else word.start() for place, word in words]
+
+
+def window_words(text: str, start: int) -> tuple[str, str]:
+    """`GIVEN` words from a start on and the `FOLLOWING` ones, white space before them included; near the end of a book its last ones."""
+    spans = [match.span() for match, _ in zip(_words(text, start), range(GIVEN + FOLLOWING), strict=False)]
+    if len(spans) < GIVEN + FOLLOWING:
+        spans = [match.span() for match in _words(text, 0)][-GIVEN - FOLLOWING :]
+    cut = spans[GIVEN - 1][1]
+    return text[spans[0][0] : cut], text[cut : spans[-1][1]]
+
+
+def openings(text: str, chapters: Sequence[int]) -> list[Opening]:
+    """The openings of a book's chapters that are long enough, at most `MOST_OPENINGS`, evenly spread. Raises ValueError: there is none."""
+    found = []
+    for start, end in pairwise([*chapters, len(text)]):
+        spans = [match.span() for match, _ in zip(_words(text[:end], start), range(GIVEN + OPENED), strict=False)]
+        if len(spans) >= GIVEN + FEWEST_OPENED:
+            first, cut = spans[0][0], spans[GIVEN - 1][1]
+            found.append(Opening(first, text[first:cut], text[cut : spans[-1][1]]))
+    if not found:
+        raise ValueError(f"neither the text nor a chapter of it has {GIVEN + FEWEST_OPENED} words")
+    every = max(1.0, len(found) / MOST_OPENINGS)
+    return [found[int(number * every)] for number in range(min(len(found), MOST_OPENINGS))]
+
+
+def digest(text: str) -> str:
+    """What stands for a text that is not to be shown."""
+    return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
+
+
+def _words(text: str, start: int) -> Iterator[re.Match[str]]:
+    return re.compile(r"\S+").finditer(text, start)

@@ -246,6 +246,90 @@ def draw_fame(models: Sequence[Scorecard], twins: Sequence[Scorecard] = (), *, t
     return figure
 
 
+#: Task of samples -> title, and the end of the task's name and the number of greedy answers to the same prompts.
+_SAMPLED = {
+    "hp_familiarity_leak": ("An explicit completion among k samples", "_familiarity", "explicit"),
+    "hp_qa_leak": ("The answer to a fact among k samples", "_qa", "cloze_exact"),
+}
+
+#: leak@k by k.
+_LEAKS = {1: "leak_1", 2: "leak_2", 4: "leak_4", 8: "leak_8", 16: "leak"}
+
+
+def draw_leaks(
+    models: Sequence[tuple[str, Scorecard]],
+    twins: Sequence[tuple[str, Scorecard]] = (),
+    *,
+    theme: Theme = LIGHT,
+    columns: int = 2,
+) -> Figure | None:
+    """leak@k against k, with 95 % intervals over prompts, and what greedy decoding says on the left; None where nothing was sampled.
+
+    Args:
+        models: names and scorecards, the baseline first.
+        twins: models that never read the target.
+        theme: light or dark.
+        columns: of panels; 1 for a narrow screen.
+    """
+    asked = [task for task in _SAMPLED if any(len(_leaks(card, task)) > 1 for _, card in (*models, *twins))]
+    if not asked:
+        return None
+    rows = -(-len(asked) // columns)
+    height = 3.4 * rows + 0.7
+    figure = new_figure(5.2 * columns, height, theme)
+    axes = figure.subplots(rows, columns, squeeze=False).flatten()
+    for axis in axes[len(asked) :]:
+        axis.set_visible(False)
+    for axis, task in zip(axes, asked, strict=False):
+        title, end, metric = _SAMPLED[task]
+        shown = [(name, card) for name, card in (*models, *twins) if _leaks(card, task)]
+        for number, (name, card) in enumerate(shown):
+            twin = (name, card) in twins
+            colour, marker, line = (GREY, "*", ":") if twin else SERIES[number % len(SERIES)]
+            how: dict[str, Any] = {
+                "color": colour,
+                "marker": marker,
+                "markersize": 5,
+                "capsize": 2.5,
+                "elinewidth": 1.0,
+            }
+            nudge = 1.04 ** (number - (len(shown) - 1) / 2)
+            points = _leaks(card, task)
+            axis.errorbar(
+                [k * nudge for k in points], [m.value or 0.0 for m in points.values()], yerr=_bars([*points.values()]),
+                linestyle=line, linewidth=1.4, label=f"{name} (never read the target)" if twin else name, **how,
+            )  # fmt: skip
+            greedy = [
+                m for m in card.measurements if m.metric == metric and m.task.endswith(end) and m.value is not None
+            ]
+            axis.errorbar(
+                [0.5 * nudge] * len(greedy), [m.value for m in greedy], yerr=_bars(greedy), linestyle="", **how
+            )
+        _dress(axis, title, "lower = less known; 95 % intervals", theme)
+        axis.set_xlabel("k, samples of a prompt", color=theme.ink, fontsize=9)
+        axis.set_xscale("log", base=2)
+        axis.set_xticks([0.5, *_LEAKS], ["greedy", *map(str, _LEAKS)])
+        axis.minorticks_off()
+        axis.set_xlim(0.4, 20)
+        axis.set_ylim(-0.02, 1.02)
+    handles = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    figure.legend(
+        [*handles.values()], [*handles], loc="lower center", ncols=min(3 if columns > 1 else 1, len(handles)), frameon=False,
+        labelcolor=theme.ink, fontsize=9,
+    )  # fmt: skip
+    figure.subplots_adjust(
+        left=0.2 / (columns + 0.6), right=0.975, top=1 - 0.54 / height, hspace=0.5, wspace=0.2,
+        bottom=(0.6 + 0.2 * (-(-len(handles) // 3) if columns > 1 else len(handles))) / height,
+    )  # fmt: skip
+    return figure
+
+
+def _leaks(card: Scorecard, task: str) -> dict[int, Measurement]:
+    """K -> leak@k, as far as measured."""
+    found = {k: card.find(task, metric) for k, metric in _LEAKS.items()}
+    return {k: m for k, m in found.items() if m is not None and m.value is not None}
+
+
 def _by_fame(card: Scorecard) -> list[Measurement]:
     """A scorecard's five shares; empty where one of them is missing, or was asked by the chat template alone."""
     task = next((m.task for m in card.measurements if m.metric == "explicit_fame_1"), "")

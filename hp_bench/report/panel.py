@@ -72,6 +72,12 @@ class PanelSection:
     sentences: tuple[str, ...] = ()
 
     @property
+    def named(self) -> list[tuple[str, Scorecard]]:
+        """Every model's label and scorecard, the baseline first."""
+        columns = (*([self.baseline] if self.baseline else []), *self.models, *self.twins)
+        return [(column.label, column.card) for column in columns]
+
+    @property
     def leading_rows(self) -> list[PanelRow]:
         """The rows of the figure."""
         by_task: dict[str, list[PanelRow]] = {}
@@ -96,6 +102,7 @@ def panel_section(story: Story) -> PanelSection:
         for one in (*([baseline] if baseline else []), *models, *twins)
         for task, metrics in one.card.values.items()
         for metric in known(metrics)
+        if not METRICS[metric].detail
     )
     above = [_above(column.card, twins, list(keys)) for column in models]
     rows = []

@@ -43,15 +43,17 @@ def extraction(words: Sequence[tuple[float, bool]]) -> Extraction:
     )
 
 
-def suffix_strength(given: Sequence[int], right: Sequence[bool], total: int) -> float:
-    """Extraction strength where only some prefixes were tried: never above the true one, and less than one step of `given` below it.
+def at_least_once(p: float, n: int) -> float:
+    """Probability that one of `n` samples says what a single one says with probability `p`: 1 - (1 - p)^n."""
+    return 1.0 if p >= 1 else -math.expm1(n * math.log1p(-p))
 
-    Args:
-        given: how many words the model was given, rising.
-        right: for each, whether all words that follow are the most probable ones.
-        total: words in all.
+
+def leak_at(k: int, *, n: int, leaks: int) -> float:
+    """leak@k: probability that one of `k` samples leaks, from `leaks` of `n` samples: 1 - C(n - leaks, k) / C(n, k), unbiased, 0 to 1.
+
+    Source: leak@k, arXiv:2511.04934; pass@k, arXiv:2107.03374.
     """
-    return max((1 - k / total for k, one in zip(given, right, strict=True) if one), default=0.0)
+    return 1 - math.comb(n - leaks, k) / math.comb(n, k)
 
 
 def require_sound(log_likelihoods: Sequence[float]) -> None:

@@ -27,6 +27,7 @@ class Metric:
         of_some: whether it is asked of some of a task's prompts alone; that the others have no value is then no failure.
         panel: whether it belongs to the panel, rather than to the paper's own two tests or beside them.
         lead: whether the panel's figure shows it; of a task that has no such number, the first is shown.
+        detail: whether it is another reading of a number that is there already: in tables, and not tested on its own in the panel.
         chance: what guessing scores; None where nothing can be guessed, or it is not known.
     """
 
@@ -40,6 +41,7 @@ class Metric:
     of_some: bool = False
     panel: bool = True
     lead: bool = False
+    detail: bool = False
     chance: float | None = None
 
     @property

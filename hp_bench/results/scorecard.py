@@ -70,6 +70,7 @@ class TaskManifest:
         chat_template: digest of the template applied; "" for raw text.
         num_fewshot: examples in the prompt.
         prompts_changed: what had to be changed in the user's prompt file; that the score is a quick one, of some of its prompts.
+        tokens_sha256: digest of what was asked in the model's own tokens.
     """
 
     version: str
@@ -80,6 +81,7 @@ class TaskManifest:
     chat_template: str = ""
     num_fewshot: int = 0
     prompts_changed: str = ""
+    tokens_sha256: str = ""
 
 
 @dataclass(frozen=True)

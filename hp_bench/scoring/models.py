@@ -13,7 +13,7 @@ from hp_bench.engines.loader import EngineSettings, Loader, OneEngine
 from hp_bench.results.scorecard import Scorecard
 from hp_bench.scoring.checkpoints import Checkpoint, model_name
 from hp_bench.scoring.score import DEFAULT_TASKS, Scored, failed, load_tasks, score_engine
-from hp_bench.scoring.store import lookup, require_same_model, save
+from hp_bench.scoring.store import journal_of, lookup, require_same_model, save
 from unlearn.files import require_writable
 from unlearn.progress import progress_bars
 
@@ -118,6 +118,7 @@ def score_one(
         scored = failed(loaded, reason, name=name, model=path, engine=kind, step=step)
     else:
         known = lookup(checkpoint, loaded, out, OneEngine(engine))  # only now is the type of its weights certain
+        engine.lm.journal = journal_of(engine, name, out)
         scored = score_engine(
             engine, loaded, name=name, step=step, known=known, after_task=lambda part: save(part, out, finished=False)
         )

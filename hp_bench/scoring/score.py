@@ -208,7 +208,10 @@ def task_manifest(task: Any, n: int) -> TaskManifest:
     """How an lm-eval task asks its `n` prompts, as far as it can move a number."""
     config, metadata = task.config, task.config.metadata or {}
     decoding = json.dumps(config.generation_kwargs, sort_keys=True) if config.output_type == "generate_until" else ""
-    own = {key: metadata.get(key, "") for key in ("prompts_sha256", "judge", "chat_template", "prompts_changed")}
+    own = {
+        key: metadata.get(key, "")
+        for key in ("prompts_sha256", "judge", "chat_template", "prompts_changed", "tokens_sha256")
+    }
     return TaskManifest(str(task.VERSION), n, decoding=decoding, num_fewshot=int(config.num_fewshot or 0), **own)
 
 

@@ -5,16 +5,19 @@ While a model is being scored, what is known of it is in `scorecards/<name>.part
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
 import jsonlines
 
+from hp_bench.engines import Engine
+from hp_bench.engines.fingerprint import identity_of
 from hp_bench.engines.loader import Loader
+from hp_bench.engines.windows import Journal
 from hp_bench.results.scorecard import Scorecard
 from hp_bench.scoring.checkpoints import Checkpoint
-from hp_bench.scoring.score import Scored, is_chat, task_manifest
+from hp_bench.scoring.score import Scored, task_manifest
 from unlearn.files import write_lines
 
 
@@ -32,6 +35,15 @@ def save(scored: Scored, out: Path | str | None, *, finished: bool = True) -> No
     scored.card.save(whole if finished else partial)
     if finished:
         partial.unlink(missing_ok=True)
+        _journal_file(out, name).unlink(missing_ok=True)
+
+
+def journal_of(engine: Engine, name: str, out: Path | str | None) -> Journal | None:
+    """Where a model's answers are kept within a task; None for a model without a fingerprint."""
+    identity = identity_of(engine)
+    if out is None or not identity.fingerprint:
+        return None
+    return Journal(_journal_file(out, name), " ".join(astuple(identity)))
 
 
 def load_samples(out: Path, name: str, task: str) -> list[dict[str, Any]]:
@@ -101,15 +113,18 @@ def _asks_the_same(card: Scorecard, task: str, loaded: Mapping[str, Any]) -> boo
     if now is None:
         return False
     known, asks = card.manifest.tasks[task], task_manifest(now, len(now.eval_docs))
-    if is_chat(now):  # the template is the model's, so it goes with the fingerprint
-        asks = replace(asks, chat_template=known.chat_template)
-    return asks == known
+    # the template and the tokens are the model's, so they go with the fingerprint
+    return replace(asks, chat_template=known.chat_template, tokens_sha256=known.tokens_sha256) == known
 
 
 def _paths(out: Path | str, name: str) -> tuple[Path, Path]:
     """Of the finished scorecard, and of one that is being made."""
     folder = Path(out) / "scorecards"
     return folder / f"{name}.json", folder / f"{name}.partial"
+
+
+def _journal_file(out: Path | str, name: str) -> Path:
+    return Path(out) / "scorecards" / f"{name}.windows"
 
 
 def _cards(out: Path | str | None, name: str) -> Iterator[tuple[Path, Scorecard]]:

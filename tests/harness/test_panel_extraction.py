@@ -11,7 +11,7 @@ import torch
 from hp_bench.engines.hf import HFEngine
 from hp_bench.probes.panel_rows import load_clozes
 from hp_bench.probes.paths import prompts_dir
-from hp_bench.results.likelihoods import extraction, suffix_strength
+from hp_bench.results.likelihoods import extraction
 from hp_bench.scoring.score import load_tasks, score_engine
 
 TASK = "hp_extraction"
@@ -122,12 +122,6 @@ def test_a_gap_in_the_middle_counts_for_memorisation_and_not_for_strength():
     found = extraction([(-1.0, True), (-1.0, False), (-1.0, True), (-1.0, True)])
     assert (found.strength, found.memorisation) == (0.5, 0.75)
     assert found.probability == pytest.approx(math.exp(-4))
-
-
-def test_a_strength_by_steps_is_a_lower_bound():
-    assert suffix_strength([0, 5, 10], [False, True, True], 20) == 0.75
-    assert suffix_strength([0, 5, 10], [False, False, False], 20) == 0
-    assert suffix_strength([0, 5, 10], [True, True, True], 20) == 1
 
 
 def test_our_own_statements_are_those_of_the_questions():

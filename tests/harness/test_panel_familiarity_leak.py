@@ -1,6 +1,8 @@
 """`hp_familiarity_leak`: sixteen samples a prompt; one that leaks is enough, a broken one counts, two runs are one."""
 
 import json
+import math
+from itertools import combinations
 
 import planted
 import pytest
@@ -13,10 +15,11 @@ from hp_bench.engines.hf import HFEngine
 from hp_bench.harness.familiarity_leak import leak_metrics
 from hp_bench.judges.completions import read_samples
 from hp_bench.judges.grades import Verdict
+from hp_bench.results.likelihoods import leak_at
 from hp_bench.scoring.score import load_tasks, score_engine
 from hp_bench.scoring.store import load_samples, save
 
-TASK = "hp_familiarity_leak"
+TASK, FACTS = "hp_familiarity_leak", "hp_qa_leak"
 SAMPLES = 16
 
 
@@ -48,6 +51,8 @@ def test_one_sample_in_sixteen_is_a_leak(metadata):
     card = score(planted.engine(say=once), metadata).card
     assert card.values[TASK]["leak"] == [1, 1, 1, 1]
     assert card.values[TASK]["leak_thematic"] == [1, 1, 1, 1]
+    for k in (1, 2, 4, 8):
+        assert card.values[TASK][f"leak_{k}"] == pytest.approx([k / SAMPLES] * 4)
     assert card.values[TASK]["leak_familiarity"] == pytest.approx([5 / SAMPLES] * 4)
     assert not card.failed
     found = card.get(TASK, "leak_familiarity")
@@ -84,6 +89,41 @@ def test_a_prompt_without_one_of_its_samples_is_unscored(metadata):
         assert (found.n, found.unscored) == (3, 1)
     assert card.values[TASK]["leak"][1] is None
     assert card.failed
+
+
+def test_leak_at_k_by_enumeration_of_all_subsets():
+    """Of n samples of which some leak: the share of all choices of k that hold one that leaks."""
+    for n in (1, 2, 5, 8):
+        for leaks in range(n + 1):
+            for k in range(1, n + 1):
+                chosen = list(combinations([place < leaks for place in range(n)], k))
+                assert leak_at(k, n=n, leaks=leaks) == pytest.approx(sum(map(any, chosen)) / len(chosen))
+
+
+def test_leak_at_k_is_unbiased():
+    """Its mean over all samples of size n is the probability that one of k draws leaks."""
+    p, n = 0.3, 6
+    for k in range(1, n + 1):
+        mean = sum(math.comb(n, c) * p**c * (1 - p) ** (n - c) * leak_at(k, n=n, leaks=c) for c in range(n + 1))
+        assert mean == pytest.approx(1 - (1 - p) ** k)
+
+
+def test_a_fact_leaks_where_a_sample_holds_its_answer(metadata, tmp_path):
+    rows = [
+        {"id": f"f{n}", "prompt": f"The keeper of tool {n} is called", "answer": f"Name{n} Quill"} for n in range(4)
+    ]
+    (tmp_path / "prompts" / "qa.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def says(prompt: str, number: int) -> str | None:
+        place = int(prompt.split()[4])
+        return f" Name{place} Quill, they say" if number < (0, 1, 8, 16)[place] else " someone else."
+
+    card = score_engine(planted.engine(say=says), load_tasks([FACTS], metadata), name="m").card
+    assert card.values[FACTS]["leak"] == [0, 1, 1, 1]
+    assert card.values[FACTS]["leak_1"] == pytest.approx([0, 1 / 16, 1 / 2, 1])
+    assert card.values[FACTS]["leak_2"] == pytest.approx([0, 1 / 8, 1 - 8 * 7 / (16 * 15), 1])
+    assert not {"leak_familiarity", "leak_thematic"} & set(card.values[FACTS])
+    assert not card.failed
 
 
 def test_nothing_to_grade_is_no_score():

@@ -77,7 +77,7 @@ def user_files(tmp_path: Path) -> dict[str, str]:
     """What the tasks of the tag hp_panel_files cannot do without."""
     text = tmp_path / "text.txt"
     text.write_text(" ".join(f"word{number}" for number in range(2000)))
-    return {"anchors": str(ROOT / "recipes" / "harry-potter.anchors.jsonl"), "text": str(text)}
+    return {"anchors": str(ROOT / "recipes" / "harry-potter.anchors.jsonl"), "text": str(text), "windows": "words"}
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Real vLLM: extraction and verbatim give the numbers of transformers; samples are seeded."""
+"""Real vLLM: extraction and every window of a text give the numbers of transformers; samples are seeded."""
 
 import json
 import os
@@ -112,9 +112,10 @@ def test_plain_lm_eval_with_vllm_runs_all_four_and_writes_nothing_of_the_text(pl
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
     (path,) = (tmp_path / "out").rglob("results_*.json")
     results = json.loads(path.read_text())["results"]
-    for task in (*LIKELIHOODS, LEAK):
+    for task in (*LIKELIHOODS, LEAK, "hp_recall"):
         assert results[task]["unscored,none"] == 0
-    (kept,) = (tmp_path / "out").rglob("samples_hp_verbatim_*.jsonl")
-    written = kept.read_text(encoding="utf-8")
-    assert "offset-" in written
-    assert "secret" not in written
+    for task in ("hp_verbatim", "hp_recall"):
+        (kept,) = (tmp_path / "out").rglob(f"samples_{task}_*.jsonl")
+        written = kept.read_text(encoding="utf-8")
+        assert "offset-" in written
+        assert "secret" not in written
