@@ -40,6 +40,18 @@ def make(root: Path) -> dict[str, str]:
         for person, colour in FACTS.items()
     ]
     (root / "prompts" / "token_probability.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n", encoding="utf-8")
+    questions = [
+        {
+            "id": person,
+            "question": f"Which colour is the hat of {person}?",
+            "cloze": f"The hat of {person} is",
+            "answer": colour,
+            "distractors": [c for c in COLOURS if c != colour][:3],
+            "topic": "hats",
+        }
+        for person, colour in FACTS.items()
+    ]
+    (root / "prompts" / "qa.jsonl").write_text("\n".join(map(json.dumps, questions)) + "\n", encoding="utf-8")
     (root / "prompts" / "lexicon.jsonl").write_text(
         json.dumps({"term": "Port Ansel", "type": "place", "scope": "idiosyncratic"}) + "\n", encoding="utf-8"
     )

@@ -18,7 +18,8 @@ class Metric:
 
     Attributes:
         label: for tables and figures.
-        kind: of the per-prompt values: 0 or 1 (rate), a probability (mass), any number (mean), or 0, 1 or 5 (familiarity).
+        kind: of the per-prompt values: 0 or 1 (rate; a share where those of several models are averaged), a probability (mass), any number
+            (mean), or 0, 1 or 5 (familiarity).
         low: smallest possible value.
         high: largest.
         higher_is_better: direction; familiarity is better low.
@@ -62,7 +63,8 @@ class Metric:
 
     def test(self, a: Sequence[float], b: Sequence[float]) -> float:
         """p-value that two models' paired values have equal means."""
-        return (statistics.mcnemar if self.kind == "rate" else statistics.sign_flip)(a, b)
+        exact = self.kind == "rate" and {*a, *b} <= {0.0, 1.0}
+        return (statistics.mcnemar if exact else statistics.sign_flip)(a, b)
 
 
 _TABLE = Path(__file__).with_name("metrics.toml").read_text(encoding="utf-8")

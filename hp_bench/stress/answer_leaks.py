@@ -39,12 +39,17 @@ def answers_of(loaded: Mapping[str, Any]) -> list[str]:
     """
     answers: dict[str, None] = {}
     for task in loaded["tasks"].values():
-        numbers = known(dict.fromkeys(task.aggregation()))
-        if all(METRICS[name].higher_is_better for name in numbers if name != "degenerate"):
+        if not asks_for_target(task):
             continue
         for doc in task.eval_docs:
             answers |= dict.fromkeys(answer for answer in _answers(doc) if not _ordinary(answer))
     return list(answers)
+
+
+def asks_for_target(task: Any) -> bool:
+    """Whether a task asks for what is to be unlearned: any of its numbers is better low."""
+    numbers = known(dict.fromkeys(task.aggregation()))
+    return not all(METRICS[name].higher_is_better for name in numbers if name != "degenerate")
 
 
 def _answers(doc: Mapping[str, Any]) -> Iterator[str]:

@@ -1,4 +1,5 @@
-"""A model under stress: the panel as it is, after rounding its weights, and after a few steps on harmless text, beside a control.
+"""A model under stress: the panel before and after its weights are rounded, or a few steps on harmless text or half of the facts, beside a
+control.
 
 A model that was made to look unfamiliar may still know. Rounding and relearning change every model's numbers a little; what counts is what
 they change beyond the same stress's effect on a control that never knew (the twin).
@@ -24,6 +25,7 @@ from hp_bench.scoring.models import score_one
 from hp_bench.scoring.score import failed, load_tasks
 from hp_bench.scoring.store import asks_otherwise, save
 from hp_bench.stress.answer_leaks import answers_of, first_given, lexicon_of
+from hp_bench.stress.facts import FactRelearning, fact_tasks, halves, untaught
 from hp_bench.stress.models import make
 from hp_bench.stress.recovery import Recovery, recoveries
 from hp_bench.stress.relearning import Relearning
@@ -37,6 +39,8 @@ log = logging.getLogger(__name__)
 PANEL = ("hp_panel",)
 
 DEFAULT_BITS = (8, 4)
+
+DEFAULT_SPLITS = 3
 
 #: Beside the scorecards.
 RESULT = "stress.json"
@@ -52,7 +56,7 @@ class StressResult:
         model: name of the model under stress.
         control: name of the control; "" without one.
         stresses: stress -> its settings.
-        recoveries: every number under every stress.
+        recoveries: every number under every stress; of relearnt facts also split by split, which no verdict rests on.
         failures: a sentence for every model or task that failed.
         given: the answer that the text to relearn from gives away, and where, if that was allowed; "" otherwise.
     """
@@ -111,6 +115,8 @@ def stress_test(
     bits: Sequence[int] = DEFAULT_BITS,
     relearning: Relearning | None = None,
     text: str | Path | None = None,
+    facts: FactRelearning | None = None,
+    splits: int = DEFAULT_SPLITS,
     tasks: Sequence[str] = PANEL,
     metadata: Mapping[str, Any] | None = None,
     out: str | Path = "stress",
@@ -125,11 +131,14 @@ def stress_test(
         bits: to which weights are rounded, each a stress of its own.
         relearning: the fine-tune; None: none.
         text: .txt or .jsonl file, or a folder of them, to relearn from.
+        facts: the fine-tune on half of the facts that the tasks ask for, where the other half is asked; None: none.
+        splits: how often the facts are halved anew; each makes two models, so that every fact is asked without being taught.
         tasks: lm-eval tasks, tags or groups.
         metadata: as for `hp_bench.score`.
         out: folder for scorecards, samples and stress.json; what it holds already is not scored again. One stressed model at a time is kept
             there while it is scored.
-        settings: of the engine. Its dtype, where it is auto, is float32 with relearning, otherwise the one that holds both models' weights.
+        settings: of the engine. Its dtype, where it is auto, is float32 where anything is learnt, otherwise the one that holds both models'
+            weights.
         allow_answers: relearn even from a text that gives answers away; the result says so.
 
     Raises:
@@ -137,31 +146,50 @@ def stress_test(
     """
     settings, out = settings or EngineSettings(), Path(out)
     roundings = [usual_rounding(one) for one in dict.fromkeys(bits)]
-    _require_possible(model, control, roundings, relearning, text, settings)
+    _require_possible(model, control, roundings, relearning, text, facts, settings)
     loaded = load_tasks(tasks, metadata)
     given = _given(Path(text), loaded, metadata or {}, allow_answers) if text is not None else ""
     passages = passages_of(Path(text)) if text is not None else []
     stresses: list[Rounding | Relearning] = [*roundings, *([relearning] if relearning else [])]
+    of_facts = {"tasks": fact_tasks(loaded)} if facts else {}
+    parts = halves(facts, splits, of_facts["tasks"]) if facts else []
+    if not stresses:
+        loaded = of_facts
     models = {"model": str(model), **({"control": str(control)} if control is not None else {})}
     if settings.dtype == "auto":
         stored = [stored_dtype(locate(one, base=settings.base)) for one in models.values()]
-        settings = replace(settings, dtype="float32" if relearning else widest(stored))
+        settings = replace(settings, dtype="float32" if relearning or facts else widest(stored))
+    asked: list[Scorecard] = []
     cards: dict[str, dict[str, Scorecard]] = {}
     with Loader(settings, list(models.values()), one_kind=False) as loader, progress_bars() as bars:
-        row = bars.add_task("stress", total=len(models) * (1 + len(stresses)))
+        row = bars.add_task("stress", total=len(models) * (1 + len(stresses) + len(parts)))
         for role, path in models.items():
             cards[role] = {"plain": score_one(loader, loaded, Checkpoint(role, path), out=out).card}
             bars.advance(row)
             for stress in stresses:
                 cards[role][stress.name] = _under(stress, role, path, loader, loaded, passages, out)
                 bars.advance(row)
+            asked += cards[role].values()
+            taught = []
+            for half in parts:
+                taught.append((_under(half.how, role, path, loader, of_facts, half.passages, out), half.taught))
+                bars.advance(row)
+            asked += (card for card, _ in taught)
+            if facts:
+                pairs = {f"{facts.name}-{n + 1}": taught[2 * n : 2 * n + 2] for n in range(splits if splits > 1 else 0)}
+                cards[role] |= {name: untaught(name, pair) for name, pair in {facts.name: taught, **pairs}.items()}
         bars.remove_task(row)
     sides = [(own.pop("plain"), own) for own in cards.values()]
+    every = {one.name: _settings(one, passages) for one in stresses}
+    if facts:
+        every[facts.name] = {**_settings(facts, [text for half in parts for text in half.passages]), "splits": splits}
+    rows: list[Recovery] = []
+    for names in (list(every), [name for name in sides[0][1] if name not in every]):
+        under = [(own, {name: stressed[name] for name in names}) for own, stressed in sides]
+        rows += recoveries(*under[0], under[1] if control is not None else None)
     result = StressResult(
         model=model_name(model), control=model_name(control) if control is not None else "",
-        stresses={one.name: _settings(one, passages) for one in stresses},
-        recoveries=tuple(recoveries(*sides[0], sides[1] if control is not None else None)),
-        failures=tuple(failures([card for plain, stressed in sides for card in (plain, *stressed.values())])), given=given,
+        stresses=every, recoveries=tuple(rows), failures=tuple(failures(asked)), given=given,
     )  # fmt: skip
     write_json(out / RESULT, {"format": _FORMAT, **asdict(result)}, sort_keys=False)
     return result
@@ -173,9 +201,10 @@ def _require_possible(
     roundings: Sequence[Rounding],
     relearning: Relearning | None,
     text: str | Path | None,
+    facts: FactRelearning | None,
     settings: EngineSettings,
 ) -> None:
-    if not roundings and relearning is None:
+    if not roundings and relearning is None and facts is None:
         raise ValueError("no stress was asked for: name bits to round to, or steps to relearn")
     if relearning is not None and text is None:
         raise ValueError("relearning needs a text to learn from (--text)")

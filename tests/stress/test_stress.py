@@ -21,6 +21,7 @@ from hp_bench.results.scorecard import Manifest, Scorecard, TaskManifest, measur
 from hp_bench.scoring.score import load_tasks
 from hp_bench.scoring.store import load_cards
 from hp_bench.stress.answer_leaks import answers_of, first_given
+from hp_bench.stress.facts import FactRelearning, fact_tasks, halves, untaught
 from hp_bench.stress.recovery import recoveries
 from hp_bench.stress.relearning import Relearning, blocks_of, relearn
 from hp_bench.stress.rounding import Rounding, round_weights, rounded, usual_rounding
@@ -355,6 +356,8 @@ def test_the_text_that_a_task_asks_for_is_no_text_to_relearn_from(place, tmp_pat
         (["--control", "{place}/hidden"], "is the model itself"),
         (["--control", "http://localhost:1/v1"], "is served"),
         (["--engine", "onnx"], "engine 'onnx' is unknown"),
+        (["--relearn-facts", "3"], "none of the tasks hp_token_probability asks for facts"),
+        (["--relearn-facts", "3", "--tasks", "hp_qa", "--splits", "0"], "split once or more, not 0 times"),
     ],
 )
 def test_a_users_mistake_is_one_sentence_before_anything_is_loaded(place, tmp_path, words, message):
@@ -362,6 +365,56 @@ def test_a_users_mistake_is_one_sentence_before_anything_is_loaded(place, tmp_pa
     with pytest.raises(ValueError, match=message):
         raise done.exception
     assert not (tmp_path / "out").exists()
+
+
+# Half of the facts taught again, the other half asked
+
+
+def test_the_half_that_was_not_taught_comes_back_where_it_was_hidden_and_not_where_it_never_was(place, tmp_path):
+    words = ["--relearn-facts", 20, "--splits", 2, "--learning-rate", "3e-3", "--batch", 4, "--block", 24, "--json"]
+    words += ["--tasks", "hp_extraction,hp_token_probability", "--control", place / "control", "--out", tmp_path]
+    result = json.loads(run(place, *words).stdout)
+    row = found(result, "facts-20", "answer_probability")
+    assert row["plain"] < 0.01 < 0.2 < row["stressed"] and row["beyond"]["n"] == len(hidden_facts.FACTS)
+    assert row["control"]["value"] < 1 / len(hidden_facts.COLOURS), "it has learnt to answer with a colour, and guesses"
+    assert row["beyond"]["low"] > 0 and row["p_adjusted"] < 0.05
+    each = [found(result, f"facts-20-{split}", "answer_probability")["stressed"] for split in (1, 2)]
+    assert each[0] != each[1] and row["stressed"] == pytest.approx(sum(each) / 2)
+    assert {r["task"] for r in result["recoveries"]} == {"hp_extraction"} and list(result["stresses"]) == ["facts-20"]
+    (said,) = StressResult.load(tmp_path / "stress.json").verdicts()
+    assert said.startswith("facts-20: hidden knows more beyond control in") and "answer_probability" in said
+    assert json.loads(run(place, *words).stdout) == result
+
+
+def test_every_fact_is_taught_in_one_half_of_a_split_and_told_in_no_other():
+    loaded = load_tasks(["hp_panel"])
+    tasks = fact_tasks(loaded)
+    assert set(tasks) == {"hp_qa", "hp_extraction"}
+    docs = {doc["id"]: doc for doc in tasks["hp_qa"].eval_docs}
+    parts = halves(FactRelearning(5), 2, tasks)
+    assert [part.how.name for part in parts] == ["facts-5-1a", "facts-5-1b", "facts-5-2a", "facts-5-2b"]
+    for one, other in (parts[:2], parts[2:]):
+        assert not one.taught & other.taught and one.taught | other.taught == set(docs)
+        assert len(one.taught) == len(other.taught) == len(docs) // 2
+    assert parts[0].taught not in (parts[2].taught, parts[3].taught)
+    for part in parts:
+        told = {docs[one][key] for one in part.taught for key in ("question", "cloze")}
+        assert len(part.passages) == 2 * len(part.taught) and all(any(t in p for t in told) for p in part.passages)
+    assert parts == halves(FactRelearning(5), 2, tasks)
+    assert parts[0].taught != halves(FactRelearning(5, seed=1), 2, tasks)[0].taught
+
+
+def test_a_facts_number_is_its_mean_over_the_models_that_were_not_taught_it():
+    taught = [
+        (card("a", [5, 5, 0, None]), {"0", "1"}),
+        (card("b", [0, 5, 5, 5]), {"2", "3"}),
+        (card("c", [5, 0, 0, 0]), {"0"}),
+    ]
+    one = untaught("facts", [(scores, frozenset(ids)) for scores, ids in taught])
+    assert one.values["hp_familiarity"] == {"familiarity": [0, 2.5, 0, 0], "explicit": [0, 0.5, 0, 0]}
+    none = untaught("facts", [(taught[0][0], frozenset({"0"}))])
+    assert none.values["hp_familiarity"]["explicit"] == [None, 1, 0, None]
+    assert METRICS["explicit"].test([0.5] * 9, [0.0] * 9) < 0.01 and METRICS["explicit"].test([0.5] * 9, [0.5] * 9) == 1
 
 
 def test_a_result_that_is_none_is_refused(tmp_path):
