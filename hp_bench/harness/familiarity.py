@@ -112,6 +112,12 @@ class FamiliarityTask(PackagedTask):
         return values
 
 
+class AliasTask(FamiliarityTask):
+    """`hp_aliases`: people and places under a nickname, a title or a description, never under the name that an unlearning begins from."""
+
+    PROMPTS = "aliases.jsonl"
+
+
 class LanguageTask(FamiliarityTask):
     """Completions of prompts in the language that `language` of the metadata names, by its two letters.
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import cycle
 from typing import Any
 
 from jinja2 import TemplateError
@@ -47,15 +48,43 @@ class ChatFamiliarityTask(FamiliarityTask):
         """The instances; an answer has several paragraphs and is judged whole, to the token limit."""
         return list(self._instances)
 
+    def turns(self, prompt: str) -> list[dict[str, str]]:
+        """What has been said before the answer, as messages."""
+        return [{"role": "user", "content": prompt}]
+
     def fewshot_context(self, doc: dict[str, Any], *_: Any, **options: Any) -> Any:
         """The model's input: the prompt as the user's turn, and the beginning of the assistant's."""
         instruction = options.get("system_instruction")
         system = [{"role": "system", "content": str(instruction)}] if instruction else []
         try:
-            return self._render([*system, {"role": "user", "content": doc["prompt"]}])
+            return self._render([*system, *self.turns(doc["prompt"])])
         except TemplateError as error:
             where = "chat_template.jinja, or chat_template in tokenizer_config.json"
             raise ValueError(f"{self.config.task}: the model's chat template ({where}) fails: {error}") from None
+
+
+class TwoTurnsTask(ChatFamiliarityTask):
+    """`hp_two_turns`: the second answer of a conversation, whose first answer is part of the prompt file and the same for every model.
+
+    A prompt is the whole conversation, `User: ...`, `Assistant: ...`, `User: ...`, one line each, so that what it tells never counts.
+    """
+
+    PROMPTS = "two_turns.jsonl"
+
+    def turns(self, prompt: str) -> list[dict[str, str]]:
+        """The conversation as messages. Raises ValueError: a line is no turn, or the turns do not alternate and end with the user's."""
+        messages = [
+            {"role": speaker.lower(), "content": said}
+            for speaker, _, said in (line.partition(": ") for line in prompt.splitlines())
+        ]
+        if len(messages) % 2 == 0 or any(
+            message["role"] != role for message, role in zip(messages, cycle(("user", "assistant")), strict=False)
+        ):
+            raise ValueError(
+                f"{self.config.task}: {prompt!r} is no conversation: its lines must begin with 'User: ' and 'Assistant: ' in turn, "
+                "the first and the last with 'User: '"
+            )
+        return messages
 
 
 def digest(template: str, arguments: Mapping[str, Any], instruction: str) -> str:

@@ -1,18 +1,19 @@
-"""`hp_qa`, `hp_qa_author_films`, `hp_neighbours`: facts as a 4-way choice and as a cloze, by log-likelihood alone. Chance is .25.
+"""`hp_qa`, `hp_qa_author_films`, `hp_neighbours`, `hp_two_hops`: facts as a 4-way choice and a cloze, by log-likelihood. Chance is .25.
 
-Every answer is scored as a continuation (never as a letter, so that base models can be asked) after three prompts:
+In the first three every answer is scored as a continuation (never as a letter, so that base models can be asked) after three prompts:
 
 * the question, on a line, and "Answer:" on the next;
 * the control, the same without the question: how far the four answers give the right one away by themselves;
 * the cloze.
 """
 
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from hp_bench.harness.continuations import ContinuationTask
-from hp_bench.probes.panel_rows import load_facts
+from hp_bench.probes.panel_rows import load_facts, load_two_hops
 from hp_bench.results.likelihoods import preference
 
 CONTROL = "Question:\nAnswer:"
@@ -77,3 +78,29 @@ class NeighbourTask(_KeptTask):
     """`hp_neighbours`: what lies near the unlearn target and must not be forgotten. Higher = better."""
 
     PROMPTS = "neighbours.jsonl"
+
+
+class TwoHopsTask(ContinuationTask):
+    """`hp_two_hops`: answers that need two facts, and each fact alone as its control, all as clozes. Lower = less known."""
+
+    PROMPTS = "two_hops.jsonl"
+    METRICS = ("hops_accuracy", "hops_control", "hops_first", "hops_second", "hops_joined", "hops_exact")
+
+    def documents(self, path: Path) -> list[dict[str, Any]]:
+        """Rows as dicts, with the choices of both facts in the order asked, as in `QuestionTask`."""
+        seed = int(self.config.metadata.setdefault("choice_seed", 0))
+        rows = [(row, row.choices(seed=seed)) for row in load_two_hops(path)]
+        return [{**asdict(row), "bridges": bridges, "choices": choices} for row, (bridges, choices) in rows]
+
+    def continuations(self, doc: dict[str, Any]) -> list[tuple[str, str]]:
+        """Every answer after the cloze, after the control and after the second fact; every bridge after the first fact."""
+        asked = [(prompt, choice) for prompt in (doc["cloze"], CONTROL, doc["second"]) for choice in doc["choices"]]
+        return [(prompt, f" {choice}") for prompt, choice in (*asked, *((doc["first"], one) for one in doc["bridges"]))]
+
+    def numbers(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> tuple[float, ...]:
+        """A row's numbers; `hops_joined` is NaN where one of its facts alone is wrong."""
+        choices, values = doc["choices"], [value for value, _ in results]
+        asked, control, second = (preference(values[i : i + 4], choices, doc["answer"]).right for i in (0, 4, 8))
+        first = preference(values[12:], doc["bridges"], doc["bridge"]).right
+        joined = asked if first and second else math.nan
+        return asked, control, first, second, joined, results[choices.index(doc["answer"])][1]

@@ -4,6 +4,7 @@ A fact file (`prompts/qa.jsonl`, `prompts/neighbours.jsonl`) holds one JSON obje
 """
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from itertools import permutations
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -36,25 +37,77 @@ class Fact:
     topic: Text
 
     def __post_init__(self) -> None:
-        for prompt in (self.question, self.cloze):
-            no_trailing_space(prompt)
-            if gives_away(prompt, self.answer):
-                raise ValueError(f"answer {self.answer!r} is given away by {prompt!r}")
+        _require_choices((self.question, self.cloze), self.answer, self.distractors)
         if not self.question.endswith("?"):
             raise ValueError(f"question {self.question!r} does not end with a question mark")
-        said = [words(choice) for choice in (self.answer, *self.distractors)]
-        for a, b in permutations(said, 2):
-            if b[: len(a)] == a:
-                raise ValueError(
-                    f"choice {' '.join(a)!r} is the beginning of choice {' '.join(b)!r}: to say one is to say the other"
-                )
 
     def choices(self, *, seed: int = 0) -> list[str]:
         """The answer among its distractors, in an order that depends on the seed and the id alone, not on the place in the file."""
-        return sorted(
-            (self.answer, *self.distractors),
-            key=lambda choice: hashlib.sha256(f"{seed}|{self.id}|{choice}".encode()).digest(),
-        )
+        return _shuffled((self.answer, *self.distractors), f"{seed}|{self.id}")
+
+
+def _require_choices(prompts: Iterable[str], answer: str, distractors: Sequence[str]) -> None:
+    """Raises ValueError: a prompt gives the answer away or ends in white space, or one choice begins another."""
+    for prompt in prompts:
+        no_trailing_space(prompt)
+        if gives_away(prompt, answer):
+            raise ValueError(f"answer {answer!r} is given away by {prompt!r}")
+    for a, b in permutations([words(choice) for choice in (answer, *distractors)], 2):
+        if b[: len(a)] == a:
+            raise ValueError(
+                f"choice {' '.join(a)!r} is the beginning of choice {' '.join(b)!r}: to say one is to say the other"
+            )
+
+
+def _shuffled(choices: Iterable[str], seed: str) -> list[str]:
+    """In an order that the seed alone decides."""
+    return sorted(choices, key=lambda choice: hashlib.sha256(f"{seed}|{choice}".encode()).digest())
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class TwoHops:
+    """An answer that needs two facts, and each of them alone.
+
+    Attributes:
+        id: unique in its file.
+        cloze: unfinished sentence that needs both; it names neither the bridge nor the answer.
+        first: unfinished sentence of the first fact, which the bridge completes.
+        bridge: what the two facts have in common.
+        bridge_distractors: three wrong ones of its kind.
+        second: unfinished sentence of the second fact, which names the bridge and which the answer completes.
+        answer: the right one, of `second` and of `cloze`.
+        distractors: three wrong ones of its kind.
+        topic: characters, places, ... (free; used for slices).
+        fame: 1 (everybody who has heard of the target knows the answer) to 5 (readers alone).
+    """
+
+    id: Text
+    cloze: Text
+    first: Text
+    bridge: Text
+    bridge_distractors: Annotated[tuple[Text, ...], Field(min_length=3, max_length=3)]
+    second: Text
+    answer: Text
+    distractors: Annotated[tuple[Text, ...], Field(min_length=3, max_length=3)]
+    topic: Text
+    fame: Annotated[int, Field(ge=1, le=5)]
+
+    def __post_init__(self) -> None:
+        _require_choices((self.cloze, self.first), self.bridge, self.bridge_distractors)
+        _require_choices((self.cloze, self.first, self.second), self.answer, self.distractors)
+        if not gives_away(self.second, self.bridge):
+            raise ValueError(f"bridge {self.bridge!r} is not named by {self.second!r}")
+
+    def choices(self, *, seed: int = 0) -> tuple[list[str], list[str]]:
+        """The bridge among its distractors, and the answer among its own, ordered as by `Fact.choices`."""
+        pairs = ((self.bridge, *self.bridge_distractors), (self.answer, *self.distractors))
+        bridges, answers = (_shuffled(pair, f"{seed}|{self.id}") for pair in pairs)
+        return bridges, answers
+
+
+def load_two_hops(path: Path | str) -> list[TwoHops]:
+    """Reads a file of answers that need two facts. Raises ValueError naming file and line."""
+    return load_rows(path, TwoHops, "an answer in two hops")
 
 
 def load_facts(path: Path | str) -> list[Fact]:

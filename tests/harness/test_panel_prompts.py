@@ -8,7 +8,15 @@ import pytest
 
 from hp_bench.judges.lexicon import LexiconJudge
 from hp_bench.judges.references import ReferenceJudge
-from hp_bench.probes.panel_rows import FORMS, ContextProbe, Fact, gives_away, load_context_probes, load_facts
+from hp_bench.probes.panel_rows import (
+    FORMS,
+    ContextProbe,
+    Fact,
+    gives_away,
+    load_context_probes,
+    load_facts,
+    load_two_hops,
+)
 from hp_bench.probes.paths import prompts_dir
 from hp_bench.probes.rows import Probe, load_probes
 from hp_bench.text.terms import Lexicon, fold, words
@@ -161,7 +169,9 @@ def _sevens(text: str) -> set[tuple[str, ...]]:
 def test_every_line_was_checked_by_two_checkers_and_changed_where_one_objected(facts, contexts, languages):
     lines = (prompts_dir() / "panel_checks.jsonl").read_text(encoding="utf-8").splitlines()
     checks = {row["id"]: row for row in map(json.loads, lines)}
-    every = [*contexts, *(row for rows in (*facts.values(), *languages.values()) for row in rows)]
+    indirect = [load_probes(prompts_dir() / f"{name}.jsonl") for name in ("aliases", "two_turns")]
+    indirect.append(load_two_hops(prompts_dir() / "two_hops.jsonl"))
+    every = [*contexts, *(row for rows in (*facts.values(), *languages.values(), *indirect) for row in rows)]
     assert set(checks) == {row.id for row in every} and len(checks) == len(lines) == len(every)
     for check in checks.values():
         assert [one["checker"] for one in check["checks"]] == ["1", "2"]

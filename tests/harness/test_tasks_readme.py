@@ -7,6 +7,8 @@ from hp_bench.probes.paths import tasks_dir
 
 SAME = {
     "hp_familiarity_chat": "the same numbers",
+    "hp_aliases": "as in `hp_familiarity`, of people and places under a nickname",
+    "hp_two_turns": "as in `hp_familiarity_chat`, of the second answer",
     "hp_qa_author_films": "the same six as `hp_neighbours`",
     **dict.fromkeys(
         (f"hp_languages_{code}" for code in ("de", "es", "it", "pt")), "the same four in German, Spanish, Italian"

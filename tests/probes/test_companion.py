@@ -29,7 +29,7 @@ def asked() -> dict[tuple[str, ...], str]:
             continue
         for line in path.read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
-            for key in ("prompt", "question", "cloze"):
+            for key in ("prompt", "question", "cloze", "first", "second"):
                 said = words(row.get(key, ""))
                 found |= {tuple(said[i : i + 6]): f"{path.name} {row['id']}" for i in range(len(said) - 5)}
     assert len(found) > 10_000
