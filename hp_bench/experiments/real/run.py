@@ -102,7 +102,7 @@ def _recipe(world: RealWorld, out: Path, file: str, seed: int, quick: bool, over
     given += [f"anchors={unlearn.recipes_dir() / 'harry-potter.anchors.jsonl'}"]
     given += [f"retain.corpus={world.neutral}"] if file == RECIPES["whp-soft"] else []
     given += [f"reinforce.bf16={mixed}", f"finetune.bf16={mixed}"]
-    given += ["finetune.max_steps=40", "finetune.save_every=20"] if quick else []
+    given += ["reinforce.max_steps=40", "finetune.max_steps=40", "finetune.save_every=20"] if quick else []
     return Recipe.load(unlearn.recipes_dir() / file, [*given, *overrides])
 
 
