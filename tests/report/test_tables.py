@@ -115,6 +115,8 @@ def test_the_first_line_answers():
     assert answer(after, before, changes) == "after: familiarity 0.30 [0.04, 1.25], lower than before's 5.00"
     assert answer(same, before, changes).endswith(", not clearly different from before's 5.00")
     assert answer(before, after, compare(after, [before])).endswith(", higher than after's 0.30")
+    telling = (measure(TASK, "empty", [0.0] * 20), measure(TASK, "reference_hit", [1.0] * 5 + [0.0] * 15))
+    assert answer(replace(after, measurements=telling)).startswith("after: reference_hit 0.250")
     assert answer(card("none", [None, None])) == "none: familiarity failed (2 unscored)"
     assert answer(card("few", [0.0] * 19 + [None])).endswith("; 1 of 20 prompts unscored")
 
