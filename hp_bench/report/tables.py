@@ -62,7 +62,9 @@ def answer(card: Scorecard, reference: Scorecard | None = None, changes: Sequenc
     """The first thing to know of a model, in a sentence: its familiarity (or the first number that tells knowledge), whether that is lower
     or higher than the reference's (only where interval and test say so), and what is amiss. "" where nothing was measured.
     """
-    measured = sorted(card.measurements, key=lambda one: (one.metric != "familiarity", not METRICS[one.metric].knowledge))
+    measured = sorted(
+        card.measurements, key=lambda one: (one.metric != "familiarity", not METRICS[one.metric].knowledge)
+    )
     if not measured:
         return ""
     m = measured[0]
