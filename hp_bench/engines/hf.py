@@ -145,7 +145,12 @@ def _host(model: Any, tokenizer: Any, batch_size: int) -> Any:
     model.tie_weights = lambda *_, **__: None
     try:
         with quiet_host(logging.ERROR):
-            return _Host(pretrained=model, tokenizer=tokenizer, batch_size=batch_size, softmax_dtype="float32")
+            return _Host(
+                pretrained=model,
+                tokenizer=tokenizer,
+                batch_size=batch_size,
+                softmax_dtype=None if model.dtype == torch.float64 else "float32",
+            )
     finally:
         del model.tie_weights
 

@@ -50,7 +50,8 @@ def fact_tasks(loaded: Mapping[str, Any]) -> dict[str, Any]:
     tasks = {
         name: task
         for name, task in loaded["tasks"].items()
-        if asks_for_target(task) and all(isinstance(doc.get("answer"), str) for doc in task.eval_docs)
+        if asks_for_target(task)
+        and all(isinstance(doc.get("answer"), str) and "bridge" not in doc for doc in task.eval_docs)
     }
     if not tasks:
         raise ValueError(

@@ -148,8 +148,8 @@ def test_every_setting_of_labels_is_in_their_fingerprint(place):
     folder = labelled(recipe(place, "one", labels=settings), "some")
     written = json.loads((folder / "fingerprint.json").read_text())["labels"]
     assert written == {
-        "alphas": [5.0], "batch_blocks": 4, "block_tokens": 32, "forbid": "frequent-excepted", "inside": False, "logits": "raw", "offset": "relu",
-        "repeats": "entity", "soft": True, "temperature": 1.0, "top_k": 4, "translations": 1, "use_anchors": True, "use_reinforced": False,
+        "alphas": [5.0], "batch_blocks": 4, "block_tokens": 32, "forbid": "frequent-excepted", "forbid_names": False, "inside": False, "logits": "raw",
+        "offset": "relu", "repeats": "entity", "soft": True, "temperature": 1.0, "top_k": 4, "translations": 1, "use_anchors": True, "use_reinforced": False,
     }  # fmt: skip
     with pytest.raises(ValueError, match="labels.translations: 1 then, 2 now"):
         labelled(recipe(place, "one", labels={**settings, "translations": 2}), "some")

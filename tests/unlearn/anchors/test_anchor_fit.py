@@ -175,7 +175,7 @@ def test_a_truth_is_well_formed(path):
     for row in rows:
         assert {row["type"], *row.get("also", ())} <= set(TYPES)
         assert row["name"] == row["forms"][0]
-        assert not row["wanted"] or (row["count"] >= 3 and row["type"] in ("person", "creature", "place"))
+        assert not row["wanted"] or row["count"] >= 3
 
 
 def test_port_ansel_is_no_worse_with_a_reader_that_knows_nothing():
