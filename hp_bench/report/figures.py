@@ -180,7 +180,7 @@ def draw_plane(
     curves: Mapping[str, Sequence[PlanePoint]], twins: Sequence[PlanePoint], *, theme: Theme = LIGHT
 ) -> Figure:
     """Utility against familiarity, each method's way through the plane from the baseline on; the best place is the twins'."""
-    figure = new_figure(5.6, 4.2, theme)
+    figure = new_figure(5.6, 4.9, theme)
     axis = figure.subplots()
     for number, (name, points) in enumerate(curves.items()):
         colour, marker, line = SERIES[number % len(SERIES)]
@@ -241,8 +241,10 @@ def draw_fame(models: Sequence[Scorecard], twins: Sequence[Scorecard] = (), *, t
     axis.set_xlabel("who knows the answer (fame of the prompt)", color=theme.ink, fontsize=9)
     axis.set_xticks(list(places), [f"{place}\n{who}" for place, who in zip(places, FAME, strict=True)], fontsize=7.5)
     axis.set_ylim(-0.02, 1)
-    axis.legend(fontsize=8.5, frameon=False, labelcolor=theme.ink, loc="upper right")
-    figure.subplots_adjust(left=0.1, right=0.95, top=0.9, bottom=0.17)
+    axis.legend(
+        fontsize=8.5, frameon=False, labelcolor=theme.ink, loc="upper center", bbox_to_anchor=(0.5, -0.19), ncols=2
+    )
+    figure.subplots_adjust(left=0.1, right=0.95, top=0.91, bottom=0.3)
     return figure
 
 
