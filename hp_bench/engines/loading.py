@@ -214,7 +214,7 @@ def load_tokenizer(source: Source, chosen: Any = None) -> Any:
     if tokenizer is None and not Path(source.path).is_dir():
         raise ValueError(
             f"{source.name!r} is no folder here, and no tokenizer of that name came from the hub or its cache: look at the name and the "
-            "network; if the model has none of its own, name one (--tokenizer)"
+            "network; if the model has none of its own, name one (--tokenizer); hp-bench fetch smollm2 prints the folder of that model"
         )
     if tokenizer is None:
         raise ValueError(f"{source.name!r} has no tokenizer beside its weights: name one (--tokenizer)")
