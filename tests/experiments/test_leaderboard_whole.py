@@ -108,7 +108,8 @@ def test_killed_and_started_again_it_ends_and_a_second_time_nothing_is_made_anew
     assert by_name["whp"]["steps"] == 2 and by_name["ensemble"]["steps"] is None
     assert by_name["baseline"]["numbers"]["utility_drop"]["mean"] == 0
     assert abs(sum(by_name[f"twin-{n}"]["numbers"]["kl_rest"]["mean"] for n in (1, 2))) < 1e-6
-    assert out.strip() == (place / "out/leaderboard.md").read_text(encoding="utf-8").strip()
+    assert out.startswith("Nearest on") and all(name in out for name in by_name)
+    assert [line for line in out.splitlines() if len(line) > 80] == []
 
     before = {name: (place / "out" / name).read_bytes() for name in FILES}
     weights = {path: path.stat().st_mtime_ns for path in (place / "out").rglob("*.safetensors")}
