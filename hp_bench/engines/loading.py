@@ -182,6 +182,10 @@ def same_tokenizer(loaded: Any, source: Source) -> None:
         raise DoesNotFit(
             f"{source.name!r} has a tokenizer of the same vocabulary that splits text otherwise than that of the model loaded"
         )
+    if loaded.decode(loaded(_SAMPLE)["input_ids"]) != other.decode(other(_SAMPLE)["input_ids"]):
+        raise DoesNotFit(
+            f"{source.name!r} has a tokenizer of the same vocabulary that makes other text of it than that of the model loaded"
+        )
 
 
 def own_tokenizer(source: Source) -> Any:

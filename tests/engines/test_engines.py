@@ -272,3 +272,14 @@ def test_a_large_files_digest_looks_at_every_mebibyte(tmp_path, monkeypatch):
 def test_loading_says_what_it_lacks_rather_than_making_it_up(place, tmp_path):
     with pytest.raises(ValueError, match="lacks 1 of its weights"):
         load_model(locate(broken(place, tmp_path / "wrong", "missing")))
+
+
+def test_a_tokenizer_that_only_decodes_otherwise_is_another_one(place, tmp_path):
+    """It splits text as the loaded one does, so its completions would be read by the loaded one and look right."""
+    other = tmp_path / "no-decoder"
+    shutil.copytree(place / "base", other)
+    read = json.loads((other / "tokenizer.json").read_text(encoding="utf-8"))
+    (other / "tokenizer.json").write_text(json.dumps({**read, "decoder": None}), encoding="utf-8")
+    engine = HFEngine(place / "base")
+    with pytest.raises(DoesNotFit, match="makes other text of it"):
+        engine.swap(other)
