@@ -5,6 +5,7 @@ stdout holds results, stderr log and progress. Exit codes: 0 done, 1 the run fai
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -56,10 +57,13 @@ def main() -> None:
 
 
 def _leave_process_group() -> None:
-    """Several processes part in order: gloo's threads may abort a process that ends with its group open."""
+    """Several processes part in order, without Python's own end: a thread of the group that wants the lock then aborts the process."""
     distributed = sys.modules.get("torch.distributed")
     if distributed and distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 @app.callback()

@@ -348,9 +348,12 @@ trainer.add_callback(FamiliarityCallback(every=2, metadata={"prompts": prompts})
 trainer.train()
 """
 
+# Trainer leaves its process group open, and Python's own end may then abort the process: a thread wants its lock.
 LEAVE = """
-if torch.distributed.is_initialized():
-    torch.distributed.destroy_process_group()
+import os, sys, torch
+torch.distributed.destroy_process_group()
+sys.stdout.flush()
+os._exit(0)
 """
 
 TRL = """
@@ -393,13 +396,12 @@ with _untouched(model):
                           name=f"rank-{dist.get_rank()}", step=0)
 assert model.training
 scored.card.save(f"{out}/scorecards/rank-{dist.get_rank()}.json")
-dist.destroy_process_group()
 """
 
 
 def launch(script: str, place: Path, out: Path, ranks: int = 1) -> subprocess.CompletedProcess:
     out.mkdir(parents=True, exist_ok=True)
-    if ranks > 1:  # Trainer leaves its process group open, and gloo's threads may abort a process that ends with one
+    if ranks > 1:
         script += LEAVE
     (out / "script.py").write_text(script)
     (out / "text.txt").write_text("\n".join(tiny.TEXT))
