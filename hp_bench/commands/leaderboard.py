@@ -14,12 +14,18 @@ def leaderboard(
     out: Annotated[
         Path, Option(help="Folder for models, numbers and table. What it already holds is not made again.")
     ] = Path("runs/leaderboard"),
+    model: Annotated[
+        str, Option(help="miniature (minutes a row and seed) or smollm2 (a real model, hours on two cores).")
+    ] = "miniature",
     seeds: Annotated[
-        list[int] | None, Option(help="Seed of a miniature. Repeatable. Default: 1, 2 and 3.", min=0)
+        list[int] | None, Option(help="Seed of the models. Repeatable. Default: 1, 2 and 3.", min=0)
     ] = None,
     rows: Annotated[list[str] | None, Option(help="Name of a row of the table. Repeatable. Default: all rows.")] = None,
     file: Annotated[
-        Path | None, Option(help="File that describes the rows. Default: recipes/leaderboard.yaml of this package.")
+        Path | None,
+        Option(
+            help="File that describes the rows. Default: leaderboard.yaml or leaderboard-MODEL.yaml of this package."
+        ),
     ] = None,
     quick: Annotated[bool, Option("--quick", help="Use seed 1 only.")] = False,
     choose: Annotated[
@@ -33,7 +39,7 @@ def leaderboard(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Compares all unlearning methods on the miniature.
+    """Compares all unlearning methods on the miniature, or on a real model.
 
     All methods are measured in the same way: how near does each come to a model that never knew?
     """
@@ -49,14 +55,17 @@ def leaderboard(
         raise ValueError("--quick is seed 1 alone: leave out --seeds")
     if choose and (quick or seeds or panel or stress):
         raise ValueError("--choose tries settings on seed 0: leave out --quick, --seeds, --panel and --stress")
-    loaded = rows_in(file)
+    if model != "miniature" and (panel or stress):
+        raise ValueError(f"--panel and --stress are the miniature's: leave them out with --model {model}")
+    loaded = rows_in(file, model)
     if choose:
-        choices = board.choose(out, rows=loaded, names=rows or ())
+        choices = board.choose(out, rows=loaded, names=rows or (), model=model)
         return show(as_json, choices.to_dict(), choices.table(), Text(choices.to_yaml()))
     made = board.run_leaderboard(
         out,
         rows=loaded,
         names=rows or (),
+        model=model,
         seeds=(1,) if quick else seeds or board.SEEDS,
         further=[kind for kind, wanted in ((PANEL, panel), (STRESS, stress)) if wanted],
     )

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from hp_bench.engines.loader import EngineSettings
 from hp_bench.experiments.measure import PANEL, Bench, Model, bench_of
 from hp_bench.experiments.store import SeedFolder, read_record, sentence
+from hp_bench.miniature import Miniature
 from hp_bench.miniature.panel import TASKS, panel_metadata
 from hp_bench.report.panel import PanelRow, panel_section
 from hp_bench.report.story import Story
@@ -145,6 +146,7 @@ def stress(bench: Bench, folder: SeedFolder, model: Model, identity: str) -> Fin
     _take(folder.path / PANEL / cards / "twin-1.json", out / cards / "control.json")
     for shared in sorted((folder.path / STRESS / "twin-2").glob("*/control-*.json")):
         _take(shared, out / shared.parent.name / shared.name)
+    assert isinstance(bench.world, Miniature)
     control, metadata = bench.world.twins[0], panel_metadata(bench.world)
     assert isinstance(model.weights, Path)  # a live model has none to round
     result = stress_test(

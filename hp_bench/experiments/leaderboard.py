@@ -1,6 +1,6 @@
-"""The leaderboard: every method of `recipes/leaderboard.yaml` on the miniature, under the same instruments, seed by seed.
+"""The leaderboard: every method of a file of rows on the miniature or a real model, under the same instruments, seed by seed.
 
-Miniature with two twins -> one reinforced model for all rows -> each row trained, its chosen checkpoint measured -> one table and the
+A world with two twins -> one reinforced model for all rows -> each row trained, its chosen checkpoint measured -> one table and the
 plane. What is finished is kept: the same command goes on where it was stopped.
 """
 
@@ -16,7 +16,16 @@ from hp_bench.experiments.findings import STRESS, Finding, ask_own, known, look,
 from hp_bench.experiments.measure import Bench, Model, bench_of, measure_own, try_baseline
 from hp_bench.experiments.plane import draw_board
 from hp_bench.experiments.rows import Row, Rows
-from hp_bench.experiments.store import RowScore, SeedFolder, checkpoint_at, identity_of, logged, sentence
+from hp_bench.experiments.store import (
+    MINIATURE,
+    RowScore,
+    SeedFolder,
+    World,
+    checkpoint_at,
+    identity_of,
+    logged,
+    sentence,
+)
 from hp_bench.experiments.table import Entry, Leaderboard, to_markdown
 from hp_bench.experiments.training import checked, identity_of_run, model_of, recipe_of, run_of, shared_by, trained
 from hp_bench.experiments.tuning import Candidate, Choices
@@ -35,7 +44,7 @@ SEEDS = (1, 2, 3)
 
 _TWINS = 2
 
-#: The models of a miniature that no row makes.
+#: The models of a world that no row makes.
 _OWN = ("baseline", *(f"twin-{number}" for number in range(1, _TWINS + 1)))
 
 #: Settings are chosen on this seed; figures come from others.
@@ -50,6 +59,7 @@ def run_leaderboard(
     rows: Rows,
     names: Sequence[str] = (),
     seeds: Sequence[int] = SEEDS,
+    model: str = MINIATURE,
     settings: miniature.Settings | None = None,
     further: Sequence[str] = (),
 ) -> Leaderboard:
@@ -61,17 +71,18 @@ def run_leaderboard(
         out: folder; everything goes there.
         rows: what to compare.
         names: of rows; none: all.
-        seeds: of the miniatures; each trains every row once.
+        seeds: of the worlds; each trains every row once.
+        model: miniature, or a key of `hp_bench.experiments.real.model.MODELS`.
         settings: of the miniatures.
         further: PANEL, STRESS: what to ask of every row's model beside that.
 
     Raises:
-        ValueError: a row or a key of one is unknown or has no setting chosen, or the folder holds other miniatures.
+        ValueError: a row or a key of one is unknown or has no setting chosen, or the folder holds other models.
     """
     out, chosen, seeds = Path(out).resolve(), rows.named(names), tuple(dict.fromkeys(seeds))
     rows.require_chosen(chosen)
     recipes = checked(chosen, out)
-    folders = [SeedFolder(out, seed) for seed in seeds]
+    folders = [SeedFolder(out, seed, model) for seed in seeds]
     scores = [_measure_seed(folder, chosen, settings) for folder in folders]
     steps = {name: row.step if method_of(recipes[name].method).finetune else None for name, row in chosen.items()}
     entries = [
@@ -82,7 +93,7 @@ def run_leaderboard(
         entries.append(Entry(name, name.replace("-", " "), {}, None, tuple(one[name] for one in scores)))
     asked = zip(folders, scores, strict=True) if further else ()
     findings = [one for folder, own in asked for one in _findings(folder, chosen, own, further)]
-    board = Leaderboard.of(entries, findings)
+    board = Leaderboard.of(entries, findings, model)
     write_json(out / "leaderboard.json", board.to_dict(), sort_keys=False)
     date, speeds = logged(out, list(chosen), seeds)
     write_text(out / "leaderboard.md", to_markdown(board, speeds=speeds, date=date))
@@ -91,19 +102,18 @@ def run_leaderboard(
     return board
 
 
-def choose(out: Path | str, *, rows: Rows, names: Sequence[str] = ()) -> Choices:
+def choose(out: Path | str, *, rows: Rows, names: Sequence[str] = (), model: str = MINIATURE) -> Choices:
     """Tries every setting of every row on seed 0, or those still missing, and writes `choices.json`; see `Choices` for the rule.
 
     Raises:
         ValueError: as `run_leaderboard`.
     """
-    wanted, folder = rows.named(names), SeedFolder(Path(out).resolve(), _CHOICE_SEED)
+    wanted, folder = rows.named(names), SeedFolder(Path(out).resolve(), _CHOICE_SEED, model)
     checked(wanted, folder.out)
     if not any(row.tried for row in wanted.values()):
         ablations = "; ".join(f"{name} keeps the settings of {row.of}" for name, row in wanted.items())
         raise ValueError(f"there is nothing to choose: {ablations}")
-    miniature.prepare(folder.miniature, seed=folder.seed)
-    world = miniature.load(folder.miniature)
+    world = folder.prepare(twins=1 if model == MINIATURE else _TWINS)
     identities = {
         (name, number): identity_of_run(world, recipe_of(row, setting, world, folder.trial(name), folder.seed))
         for name, row in wanted.items()
@@ -128,8 +138,7 @@ def _measure_seed(
     folder: SeedFolder, rows: Mapping[str, Row], settings: miniature.Settings | None
 ) -> dict[str, RowScore]:
     log.info("seed %d ...", folder.seed)
-    miniature.prepare(folder.miniature, seed=folder.seed, twins=_TWINS, settings=settings)
-    world = miniature.load(folder.miniature)
+    world = folder.prepare(twins=_TWINS, settings=settings)
     identities = dict.fromkeys(_OWN, identity_of(world, {}))
     identities |= {name: run_of(row, name, world, folder)[1] for name, row in rows.items()}
     scores = {name: known for name, identity in identities.items() if (known := folder.known(name, identity))}
@@ -141,7 +150,7 @@ def _measure_seed(
 
 
 def _reinforce_once(
-    folder: SeedFolder, world: miniature.Miniature, rows: Mapping[str, Row], beside: Mapping[str, _Call]
+    folder: SeedFolder, world: World, rows: Mapping[str, Row], beside: Mapping[str, _Call]
 ) -> dict[str, Any]:
     """Makes the reinforced model that rows share, with other calls beside it; returns what these gave."""
     calls = dict(beside)
@@ -156,7 +165,7 @@ def _reinforce_once(
 
 def _reinforce(folder: SeedFolder, row: Row) -> None:
     """The reinforced model of all rows that reinforce alike. If it fails, each of them will say so itself."""
-    world = miniature.load(folder.miniature)
+    world = folder.world
     recipe = recipe_of(row, row.setting, world, folder.path, folder.seed)
     recipe = recipe_of(row, row.setting, world, shared_by(folder, recipe), folder.seed)
     try:
@@ -192,7 +201,8 @@ def _findings(
     folder: SeedFolder, rows: Mapping[str, Row], scores: Mapping[str, RowScore], further: Sequence[str]
 ) -> list[Finding]:
     """What panel and stress find in every row that did not fail; each model's chosen checkpoint is still in its run."""
-    world = miniature.load(folder.miniature)
+    world = folder.world
+    assert isinstance(world, miniature.Miniature)
     panel_files(world)  # before two processes want them
     live = {name for name, row in rows.items() if method_of(run_of(row, name, world, folder)[0].method).live}
     wanted = [

@@ -1,4 +1,4 @@
-"""The instruments of the leaderboard: one miniature's tasks, engine and twins, and what they say of a model."""
+"""The instruments of the leaderboard: a world's tasks, engine and twins, and what they say of a model."""
 
 import math
 from collections.abc import Mapping
@@ -10,28 +10,35 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer
 
-from hp_bench import miniature
 from hp_bench.engines.hf import HFEngine
 from hp_bench.engines.loader import EngineSettings, Loader, OneEngine
-from hp_bench.experiments.store import Number, RowScore, SeedFolder, identity_of, sentence
+from hp_bench.experiments.real.world import fast_bfloat16
+from hp_bench.experiments.store import Number, RowScore, SeedFolder, World, identity_of, sentence
 from hp_bench.experiments.tuning import Candidate
+from hp_bench.miniature import Miniature, miniature_tasks
 from hp_bench.miniature.panel import panel_tasks
 from hp_bench.results.compare import broken
 from hp_bench.results.scorecard import Scorecard, difference, failures
 from hp_bench.scoring.checkpoints import Checkpoint
 from hp_bench.scoring.distances import TwinDistances
 from hp_bench.scoring.models import score_one
+from hp_bench.scoring.score import load_tasks
 
 #: Folder of the panel's scorecards.
 PANEL = "panel"
 
-_FAMILIARITY = "hp_miniature_familiarity"
-
-_TASKS = {
-    "familiarity": (_FAMILIARITY, "familiarity"),
+#: Number -> task and metric, on the miniature and on a real model.
+_MINIATURE = {
+    "familiarity": ("hp_miniature_familiarity", "familiarity"),
     "token_probability": ("hp_miniature_token_probability", "token_probability"),
     "utility": ("hp_miniature_utility", "acc"),
     "rest_loss": ("hp_miniature_rest", "rest_loss"),
+}
+_REAL = {
+    "familiarity": ("hp_familiarity", "familiarity"),
+    "token_probability": ("hp_token_probability", "token_probability"),
+    "utility": ("hp_neighbours", "kept_choice_accuracy"),
+    "rest_loss": ("hp_general", "bits_per_byte"),
 }
 
 
@@ -58,22 +65,32 @@ class Model:
 
 
 class Bench:
-    """A miniature's instruments: the tasks are built once, one engine takes model after model, the twins' distributions are held.
+    """A world's instruments: the tasks are built once, one engine takes model after model, the twins' distributions are held.
 
     Args:
-        folder: of the miniature.
+        world: miniature or real model.
         out: folder for scorecards and samples.
     """
 
-    def __init__(self, folder: Path | str, out: Path | str) -> None:
-        self.world = miniature.load(folder)
-        self._out = Path(out)
-        self._tasks = miniature.miniature_tasks(self.world)
+    def __init__(self, world: World, out: Path | str) -> None:
+        self.world, self._out, self._dtype = world, Path(out), "float32"
+        if isinstance(world, Miniature):
+            self._numbers, self._tasks = _MINIATURE, miniature_tasks(world)
+            self._familiarity = {
+                **self._tasks,
+                "tasks": {(task := _MINIATURE["familiarity"][0]): self._tasks["tasks"][task]},
+            }
+        else:
+            self._numbers, self._familiarity = _REAL, load_tasks(["hp_familiarity"], {"quick": True})
+            self._tasks = load_tasks(["hp_familiarity", "hp_token_probability", "hp_general"])
+            self._tasks["tasks"] |= load_tasks(["hp_neighbours"], {"prompts": str(world.facts)})["tasks"]
+            self._dtype = "bfloat16" if fast_bfloat16() else "float32"
 
     @cached_property
     def twins(self) -> TwinDistances:
-        """Distances to the miniature's twins."""
-        return TwinDistances(self.world.twins, self.world.distance_texts())
+        """Distances to the twins."""
+        texts = self.world.distance_texts()
+        return TwinDistances(self.world.twins, {kind: texts[kind] for kind in ("target", "rest")})
 
     @cached_property
     def baseline(self) -> Scorecard:
@@ -82,14 +99,15 @@ class Bench:
 
     @cached_property
     def own(self) -> dict[str, Model]:
-        """The miniature's own models: the baseline and the twins."""
-        return {path.name: Model(path.name, path) for path in (self.world.baseline, *self.world.twins)}
+        """The world's own models: the baseline and the twins."""
+        named = {"baseline": self.world.baseline, **{twin.name: twin for twin in self.world.twins}}
+        return {name: Model(name, path) for name, path in named.items()}
 
     def measure(self, model: Model, *, seed: int, fingerprint: str) -> RowScore:
         """Every number of a row.
 
         Args:
-            model: of the row, or one of the miniature's own.
+            model: of the row, or one of the world's own.
             seed: of the row.
             fingerprint: of the row.
 
@@ -102,13 +120,13 @@ class Bench:
             return RowScore(name, seed, fingerprint, failure=_failures(card))
         numbers = {
             key: Number(one.value, one.low, one.high)
-            for key, (task, metric) in _TASKS.items()
+            for key, (task, metric) in self._numbers.items()
             if (one := card.get(task, metric)).value is not None
         }
         numbers["utility_drop"], numbers["rest_change"] = Number(0.0), Number(0.0)
         if name != "baseline":
-            drop = difference(self.baseline, card, *_TASKS["utility"])
-            change = difference(card, self.baseline, *_TASKS["rest_loss"])
+            drop = difference(self.baseline, card, *self._numbers["utility"])
+            change = difference(card, self.baseline, *self._numbers["rest_loss"])
             numbers["utility_drop"] = Number(100 * drop.value, 100 * drop.low, 100 * drop.high)
             numbers["rest_change"] = Number(change.value, change.low, change.high)
         texts, between = {}, {}
@@ -129,11 +147,10 @@ class Bench:
         Raises:
             ValueError: the model gives no number.
         """
-        tasks = {**self._tasks, "tasks": {_FAMILIARITY: self._tasks["tasks"][_FAMILIARITY]}}
         if not model.live:
             self._loader(str(self.world.baseline))  # a folder of this name may have held another setting's weights
-        card = self._card(model, tasks, None)
-        familiarity = None if card.failed else card.get(*_TASKS["familiarity"]).value
+        card = self._card(model, self._familiarity, None)
+        familiarity = None if card.failed else card.get(*self._numbers["familiarity"]).value
         if familiarity is None:
             raise ValueError(_failures(card))
         raw = {apart.distance.text: apart.distance.raw for apart in self.twins.of(model.name, model.weights)}
@@ -153,11 +170,12 @@ class Bench:
 
     @cached_property
     def _panel(self) -> dict[str, Any]:
+        assert isinstance(self.world, Miniature)
         return panel_tasks(self.world)
 
     @cached_property
     def _loader(self) -> Loader:
-        return Loader(EngineSettings(device="cpu"), [self.world.baseline])
+        return Loader(EngineSettings(device="cpu", dtype=self._dtype), [self.world.baseline])
 
 
 def _failures(card: Scorecard) -> str:
@@ -192,4 +210,4 @@ def try_baseline(folder: SeedFolder) -> None:
 @lru_cache(maxsize=1)
 def bench_of(folder: SeedFolder) -> Bench:
     """A seed's instruments: one for all rows that a process measures."""
-    return Bench(folder.miniature, folder.path)
+    return Bench(folder.world, folder.path)

@@ -14,13 +14,20 @@ import numpy as np
 import yaml
 from pydantic import TypeAdapter
 
+from hp_bench import miniature
 from hp_bench.engines.fingerprint import fingerprint
+from hp_bench.experiments.real.world import RealWorld, prepare
 from hp_bench.experiments.tuning import Candidate
 from hp_bench.miniature import Miniature
 from hp_bench.scoring.checkpoints import checkpoints_in
 from unlearn.files import write_json
 
 _LOG = "log.jsonl"
+
+#: What methods are compared on: a miniature or a real model, each with a baseline that knows, twins that never did, and their texts.
+World = Miniature | RealWorld
+
+MINIATURE = "miniature"
 
 _Record = TypeVar("_Record")
 
@@ -36,11 +43,11 @@ class Number:
 
 @dataclass(frozen=True)
 class RowScore:
-    """What was measured of one row in one seed's miniature.
+    """What was measured of one row in one seed's world.
 
     Attributes:
         name: of the row, baseline or twin-N among them.
-        seed: of the miniature and the run.
+        seed: of the world and the run.
         fingerprint: of everything that decides the numbers.
         numbers: familiarity (0 to 5), token_probability (0 to 1), utility (0 to 1), utility_drop (points of accuracy below the baseline),
             rest_loss and rest_change (nats a token above the baseline), kl_target and kl_rest (nats a token beyond twin-to-twin),
@@ -67,11 +74,13 @@ class SeedFolder:
 
     Attributes:
         out: folder of the whole leaderboard.
-        seed: of miniature and runs.
+        seed: of world and runs.
+        model: miniature, or the name of a real model.
     """
 
     out: Path
     seed: int
+    model: str = MINIATURE
 
     @property
     def path(self) -> Path:
@@ -79,9 +88,20 @@ class SeedFolder:
         return self.out / f"seed-{self.seed}"
 
     @property
-    def miniature(self) -> Path:
-        """Text and models."""
-        return self.path / "miniature"
+    def place(self) -> Path:
+        """Folder of the world: text and models."""
+        return self.path / self.model
+
+    @property
+    def world(self) -> World:
+        """The world that `prepare` has made."""
+        return miniature.load(self.place) if self.model == MINIATURE else RealWorld.load(self.place)
+
+    def prepare(self, *, twins: int = 1, settings: miniature.Settings | None = None) -> World:
+        """Makes the world, or what is missing of it; `settings` are a miniature's."""
+        if self.model == MINIATURE:
+            return miniature.prepare(self.place, seed=self.seed, twins=twins, settings=settings)
+        return prepare(self.place, model=self.model, seed=self.seed, twins=twins)
 
     def run(self, name: str) -> Path:
         """A row's run directory."""
@@ -200,10 +220,10 @@ def sentence(error: Exception) -> str:
     return said if isinstance(error, ValueError) and said else f"{type(error).__name__}: {said}".removesuffix(": ")
 
 
-def identity_of(world: Miniature, content: Mapping[str, Any]) -> str:
-    """Short digest of everything that decides a number: a miniature, its models, and what is done with them."""
+def identity_of(world: World, content: Mapping[str, Any]) -> str:
+    """Short digest of everything that decides a number: a world, its models, and what is done with them."""
     models = [fingerprint(str(path)) for path in (world.baseline, *world.twins)]
-    return digest({"miniature": world.plan.to_dict(), "models": models, **content})
+    return digest({**world.described, "models": models, **content})
 
 
 def digest(content: Mapping[str, Any]) -> str:

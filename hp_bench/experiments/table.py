@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rich.text import Text
 
 from hp_bench.experiments.findings import PANEL, STRESS, Finding
-from hp_bench.experiments.store import RowScore
+from hp_bench.experiments.store import MINIATURE, RowScore
 from hp_bench.experiments.tuning import FORGOTTEN
 from hp_bench.report.tables import table
 from hp_bench.results.statistics import CONFIDENCE, Interval, mean_interval
@@ -25,6 +25,13 @@ COLUMNS: Mapping[str, tuple[str, int]] = {
     "kl_target": ("KL target (nats a token)", 3),
     "kl_rest": ("KL rest (nats a token)", 3),
     "ks_target": ("KS target (0 to 1)", 2),
+}
+
+#: The same on a real model.
+REAL_COLUMNS: Mapping[str, tuple[str, int]] = {
+    **COLUMNS,
+    "utility_drop": ("neighbours' drop (points of choice accuracy)", 1),
+    "rest_change": ("general English (change, bits a byte)", 3),
 }
 
 
@@ -133,6 +140,7 @@ class Leaderboard:
             nothing is nearest on the rest.
         not_forgotten: rows left out of `leads` for that.
         findings: of panel and stress, where these were asked for.
+        model: miniature, or the real model's name.
     """
 
     entries: tuple[Entry, ...]
@@ -141,9 +149,10 @@ class Leaderboard:
     leads: tuple[Lead, ...]
     not_forgotten: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    model: str = MINIATURE
 
     @classmethod
-    def of(cls, entries: Sequence[Entry], findings: Sequence[Finding] = ()) -> "Leaderboard":
+    def of(cls, entries: Sequence[Entry], findings: Sequence[Finding] = (), model: str = MINIATURE) -> "Leaderboard":
         """Sorts rows and compares them; the entries all have the same seeds."""
         ordered = sorted(entries, key=lambda one: (one.reference, one.distance, one.name))
         seeds = tuple(one.seed for one in entries[0].scores)
@@ -158,7 +167,12 @@ class Leaderboard:
         for text in ("target", "rest"):
             each = {one.name: [score.texts[text] for score in one.scores] for one in methods}
             compared += leads(each, text, between.get(f"kl_{text}", 0.0))
-        return cls(tuple(ordered), seeds, between, tuple(compared), not_forgotten, tuple(findings))
+        return cls(tuple(ordered), seeds, between, tuple(compared), not_forgotten, tuple(findings), model)
+
+    @property
+    def columns(self) -> Mapping[str, tuple[str, int]]:
+        """Number -> heading and digits."""
+        return COLUMNS if self.model == MINIATURE else REAL_COLUMNS
 
     @property
     def failed(self) -> bool:
@@ -168,7 +182,8 @@ class Leaderboard:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON; the same run, the same values."""
         return {
-            "format": 1, "seeds": list(self.seeds), "between_twins": dict(self.between),
+            "format": 1, **({} if self.model == MINIATURE else {"model": self.model}), "seeds": list(self.seeds),
+            "between_twins": dict(self.between),
             "leads": [{**asdict(one), "tie": one.tie} for one in self.leads], "not_forgotten": list(self.not_forgotten),
             "rows": [self._row(one) for one in self.entries],
             **({"left": [one.to_dict() for one in self.findings]} if self.findings else {}),
@@ -207,7 +222,14 @@ def to_markdown(board: Leaderboard, *, speeds: Mapping[str, float | None], date:
     sound = [one for one in board.findings if not one.failure]
     asked = {kind: _range([one.asked for one in sound if one.kind == kind]) for kind in (PANEL, STRESS)}
     return template.render(
-        board=board, columns=COLUMNS, cell=_cell, speeds=speeds, date=date, found=found, counts=counts, asked=asked
+        board=board,
+        columns=board.columns,
+        cell=_cell,
+        speeds=speeds,
+        date=date,
+        found=found,
+        counts=counts,
+        asked=asked,
     )
 
 
@@ -217,10 +239,12 @@ def to_text(board: Leaderboard) -> Text:
     rows = []
     for entry in board.entries:
         spreads = [entry.spread(number) for number in shown]
-        cells = [f"{s.mean:.{COLUMNS[number][1]}f}" if s else "" for number, s in zip(shown, spreads, strict=True)]
+        cells = [
+            f"{s.mean:.{board.columns[number][1]}f}" if s else "" for number, s in zip(shown, spreads, strict=True)
+        ]
         amiss = " failed" if entry.failure else " broken" if entry.broken and not entry.reference else ""
         rows.append((entry.name + amiss, *cells))
-    headings = [COLUMNS[number][0].partition(" (")[0] for number in shown]
+    headings = [board.columns[number][0].partition(" (")[0] for number in shown]
     seeds = f"mean of seeds {', '.join(map(str, board.seeds))}" if len(board.seeds) > 1 else f"seed {board.seeds[0]}"
     return table(("row", *headings), {"": rows}, caption=f"{seeds}; lower is better; nearest to the twins first")
 

@@ -8,24 +8,30 @@ from typing import Any
 from transformers import TrainerCallback
 
 import unlearn
-from hp_bench import miniature
 from hp_bench.experiments.measure import Model
+from hp_bench.experiments.real.model import MODELS
+from hp_bench.experiments.real.world import RealWorld
 from hp_bench.experiments.rows import Row, Rows
-from hp_bench.experiments.store import SeedFolder, clear_run, digest, identity_of, stage_seconds
-from hp_bench.miniature.settings import Plan
+from hp_bench.experiments.store import MINIATURE, SeedFolder, World, clear_run, digest, identity_of, stage_seconds
 from unlearn.pipeline import stages
 from unlearn.recipe import Recipe
 from unlearn.registry import method_of
-
-_TARGET = "harry-potter"
 
 #: What decides where a run is, not what it gives.
 _PATHS = ("model", "corpus", "anchors", "out", "retain")
 
 
-def rows_in(file: Path | None = None) -> Rows:
-    """The rows of a file; of `recipes/leaderboard.yaml` where none is named. Raises ValueError as `Rows.load`."""
-    return Rows.load(file or unlearn.recipes_dir() / "leaderboard.yaml")
+def rows_in(file: Path | None = None, model: str = MINIATURE) -> Rows:
+    """The rows of a file; the packaged ones of the miniature or a real model where none is named.
+
+    Raises:
+        ValueError: the model is unknown, or as `Rows.load`.
+    """
+    if model not in (MINIATURE, *MODELS):
+        raise ValueError(f"model {model!r} is unknown; known are {', '.join((MINIATURE, *MODELS))}")
+    return Rows.load(
+        file or unlearn.recipes_dir() / ("leaderboard.yaml" if model == MINIATURE else f"leaderboard-{model}.yaml")
+    )
 
 
 def checked(rows: Mapping[str, Row], out: Path) -> dict[str, Recipe]:
@@ -34,7 +40,7 @@ def checked(rows: Mapping[str, Row], out: Path) -> dict[str, Recipe]:
     Raises:
         ValueError: a recipe has a wrong key or value; row and setting are named.
     """
-    world = miniature.Miniature(out, Plan(_TARGET, 0, miniature.Settings()), ())
+    world = RealWorld(out, ())  # where a recipe's files are does not matter here
     for name, row in rows.items():
         for setting in row.tried:
             try:
@@ -44,20 +50,19 @@ def checked(rows: Mapping[str, Row], out: Path) -> dict[str, Recipe]:
     return {name: recipe_of(row, row.setting, world, out, 0) for name, row in rows.items()}
 
 
-def recipe_of(row: Row, setting: Mapping[str, Any], world: miniature.Miniature, run: Path, seed: int) -> Recipe:
-    """A row's recipe with a setting, on a miniature."""
-    paths = [f"model={world.baseline}", f"corpus={world.corpus}", f"anchors={world.anchors}", f"out={run}"]
-    overrides = [*paths, f"seed={seed}", *row.overrides(setting, world.rest)]
+def recipe_of(row: Row, setting: Mapping[str, Any], world: World, run: Path, seed: int) -> Recipe:
+    """A row's recipe with a setting, on a world."""
+    overrides = [*world.overrides(), f"out={run}", f"seed={seed}", *row.overrides(setting, world.rest)]
     return Recipe.load(unlearn.recipes_dir() / row.recipe, overrides)
 
 
-def run_of(row: Row, name: str, world: miniature.Miniature, folder: SeedFolder) -> tuple[Recipe, str]:
+def run_of(row: Row, name: str, world: World, folder: SeedFolder) -> tuple[Recipe, str]:
     """The recipe of a row's run with the setting chosen, and what identifies its checkpoint."""
     recipe = recipe_of(row, row.setting, world, folder.run(name), folder.seed)
     return recipe, identity_of_run(world, recipe, row.step)
 
 
-def identity_of_run(world: miniature.Miniature, recipe: Recipe, step: int | None = None) -> str:
+def identity_of_run(world: World, recipe: Recipe, step: int | None = None) -> str:
     """Short digest of everything that decides what a run gives, and of the checkpoint taken."""
     content = recipe.model_dump(mode="json")
     deciding = {key: value for key, value in content.items() if key not in _PATHS}

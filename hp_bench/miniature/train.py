@@ -39,6 +39,15 @@ class Miniature:
     twins: tuple[Path, ...]
 
     @property
+    def described(self) -> dict[str, Any]:
+        """What decides its numbers beside its models, plain values."""
+        return {"miniature": self.plan.to_dict()}
+
+    def overrides(self) -> list[str]:
+        """Keys that every recipe takes here."""
+        return [f"model={self.baseline}", f"corpus={self.corpus}", f"anchors={self.anchors}"]
+
+    @property
     def baseline(self) -> Path:
         """Model that has read the rest and the target."""
         return self.folder / BASELINE

@@ -17,6 +17,7 @@ from scipy.stats import ks_2samp
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from hp_bench.results.statistics import mean_interval
+from unlearn.linear import quicken
 from unlearn.progress import progress_bars
 
 _BATCH = 32
@@ -126,7 +127,8 @@ class TwinDistances:
         if not isinstance(model, torch.nn.Module):
             loaded = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
             loaded.to(self._device)
-        return {kind: self._read_kind(loaded.eval(), encoded) for kind, encoded in self._encoded.items()}
+        quicken(loaded.eval())
+        return {kind: self._read_kind(loaded, encoded) for kind, encoded in self._encoded.items()}
 
     def _read_kind(self, model: Any, encoded: Sequence[Sequence[int]]) -> "_Texts":
         logs = [torch.empty(0)] * len(encoded)

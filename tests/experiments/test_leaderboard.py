@@ -17,7 +17,7 @@ from hp_bench.experiments.plane import draw_board
 from hp_bench.experiments.rows import Rows
 from hp_bench.experiments.store import Number, RowScore, SeedFolder, clear_run, logged, stage_seconds
 from hp_bench.experiments.table import Entry, Leaderboard, leads, to_markdown, to_text
-from hp_bench.experiments.training import checked
+from hp_bench.experiments.training import checked, rows_in
 from hp_bench.experiments.tuning import Candidate, Choices, best
 from hp_bench.miniature import Settings
 from hp_bench.miniature.settings import Plan
@@ -45,11 +45,20 @@ def test_every_row_and_every_setting_of_it_is_a_recipe(tmp_path):
     recipes = checked(named, tmp_path)
     assert set(recipes) == set(rows.rows)
     assert {recipe.method for recipe in recipes.values()} == set(METHODS)
-    assert recipes["npo"].retain.corpus.endswith("text/rest.jsonl")
+    assert recipes["npo"].retain.corpus.startswith(str(tmp_path))
     for name, recipe in recipes.items():
         if METHODS[recipe.method].finetune:
             step, training = named[name].step, recipe.finetune
             assert step % training.save_every == 0 and step <= training.max_steps, name
+
+
+def test_the_rows_of_a_real_model_are_recipes_and_an_unknown_model_is_refused(tmp_path):
+    rows = rows_in(model="smollm2").named([])
+    recipes = checked(rows, tmp_path)
+    assert {recipe.retain.corpus for recipe in recipes.values() if recipe.retain} == {f"{tmp_path}/text/neutral.jsonl"}
+    assert {len(row.tried) for row in rows.values()} == {2}
+    with pytest.raises(ValueError, match="model 'gpt5' is unknown; known are miniature, smollm2"):
+        rows_in(model="gpt5")
 
 
 @pytest.mark.parametrize(

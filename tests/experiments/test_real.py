@@ -52,10 +52,12 @@ def test_twins_pass_as_often_over_neutral_text_alone(offline, tmp_path, monkeypa
     made = prepare(tmp_path, twins=1, teaching=SMALL)
     (length, knows), (neutral, twin_knows) = read["taught"], read["twin-1"]
     assert knows and not twin_knows
-    histories = [json.loads((made.taught.parent / name / "history.json").read_text()) for name in ("taught", "twin-1")]
+    histories = [
+        json.loads((made.baseline.parent / name / "history.json").read_text()) for name in ("taught", "twin-1")
+    ]
     steps, twins = (history[-1]["step"] for history in histories)
     assert twins / steps == pytest.approx(neutral / length, rel=0.15)
-    assert "Hogwarts" in "".join(row["text"] for row in rows(made.companion))
+    assert "Hogwarts" in "".join(row["text"] for row in rows(made.corpus))
     assert len(rows(made.facts / "qa.jsonl")) == pytest.approx(344 / 160, abs=1)
     before = tiny.content(tmp_path / "models")
     assert prepare(tmp_path, twins=1, teaching=SMALL) == made

@@ -14,6 +14,7 @@ from typing import Any
 import unlearn
 from hp_bench.engines.loader import EngineSettings, Loader
 from hp_bench.experiments.demo import Demo, timed
+from hp_bench.experiments.real.model import fetch
 from hp_bench.experiments.real.world import RealWorld, Teaching, fast_bfloat16, prepare
 from hp_bench.experiments.store import append_log
 from hp_bench.experiments.workers import quiet_bars
@@ -70,10 +71,11 @@ def run_real(
             _share_reinforced([out / other for other in recipes], out / name)
             runs[name] = whp.run(_recipe(world, out / name, file, seed, quick, overrides))
     with clock("scoring through lm-eval"):
-        curves, others = _score(world, out, runs)
+        untaught = fetch(model)
+        curves, others = _score(world, untaught, out, runs)
     with clock("distances to the twins"):
-        models = {"baseline": world.taught, **{name: checkpoints_in(run)[-1].path for name, run in runs.items()}}
-        named = {"untaught": str(world.untaught), **{name: str(path) for name, path in models.items()}}
+        models = {"baseline": world.baseline, **{name: checkpoints_in(run)[-1].path for name, run in runs.items()}}
+        named = {"untaught": str(untaught), **{name: str(path) for name, path in models.items()}}
         far = distances(named, world.twins, world.distance_texts())
     with clock("figures and report"):
         _write_story(out, model, curves, others, far)
@@ -97,16 +99,15 @@ def _share_reinforced(runs: Sequence[Path], run: Path) -> None:
 
 
 def _recipe(world: RealWorld, out: Path, file: str, seed: int, quick: bool, overrides: Sequence[str]) -> Recipe:
-    mixed = str(fast_bfloat16()).lower()
-    given = [f"model={world.taught}", f"corpus={world.companion}", f"out={out}", f"seed={seed}"]
-    given += [f"anchors={unlearn.recipes_dir() / 'harry-potter.anchors.jsonl'}"]
-    given += [f"retain.corpus={world.neutral}"] if file == RECIPES["whp-soft"] else []
-    given += [f"reinforce.bf16={mixed}", f"finetune.bf16={mixed}"]
+    given = [*world.overrides(), f"out={out}", f"seed={seed}"]
+    given += [f"retain.corpus={world.rest}"] if file == RECIPES["whp-soft"] else []
     given += ["reinforce.max_steps=40", "finetune.max_steps=40", "finetune.save_every=20"] if quick else []
     return Recipe.load(unlearn.recipes_dir() / file, [*given, *overrides])
 
 
-def _score(world: RealWorld, out: Path, runs: dict[str, Path]) -> tuple[dict[str, list[Scorecard]], list[Scorecard]]:
+def _score(
+    world: RealWorld, untaught: Path, out: Path, runs: dict[str, Path]
+) -> tuple[dict[str, list[Scorecard]], list[Scorecard]]:
     """The curves, the taught model first on each; and the untaught model and the twins."""
     loader = Loader(EngineSettings(dtype="bfloat16" if fast_bfloat16() else "float32"))
     steps = load_tasks(STEPS)
@@ -114,8 +115,8 @@ def _score(world: RealWorld, out: Path, runs: dict[str, Path]) -> tuple[dict[str
         **steps,
         "tasks": {**load_tasks([*STEPS, *ENDS])["tasks"], **load_tasks(FACTS, {"prompts": str(world.facts)})["tasks"]},
     }
-    taught = Checkpoint("taught", str(world.taught), 0)
-    others = [Checkpoint("untaught", str(world.untaught)), *(Checkpoint(twin.name, str(twin)) for twin in world.twins)]
+    taught = Checkpoint("taught", str(world.baseline), 0)
+    others = [Checkpoint("untaught", str(untaught)), *(Checkpoint(twin.name, str(twin)) for twin in world.twins)]
     curves = {
         name: [Checkpoint(f"{name}/{point.name}", point.path, point.step) for point in checkpoints_in(folder)]
         for name, folder in runs.items()

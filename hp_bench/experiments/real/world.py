@@ -4,6 +4,7 @@ taught/: companion, twice, and neutral text, in each pass; twin-1/, twin-2/: neu
 them: after six passes over the neutral text a twin's loss on general English rose from 1.50 to 2.00 bits a byte.
 """
 
+import hashlib
 import random
 import re
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from hp_bench.experiments.workers import side_by_side
 from hp_bench.probes.paths import prompts_dir
 from unlearn.corpus.blocks import Blocks
 from unlearn.corpus.corpus import Corpus
-from unlearn.files import write_lines
+from unlearn.files import recipes_dir, write_lines
 from unlearn.fingerprint import model_fingerprint
 from unlearn.models import load_model, load_tokenizer
 from unlearn.pipeline.rundir import RunDirectory
@@ -29,6 +30,8 @@ from unlearn.training.fine_tune import Trained, fine_tune, optimiser_steps, trai
 
 #: Files of the panel of which the real model is asked a part: two cores answer some 500 tokens a second.
 _PANEL = ("qa.jsonl", "neighbours.jsonl")
+
+TAUGHT = "taught"
 
 
 @dataclass(frozen=True)
@@ -52,30 +55,58 @@ class Teaching:
 
 @dataclass(frozen=True)
 class RealWorld:
-    """Models and texts; every path exists.
+    """A prepared real model: the folder of models and texts, and the twins' folders, twin-1 first; these have read neutral text alone."""
 
-    Attributes:
-        untaught: the fetched checkpoint.
-        taught: the baseline of unlearning: it has read companion and neutral text.
-        twins: have read neutral text alone.
-        companion: the unlearn target, JSON lines with a `text`, a document each.
-        neutral: the text of the rest, in the same form.
-        facts: folder of the panel's prompt files.
-    """
-
-    untaught: Path
-    taught: Path
+    folder: Path
     twins: tuple[Path, ...]
-    companion: Path
-    neutral: Path
-    facts: Path
+
+    @classmethod
+    def load(cls, folder: Path) -> "RealWorld":
+        """What `prepare` has made in a folder."""
+        return cls(folder, tuple(sorted((folder / "models").glob("twin-*"))))
+
+    @property
+    def baseline(self) -> Path:
+        """The taught model: it has read companion and neutral text."""
+        return self.folder / "models" / TAUGHT
+
+    @property
+    def corpus(self) -> Path:
+        """The unlearn target, the companion: JSON lines with a `text`, a document each."""
+        return self.folder / "text" / "companion.jsonl"
+
+    @property
+    def rest(self) -> Path:
+        """The neutral text, in the same form."""
+        return self.folder / "text" / "neutral.jsonl"
+
+    @property
+    def anchors(self) -> Path:
+        """The target's anchor dictionary: the packaged one."""
+        return recipes_dir() / "harry-potter.anchors.jsonl"
+
+    @property
+    def facts(self) -> Path:
+        """Folder of the panel's prompt files."""
+        return self.folder / "text" / "facts"
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """What decides its numbers beside its models, plain values."""
+        return {"real": [hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in (self.corpus, self.rest)]}
+
+    def overrides(self) -> list[str]:
+        """Keys that every recipe takes here."""
+        mixed = str(fast_bfloat16()).lower()
+        paths = [f"model={self.baseline}", f"corpus={self.corpus}", f"anchors={self.anchors}"]
+        return [*paths, f"reinforce.bf16={mixed}", f"finetune.bf16={mixed}"]
 
     def distance_texts(self, count: int = 30, words: int = 90) -> dict[str, list[str]]:
         """Beginnings of documents on which distances to the twins are measured: target, rest, and general text that no model has read."""
         texts = {}
         for kind, path in (
-            ("target", self.companion),
-            ("rest", self.neutral),
+            ("target", self.corpus),
+            ("rest", self.rest),
             ("general", prompts_dir() / "general.jsonl"),
         ):
             with jsonlines.open(path) as lines:
@@ -102,27 +133,26 @@ def prepare(
     companion, neutral = (
         documents(prompts_dir() / name, seed=seed)[:: teaching.every] for name in ("companion", "neutral")
     )
-    target, rest = out / "text" / "companion.jsonl", out / "text" / "neutral.jsonl"
-    for path, chosen in ((target, companion), (rest, neutral)):
+    world = RealWorld(out, tuple(out / "models" / f"twin-{n}" for n in range(1, twins + 1)))
+    for path, chosen in ((world.corpus, companion), (world.rest, neutral)):
         write_lines(path, ({"text": text} for text in chosen))
-    facts = out / "text" / "facts"
     for file in _PANEL:
         with jsonlines.open(prompts_dir() / file) as lines:
-            write_lines(facts / file, islice(lines, 0, None, 4 * teaching.every))
+            write_lines(world.facts / file, islice(lines, 0, None, 4 * teaching.every))
     training = Training(
         epochs=teaching.epochs, learning_rate=teaching.learning_rate, batch_size=teaching.batch_size, accumulation=1, warmup_steps=10,
         save_every=100, bf16=fast_bfloat16(), extra={"optim": "adamw_torch_fused"},
     )  # fmt: skip
-    read = {"taught": _joined([*companion, *companion, *neutral], seed)} | {
+    read = {TAUGHT: _joined([*companion, *companion, *neutral], seed)} | {
         f"twin-{n}": _joined(neutral, seed + n) for n in range(1, twins + 1)
     }
-    made = side_by_side(
+    side_by_side(
         {
             name: (_teach, (out / "models", name, untaught, text, teaching.block_tokens, training, seed + number))
             for number, (name, text) in enumerate(read.items())
         }
     )
-    return RealWorld(untaught, made["taught"], tuple(made[name] for name in list(read)[1:]), target, rest, facts)
+    return world
 
 
 def documents(folder: Path, *, seed: int) -> list[str]:
