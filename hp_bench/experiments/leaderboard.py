@@ -154,8 +154,10 @@ def _reinforce_once(
 ) -> dict[str, Any]:
     """Makes the reinforced model that rows share, with other calls beside it; returns what these gave."""
     calls = dict(beside)
-    for name, row in rows.items():
-        recipe, _ = run_of(row, name, world, folder)
+    for row in rows.values():
+        recipe = recipe_of(
+            row, row.setting, world, folder.path, folder.seed
+        )  # a row of which nothing is chosen yet has none
         shared = shared_by(folder, recipe)
         if recipe.reinforces and not (shared / "reinforced").exists():
             calls.setdefault(shared.name, (_reinforce, (folder, row)))

@@ -1,12 +1,15 @@
 """The story on a real model, with a tiny stand-in for it: what is taught to whom, and the whole from end to end."""
 
 import json
+from functools import partial
 
 import pytest
 import tiny
 
+from hp_bench.experiments import leaderboard, store
 from hp_bench.experiments.real import run, world
 from hp_bench.experiments.real.world import Teaching, documents, prepare
+from hp_bench.experiments.rows import Rows
 from hp_bench.probes.paths import prompts_dir
 
 SMALL = Teaching(epochs=1, learning_rate=1e-3, block_tokens=128, every=40)
@@ -81,3 +84,24 @@ def test_the_whole_story_is_told_and_goes_on_where_it_stopped(offline, tmp_path,
     again = run.run_real(tmp_path / "out", quick=True, overrides=small)
     assert [c.values for c in again.twins] == [c.values for c in made.twins]
     assert tiny.content(tmp_path / "out") == before
+
+
+@pytest.mark.slow
+def test_methods_are_chosen_on_seed_0_and_compared_on_another(base, tmp_path, monkeypatch):
+    monkeypatch.setattr(world, "fetch", lambda name: base)
+    monkeypatch.setattr(store, "prepare", partial(prepare, teaching=SMALL))
+    keys = {"finetune.max_steps": 2, "finetune.save_every": 1, "reinforce.max_steps": 2, "labels.block_tokens": 128}
+    tried = [{"finetune.learning_rate": rate} for rate in (1e-5, 1e-3)]
+    rows = {"whp": {"label": "WHP", "recipe": "smollm2.yaml", "keys": keys, "tried": tried}}
+    choices = leaderboard.choose(tmp_path, rows=Rows(budget=2, rows=rows), model="smollm2")
+    assert [(one.step, one.failure) for one in choices.candidates] == [(1, ""), (2, ""), (1, ""), (2, "")]
+    rows["whp"]["chosen"] = choices.taken()["whp"].chosen
+    made = leaderboard.run_leaderboard(tmp_path, rows=Rows(budget=2, rows=rows), seeds=(1,), model="smollm2")
+    assert not made.failed and {entry.name for entry in made.entries} == {"whp", "baseline", "twin-1", "twin-2"}
+    page = (tmp_path / "leaderboard.md").read_text(encoding="utf-8")
+    assert "general English (change, bits a byte)" in page and "utility drop" not in page
+    assert json.loads((tmp_path / "leaderboard.json").read_text())["model"] == "smollm2"
+    before = tiny.content(tmp_path / "seed-1")
+    again = leaderboard.run_leaderboard(tmp_path, rows=Rows(budget=2, rows=rows), seeds=(1,), model="smollm2")
+    assert again.to_dict() == made.to_dict()
+    assert tiny.content(tmp_path / "seed-1") == before
