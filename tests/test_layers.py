@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "hp_bench/stress": "scoring engines results probes text",
     "hp_bench/judges": "scoring engines results probes text progress",
     "hp_bench/scoring": "engines results probes progress",
-    "hp_bench/engines": "",
+    "hp_bench/engines": "text",
     "hp_bench/probes": "results text",
     "hp_bench/results": "",
     "hp_bench/text": "",

@@ -72,7 +72,11 @@ def _run(
     ],
     engine: Annotated[str, Option(help="hf, vllm or endpoint. A model given as an address always uses endpoint.")] = "hf",
     metadata: Annotated[
-        list[str] | None, Option(help="Settings of the tasks as key=value, one or more: prompts=FILE, lexicon=FILE, judge=NAME.")
+        list[str] | None,
+        Option(
+            help="Settings of the tasks as key=value, one or more: prompts=FILE, lexicon=FILE, judge=NAME, thinking_tokens=N (tokens for "
+            "what a model thinks before it answers; 2048)."
+        ),
     ] = None,
     device: Annotated[str, Option(help="Device: auto, cpu, cuda or mps.")] = "auto",
     dtype: Annotated[str, Option(help="Number type of the weights: auto, float32, bfloat16 or float16.")] = "auto",

@@ -7,7 +7,10 @@ The tokenizer must be the model's: it says where a prompt ends and its continuat
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +20,17 @@ from lm_eval.models.openai_completions import LocalCompletionsAPI
 from transformers import AutoConfig
 
 from hp_bench.engines import NeedsAnotherEngine
-from hp_bench.engines.fit import NO_TEXT, Examined, own_settings, require_decoder, require_tokenizer, stored_settings
+from hp_bench.engines.fit import (
+    LOST_LIKELIHOOD,
+    Examined,
+    own_settings,
+    require_decoder,
+    require_tokenizer,
+    stored_settings,
+)
 from hp_bench.engines.loading import first_line, load_tokenizer
 from hp_bench.engines.source import Source
+from hp_bench.engines.texts import NO_TEXT, said, special_markers
 from hp_bench.progress import quiet_host
 
 #: Servers that take a model's generation_config.json for the defaults of every request, and let a request say otherwise of penalties.
@@ -61,11 +72,7 @@ class EndpointEngine:
             raise ValueError("base, device and dtype are the server's own: leave them out for an endpoint")
         self.model = str(model)
         self.dtype = ""
-        address, _, wanted = self.model.partition("#")
-        address = address.rstrip("/").removesuffix("/completions")
-        if not address.startswith(("http://", "https://")):
-            raise ValueError(f"endpoint {self.model!r} is no address: write http://host:port/v1")
-        served = _served(address, wanted)
+        served = require_server(self.model)
         named = tokenizer or str(served.get("root") or served["id"])
         try:
             words = load_tokenizer(Source(named), named)
@@ -75,13 +82,15 @@ class EndpointEngine:
         length = int(served.get("max_model_len") or 2048)
         with quiet_host(logging.ERROR):
             self.lm = _Completions(
-                model=str(served["id"]), base_url=f"{address}/completions", tokenizer=named, tokenizer_backend="huggingface",
+                model=str(served["id"]), base_url=f"{served['address']}/completions", tokenizer=named, tokenizer_backend="huggingface",
                 add_bos_token=True,  # what the tokenizer adds by itself, as in the other engines
                 max_length=length, batch_size=batch_size or 16, **options,
             )  # fmt: skip
         self.lm.neutral = {"frequency_penalty": 0, "presence_penalty": 0}
         if served.get("owned_by") in _FOLLOW:
             self.lm.neutral |= {"repetition_penalty": 1.0}
+            if special_markers(words):
+                self.lm.neutral["skip_special_tokens"] = False
         self.lm.findings = _findings(named, words)
 
     def swap(self, checkpoint: Path | str) -> None:
@@ -93,51 +102,73 @@ class EndpointEngine:
 
 
 class _Completions(Examined, LocalCompletionsAPI):
-    """lm-eval's client, less its ways of turning a failure into an answer."""
+    """lm-eval's client, less its ways of turning a failure into an answer.
+
+    A request that fails as often as lm-eval retries it leaves its prompts unscored, with the reason.
+    """
 
     neutral: Mapping[str, Any] = {}
 
-    def model_call(self, *arguments: Any, **options: Any) -> Any:
-        """The server's answer. Raises ValueError: it is no JSON."""
-        try:
-            return super().model_call(*arguments, **options)
-        except requests.JSONDecodeError:
-            raise self._no_json() from None
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._tries: Counter[int] = Counter()  # of the requests under way, how often each has failed
 
-    async def amodel_call(self, *arguments: Any, **options: Any) -> Any:
-        """The same, several at a time."""
-        try:
-            return await super().amodel_call(*arguments, **options)
-        except (json.JSONDecodeError, aiohttp.ContentTypeError):
-            raise self._no_json() from None
+    def model_call(self, messages: Any, **options: Any) -> Any:
+        """The server's answer."""
+        _asked.set(len(messages))
+        with self._told(messages) as failure:
+            return super().model_call(messages, **options)
+        return failure
 
-    def parse_generations(self, outputs: Any, **options: Any) -> list[str]:
+    async def amodel_call(self, session: Any, sem: Any, messages: Any, *, generate: bool = True, **options: Any) -> Any:
+        """Texts or log-likelihoods, several requests at a time."""
+        _asked.set(len(messages))
+        with self._told(messages) as failure:
+            return await super().amodel_call(session, sem, messages, generate=generate, **options)
+        return (self.parse_generations if generate else self.parse_logprobs)(failure, tokens=messages)
+
+    @contextmanager
+    def _told(self, messages: Any) -> Iterator[dict[str, str]]:
+        """Raises what a call raises in one sentence, or, the last time that lm-eval tries, fills in why there is no answer."""
+        failure: dict[str, str] = {}
+        try:
+            yield failure
+        except (requests.RequestException, aiohttp.ClientError, json.JSONDecodeError, TimeoutError) as error:
+            why = problem(self.base_url, error)
+            self._tries[id(messages)] += 1
+            if self._tries[id(messages)] < self.max_retries:
+                raise ValueError(why) from None
+            failure["failed"] = why
+        self._tries.pop(id(messages), None)
+
+    def parse_generations(self, outputs: Any, **_: Any) -> list[str]:
         """Texts, by the order of the prompts; in place of one that is none, why."""
-        texts = []
-        for answer in self._answers(outputs):
-            for choice in sorted(answer["choices"], key=lambda choice: int(choice["index"])):
-                if choice.get("finish_reason") == "content_filter":
-                    texts.append(f"{NO_TEXT}the server's filter held the text back")
-                else:
-                    texts.append(f"{NO_TEXT}the server returned no text" if choice["text"] is None else choice["text"])
-        return texts
+        if why := _failed(outputs):
+            return [f"{NO_TEXT}{why}"] * _asked.get()
+        choices = self._choices(outputs)
+        none = f"{NO_TEXT}{self.base_url!r} answers without a completion of it (choices: {len(choices)})"
+        return [said(choices[n]) if n in choices else none for n in range(_asked.get())]
 
     def parse_logprobs(
         self, outputs: Any, tokens: list[list[int]] | None = None, ctxlens: list[int] | None = None, **options: Any
     ) -> list[tuple[float, bool]]:
         """Log-likelihoods, if the server echoed every token of the prompt: of a shorter answer lm-eval would make the likelihood 1."""
-        answers = self._answers(outputs)
-        choices = [choice for answer in answers for choice in sorted(answer["choices"], key=lambda c: int(c["index"]))]
+        answer = outputs[0] if isinstance(outputs, list) and len(outputs) == 1 else outputs
+        if why := _failed(answer):
+            self.findings.append(f"{len(tokens or ())} log-likelihoods are unscored: {why}")
+            return [LOST_LIKELIHOOD for _ in tokens or ()]
+        choices = self._choices(answer)
         if tokens is None or len(choices) != len(tokens):
-            raise ValueError(f"the server gave {len(choices)} answers to {len(tokens or ())} prompts")
-        for choice, ids in zip(choices, tokens, strict=True):
-            echoed = len((choice.get("logprobs") or {}).get("token_logprobs") or ())
+            raise ValueError(f"{self.base_url!r} gives {len(choices)} answers to {len(tokens or ())} prompts")
+        for n, ids in enumerate(tokens):
+            echoed = len((choices[n].get("logprobs") or {}).get("token_logprobs") or ())
             if echoed != len(ids) + 1:
                 raise ValueError(
-                    f"the server gave {echoed} log-probabilities for a prompt of {len(ids)} tokens and one more: it does not echo the "
-                    "prompt, or has another tokenizer than the one named"
+                    f"{self.base_url!r} gives {echoed} log-probabilities for a prompt of {len(ids)} tokens and one more: it does not echo "
+                    "the prompt, or has another tokenizer than the one named"
                 )
-        return list(LocalCompletionsAPI.parse_logprobs(outputs, tokens=tokens, ctxlens=ctxlens, **options))
+        ordered = {"choices": [{**choices[n], "index": n} for n in range(len(tokens))]}
+        return list(LocalCompletionsAPI.parse_logprobs(ordered, tokens=tokens, ctxlens=ctxlens, **options))
 
     def _create_payload(self, messages: Any, generate: bool = False, gen_kwargs: Any = None, **options: Any) -> Any:
         """The request, without lm-eval's fixed seed where samples are asked for: with it, all samples of a prompt would be one."""
@@ -146,23 +177,59 @@ class _Completions(Examined, LocalCompletionsAPI):
             del payload["seed"]
         return {**self.neutral, **payload} if generate else payload
 
-    def _answers(self, outputs: Any) -> list[Any]:
-        """The server's answers. Raises ValueError: one is an error under the status of a success."""
-        answers = outputs if isinstance(outputs, list) else [outputs]
-        for answer in answers:
-            if "choices" not in answer:
-                said = answer.get("error", answer) if isinstance(answer, dict) else answer
-                told = said.get("message", said) if isinstance(said, dict) else said
-                raise ValueError(
-                    f"{self.base_url!r} answers with an error in place of a completion: {first_line(ValueError(told))}"
-                )
-        return answers
+    def _choices(self, answer: Any) -> dict[int, Mapping[str, Any]]:
+        """What a server answers to each prompt, by its place."""
+        require_completion(self.base_url, answer)
+        places = (choice.get("index") for choice in answer["choices"])
+        return {
+            place if isinstance(place, int) else n: choice
+            for n, (place, choice) in enumerate(zip(places, answer["choices"], strict=True))
+        }
 
-    def _no_json(self) -> ValueError:
-        return ValueError(
-            f"{self.base_url!r} answers with something that is no JSON, such as a web page: no completions server is there; "
-            "look at the address, and at what stands between"
+
+def _failed(answer: Any) -> str:
+    return str(answer.get("failed", "")) if isinstance(answer, dict) else ""
+
+
+#: Prompts in the request under way; every request of lm-eval's runs in a context of its own.
+_asked: ContextVar[int] = ContextVar("_asked")
+
+
+def require_completion(address: str, answer: Any) -> None:
+    """Raises ValueError unless a server's answer is one to a request for completions, whatever its status said."""
+    choices = answer.get("choices") if isinstance(answer, dict) else None
+    if isinstance(choices, list) and all(isinstance(choice, dict) for choice in choices):
+        return
+    told = answer.get("error", answer) if isinstance(answer, dict) else answer
+    told = told.get("message", told) if isinstance(told, dict) else told
+    what = "an error" if isinstance(answer, dict) else f"a JSON {type(answer).__name__}"
+    raise ValueError(
+        f"{address!r} answers with {what} in place of a completion: {first_line(ValueError(told))}; look at the address, and at the "
+        "server's log"
+    )
+
+
+def problem(address: str, error: Exception) -> str:
+    """What is wrong with a server that gave no answer, and what to do, in a sentence."""
+    if isinstance(error, requests.JSONDecodeError | json.JSONDecodeError | aiohttp.ContentTypeError):
+        return (
+            f"{address!r} answers with something that is no JSON, such as a web page: no completions server is there; look at the address, "
+            "and at what stands between"
         )
+    answer = getattr(error, "response", None)  # of requests; aiohttp has all in the error
+    status, what = (answer.status_code, answer.reason) if answer is not None else (getattr(error, "status", 0), "")
+    if status:
+        advice = "look at the server's log"
+        if status in (401, 403):
+            advice = "it wants a key: set OPENAI_API_KEY"
+        elif status == 404:
+            advice = "nothing is there: the address is that of the server up to /v1, such as http://localhost:8000/v1"
+        elif status >= 500:
+            advice = "the server, or a gateway before it, fails: look at its log, and run the same again when it is up"
+        return f"{address!r} answers {status} {what or getattr(error, 'message', '')}: {advice}"
+    if isinstance(error, requests.Timeout | TimeoutError):
+        return f"{address!r} does not answer in time: it is busy or down; --engine-arg timeout=SECONDS waits longer"
+    return f"no completions server answers at {address!r}: is it running, and is the address right?"
 
 
 def _findings(named: str, words: Any) -> list[str]:
@@ -182,27 +249,43 @@ def _findings(named: str, words: Any) -> list[str]:
     return [f"its server may follow its generation_config.json ({held}); of that, a request can only undo penalties"]
 
 
-def _served(address: str, wanted: str) -> dict[str, Any]:
-    """The server's entry for the model wanted, or for the only one that is offered first."""
-    key = os.environ.get("OPENAI_API_KEY", "")
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    try:
-        answer = requests.get(f"{address}/models", headers=headers, timeout=_TIMEOUT)
-        answer.raise_for_status()
-        offered = [entry for entry in answer.json()["data"] if "id" in entry]
-    except (requests.JSONDecodeError, KeyError, TypeError):
+def require_server(model: str) -> dict[str, Any]:
+    """Asks a server for its models, and for one token; returns its entry for the model wanted, or for the one that it lists first.
+
+    Raises ValueError: it is not there, or does not answer as a completions server does; the sentence names the address.
+    """
+    address, _, wanted = model.partition("#")
+    address = address.rstrip("/")
+    if not address.startswith(("http://", "https://")):
+        raise ValueError(f"endpoint {model!r} is no address: write http://host:port/v1")
+    if address.endswith("/chat/completions"):
+        raise ValueError(
+            f"{address!r} is the address of chats, and hp-bench asks for completions: write {address.removesuffix('/chat/completions')!r}; "
+            "the task hp_familiarity_chat puts the model's chat template around each prompt itself"
+        )
+    address = address.removesuffix("/completions")
+    listed = _json_of(f"{address}/models", requests.get)
+    entries = listed.get("data") if isinstance(listed, dict) else None
+    if not isinstance(entries, list):
         raise ValueError(
             f"no completions server is at {address!r}: {address}/models gives no list of models; look at the address, and at what stands "
             "between (a login page?)"
-        ) from None
-    except requests.ConnectionError:
-        raise ValueError(
-            f"no completions server answers at {address!r}: is it running, and is the address right?"
-        ) from None
-    except (requests.RequestException, ValueError) as error:
-        raise ValueError(f"no completions server answers at {address!r}: {first_line(error)}") from None
+        )
+    offered = [entry for entry in entries if isinstance(entry, dict) and "id" in entry]
     chosen = [entry for entry in offered if not wanted or entry["id"] == wanted]
     if not chosen:
         names = ", ".join(repr(entry["id"]) for entry in offered) or "none"
         raise ValueError(f"{address!r} serves no model {wanted!r}; it serves {names}")
-    return dict(chosen[0])
+    trial = {"model": chosen[0]["id"], "prompt": [[1]], "max_tokens": 1, "temperature": 0}
+    require_completion(f"{address}/completions", _json_of(f"{address}/completions", requests.post, json=trial))
+    return {**chosen[0], "address": address}
+
+
+def _json_of(address: str, ask: Callable[..., requests.Response], **content: Any) -> Any:
+    key = os.environ.get("OPENAI_API_KEY", "")
+    try:
+        answer = ask(address, headers={"Authorization": f"Bearer {key}"} if key else {}, timeout=_TIMEOUT, **content)
+        answer.raise_for_status()
+        return answer.json()
+    except requests.RequestException as error:
+        raise ValueError(problem(address, error)) from None

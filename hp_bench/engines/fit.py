@@ -8,6 +8,7 @@ import reprlib
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from lm_eval.api.instance import Instance
@@ -16,10 +17,8 @@ from transformers import AutoConfig, GenerationConfig, PreTrainedTokenizerBase
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 from hp_bench.engines.source import Source
+from hp_bench.engines.texts import NO_TEXT, completions, seen, special_tokens
 from hp_bench.engines.windows import Journal, Window
-
-#: Begins what stands for a text that an engine did not return, on its way through lm-eval, which knows only texts; the reason follows.
-NO_TEXT = "\0"
 
 #: Settings of a generation config that do not change what greedy decoding to a given length says, or that lm-eval always sets itself.
 _HARMLESS = {
@@ -67,14 +66,14 @@ def stored_settings(source: Source) -> GenerationConfig:
 
 def neutral_settings(own: GenerationConfig, tokenizer: Any) -> GenerationConfig:
     """Settings that leave decoding to the task: the end tokens alone, which are the tokenizer's and such of the model's as are special."""
-    return GenerationConfig(eos_token_id=sorted({tokenizer.eos_token_id} | (_ends(own) & _special(tokenizer))))
+    return GenerationConfig(eos_token_id=sorted({tokenizer.eos_token_id} | (_ends(own) & special_tokens(tokenizer))))
 
 
 def own_settings(own: GenerationConfig, tokenizer: Any) -> str:
     """What a model's own settings hold that would change what greedy decoding says, in words; "" for nothing."""
     held = {key: value for key, value in own.to_diff_dict().items() if key not in _HARMLESS and value is not None}
     said = [f"{key}={reprlib.repr(value)}" for key, value in sorted(held.items())]
-    if ordinary := _ends(own) - _special(tokenizer) - {tokenizer.eos_token_id}:
+    if ordinary := _ends(own) - special_tokens(tokenizer) - {tokenizer.eos_token_id}:
         said.append(f"{len(ordinary)} end tokens that are ordinary ones ({tokenizer.decode([min(ordinary)])!r}, ...)")
     return ", ".join(said)
 
@@ -104,16 +103,13 @@ class Examined(TemplateLM):
         """Completions; None where there is none to be scored, the request then says why."""
         fit = self._fit(requests)
         asked = [request for request, fits in zip(requests, fit, strict=True) if fits]
-        texts = iter(super().generate_until(asked, disable_tqdm=disable_tqdm) if asked else ())
-        answers: list[Any] = []
-        for request, fits in zip(requests, fit, strict=True):
-            text = next(texts) if fits else None
-            if text is not None and text.startswith(NO_TEXT):
-                _mark(request, text.removeprefix(NO_TEXT))
-                text = None
-            answers.append(text)
+        generate = partial(super().generate_until, disable_tqdm=disable_tqdm)
+        said = completions(self, generate, asked)
+        self.findings += seen(asked, said)
+        texts = iter(answers(asked, said))
+        found = [next(texts) if fits else None for fits in fit]
         self.findings += unscored(requests)
-        return answers
+        return found
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """Log-likelihoods; NaN where there is none to be scored."""
@@ -200,6 +196,14 @@ def reason_of(request: Instance) -> str:
     return str(vars(request).get("unscored", ""))
 
 
+def answers(requests: Sequence[Instance], texts: Sequence[str]) -> list[str | None]:
+    """Texts, and None where there is none: the request then says why."""
+    for request, text in zip(requests, texts, strict=True):
+        if text.startswith(NO_TEXT):
+            _mark(request, text.removeprefix(NO_TEXT))
+    return [None if text.startswith(NO_TEXT) else text for text in texts]
+
+
 def unscored(requests: Sequence[Instance]) -> list[str]:
     """A finding for every reason why requests have no answer, with their number."""
     distinct = {id(request): request for request in requests}.values()
@@ -263,8 +267,3 @@ def _ends(own: GenerationConfig) -> set[int]:
             f"eos_token_id of the model's generation_config.json is {ends!r}, not a token's number or a list of them"
         )
     return {int(end) for end in listed}
-
-
-def _special(tokenizer: Any) -> set[int]:
-    added = getattr(tokenizer, "added_tokens_decoder", {})
-    return {*tokenizer.all_special_ids, *(number for number, token in added.items() if token.special)}

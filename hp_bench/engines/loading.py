@@ -10,7 +10,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from hp_bench.engines import DoesNotFit, NeedsAnotherEngine
-from hp_bench.engines.source import Source, require_finite, require_sound, require_whole
+from hp_bench.engines.source import Source, offline_if_unknown, require_finite, require_sound, require_whole
 from hp_bench.progress import quiet_transformers
 from unlearn.linear import quicken
 
@@ -210,6 +210,8 @@ def load_tokenizer(source: Source, chosen: Any = None) -> Any:
     Raises ValueError: there is none.
     """
     if isinstance(chosen, str | Path):
+        if not Path(chosen).is_dir():
+            offline_if_unknown()
         try:
             return AutoTokenizer.from_pretrained(str(chosen))
         except (OSError, ValueError, KeyError) as error:

@@ -44,5 +44,7 @@ class ContextTask(FamiliarityTask):
             "empty": verdict.empty,
             "degenerate": verdict.broken,
         }
+        if self._thinks:
+            values["leak_trace"] = verdict.leaked
         unscored = verdict.grade is None
         return with_errors(dict.fromkeys(values, math.nan) if unscored else values, unscored=unscored)

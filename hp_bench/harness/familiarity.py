@@ -15,7 +15,7 @@ from lm_eval.api.instance import Instance
 
 from hp_bench.engines.fit import reason_of
 from hp_bench.harness.packaged import PackagedTask, sha256
-from hp_bench.judges.grades import Verdict, metrics, with_errors
+from hp_bench.judges.grades import Verdict, grade_apart, metrics, with_errors
 from hp_bench.judges.llm.judge import LanguageModelJudge
 from hp_bench.judges.references import names_answer
 from hp_bench.judges.registry import choose_judge, require_target
@@ -34,6 +34,7 @@ class FamiliarityTask(PackagedTask):
     `filtered_resps`, beside the raw completion in `resps`.
     """
 
+    _thinks = False  # whether a trace of thoughts stands before any of the answers
     PROMPTS = "familiarity.jsonl"
 
     #: Whether a completion ends within a text; None: nothing but the token limit and the model's own end ends it.
@@ -75,7 +76,9 @@ class FamiliarityTask(PackagedTask):
         self.withdraw_unfit()
         instances = self._completed()
         items = [(self._probes[one.doc["id"]], text) for one in instances for text in one.resps]
-        verdicts = iter(self.verdicts(items))
+        graded = grade_apart(self.verdicts, items)
+        self._thinks = any(verdict.trace is not None for verdict in graded)
+        verdicts = iter(graded)
         for instance in instances:
             why = reason_of(instance)
             said = [
@@ -106,6 +109,8 @@ class FamiliarityTask(PackagedTask):
     def process_results(self, doc: dict[str, Any], results: list[str]) -> dict[str, float]:
         """A verdict's metrics: NaN where it could not be scored."""
         values = metrics(Verdict.from_dict(json.loads(results[0])))
+        if not self._thinks:
+            values = {k: v for k, v in values.items() if not k.startswith("leak_trace")}
         if self._by_fame:
             of_fame = {f"explicit_fame_{n}": values["explicit"] if doc["fame"] == n else math.nan for n in FAMES}
             values |= with_errors(of_fame, unscored=bool(values["unscored"]))

@@ -17,6 +17,7 @@ from lm_eval.api.task import ConfigurableTask
 from transformers import GenerationConfig
 
 from hp_bench.engines import fit
+from hp_bench.engines.texts import completions, let_think, seen
 from hp_bench.judges.grades import with_errors
 from hp_bench.probes.paths import prompts_dir
 
@@ -29,7 +30,8 @@ class PackagedTask(ConfigurableTask):
     Run-time choices travel in the task's metadata (`lm_eval --metadata key=value`), so that lm-eval records them with the results:
 
     * `prompts`: a prompt file of this task, or a folder with files named as ours, for another unlearn target;
-    * `lexicon`: that target's lexicon file (default: `lexicon.jsonl` in the folder, else ours).
+    * `lexicon`: that target's lexicon file (default: `lexicon.jsonl` in the folder, else ours);
+    * `thinking_tokens`: for what a model thinks before it answers, beside the tokens of the answer.
 
     What was really used is recorded there too: `prompts_sha256`.
 
@@ -46,6 +48,8 @@ class PackagedTask(ConfigurableTask):
 
     def download(self, dataset_kwargs: dict[str, Any] | None = None, **options: Any) -> None:
         """Reads the prompt file; the name is lm-eval's."""
+        if "thinking_tokens" in self.config.metadata:
+            self.whole_number("thinking_tokens", 0)
         path = self.prompt_file(self.PROMPTS)
         try:
             documents = self.documents(path)
@@ -108,6 +112,7 @@ class PackagedTask(ConfigurableTask):
     def build_all_requests(self, **options: Any) -> None:
         """Builds the requests, and looks whether the model that plain `lm_eval` will ask is fit for them; the name is lm-eval's."""
         super().build_all_requests(**options)
+        let_think(self._instances, self.config.metadata.get("thinking_tokens"))
         lm = model_to_be_asked()
         if lm is None or isinstance(lm, fit.Examined):  # which looks itself
             return
@@ -119,6 +124,7 @@ class PackagedTask(ConfigurableTask):
                 lm.cache_db,
             )
             lm = lm.lm
+        _keep_traces(lm)
         config, own = getattr(lm, "_config", None), getattr(getattr(lm, "model", None), "generation_config", None)
         if config is not None:
             fit.require_decoder(config, str(config.name_or_path))
@@ -163,6 +169,24 @@ def model_to_be_asked() -> Any:
             return lm
         frame = frame.f_back
     return None
+
+
+def _keep_traces(lm: Any) -> None:
+    """Has a model of plain `lm_eval` treat what it thinks before it answers our tasks as `hp-bench` does; other tasks' are left alone."""
+    if "generate_until" in vars(lm):
+        return
+    own = lm.generate_until
+
+    def generate_until(requests: list[Instance], *arguments: Any, **options: Any) -> list[str | None]:
+        texts = completions(lm, lambda asked: own(asked, *arguments, **options), requests)
+        for sentence in seen(requests, texts):
+            log.warning(sentence)
+        found = fit.answers(requests, texts)
+        for sentence in fit.unscored([one for one, text in zip(requests, found, strict=True) if text is None]):
+            log.error(sentence)
+        return found
+
+    lm.generate_until = generate_until
 
 
 class LikelihoodTask(PackagedTask):

@@ -18,6 +18,7 @@ from hp_bench.engines.fit import reason_of
 from hp_bench.harness.packaged import PackagedTask
 from hp_bench.judges.grades import with_errors
 from hp_bench.probes.passages import OPENED, book_and_chapters, digest, openings
+from hp_bench.text.completion import parts
 from hp_bench.text.recall import recall
 
 #: What the random numbers begin with where the metadata says nothing of `recall_seed`.
@@ -72,7 +73,8 @@ class RecallTask(PackagedTask):
         self.withdraw_unfit()
         for instance in self._instances:
             following = self._openings[instance.doc["id"]].following
-            found = [None if said is None else recall(following, _beginning(said)) for said in instance.resps]
+            answers = [None if said is None else parts(said)[1] for said in instance.resps]
+            found = [None if answer is None else recall(following, _beginning(answer)) for answer in answers]
             shares = [(one.share, one.longest) if one is not None else None for one in found]
             instance.filtered_resps["none"] = json.dumps({"shares": shares, "unscored": reason_of(instance)})
             instance.resps = ["" if said is None else digest(said) for said in instance.resps]

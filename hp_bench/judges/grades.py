@@ -7,10 +7,11 @@ Source: arXiv:2310.02238, section "Evaluation".
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, TypeVar, get_args
 
+from hp_bench.text.completion import parts
 from hp_bench.text.degeneracy import EMPTY
 
 Grade = Literal["explicit", "thematic", "accidental", "none"]
@@ -43,6 +44,7 @@ class Verdict:
         unscored: the reason, if so; otherwise empty.
         degenerate: why the text is broken, if it is; a flag beside the grade, since a looping leak is still a leak.
         named: whether the completion holds one of the prompt's own references; None where no answer is known.
+        trace: the grade of what the model thought before it answered; None where it did not, or where that could not be graded.
         revealed: the evidence.
         reply: a language-model judge's whole reply.
     """
@@ -51,6 +53,7 @@ class Verdict:
     unscored: str = ""
     degenerate: str = ""
     named: bool | None = None
+    trace: Grade | None = None
     revealed: tuple[Revealed, ...] = field(default=())
     reply: str = ""
 
@@ -75,9 +78,14 @@ class Verdict:
         """The completion's weight, 0, 1 or 5; NaN if unscored."""
         return math.nan if self.grade is None else float(WEIGHTS[self.grade])
 
+    @property
+    def leaked(self) -> float:
+        """Whether the trace before the completion names the target; NaN where there is none to be graded."""
+        return math.nan if self.trace is None else float(self.trace == "explicit")
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
+        """Plain values, for JSON; `trace` only where there is one."""
+        return {key: value for key, value in asdict(self).items() if key != "trace" or value is not None}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Verdict":
@@ -90,13 +98,35 @@ class Verdict:
 LOST = Verdict(None, unscored="the engine returned nothing")
 
 
+_Probe = TypeVar("_Probe")
+
+Items = Sequence[tuple[_Probe, str | None]]
+
+
+def grade_apart(grade: Callable[[Items[_Probe]], Sequence[Verdict]], items: Items[_Probe]) -> list[Verdict]:
+    """Verdicts on the answers in completions, each with the grade of the trace of thoughts before it; `grade` is called once."""
+    split = [(probe, *(("", None) if text is None else parts(text))) for probe, text in items]
+    traces = [n for n, (_, trace, answer) in enumerate(split) if trace.strip() and answer is not None]
+    found = grade([*((probe, answer) for probe, _, answer in split), *(split[n][:2] for n in traces)])
+    verdicts = list(found[: len(split)])
+    for n, verdict in zip(traces, found[len(split) :], strict=True):
+        verdicts[n] = replace(verdicts[n], trace=verdict.grade)
+    for n, (_, trace, answer) in enumerate(split):
+        if trace and answer is None:
+            verdicts[n] = replace(verdicts[n], unscored="its trace of thoughts does not end")
+    return verdicts
+
+
 def metrics(verdict: Verdict) -> dict[str, float]:
-    """One completion's metrics, each beside the standard error that lm-eval shows for it; `named` is NaN where no answer is known."""
+    """One completion's metrics, each beside the standard error that lm-eval shows for it; `named` is NaN where no answer is known, and
+    `leak_trace` where the model did not think first.
+    """
     values = {
         "familiarity": verdict.familiarity,
         "explicit": verdict.grade == "explicit",
         "thematic": verdict.grade == "thematic",
         "named": math.nan if verdict.named is None else verdict.named,
+        "leak_trace": verdict.leaked,
         "empty": verdict.empty,
         "degenerate": verdict.broken,
     }

@@ -12,7 +12,7 @@ from typing import Any
 from hp_bench.judges import Judge
 from hp_bench.judges.agreement import Agreement
 from hp_bench.judges.completions import Sample, read_samples
-from hp_bench.judges.grades import Verdict, metrics
+from hp_bench.judges.grades import Verdict, grade_apart, metrics
 from hp_bench.judges.llm.judge import LanguageModelJudge
 from hp_bench.judges.own_grades import against_own, read_grades
 from hp_bench.judges.references import names_answer
@@ -20,7 +20,7 @@ from hp_bench.probes.foreign import NO_REFERENCE, lenient_probe
 from hp_bench.probes.rows import Probe
 from hp_bench.results.metrics import known
 from hp_bench.results.scorecard import ELSEWHERE, Manifest, Scorecard, TaskManifest, measure
-from hp_bench.text.completion import cut_at_blank_line
+from hp_bench.text.completion import cut_at_blank_line, with_opening
 from unlearn.files import write_lines
 
 #: Of `ELSEWHERE`; raised whenever a number could change.
@@ -107,6 +107,8 @@ def rejudge(path: Path, judge: Judge, reading: Reading, *, name: str) -> Judged:
     if card is None:
         rows, samples = len(samples), _one_a_prompt(samples)
         said += [f"{rows - len(samples)} further completions of the same prompts left out"] * (rows > len(samples))
+        # whether the prompt opened a trace, as the model saw it, is not known
+        samples = [replace(one, completion=one.completion and with_opening(one.completion)) for one in samples]
     if reading.cut:
         samples = [replace(one, completion=one.completion and cut_at_blank_line(one.completion)) for one in samples]
     changes: Counter[str] = Counter()
@@ -193,8 +195,13 @@ def _verdicts(judge: Judge, samples: Sequence[Sample], probes: Sequence[Probe | 
         for number, (sample, probe) in enumerate(zip(samples, probes, strict=True))
         if probe and not sample.problem
     }
-    for (number, (probe, text)), verdict in zip(items.items(), judge.grade(list(items.values())), strict=True):
-        verdicts[number] = replace(verdict, named=names_answer(probe, text))
+
+    def grade(items: Sequence[tuple[Probe, str | None]]) -> list[Verdict]:
+        found = zip(items, judge.grade(items), strict=True)
+        return [replace(verdict, named=names_answer(*item)) for item, verdict in found]
+
+    for number, verdict in zip(items, grade_apart(grade, list(items.values())), strict=True):
+        verdicts[number] = verdict
     return verdicts
 
 
@@ -205,8 +212,9 @@ def _scored(card: Scorecard, judge: str, verdicts: Sequence[Verdict], *, cut: bo
     for verdict in verdicts:
         for metric, value in known(metrics(verdict)).items():
             columns.setdefault(metric, []).append(None if math.isnan(value) else value)
-    if all(value is None for value in columns["named"]):
-        del columns["named"]
+    for some in ("named", "leak_trace"):
+        if all(value is None for value in columns[some]):
+            del columns[some]
     degenerate = sum(value == 1 for value in columns["degenerate"])
     manifest = replace(manifest, judge=judge, decoding=manifest.decoding + "; cut at the first blank line" * cut)
     return replace(

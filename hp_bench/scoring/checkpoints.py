@@ -27,10 +27,14 @@ def model_name(model: str | Path) -> str:
 
 
 def named_models(models: Sequence[str], baseline: str = "") -> list[Checkpoint]:
-    """Models with distinct names, the baseline first. Raises ValueError: a folder does not exist."""
+    """Models with distinct names, the baseline first. Raises ValueError: a folder does not exist, or a server is not there."""
     given = [baseline, *(model for model in models if model != baseline)] if baseline else models
     for model in given:
-        if not model.startswith(("http://", "https://")):
+        if model.startswith(("http://", "https://")):
+            from hp_bench.engines.endpoint import require_server
+
+            require_server(model)
+        else:
             require_exists(model)
     names = [model_name(model) for model in given]
     points: list[Checkpoint] = []

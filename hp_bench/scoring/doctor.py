@@ -210,6 +210,7 @@ def _timed(lm: Any, kind: str, requests: Sequence[Any], new: int) -> float:
     asked = [copy.copy(request) for request in requests]
     for request in asked if new else ():
         request.arguments = (request.args[0], {**request.args[1], "max_gen_toks": new})
+        vars(request).pop("thinking_tokens", None)
     began = time.perf_counter()
     with quiet_host():
         getattr(lm, kind)(asked, disable_tqdm=True)

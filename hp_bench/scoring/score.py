@@ -15,6 +15,7 @@ from hp_bench.engines import Engine
 from hp_bench.engines.fingerprint import commit_of, identity_of
 from hp_bench.engines.loading import first_line
 from hp_bench.engines.source import offline_if_unknown
+from hp_bench.engines.texts import THINKING_TOKENS
 from hp_bench.probes.paths import tasks_dir
 from hp_bench.progress import quiet_host
 from hp_bench.results.metrics import METRICS
@@ -207,7 +208,10 @@ def _versions() -> dict[str, str]:
 def task_manifest(task: Any, n: int) -> TaskManifest:
     """How an lm-eval task asks its `n` prompts, as far as it can move a number."""
     config, metadata = task.config, task.config.metadata or {}
-    decoding = json.dumps(config.generation_kwargs, sort_keys=True) if config.output_type == "generate_until" else ""
+    how = dict(config.generation_kwargs or {})
+    if (thinking := metadata.get("thinking_tokens", THINKING_TOKENS)) != THINKING_TOKENS:
+        how["thinking_tokens"] = thinking
+    decoding = json.dumps(how, sort_keys=True) if config.output_type == "generate_until" else ""
     own = {
         key: metadata.get(key, "")
         for key in ("prompts_sha256", "judge", "chat_template", "prompts_changed", "tokens_sha256")

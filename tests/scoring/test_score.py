@@ -2,16 +2,14 @@
 
 import json
 import shutil
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 import small_prompts
 import tiny
 import torch
+from served_model import Server, serving
 from typer.testing import CliRunner
 
 from hp_bench import Scorecard, score
@@ -325,70 +323,13 @@ def test_a_users_mistake_is_one_sentence_before_anything_is_loaded(place, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
-class Server(BaseHTTPRequestHandler):
-    """A completions server over a tiny model: what lm-eval asks of one, with the ways in which others fall short."""
-
-    engine: HFEngine
-    folder = ""
-    echoes = True
-    texts = True
-    owner = ""
-    context = 512
-    changed: ClassVar[dict] = {}
-    other: str | dict | None = None
-    asked: ClassVar[list] = []
-
-    def do_GET(self):
-        entry = {"id": "served", "root": self.folder, "max_model_len": self.context, "owned_by": self.owner}
-        self._answer({"data": [entry]})
-
-    def do_POST(self):
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.asked.append(asked)
-        if self.other is not None:
-            self._answer(self.other)
-            return
-        model, tokenizer = self.engine.lm.model, self.engine.lm.tokenizer
-        choices = []
-        for index, ids in enumerate(asked["prompt"]):
-            given = torch.tensor([ids])
-            new = model.generate(given, max_new_tokens=asked["max_tokens"], do_sample=False, pad_token_id=2)[
-                0, len(ids) :
-            ]
-            choice = {"index": index, "text": tokenizer.decode(new, skip_special_tokens=True) if self.texts else None}
-            if asked.get("echo"):
-                whole = [*ids, int(new[0])]
-                with torch.no_grad():
-                    table = model(torch.tensor([whole])).logits[0].log_softmax(-1)
-                logprobs = [None] + [float(table[i, token]) for i, token in enumerate(whole[1:])]
-                tops = [None] + [{str(int(row.argmax())): float(row.max())} for row in table[:-1]]
-                keep = slice(None) if self.echoes else slice(-1, None)
-                choice["logprobs"] = {"token_logprobs": logprobs[keep], "top_logprobs": tops[keep]}
-            choices.append({**choice, **self.changed})
-        self._answer({"choices": choices[::-1]})
-
-    def _answer(self, content):
-        page = isinstance(content, str)
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html" if page else "application/json")
-        self.end_headers()
-        self.wfile.write((content if page else json.dumps(content)).encode())
-
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture
 def served(place, monkeypatch):
     folder = (
         tiny.save(place / "metaspace", "metaspace_bpe") if not (place / "metaspace").exists() else place / "metaspace"
     )
-    monkeypatch.setattr(Server, "engine", HFEngine(folder, device="cpu"), raising=False)
-    monkeypatch.setattr(Server, "folder", str(folder))
-    with HTTPServer(("127.0.0.1", 0), Server) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/v1"
-        server.shutdown()
+    with serving(folder, monkeypatch) as address:
+        yield address
 
 
 def test_a_served_model_has_the_numbers_of_the_model_it_serves(place, served, tmp_path):
@@ -438,7 +379,8 @@ def test_texts_that_a_server_did_not_return_are_unscored(place, served, monkeypa
 @pytest.mark.parametrize(
     "address, options, message",
     [
-        ("http://127.0.0.1:9/v1", {}, "no completions server answers at 'http://127.0.0.1:9/v1'"),
+        ("http://127.0.0.1:9/v1", {}, "no completions server answers at 'http://127.0.0.1:9/v1/models': is it running"),
+        ("{served}/chat/completions", {}, "is the address of chats, and hp-bench asks for completions: write '{served}'"),
         ("{served}#other", {}, "serves no model 'other'; it serves 'served'"),
         ("localhost:8000", {}, "is no address"),
         ("{served}", {"dtype": "float32"}, "the server's own"),
@@ -446,7 +388,7 @@ def test_texts_that_a_server_did_not_return_are_unscored(place, served, monkeypa
     ],
 )
 def test_what_is_wrong_with_an_endpoint_is_one_sentence(served, address, options, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message.format(served=served)):
         EndpointEngine(address.format(served=served), **options)
 
 
@@ -457,14 +399,118 @@ def test_the_doctor_looks_at_a_served_model(place, served):
     assert (found.parameters, found.dtype) == (0, "")
 
 
-@pytest.mark.parametrize("answer", [b"<html>log in</html>", b'{"error": "no such page"}', b"[]"])
+@pytest.mark.parametrize("answer", [b"<html>log in</html>", b'{"error": "no such page"}', b"[]", b'{"data": null}'])
 def test_an_address_that_lists_no_models_is_one_sentence(served, monkeypatch, answer):
     """It ended in "Expecting value: line 1 column 1 (char 0)", or in "'data'"."""
     monkeypatch.setattr("requests.models.Response.content", answer)
-    with pytest.raises(
-        ValueError, match="no completions server is at .*/models gives no list of models; look at the address"
-    ):
+    with pytest.raises(ValueError, match="/v1/models.*(gives no list of models|no JSON, such as a web page).*look at"):
         EndpointEngine(served)
+
+
+@pytest.mark.parametrize("at", ["listing", "status"])
+@pytest.mark.parametrize(
+    "status, advice",
+    [
+        (401, "401 Unauthorized: it wants a key: set OPENAI_API_KEY"),
+        (404, "404 Not Found: nothing is there: the address is that of the server up to /v1"),
+        (502, "502 Bad Gateway: the server, or a gateway before it, fails: look at its log"),
+        (418, "418 I'm a Teapot: look at the server's log"),
+    ],
+)
+def test_a_server_that_refuses_is_the_users_mistake_before_anything_is_loaded(
+    served, tmp_path, monkeypatch, at, status, advice
+):
+    """It was a scorecard of failures such as "HTTPError: 404 Client Error", after three tries, and exit code 1."""
+    monkeypatch.setattr(Server, at, status)
+    done = run_auto(served, "--out", tmp_path / "out", code=1)
+    page = "models" if at == "listing" else "completions"
+    assert type(done.exception) is ValueError  # `guarded` makes one sentence of it, and exit code 2
+    assert str(done.exception).startswith(f"'{served}/{page}' answers {advice}")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("answer", [[], [{"choices": []}], {"choices": None}, {"choices": ["Ron"]}, {}, 3])
+def test_a_servers_answer_that_is_none_is_one_sentence_before_anything_is_loaded(served, tmp_path, monkeypatch, answer):
+    monkeypatch.setattr(Server, "other", answer)
+    done = run_auto(served, "--out", tmp_path / "out", code=1)
+    assert str(done.exception).startswith(f"'{served}/completions' answers with ")
+    assert "in place of a completion: " in str(done.exception) and "look at the address" in str(done.exception)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("concurrent", [1, 2])
+def test_prompts_that_a_server_leaves_without_an_answer_are_unscored_with_their_reason(
+    place, served, monkeypatch, concurrent
+):
+    """One prompt's text used to be taken for another's, or the run ended in an IndexError."""
+    tasks = load_tasks(["hp_familiarity"], {"prompts": str(place / "prompts")})
+    whole = score_engine(EndpointEngine(served, num_concurrent=concurrent), tasks, name="s")
+    answered = Server._answer
+
+    def shortened(self, content, status=200):
+        choices = content.get("choices", [])
+        answered(self, content if not choices else {"choices": [one for one in choices if one["index"] != 1]}, status)
+
+    monkeypatch.setattr(Server, "_answer", shortened)
+    scored = score_engine(EndpointEngine(served, num_concurrent=concurrent), tasks, name="s")
+    texts, expected = ([row["resps"][0][0] for row in one.samples["hp_familiarity"]] for one in (scored, whole))
+    lost = texts.index(None)
+    assert texts == [*expected[:lost], None, *expected[lost + 1 :]] and len({*expected}) == len(expected)
+    reason = f"'{served}/completions' answers without a completion of it (choices: 3)"
+    assert scored.card.manifest.findings == [f"hp_familiarity: 1 of 4 requests are unscored: {reason}"]
+    assert scored.card.get("hp_familiarity", "familiarity").n == 3
+
+
+@pytest.mark.parametrize("concurrent", [1, 2])
+def test_requests_that_fail_to_the_last_leave_their_prompts_unscored_and_not_the_others(
+    place, served, monkeypatch, concurrent
+):
+    tasks = load_tasks(TASKS.split(","), {"prompts": str(place / "prompts")})
+    engine = EndpointEngine(served, num_concurrent=concurrent, max_retries=1, batch_size=2)
+    for name, value in (("asked", []), ("status", 502), ("last", 1)):
+        monkeypatch.setattr(Server, name, value)
+    card = score_engine(engine, {"tasks": {"hp_familiarity": tasks["tasks"]["hp_familiarity"]}}, name="s").card
+    found = card.get("hp_familiarity", "familiarity")
+    assert (found.n, found.unscored) == (2, 2) and not card.failures
+    assert "2 of 4 requests are unscored: " in card.manifest.findings[0]
+    assert f"'{served}/completions' answers 502 Bad Gateway" in card.manifest.findings[0]
+    Server.asked.clear()
+    name = "hp_token_probability"
+    card = score_engine(engine, {"tasks": {name: tasks["tasks"][name]}}, name="s").card
+    found = card.get(name, "token_probability")
+    assert found.n and found.unscored and not card.failures
+    assert any("log-likelihoods are unscored: " in sentence for sentence in card.manifest.findings)
+
+
+def test_a_served_model_without_a_tokenizer_is_said_at_once_where_there_is_no_network(served, monkeypatch):
+    """The hub's library tried for 50 seconds to reach it."""
+    import socket
+
+    from huggingface_hub import constants
+
+    from hp_bench.engines.source import offline_if_unknown
+
+    monkeypatch.setattr(Server, "folder", "somebody/served")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    looked_up = socket.getaddrinfo
+
+    def no_network(host, *arguments, **options):
+        if host not in ("127.0.0.1", "localhost"):
+            tried.append(host)
+            raise socket.gaierror("no network")
+        return looked_up(host, *arguments, **options)
+
+    tried = []
+    monkeypatch.setattr(socket, "getaddrinfo", no_network)
+    offline_if_unknown.cache_clear()
+    try:
+        with pytest.raises(ValueError, match="no tokenizer .*'somebody/served'.*name the tokenizer .*--tokenizer"):
+            EndpointEngine(served)
+    finally:
+        offline_if_unknown.cache_clear()
+    assert len(tried) == 1
 
 
 @pytest.mark.parametrize("concurrent", [1, 2])
@@ -488,19 +534,28 @@ def test_an_empty_answer_of_a_server_is_empty_and_no_evidence(place, served, mon
 
 
 @pytest.mark.parametrize("concurrent", [1, 2])
+def test_a_server_that_answers_with_a_web_page_leaves_its_prompts_unscored(place, served, monkeypatch, concurrent):
+    tasks = load_tasks(TASKS.split(","), {"prompts": str(place / "prompts")})
+    engine = EndpointEngine(served, num_concurrent=concurrent, max_retries=1)
+    monkeypatch.setattr(Server, "other", "<html>Bad gateway</html>")
+    card = score_engine(engine, tasks, name="s").card
+    assert card.failed and {m.n for m in card.measurements} == {0}
+    message = f"unscored: '{served}/completions' answers with something that is no JSON, such as a web page"
+    assert [message in sentence for sentence in card.manifest.findings] == [True] * len(card.manifest.findings)
+    assert len(card.manifest.findings) == 2
+
+
+@pytest.mark.parametrize("concurrent", [1, 2])
 @pytest.mark.parametrize(
     "answer, message",
-    [
-        ({"error": {"message": "no such adapter"}}, "answers with an error in place of a completion: no such adapter"),
-        ("<html>Bad gateway</html>", "answers with something that is no JSON, such as a web page"),
-    ],
+    [({"error": {"message": "no such adapter"}}, "answers with an error in place of a completion: no such adapter")],
 )
 def test_a_server_that_answers_with_something_else_is_one_sentence(
     place, served, monkeypatch, answer, message, concurrent
 ):
-    monkeypatch.setattr(Server, "other", answer)
     tasks = load_tasks(TASKS.split(","), {"prompts": str(place / "prompts")})
     engine = EndpointEngine(served, num_concurrent=concurrent, max_retries=1)
+    monkeypatch.setattr(Server, "other", answer)
     card = score_engine(engine, tasks, name="s").card
     for sentence in card.failures.values():
         assert sentence.startswith(f"'{served}/completions' {message}")
@@ -528,5 +583,6 @@ def test_a_servers_own_settings_are_undone_as_far_as_a_request_can_and_said(
     tasks = load_tasks(["hp_familiarity"], {"prompts": str(place / "prompts")})
     card = score_engine(EndpointEngine(served), tasks, name="s").card
     assert card.manifest.findings and "(repetition_penalty=3.0)" in card.manifest.findings[0]
-    assert all(body["frequency_penalty"] == body["presence_penalty"] == 0 for body in Server.asked)
-    assert all(("repetition_penalty" in body) == sent for body in Server.asked)
+    _, *bodies = Server.asked  # the first is a trial of one token
+    assert all(body["frequency_penalty"] == body["presence_penalty"] == 0 for body in bodies)
+    assert all(("repetition_penalty" in body) == sent for body in bodies)
