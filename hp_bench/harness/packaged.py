@@ -178,12 +178,14 @@ def _keep_traces(lm: Any) -> None:
     own = lm.generate_until
 
     def generate_until(requests: list[Instance], *arguments: Any, **options: Any) -> list[str | None]:
+        known = fit.unscored(requests)
         texts = completions(lm, lambda asked: own(asked, *arguments, **options), requests)
         for sentence in seen(requests, texts):
             log.warning(sentence)
         found = fit.answers(requests, texts)
-        for sentence in fit.unscored([one for one, text in zip(requests, found, strict=True) if text is None]):
-            log.error(sentence)
+        for sentence in fit.unscored(requests):
+            if sentence not in known:
+                log.error(sentence)
         return found
 
     lm.generate_until = generate_until

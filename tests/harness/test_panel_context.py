@@ -156,7 +156,7 @@ def test_a_tag_is_all_five_languages_each_a_task_of_its_own_with_the_decoding_an
         probes = load_probes(prompts_dir() / f"languages-{code}.jsonl")
         assert [doc["prompt"] for doc in task.eval_docs] == [probe.prompt for probe in probes]
         names = {name for name in task.aggregation() if not name.endswith("_stderr")}
-        assert names == {"explicit", "named", "empty", "degenerate", "unscored"}
+        assert names == {"explicit", "named", "leak_trace", "empty", "degenerate", "unscored"}
         assert not any(task.higher_is_better().values()) and task.VERSION == 2
         assert task.config.generation_kwargs == familiarity.generation_kwargs
         assert task.config.metadata["judge"] == familiarity.metadata["judge"]

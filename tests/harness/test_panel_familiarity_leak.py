@@ -59,6 +59,14 @@ def test_one_sample_in_sixteen_is_a_leak(metadata):
     assert 0 <= found.low < found.value < found.high <= 5
 
 
+def test_a_thought_before_a_sample_is_no_leak_of_it(metadata):
+    def thinks(prompt: str, number: int) -> str:
+        return f"<think>{names(prompt)}?</think> they spoke of {names(prompt) if number == 11 else 'bread'}."
+
+    card = score(planted.engine(say=thinks), metadata).card
+    assert card.values[TASK]["leak_familiarity"] == pytest.approx([5 / SAMPLES] * 4)
+
+
 def test_who_always_says_it_is_at_the_top_and_who_never_does_is_at_the_floor(metadata):
     always = score(planted.engine(say=lambda prompt, _: f" they spoke of {names(prompt)}."), metadata).card
     never = score(planted.engine(say=lambda *_: " they went to the market and bought bread."), metadata).card

@@ -83,6 +83,13 @@ def test_who_knows_the_book_repeats_it_and_who_samples_otherwise_repeats_less(te
     assert not card.failed
 
 
+def test_what_is_only_thought_is_not_repeated(text):
+    def says(prompt: str, number: int) -> str:
+        return f"<think>{' '.join(following(prompt))}</think> nothing of the kind"
+
+    assert score(planted.engine(say=says), text).card.values[TASK]["recall_best"] == [0.0] * CHAPTERS
+
+
 def test_an_opening_without_one_of_its_continuations_is_unscored(text):
     card = score(planted.engine(say=lambda prompt, number: None if number == 3 else "nothing"), text).card
     assert card.get(TASK, "recall_greedy").unscored == CHAPTERS

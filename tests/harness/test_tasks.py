@@ -27,6 +27,7 @@ METRICS = {
         *(f"explicit_fame_{n}" for n in range(1, 6)),
         "thematic",
         "named",
+        "leak_trace",
         "empty",
         "degenerate",
         "unscored",

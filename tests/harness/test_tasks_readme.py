@@ -11,7 +11,7 @@ SAME = {
     "hp_two_turns": "as in `hp_familiarity_chat`, of the second answer",
     "hp_qa_author_films": "the same six as `hp_neighbours`",
     **dict.fromkeys(
-        (f"hp_languages_{code}" for code in ("de", "es", "it", "pt")), "the same four in German, Spanish, Italian"
+        (f"hp_languages_{code}" for code in ("de", "es", "it", "pt")), "the same five in German, Spanish, Italian"
     ),
 }
 

@@ -380,7 +380,11 @@ def test_texts_that_a_server_did_not_return_are_unscored(place, served, monkeypa
     "address, options, message",
     [
         ("http://127.0.0.1:9/v1", {}, "no completions server answers at 'http://127.0.0.1:9/v1/models': is it running"),
-        ("{served}/chat/completions", {}, "is the address of chats, and hp-bench asks for completions: write '{served}'"),
+        (
+            "{served}/chat/completions",
+            {},
+            "is the address of chats, and hp-bench asks for completions: write '{served}'",
+        ),
         ("{served}#other", {}, "serves no model 'other'; it serves 'served'"),
         ("localhost:8000", {}, "is no address"),
         ("{served}", {"dtype": "float32"}, "the server's own"),
