@@ -36,7 +36,8 @@ from hp_bench.progress import quiet_host
 #: Servers that take a model's generation_config.json for the defaults of every request, and let a request say otherwise of penalties.
 _FOLLOW = ("vllm", "sglang")
 
-_TIMEOUT = 30
+#: Seconds: for the list of models, and for the first token, before which a server may load its model.
+_TIMEOUT, _LOADING = 30, 300
 
 
 class EndpointEngine:
@@ -195,14 +196,15 @@ def _failed(answer: Any) -> str:
 _asked: ContextVar[int] = ContextVar("_asked")
 
 
-def require_completion(address: str, answer: Any) -> None:
-    """Raises ValueError unless a server's answer is one to a request for completions, whatever its status said."""
+def require_completion(address: str, answer: Any, *, least: int = 0) -> None:
+    """Raises ValueError unless a server's answer is one to a request for completions, whatever its status said, with so many of them."""
     choices = answer.get("choices") if isinstance(answer, dict) else None
-    if isinstance(choices, list) and all(isinstance(choice, dict) for choice in choices):
+    if isinstance(choices, list) and len(choices) >= least and all(isinstance(choice, dict) for choice in choices):
         return
-    told = answer.get("error", answer) if isinstance(answer, dict) else answer
+    failed = isinstance(answer, dict) and "error" in answer
+    told = answer["error"] if failed else answer
     told = told.get("message", told) if isinstance(told, dict) else told
-    what = "an error" if isinstance(answer, dict) else f"a JSON {type(answer).__name__}"
+    what = "an error" if failed else f"a JSON {'object' if isinstance(answer, dict) else type(answer).__name__}"
     raise ValueError(
         f"{address!r} answers with {what} in place of a completion: {first_line(ValueError(told))}; look at the address, and at the "
         "server's log"
@@ -277,14 +279,15 @@ def require_server(model: str) -> dict[str, Any]:
         names = ", ".join(repr(entry["id"]) for entry in offered) or "none"
         raise ValueError(f"{address!r} serves no model {wanted!r}; it serves {names}")
     trial = {"model": chosen[0]["id"], "prompt": [[1]], "max_tokens": 1, "temperature": 0}
-    require_completion(f"{address}/completions", _json_of(f"{address}/completions", requests.post, json=trial))
+    answer = _json_of(f"{address}/completions", requests.post, json=trial, timeout=_LOADING)
+    require_completion(f"{address}/completions", answer, least=1)
     return {**chosen[0], "address": address}
 
 
-def _json_of(address: str, ask: Callable[..., requests.Response], **content: Any) -> Any:
+def _json_of(address: str, ask: Callable[..., requests.Response], *, timeout: int = _TIMEOUT, **content: Any) -> Any:
     key = os.environ.get("OPENAI_API_KEY", "")
     try:
-        answer = ask(address, headers={"Authorization": f"Bearer {key}"} if key else {}, timeout=_TIMEOUT, **content)
+        answer = ask(address, headers={"Authorization": f"Bearer {key}"} if key else {}, timeout=timeout, **content)
         answer.raise_for_status()
         return answer.json()
     except requests.RequestException as error:

@@ -433,7 +433,9 @@ def test_a_server_that_refuses_is_the_users_mistake_before_anything_is_loaded(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("answer", [[], [{"choices": []}], {"choices": None}, {"choices": ["Ron"]}, {}, 3])
+@pytest.mark.parametrize(
+    "answer", [[], [{"choices": []}], {"choices": []}, {"choices": None}, {"choices": ["Ron"]}, {}, 3]
+)
 def test_a_servers_answer_that_is_none_is_one_sentence_before_anything_is_loaded(served, tmp_path, monkeypatch, answer):
     monkeypatch.setattr(Server, "other", answer)
     done = run_auto(served, "--out", tmp_path / "out", code=1)
