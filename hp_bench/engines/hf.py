@@ -25,6 +25,9 @@ from unlearn.progress import progress_bars
 #: Prompts at a time. lm-eval's own default of 1 is 14 times slower.
 BATCH_SIZE = 64
 
+#: New tokens of a row, from which on rows become fewer, so that thoughts take no more memory than other completions.
+_ROW = 256
+
 
 class HFEngine:
     """A causal language model in this process.
@@ -160,7 +163,8 @@ class _Queue(HFLM):
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Completions, in the order of the requests."""
-        rows = self.batch_size
+        own, new = self.batch_size, max(request.args[1].get("max_gen_toks", 0) for request in requests)
+        rows = max(1, min(own, own * _ROW // new)) if new else own
         self._rows = rows if decodes(_decoded(self.model)) and all(map(_is_greedy, requests)) else 0
         ends = {getattr(request, "ended", None) for request in requests}
         self._ended = ends.pop() if len(ends) == 1 else None
@@ -168,7 +172,7 @@ class _Queue(HFLM):
             self.batch_size_per_gpu = len(requests) if self._rows else rows
             return super().generate_until(requests, disable_tqdm=disable_tqdm or bool(self._rows))
         finally:
-            self.batch_size_per_gpu = rows
+            self.batch_size_per_gpu = own
 
     def _model_generate(self, context: torch.Tensor, max_length: int, stop: list[str], **options: Any) -> torch.Tensor:
         if self._rows:

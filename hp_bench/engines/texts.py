@@ -74,7 +74,7 @@ def seen(requests: Sequence[Instance], texts: Sequence[str]) -> list[str]:
         if "thinking_tokens" in vars(request) and thinks(text)
     )
     return [
-        f"{task}: {n} of {asked[task]} completions begin with a trace of thoughts, which is kept apart from the answer"
+        f"{task}: {n} of {asked[task]} answers follow a trace of thoughts, which is kept apart"
         for task, n in found.items()
     ]
 
@@ -93,15 +93,14 @@ class _Asking:
         plain = [n for n, opening in enumerate(begun) if not (opening or blind)]
         self._ask(requests, plain, texts, begun)
         thinking = {n for n, text in enumerate(texts) if thinks(text)}
-        drawn = any(
-            _is_drawn(requests[n]) for n in thinking
-        )  # long samples alone drawn anew would favour the short ones
+        # to draw only the long samples anew would favour the short ones
+        drawn = any(_is_drawn(requests[n]) for n in thinking)
         again = [n for n, one in enumerate(requests) if n not in plain or n in thinking or (drawn and _is_drawn(one))]
         if not again:
             return texts
         spare, why = self._spare(requests)
         longer = [_longer(request, spare) for request in requests]
-        self._tell_ends(longer, begun)
+        self._tell_ends(longer, requests, begun)
         self._ask(longer, again, texts, begun)
         for n in again:
             texts[n] = self._shortened(texts[n], requests[n].args[1]["max_gen_toks"])
@@ -126,19 +125,20 @@ class _Asking:
                 return left, f"the context of {room:,} tokens has room for no more"
         return wanted, f"--metadata thinking_tokens={2 * wanted or THINKING_TOKENS} allows more"
 
-    def _tell_ends(self, requests: Sequence[Instance], begun: Sequence[str]) -> None:
-        """Tells an engine that can stop where an answer is complete."""
-        kinds = {(opening, vars(one).get("ended")) for opening, one in zip(begun, requests, strict=True)}
-        opening, ended = kinds.pop() if len(kinds) == 1 else ("", None)
+    def _tell_ends(self, longer: list[Instance], requests: Sequence[Instance], begun: Sequence[str]) -> None:
+        """Tells an engine that can stop where the answers to longer requests are complete."""
+        kinds = {
+            (opening, vars(one).get("ended"), one.args[1]["max_gen_toks"])
+            for opening, one in zip(begun, requests, strict=True)
+        }
+        opening, ended, tokens = next(iter(kinds))
 
-        def complete(text: str, tokens: int) -> bool:
+        def complete(text: str) -> bool:
             answer = parts(opening + text)[1]
             return answer is not None and bool((ended and ended(answer)) or self._length(answer) > tokens)
 
-        limits = {one.args[1]["max_gen_toks"] for one in requests}
-        end = partial(complete, tokens=min(limits)) if len(limits) == 1 and not kinds else None
-        for one in requests:
-            vars(one)["ended"] = end
+        for one in longer:
+            vars(one)["ended"] = complete if len(kinds) == 1 else None
 
     def _length(self, text: str) -> int:
         if self._tokenizer is None:

@@ -81,7 +81,7 @@ def answer(card: Scorecard, reference: Scorecard | None = None, changes: Sequenc
     counts = {"empty": round(empty.value * empty.n) if empty and empty.value else 0, "degenerate": m.degenerate or 0}
     said += "".join(f"; {count} of {m.n} completions {kind}" for kind, count in counts.items() if count)
     if (trace := card.find(m.task, "leak_trace")) and trace.value is not None:
-        said += f"; named in the thoughts before {round(trace.value * trace.n)} of {trace.n} answers"
+        said += f"; its thoughts name the target before {round(trace.value * trace.n)} of {trace.n} answers"
     return said + f"; {m.unscored} of {m.n + m.unscored} prompts unscored" * bool(m.unscored and m.n)
 
 

@@ -72,7 +72,7 @@ def test_answer_and_thoughts_are_graded_apart(place, model, task):
     assert (found.value, found.n, found.unscored) == (0.5, 2, 0) and found.low < 0.1 and found.high > 0.9
     assert scored.card.get(task, "familiarity").unscored == 1
     assert scored.card.manifest.findings == [
-        f"{task}: 2 of 4 completions begin with a trace of thoughts, which is kept apart from the answer",
+        f"{task}: 2 of 4 answers follow a trace of thoughts, which is kept apart",
         f"{task}: 1 of 4 requests are unscored: {UNENDING}; --metadata thinking_tokens={2 * THINKING} allows more",
     ]
 
@@ -299,10 +299,10 @@ def test_the_first_line_the_card_and_the_next_run_know_of_it(place, tmp_path):
     done = run(THINKING)
     assert done.exit_code == 1  # one of four is unscored
     first = " ".join(done.output.split("\n\n")[0].split())
-    assert first.endswith("named in the thoughts before 1 of 2 answers; 1 of 4 prompts unscored")
+    assert first.endswith("its thoughts name the target before 1 of 2 answers; 1 of 4 prompts unscored")
     assert "leak_trace" in done.output and f"{CHAT}: 1 of 4 prompts could not be scored" in done.output
     page = (tmp_path / "out/cards/own.md").read_text()
-    assert "named in the thoughts before the answer" in page and UNENDING in page
+    assert "target named in the thoughts before the answer" in page and UNENDING in page
     assert f"thinking_tokens: {THINKING}" in page
     assert run(THINKING - 1).exit_code == 1  # asked anew
     card = Scorecard.load(tmp_path / "out/scorecards/own.json")
