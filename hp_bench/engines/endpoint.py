@@ -181,11 +181,9 @@ class _Completions(Examined, LocalCompletionsAPI):
     def _choices(self, answer: Any) -> dict[int, Mapping[str, Any]]:
         """What a server answers to each prompt, by its place."""
         require_completion(self.base_url, answer)
-        places = (choice.get("index") for choice in answer["choices"])
-        return {
-            place if isinstance(place, int) else n: choice
-            for n, (place, choice) in enumerate(zip(places, answer["choices"], strict=True))
-        }
+        ordered = sorted(answer["choices"], key=lambda choice: int(choice.get("index") or 0))
+        whole = len(ordered) == _asked.get()
+        return dict(enumerate(ordered)) if whole else {int(one.get("index") or 0): one for one in ordered}
 
 
 def _failed(answer: Any) -> str:
@@ -193,7 +191,7 @@ def _failed(answer: Any) -> str:
 
 
 #: Prompts in the request under way; every request of lm-eval's runs in a context of its own.
-_asked: ContextVar[int] = ContextVar("_asked")
+_asked: ContextVar[int] = ContextVar("_asked", default=0)
 
 
 def require_completion(address: str, answer: Any, *, least: int = 0) -> None:

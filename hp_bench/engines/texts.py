@@ -25,8 +25,6 @@ THINKING_TOKENS = 2048
 #: Words of an answer, a token, where the server's tokenizer is not known; about as in English.
 _WORDS_A_TOKEN = 0.75
 
-_ABSENT = object()
-
 
 def let_think(requests: Sequence[Instance], tokens: int | None) -> None:
     """Gives requests tokens for a trace of thoughts, beside those of the answer; None: `THINKING_TOKENS`."""
@@ -83,50 +81,51 @@ class _Asking:
     """One call of `completions`; the tokenizer is None where it is not known."""
 
     def __init__(self, lm: Any, tokenizer: Any, generate: _Generate) -> None:
-        self._lm, self._tokenizer, self._generate = lm, tokenizer, generate
+        self._room, self._tokenizer, self._generate = getattr(lm, "max_length", None), tokenizer, generate
 
     def answers(self, requests: Sequence[Instance]) -> list[str]:
-        begun = [opened(request.args[0]) if isinstance(request.args[0], str) else "" for request in requests]
+        begun = [opened(one.args[0]) if isinstance(one.args[0], str) else "" for one in requests]
         # a server's own template may open the trace unseen: who names a budget says that the model thinks
-        blind = self._tokenizer is None and any(vars(request)["thinking_tokens"] for request in requests)
-        texts = [""] * len(requests)
+        blind = self._tokenizer is None and any(vars(one)["thinking_tokens"] for one in requests)
         plain = [n for n, opening in enumerate(begun) if not (opening or blind)]
-        self._ask(requests, plain, texts, begun)
-        thinking = {n for n, text in enumerate(texts) if thinks(text)}
+        texts = self._ask(requests, plain, begun)
+        thinking = {n for n, text in texts.items() if thinks(text)}
         # to draw only the long samples anew would favour the short ones
-        drawn = any(_is_drawn(requests[n]) for n in thinking)
-        again = [n for n, one in enumerate(requests) if n not in plain or n in thinking or (drawn and _is_drawn(one))]
-        if not again:
-            return texts
-        spare, why = self._spare(requests)
-        longer = [_longer(request, spare) for request in requests]
-        self._tell_ends(longer, requests, begun)
-        self._ask(longer, again, texts, begun)
-        for n in again:
-            texts[n] = self._shortened(texts[n], requests[n].args[1]["max_gen_toks"])
-        return [self._checked(text, spare, why) for text in texts]
+        drawn = any(requests[n].args[1].get("temperature") for n in thinking)
+        again = [
+            n
+            for n, one in enumerate(requests)
+            if n not in texts or n in thinking or (drawn and one.args[1].get("temperature"))
+        ]
+        if again:
+            spare, why = self._spare(requests)
+            said = self._ask(self._longer(requests, begun, spare), again, begun)
+            texts |= {n: self._fitting(said[n], requests[n].args[1]["max_gen_toks"], spare, why) for n in again}
+        return [texts[n] for n in range(len(requests))]
 
-    def _ask(self, requests: Sequence[Instance], places: list[int], texts: list[str], begun: Sequence[str]) -> None:
-        """Puts the texts of some requests into their places."""
-        for n, text in zip(places, _texts(self._generate, [requests[n] for n in places]), strict=True):
-            missing = text.startswith(NO_TEXT)
-            known = isinstance(requests[n].args[0], str)
-            texts[n] = text if missing else begun[n] + text if known else with_opening(text)
+    def _ask(self, requests: Sequence[Instance], places: list[int], begun: Sequence[str]) -> dict[int, str]:
+        """The texts of some requests, by their places, traces with both markers."""
+        said = dict(zip(places, _texts(self._generate, [requests[n] for n in places]), strict=True))
+        return {
+            n: text
+            if text.startswith(NO_TEXT)
+            else (begun[n] + text if isinstance(requests[n].args[0], str) else with_opening(text))
+            for n, text in said.items()
+        }
 
     def _spare(self, requests: Sequence[Instance]) -> tuple[int, str]:
         """Tokens for a trace, as far as they fit the context behind the longest prompt, and what to do if they are too few."""
-        given = [vars(request)["thinking_tokens"] for request in requests]
+        given = (vars(one)["thinking_tokens"] for one in requests)
         wanted = max(THINKING_TOKENS if tokens is None else int(tokens) for tokens in given)
-        room = getattr(self._lm, "max_length", None)
-        if self._tokenizer is not None and room is not None:
+        if self._tokenizer is not None and self._room is not None:
             longest = max(self._length(one.args[0]) + one.args[1]["max_gen_toks"] for one in requests)
-            left = max(0, int(room) - longest - self._tokenizer.num_special_tokens_to_add())
+            left = max(0, int(self._room) - longest - self._tokenizer.num_special_tokens_to_add())
             if left < wanted:
-                return left, f"the context of {room:,} tokens has room for no more"
+                return left, f"the context of {self._room:,} tokens has room for no more"
         return wanted, f"--metadata thinking_tokens={2 * wanted or THINKING_TOKENS} allows more"
 
-    def _tell_ends(self, longer: list[Instance], requests: Sequence[Instance], begun: Sequence[str]) -> None:
-        """Tells an engine that can stop where the answers to longer requests are complete."""
+    def _longer(self, requests: Sequence[Instance], begun: Sequence[str], spare: int) -> list[Instance]:
+        """The requests with tokens to spare, and a word to engines that can stop where an answer is complete."""
         kinds = {
             (opening, vars(one).get("ended"), one.args[1]["max_gen_toks"])
             for opening, one in zip(begun, requests, strict=True)
@@ -137,42 +136,31 @@ class _Asking:
             answer = parts(opening + text)[1]
             return answer is not None and bool((ended and ended(answer)) or self._length(answer) > tokens)
 
+        longer = [copy.copy(one) for one in requests]
         for one in longer:
+            one.arguments = (one.args[0], {**one.args[1], "max_gen_toks": one.args[1]["max_gen_toks"] + spare})
             vars(one)["ended"] = complete if len(kinds) == 1 else None
+        return longer
 
     def _length(self, text: str) -> int:
         if self._tokenizer is None:
             return round(len(text.split()) / _WORDS_A_TOKEN)
         return len(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def _shortened(self, text: str, tokens: int) -> str:
-        """A trace and the first tokens of its answer."""
-        answer = "" if text.startswith(NO_TEXT) else parts(text)[1] or ""
+    def _fitting(self, text: str, tokens: int, spare: int, why: str) -> str:
+        """A trace and the first tokens of the answer after it, or why there is none."""
+        if text.startswith(NO_TEXT):
+            return text
+        thought, answer = parts(text)
+        if answer is None or (spare and self._length(thought) > spare):
+            return f"{NO_TEXT}its trace of thoughts does not end within {spare:,} tokens; {why}"
         if self._length(answer) <= tokens:
             return text
-        before = text[: len(text) - len(answer)]
+        trace = text[: len(text) - len(answer)]
         if self._tokenizer is None:
-            return before + " ".join(answer.split()[: round(tokens * _WORDS_A_TOKEN)])
-        ids = self._tokenizer(answer, add_special_tokens=False)["input_ids"][:tokens]
-        return before + str(self._tokenizer.decode(ids))
-
-    def _checked(self, text: str, spare: int, why: str) -> str:
-        """A text, or the reason why it has no answer."""
-        thought, answer = ("", text) if text.startswith(NO_TEXT) else parts(text)
-        if answer is not None and (not spare or self._length(thought) <= spare):
-            return text
-        return f"{NO_TEXT}its trace of thoughts does not end within {spare:,} tokens; {why}"
-
-
-def _longer(request: Instance, tokens: int) -> Instance:
-    other = copy.copy(request)
-    context, how = request.args[0], request.args[1]
-    other.arguments = (context, {**how, "max_gen_toks": how["max_gen_toks"] + tokens})
-    return other
-
-
-def _is_drawn(request: Instance) -> bool:
-    return bool(request.args[1].get("temperature"))
+            return trace + " ".join(answer.split()[: round(tokens * _WORDS_A_TOKEN)])
+        ids = self._tokenizer(answer, add_special_tokens=False)["input_ids"]
+        return trace + str(self._tokenizer.decode(ids[:tokens]))
 
 
 @contextmanager
@@ -183,20 +171,18 @@ def _unabridged(lm: Any) -> Iterator[None]:
     changed: dict[str, Any] = {}
     if getattr(lm, "think_end_token", None) is not None:
         changed["think_end_token"] = None
-    if (dropped := special_markers(getattr(lm, "tokenizer", None))) and hasattr(lm, "tok_decode"):
-        changed["tok_decode"] = partial(_decode, lm.tok_decode, lm.tokenizer, dropped)
+    if (kept := special_markers(getattr(lm, "tokenizer", None))) and hasattr(lm, "tok_decode"):
+        changed["tok_decode"] = partial(_decode, lm.tok_decode, lm.tokenizer, kept)
     if _is_chat(lm):
         changed["parse_generations"] = _of_messages
-    before = {name: vars(lm).get(name, _ABSENT) for name in changed}
+    own = {name: value for name, value in vars(lm).items() if name in changed}
     vars(lm).update(changed)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is _ABSENT:
-                del vars(lm)[name]
-            else:
-                setattr(lm, name, value)
+        for name in changed:
+            del vars(lm)[name]
+        vars(lm).update(own)
 
 
 def special_markers(tokenizer: Any) -> set[int]:
