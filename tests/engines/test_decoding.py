@@ -134,6 +134,17 @@ def test_the_engine_says_what_it_said_before(engine, monkeypatch):
     assert len(set(ours)) == 6
 
 
+def test_long_completions_are_decoded_in_fewer_rows(engine, monkeypatch):
+    """Keys and values of every row are set aside for the whole of it."""
+    rows: list[int] = []
+    real = hf.greedy
+    monkeypatch.setattr(hf, "greedy", lambda *given, **how: rows.append(how["batch_size"]) or real(*given, **how))
+    monkeypatch.setattr(hf, "_ROW", 10)
+    for tokens in (5, 10, 11, 20, 41):
+        _asked(engine, max_gen_toks=tokens)
+    assert rows == [4, 4, 3, 2, 1] and engine.lm.batch_size == 4
+
+
 def test_a_task_with_stops_of_its_own_is_decoded_by_transformers(engine, monkeypatch):
     monkeypatch.setattr(hf, "greedy", lambda *_, **__: pytest.fail("not for these"))
     _asked(engine, until=["e"])
