@@ -39,7 +39,7 @@ def leaderboard(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Compares all unlearning methods on the miniature, or on a real model.
+    """Compares all unlearning methods on one small or real model.
 
     All methods are measured in the same way: how near does each come to a model that never knew?
     """
