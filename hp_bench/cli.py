@@ -18,6 +18,7 @@ from hp_bench.commands.curve import curve
 from hp_bench.commands.demo import demo
 from hp_bench.commands.doctor import doctor
 from hp_bench.commands.fetch import fetch
+from hp_bench.commands.inspect import inspect
 from hp_bench.commands.judge import judge
 from hp_bench.commands.leaderboard import leaderboard
 from hp_bench.commands.probes import probes
@@ -76,7 +77,7 @@ def _options(
     logging.getLogger("hp_bench").setLevel(logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO)
 
 
-for command in (doctor, score, curve, compare, stress, demo, leaderboard, judge, fetch, probes, report, tasks):
+for command in (doctor, score, curve, compare, stress, inspect, demo, leaderboard, judge, fetch, probes, report, tasks):
     app.command()(command)
 
 

@@ -40,7 +40,7 @@ def named_models(models: Sequence[str], baseline: str = "") -> list[Checkpoint]:
     points: list[Checkpoint] = []
     for model, name in zip(given, names, strict=True):
         path = Path(model).resolve() if Path(model).is_dir() else Path(model)
-        unique = name if names.count(name) == 1 else f"{path.parent.name}-{name}"
+        unique = name if names.count(name) == 1 else f"{method_name(path.parent)}-{name}"
         while any(point.name == unique for point in points):
             unique += "-again"
         points.append(Checkpoint("baseline", model, 0) if baseline == model else Checkpoint(unique, model))

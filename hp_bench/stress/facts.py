@@ -55,8 +55,7 @@ def fact_tasks(loaded: Mapping[str, Any]) -> dict[str, Any]:
     }
     if not tasks:
         raise ValueError(
-            f"none of the tasks {', '.join(loaded['tasks'])} asks for facts that could be taught again: --relearn-facts needs hp_qa or "
-            "hp_extraction"
+            f"none of the tasks {', '.join(loaded['tasks'])} asks for facts with one answer each, as hp_qa and hp_extraction do"
         )
     return tasks
 

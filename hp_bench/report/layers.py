@@ -1,0 +1,83 @@
+"""What hidden states still hold, layer by layer: a table and a curve."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from rich.text import Text
+
+from hp_bench.report.figures import GREY, LIGHT, SERIES, Theme, new_figure, style_axis
+from hp_bench.report.tables import table
+from hp_bench.stress.patching import LEAST, Inspection, Recovered
+
+
+def print_layers(found: Sequence[Inspection], twin: str) -> Iterator[str | Text]:
+    """A sentence a model, then a table a model."""
+    for one in found:
+        own = _share(one.layers[0].recovered)
+        yield f"{one.name}: its hidden states give back {_share(one.recovered)} of what {twin}'s lack; its own answers {own}."
+    n, left_out = len(found[0].facts), found[0].left_out
+    yield f"0: as {twin}; 1: as the baseline. {n} facts; {left_out} left out, which the baseline knows no better than {twin}.\n"
+    for one in found:
+        rows = [
+            (
+                "own answers" if layer.layer == 0 else f"after layer {layer.layer}",
+                *(f"{cost:.2f}" for cost in (layer.twin_cost, layer.cost)),
+                str(layer.recovered.n),
+                _share(layer.recovered),
+            )
+            for layer in one.layers
+        ]
+        yield table(("states", twin, "model", "facts", "recovered"), {"": rows}, title=one.name)
+    yield (
+        f"Nats that the answers lose by the states of {twin} and of the model; recovered over the facts that lose {LEAST:g} or more by "
+        f"{twin}'s; 95 % intervals in brackets."
+    )
+
+
+def _share(share: Recovered) -> str:
+    return "none" if share.value is None else f"{share.value:.2f} [{share.low:.2f}, {share.high:.2f}]"
+
+
+def draw_layers(found: Sequence[Inspection], twin: str, *, theme: Theme = LIGHT) -> Figure:
+    """What each model's states give back, with 95 % intervals, and what they cost the answers, by layer; own answers as a last mark."""
+    figure = new_figure(10.4, 4.3, theme)
+    shares, costs = figure.subplots(1, 2)
+    numbers = [layer.layer for layer in found[0].layers[1:]]
+    end = numbers[-1] + max(1.5, len(numbers) / 12)
+    costs.plot(numbers, [layer.twin_cost for layer in found[0].layers[1:]], color=GREY, linewidth=1.6, label=twin)
+    costs.plot([end], [found[0].layers[0].twin_cost], color=GREY, marker="*", markersize=9)
+    for place, one in enumerate(found):
+        colour, marker, line = SERIES[place % len(SERIES)]
+        own, *layers = one.layers
+        value, low, high = np.array(
+            [[getattr(layer.recovered, key) for layer in layers] for key in ("value", "low", "high")], dtype=float
+        )
+        shares.fill_between(numbers, low, high, color=colour, alpha=0.18, linewidth=0)
+        shares.plot(numbers, value, color=colour, linestyle=line, linewidth=1.6)
+        costs.plot(
+            numbers, [layer.cost for layer in layers], color=colour, linestyle=line, linewidth=1.6, label=one.name
+        )
+        costs.plot([end], [own.cost], color=colour, marker=marker, markersize=5)
+        if own.recovered.value is not None:
+            reach = [[own.recovered.value - own.recovered.low], [own.recovered.high - own.recovered.value]]
+            shares.errorbar(
+                [end + 0.4 * place], [own.recovered.value], yerr=reach, color=colour, marker=marker, markersize=5, capsize=2.5,
+                elinewidth=1.0,
+            )  # fmt: skip
+    for axis, title, below in (
+        (shares, "What the states give back", f"0: as {twin}; 1: as the baseline; marks on the right: the models' own answers"),
+        (costs, "What the states cost the answers", "nats, mean over facts; lower = nearer to the baseline"),
+    ):  # fmt: skip
+        style_axis(axis, theme, grid="y")
+        axis.set_title(title, fontsize=10.5, color=theme.ink, loc="left", pad=16)
+        axis.text(0, 1.02, below, transform=axis.transAxes, fontsize=8, color=theme.ink, alpha=0.75)
+        axis.set_xlabel("layer after which the states are put into the baseline", fontsize=9, color=theme.ink)
+        axis.axvline((numbers[-1] + end) / 2, color=theme.grid, linewidth=0.7)
+    shares.set_ylim(-0.03, 1.03)
+    costs.set_ylim(bottom=min(0, costs.get_ylim()[0]))
+    figure.legend(
+        *costs.get_legend_handles_labels(), loc="lower center", ncols=4, frameon=False, labelcolor=theme.ink, fontsize=9
+    )
+    figure.subplots_adjust(left=0.06, right=0.98, top=0.86, bottom=0.23, wspace=0.16)
+    return figure

@@ -1,0 +1,370 @@
+"""Activation patching: does a model that no longer says a fact still hold it in its hidden states?
+
+The baseline runs. After layer l its residual stream, at every position up to the token that is predicted, is replaced by another model's
+for the same text; the layers above and the head stay the baseline's. What is read is the log-probability of a fact's answer after its
+cloze:
+
+    cost(l, X) = log p(answer; baseline) - log p(answer; baseline with X's states after layer l)      nats
+    recovered(l) = 1 - cost(l, model) / cost(l, twin), cut to 0 to 1
+
+0: the model's states are worth as little as the twin's; 1: as much as the baseline's own. Layer 0 is what the models answer by
+themselves, nothing patched. The answer's own tokens are patched, too: were it the prompt alone, they would read the baseline's states
+beside the patch.
+
+Source: after the Unlearning Depth Score, arXiv:2605.24614.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from lm_eval.api.instance import Instance
+from numpy.typing import NDArray
+
+from hp_bench.engines.fit import examine, reason_of
+from hp_bench.engines.hf import BATCH_SIZE
+from hp_bench.engines.loader import EngineSettings
+from hp_bench.engines.loading import same_architecture, same_tokenizer
+from hp_bench.engines.source import locate, require_exists, stored_dtype, widest
+from hp_bench.results.statistics import mean_interval
+from hp_bench.scoring.checkpoints import named_models
+from hp_bench.scoring.score import load_tasks
+from hp_bench.stress.facts import fact_tasks
+from unlearn.progress import progress_bars
+
+#: Nats. What the twin's states cost less than this at is no scale: two twins differ by as much.
+LEAST = 1.0
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """A share of the twin-to-baseline difference, over facts; lower = less is left.
+
+    Attributes:
+        value: mean of `values`, 0 (as the twin) to 1 (as the baseline); None where no fact counts.
+        low: lower end of the 95 % interval (bootstrap over facts).
+        high: upper end.
+        values: each fact's, in the order of `Inspection.facts`; None where it does not count.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    values: tuple[float | None, ...]
+
+    @property
+    def n(self) -> int:
+        """Facts that count."""
+        return sum(value is not None for value in self.values)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What the states after one layer are worth; `layer` 0: the models' own answers, nothing patched.
+
+    Attributes:
+        layer: number, from 1.
+        twin_cost: nats by which the twin's states lower the answer's log-probability, mean over the facts that count.
+        cost: the same of the model's states.
+        recovered: over the facts of which `twin_cost` is at least `LEAST` here.
+    """
+
+    layer: int
+    twin_cost: float
+    cost: float
+    recovered: Recovered
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A model, layer by layer.
+
+    Attributes:
+        name: of the model.
+        facts: ids of the facts that count: those to whose answer the baseline gives at least `LEAST` nats more than the twin.
+        left_out: facts that do not.
+        recovered: each fact's mean over the layers, weighted by the twin's cost.
+        layers: 0 (own answers) and every layer.
+    """
+
+    name: str
+    facts: tuple[str, ...]
+    left_out: int
+    recovered: Recovered
+    layers: tuple[Layer, ...]
+
+    @property
+    def unreadable(self) -> bool:
+        """Whether the twin's states cost the baseline's answers more, after any layer, than the twin's own answers differ by: then the
+        baseline cannot read them, as where the two were not trained from the same weights.
+        """
+        own, *layers = self.layers
+        return any(layer.twin_cost > own.twin_cost for layer in layers)
+
+
+def inspect_models(
+    models: Sequence[str],
+    *,
+    baseline: str,
+    twin: str,
+    tasks: Sequence[str] = ("hp_qa",),
+    metadata: Mapping[str, Any] | None = None,
+    facts: int = 100,
+    seed: int = 0,
+    settings: EngineSettings | None = None,
+) -> list[Inspection]:
+    """What of the twin-to-baseline difference the states of models bring back; what `hp-bench inspect` does.
+
+    Two models are in memory at a time.
+
+    Args:
+        models: folders, hub ids or unmerged PEFT adapters.
+        baseline: the model before unlearning.
+        twin: a model that never read the target.
+        tasks: hp_qa, hp_extraction.
+        metadata: as for `hp_bench.score`.
+        facts: how many are drawn; 0: all.
+        seed: of the draw.
+        settings: of the engine. Its dtype, where it is auto, is the one that holds all the models' weights.
+
+    Raises:
+        ValueError: a model is no folder of weights, is of another architecture or tokenizer than the baseline, or has no decoder layers
+            that can be found; a fact cannot be asked; or no fact counts.
+    """
+    settings = settings or EngineSettings()
+    _require_weights([baseline, twin, *models], settings)
+    sources = {one: locate(one, base=settings.base) for one in (baseline, twin, *models)}
+    dtype = widest([stored_dtype(source) for source in sources.values()]) if settings.dtype == "auto" else ""
+    asked = _drawn(fact_tasks(load_tasks(tasks, metadata)), facts, seed)
+    with progress_bars() as bars, ExitStack() as held:
+        engine = settings.open(baseline, dtype=dtype)
+        held.callback(engine.close)
+        for source in sources.values():
+            same_architecture(engine.lm._model.config, source.whole)
+            same_tokenizer(engine.lm.tokenizer, source)
+        patched = Patched(engine.lm._model, baseline)
+        batches = _batches(engine.lm, asked, settings.batch_size or BATCH_SIZE)
+        row = bars.add_task("hidden states", total=len(asked) * (len(patched.layers) + 1) * (1 + len(models)))
+        own = [patched.states(batch)[0] for batch in batches]
+
+        def read(model: str) -> NDArray[np.float64]:
+            donor = settings.open(model, dtype=dtype)
+            try:
+                return _costs(patched, Patched(donor.lm._model, model), batches, own, lambda n: bars.advance(row, n))
+            finally:
+                donor.close()
+
+        twins, ids = read(twin), list(asked)
+        found = [inspection(point.name, ids, twins, read(point.path)) for point in named_models(models)]
+        bars.remove_task(row)
+    return found
+
+
+def inspection(name: str, ids: Sequence[str], twin: NDArray[np.float64], model: NDArray[np.float64]) -> Inspection:
+    """From costs to shares.
+
+    Args:
+        name: of the model.
+        ids: of F facts.
+        twin: cost of the twin's states, nats, (1 + L, F); row 0: of its own answers.
+        model: the same of the model's.
+
+    Raises:
+        ValueError: a cost is no number, or no fact counts.
+    """
+    if not (np.isfinite(twin).all() and np.isfinite(model).all()):
+        raise ValueError(f"the states of {name} or of the twin make log-probabilities that are no numbers")
+    known = twin[0] >= LEAST
+    if not known.any():
+        raise ValueError(
+            f"no fact counts: to none of {len(ids)} answers does the baseline give {LEAST:g} nat more than the twin, so nothing was there "
+            "to be forgotten, or the two are the same"
+        )
+    twin, model = twin[:, known], model[:, known]
+    weights = np.where(twin >= LEAST, twin, 0.0)
+    shares = np.clip(1 - model / np.where(weights > 0, twin, 1.0), 0, 1)
+    over_layers = weights[1:].sum(0)
+    each = (weights[1:] * shares[1:]).sum(0) / np.where(over_layers > 0, over_layers, 1)
+    layers = [
+        Layer(number, float(twin[number].mean()), float(model[number].mean()), _over(shares[number], weights[number]))
+        for number in range(len(twin))
+    ]
+    facts = tuple(one for one, counts in zip(ids, known, strict=True) if counts)
+    return Inspection(name, facts, len(ids) - len(facts), _over(each, over_layers), tuple(layers))
+
+
+def _over(shares: NDArray[np.float64], weights: NDArray[np.float64]) -> Recovered:
+    values = tuple(float(share) if weight > 0 else None for share, weight in zip(shares, weights, strict=True))
+    counted = [value for value in values if value is not None]
+    if not counted:
+        return Recovered(None, None, None, values)
+    interval = mean_interval(counted)
+    return Recovered(float(np.mean(counted)), interval.low, interval.high, values)
+
+
+def _costs(
+    patched: "Patched",
+    donor: "Patched",
+    batches: Sequence["Batch"],
+    own: Sequence[torch.Tensor],
+    advance: Callable[[int], None],
+) -> NDArray[np.float64]:
+    """What it costs the baseline's answers, `own`, to be another model's, or to come from its states; as `inspection` takes it."""
+    costs = []
+    for batch, before in zip(batches, own, strict=True):
+        answers, states = donor.states(batch)
+        after = [answers]
+        advance(len(answers))
+        for depth, state in enumerate(states):
+            after.append(patched.answers(batch, depth, state))
+            advance(len(answers))
+        costs.append(before - torch.stack(after))
+    order = np.argsort([place for batch in batches for place in batch.places])
+    return torch.cat(costs, dim=1).numpy()[:, order]
+
+
+def _require_weights(models: Sequence[str], settings: EngineSettings) -> None:
+    for one in models:
+        if settings.engine_of(one) != "hf":
+            raise ValueError(
+                f"the hidden states of {one!r} cannot be seen by the engine {settings.engine_of(one)!r}: inspect needs the weights of "
+                "every model, and --engine hf"
+            )
+        require_exists(one)
+
+
+def _drawn(tasks: Mapping[str, Any], facts: int, seed: int) -> dict[str, tuple[str, str]]:
+    """Id -> cloze and answer, in the order of the files."""
+    every = {
+        str(doc["id"]): (str(doc.get("cloze") or doc["prompt"]), f" {doc['answer']}")
+        for task in tasks.values()
+        for doc in task.eval_docs
+    }
+    kept = set(random.Random(seed).sample(sorted(every), min(facts or len(every), len(every))))
+    return {one: pair for one, pair in every.items() if one in kept}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Facts of like length.
+
+    Attributes:
+        places: of the facts among all.
+        ids: prompt and answer without its last token, padded on the right, (B, T).
+        rows: the row of each answer's token, (N,).
+        columns: the position that predicts it.
+        targets: the token.
+    """
+
+    places: list[int]
+    ids: torch.Tensor
+    rows: torch.Tensor
+    columns: torch.Tensor
+    targets: torch.Tensor
+
+
+def _batches(lm: Any, asked: Mapping[str, tuple[str, str]], size: int) -> list[Batch]:
+    """The facts in the model's tokens, as the tasks ask them, from short to long."""
+    requests = [Instance("loglikelihood", {}, pair, 0) for pair in asked.values()]
+    examine(lm, requests)
+    for one, request in zip(asked, requests, strict=True):
+        if reason := reason_of(request):
+            raise ValueError(f"fact {one!r} cannot be asked: {reason}")
+    pairs = [lm._encode_pair(*pair) for pair in asked.values()]
+    by_length = sorted(range(len(pairs)), key=lambda place: sum(map(len, pairs[place])))
+    batches = []
+    for start in range(0, len(by_length), size):
+        places = by_length[start : start + size]
+        texts = [[*pairs[place][0], *pairs[place][1]] for place in places]
+        ids = [[*text[:-1], *[0] * (len(texts[-1]) - len(text))] for text in texts]
+        tokens = [
+            (row, column - 1, text[column])
+            for row, (place, text) in enumerate(zip(places, texts, strict=True))
+            for column in range(len(pairs[place][0]), len(text))
+        ]
+        batches.append(
+            Batch(places, *(torch.tensor(part, device=lm.device) for part in (ids, *zip(*tokens, strict=True))))
+        )
+    return batches
+
+
+class Patched:
+    """A model that answers from states of its own, or from those of another after one of its layers.
+
+    Args:
+        model: causal language model; its decoder layers are the first list of modules that is as long as its config says.
+        name: for the message.
+
+    Raises:
+        ValueError: there is no such list.
+    """
+
+    def __init__(self, model: Any, name: str) -> None:
+        count = getattr(model.config.get_text_config(), "num_hidden_layers", None)
+        lists = (one for one in model.modules() if isinstance(one, torch.nn.ModuleList) and len(one) == count)
+        layers = next(lists, None)
+        if layers is None or model.get_output_embeddings() is None:
+            raise ValueError(
+                f"the decoder layers of {name!r} cannot be found: its config names {count} layers, and {type(model).__name__} holds no "
+                "list of as many before an output layer"
+            )
+        self.layers: Any = layers
+        self._model, self._name = model, name
+        self._in_tuple = False
+
+    def states(self, batch: Batch) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """The log-probability of every answer, nats, (B,), float64, and the states after every layer, (B, T, hidden) each."""
+        outputs: list[Any] = []
+        with ExitStack() as hooks:
+            for layer in self.layers:
+                hooks.callback(layer.register_forward_hook(lambda *call: outputs.append(call[-1])).remove)
+            answers = self._answers(batch)
+        self._in_tuple = isinstance(outputs[0], tuple) if outputs else False
+        states = [output[0] if isinstance(output, tuple) else output for output in outputs]
+        if len(states) != len(self.layers) or any(state.shape[:2] != batch.ids.shape for state in states):
+            raise ValueError(
+                f"the decoder layers of {self._name!r} do not make one state a position, one after the other"
+            )
+        return answers, states
+
+    def answers(self, batch: Batch, depth: int, state: torch.Tensor) -> torch.Tensor:
+        """The log-probability of every answer, nats, (B,), float64; from `state` after layer `depth` (from 0). After `states` alone.
+
+        The layers up to that one are not run at all: that takes half the time of a hook that throws their states away.
+        """
+        with _handing_on(self.layers[: depth + 1], (state,) if self._in_tuple else state):
+            return self._answers(batch)
+
+    @torch.inference_mode()
+    def _answers(self, batch: Batch) -> torch.Tensor:
+        def pick(_: Any, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+            return given[0][batch.rows, batch.columns], *given[1:]  # the head is a third of a small model
+
+        hook = self._model.get_output_embeddings().register_forward_pre_hook(pick)
+        try:
+            logits = self._model(input_ids=batch.ids, use_cache=False).logits
+        finally:
+            hook.remove()
+        wide = logits.float() if logits.dtype != torch.float64 else logits
+        found = wide.log_softmax(-1).gather(1, batch.targets[:, None])[:, 0].double()
+        return found.new_zeros(len(batch.ids)).index_add(0, batch.rows, found).cpu()
+
+
+@contextmanager
+def _handing_on(layers: Sequence[Any], output: Any) -> Iterator[None]:
+    """Has layers put out one and the same, whatever they are given."""
+    own = [vars(layer).get("forward") for layer in layers]
+    try:
+        for layer in layers:
+            layer.forward = lambda *_, **__: output
+        yield
+    finally:
+        for layer, forward in zip(layers, own, strict=True):
+            if forward is None:
+                del layer.forward
+            else:
+                layer.forward = forward
