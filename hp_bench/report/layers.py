@@ -30,8 +30,8 @@ def print_layers(found: Sequence[Inspection], twin: str) -> Iterator[str | Text]
         ]
         yield table(("states", twin, "model", "facts", "recovered"), {"": rows}, title=one.name)
     yield (
-        f"Nats that the answers lose by the states of {twin} and of the model; recovered over the facts that lose {LEAST:g} or more by "
-        f"{twin}'s; 95 % intervals in brackets."
+        f"Nats of the answers' margin over the distractors that the states of {twin} and of the model cost; recovered over the facts where "
+        f"{twin}'s cost {LEAST:g} or more; 95 % intervals in brackets."
     )
 
 
@@ -43,37 +43,34 @@ def draw_layers(found: Sequence[Inspection], twin: str, *, theme: Theme = LIGHT)
     """What each model's states give back, with 95 % intervals, and what they cost the answers, by layer; own answers as a last mark."""
     figure = new_figure(10.4, 4.3, theme)
     shares, costs = figure.subplots(1, 2)
-    numbers = [layer.layer for layer in found[0].layers[1:]]
-    end = numbers[-1] + max(1.5, len(numbers) / 12)
-    costs.plot(numbers, [layer.twin_cost for layer in found[0].layers[1:]], color=GREY, linewidth=1.6, label=twin)
-    costs.plot([end], [found[0].layers[0].twin_cost], color=GREY, marker="*", markersize=9)
+    twins = [layer.twin_cost for layer in found[0].layers]
+    numbers = range(1, len(twins))
+    end = len(numbers) + max(1.5, len(numbers) / 12)
+    costs.plot(numbers, twins[1:], color=GREY, linewidth=1.6, label=twin)
+    costs.plot([end], twins[:1], color=GREY, marker="*", markersize=9)
     for place, one in enumerate(found):
         colour, marker, line = SERIES[place % len(SERIES)]
-        own, *layers = one.layers
         value, low, high = np.array(
-            [[getattr(layer.recovered, key) for layer in layers] for key in ("value", "low", "high")], dtype=float
+            [[getattr(layer.recovered, key) for layer in one.layers] for key in ("value", "low", "high")], dtype=float
         )
-        shares.fill_between(numbers, low, high, color=colour, alpha=0.18, linewidth=0)
-        shares.plot(numbers, value, color=colour, linestyle=line, linewidth=1.6)
-        costs.plot(
-            numbers, [layer.cost for layer in layers], color=colour, linestyle=line, linewidth=1.6, label=one.name
-        )
-        costs.plot([end], [own.cost], color=colour, marker=marker, markersize=5)
-        if own.recovered.value is not None:
-            reach = [[own.recovered.value - own.recovered.low], [own.recovered.high - own.recovered.value]]
-            shares.errorbar(
-                [end + 0.4 * place], [own.recovered.value], yerr=reach, color=colour, marker=marker, markersize=5, capsize=2.5,
-                elinewidth=1.0,
-            )  # fmt: skip
+        shares.fill_between(numbers, low[1:], high[1:], color=colour, alpha=0.18, linewidth=0)
+        shares.plot(numbers, value[1:], color=colour, linestyle=line, linewidth=1.6)
+        shares.errorbar(
+            [end + 0.4 * place], value[:1], yerr=[value[:1] - low[:1], high[:1] - value[:1]], color=colour, marker=marker, markersize=5,
+            capsize=2.5, elinewidth=1.0,
+        )  # fmt: skip
+        lost = [layer.cost for layer in one.layers]
+        costs.plot(numbers, lost[1:], color=colour, linestyle=line, linewidth=1.6, label=one.name)
+        costs.plot([end], lost[:1], color=colour, marker=marker, markersize=5)
     for axis, title, below in (
         (shares, "What the states give back", f"0: as {twin}; 1: as the baseline; marks on the right: the models' own answers"),
-        (costs, "What the states cost the answers", "nats, mean over facts; lower = nearer to the baseline"),
+        (costs, "What the states cost the answers", "nats of the margin, mean over facts; lower = nearer to the baseline"),
     ):  # fmt: skip
         style_axis(axis, theme, grid="y")
         axis.set_title(title, fontsize=10.5, color=theme.ink, loc="left", pad=16)
         axis.text(0, 1.02, below, transform=axis.transAxes, fontsize=8, color=theme.ink, alpha=0.75)
         axis.set_xlabel("layer after which the states are put into the baseline", fontsize=9, color=theme.ink)
-        axis.axvline((numbers[-1] + end) / 2, color=theme.grid, linewidth=0.7)
+        axis.axvline((len(numbers) + end) / 2, color=theme.grid, linewidth=0.7)
     shares.set_ylim(-0.03, 1.03)
     costs.set_ylim(bottom=min(0, costs.get_ylim()[0]))
     figure.legend(

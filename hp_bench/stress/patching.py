@@ -1,15 +1,16 @@
 """Activation patching: does a model that no longer says a fact still hold it in its hidden states?
 
 The baseline runs. After layer l its residual stream, at every position up to the token that is predicted, is replaced by another model's
-for the same text; the layers above and the head stay the baseline's. What is read is the log-probability of a fact's answer after its
-cloze:
+for the same text; the layers above and the head stay the baseline's. What is read is by how much it prefers a fact's answer:
 
-    cost(l, X) = log p(answer; baseline) - log p(answer; baseline with X's states after layer l)      nats
+    margin = log p(answer | cloze) - mean of log p(distractor | cloze)                               nats
+    cost(l, X) = margin(baseline) - margin(baseline with X's states after layer l)                   nats
     recovered(l) = 1 - cost(l, model) / cost(l, twin), cut to 0 to 1
 
 0: the model's states are worth as little as the twin's; 1: as much as the baseline's own. Layer 0 is what the models answer by
-themselves, nothing patched. The answer's own tokens are patched, too: were it the prompt alone, they would read the baseline's states
-beside the patch.
+themselves, nothing patched. The distractors are there because names are not knowledge: log p(answer) alone rises with the names of the
+target, right or wrong. The answer's own tokens are patched, too: were it the prompt alone, they would read the baseline's states beside
+the patch.
 
 Source: after the Unlearning Depth Score, arXiv:2605.24614.
 """
@@ -68,7 +69,7 @@ class Layer:
 
     Attributes:
         layer: number, from 1.
-        twin_cost: nats by which the twin's states lower the answer's log-probability, mean over the facts that count.
+        twin_cost: nats of the margin that the twin's states cost, mean over the facts that count.
         cost: the same of the model's states.
         recovered: over the facts of which `twin_cost` is at least `LEAST` here.
     """
@@ -85,7 +86,7 @@ class Inspection:
 
     Attributes:
         name: of the model.
-        facts: ids of the facts that count: those to whose answer the baseline gives at least `LEAST` nats more than the twin.
+        facts: ids of the facts that count: those of which the baseline's margin is at least `LEAST` nats above the twin's.
         left_out: facts that do not.
         recovered: each fact's mean over the layers, weighted by the twin's cost.
         layers: 0 (own answers) and every layer.
@@ -99,8 +100,8 @@ class Inspection:
 
     @property
     def unreadable(self) -> bool:
-        """Whether the twin's states cost the baseline's answers more, after any layer, than the twin's own answers differ by: then the
-        baseline cannot read them, as where the two were not trained from the same weights.
+        """Whether the twin's states cost more, after any layer, than the twin's own answers differ by: then the baseline cannot read
+        them, as where the two were not trained from the same weights.
         """
         own, *layers = self.layers
         return any(layer.twin_cost > own.twin_cost for layer in layers)
@@ -147,14 +148,15 @@ def inspect_models(
             same_architecture(engine.lm._model.config, source.whole)
             same_tokenizer(engine.lm.tokenizer, source)
         patched = Patched(engine.lm._model, baseline)
-        batches = _batches(engine.lm, asked, settings.batch_size or BATCH_SIZE)
-        row = bars.add_task("hidden states", total=len(asked) * (len(patched.layers) + 1) * (1 + len(models)))
+        weights, batches = _batches(engine.lm, asked, settings.batch_size or BATCH_SIZE)
+        row = bars.add_task("hidden states", total=len(weights) * (len(patched.layers) + 1) * (1 + len(models)))
         own = [patched.states(batch)[0] for batch in batches]
 
         def read(model: str) -> NDArray[np.float64]:
             donor = settings.open(model, dtype=dtype)
             try:
-                return _costs(patched, Patched(donor.lm._model, model), batches, own, lambda n: bars.advance(row, n))
+                costs = _costs(patched, Patched(donor.lm._model, model), batches, own, lambda n: bars.advance(row, n))
+                return costs @ weights
             finally:
                 donor.close()
 
@@ -181,8 +183,8 @@ def inspection(name: str, ids: Sequence[str], twin: NDArray[np.float64], model: 
     known = twin[0] >= LEAST
     if not known.any():
         raise ValueError(
-            f"no fact counts: to none of {len(ids)} answers does the baseline give {LEAST:g} nat more than the twin, so nothing was there "
-            "to be forgotten, or the two are the same"
+            f"no fact counts: of none of {len(ids)} does the baseline prefer the answer by {LEAST:g} nat more than the twin, so nothing "
+            "was there to be forgotten, or the two are the same"
         )
     twin, model = twin[:, known], model[:, known]
     weights = np.where(twin >= LEAST, twin, 0.0)
@@ -213,7 +215,7 @@ def _costs(
     own: Sequence[torch.Tensor],
     advance: Callable[[int], None],
 ) -> NDArray[np.float64]:
-    """What it costs the baseline's answers, `own`, to be another model's, or to come from its states; as `inspection` takes it."""
+    """By how much the log-probabilities of N answers, the baseline's `own`, fall in another model, or from its states, (1 + L, N)."""
     costs = []
     for batch, before in zip(batches, own, strict=True):
         answers, states = donor.states(batch)
@@ -237,25 +239,25 @@ def _require_weights(models: Sequence[str], settings: EngineSettings) -> None:
         require_exists(one)
 
 
-def _drawn(tasks: Mapping[str, Any], facts: int, seed: int) -> dict[str, tuple[str, str]]:
-    """Id -> cloze and answer, in the order of the files."""
+def _drawn(tasks: Mapping[str, Any], facts: int, seed: int) -> dict[str, tuple[str, list[str]]]:
+    """Id -> cloze; answer and distractors, if there are any. In the order of the files."""
     every = {
-        str(doc["id"]): (str(doc.get("cloze") or doc["prompt"]), f" {doc['answer']}")
+        str(doc["id"]): (str(doc.get("cloze") or doc["prompt"]), [doc["answer"], *doc.get("distractors", ())])
         for task in tasks.values()
         for doc in task.eval_docs
     }
     kept = set(random.Random(seed).sample(sorted(every), min(facts or len(every), len(every))))
-    return {one: pair for one, pair in every.items() if one in kept}
+    return {one: fact for one, fact in every.items() if one in kept}
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Facts of like length.
+    """Clozes with their answers or distractors, of like length.
 
     Attributes:
-        places: of the facts among all.
-        ids: prompt and answer without its last token, padded on the right, (B, T).
-        rows: the row of each answer's token, (N,).
+        places: among all.
+        ids: tokens but the last, padded on the right, (B, T).
+        rows: the row of each token of an answer, (N,).
         columns: the position that predicts it.
         targets: the token.
     """
@@ -267,29 +269,33 @@ class Batch:
     targets: torch.Tensor
 
 
-def _batches(lm: Any, asked: Mapping[str, tuple[str, str]], size: int) -> list[Batch]:
-    """The facts in the model's tokens, as the tasks ask them, from short to long."""
-    requests = [Instance("loglikelihood", {}, pair, 0) for pair in asked.values()]
+def _batches(lm: Any, asked: Mapping[str, tuple[str, list[str]]], size: int) -> tuple[NDArray[np.float64], list[Batch]]:
+    """What turns log-probabilities of N texts into margins of F facts, (N, F); and the texts in the model's tokens, from short to long."""
+    texts = [(prompt, f" {choice}") for prompt, choices in asked.values() for choice in choices]
+    requests = [Instance("loglikelihood", {}, text, 0) for text in texts]
     examine(lm, requests)
-    for one, request in zip(asked, requests, strict=True):
-        if reason := reason_of(request):
-            raise ValueError(f"fact {one!r} cannot be asked: {reason}")
-    pairs = [lm._encode_pair(*pair) for pair in asked.values()]
+    weights, place = np.zeros((len(texts), len(asked))), 0
+    for column, (one, (_, choices)) in enumerate(asked.items()):
+        for rank, request in enumerate(requests[place : place + len(choices)]):
+            if reason := reason_of(request):
+                raise ValueError(f"fact {one!r} cannot be asked: {reason}")
+            weights[place + rank, column] = -1 / (len(choices) - 1) if rank else 1
+        place += len(choices)
+    pairs = [lm._encode_pair(*text) for text in texts]
     by_length = sorted(range(len(pairs)), key=lambda place: sum(map(len, pairs[place])))
     batches = []
     for start in range(0, len(by_length), size):
         places = by_length[start : start + size]
-        texts = [[*pairs[place][0], *pairs[place][1]] for place in places]
-        ids = [[*text[:-1], *[0] * (len(texts[-1]) - len(text))] for text in texts]
+        rows = [[*pairs[place][0], *pairs[place][1]] for place in places]
+        ids = [[*row[:-1], *[0] * (len(rows[-1]) - len(row))] for row in rows]
         tokens = [
-            (row, column - 1, text[column])
-            for row, (place, text) in enumerate(zip(places, texts, strict=True))
-            for column in range(len(pairs[place][0]), len(text))
+            (number, column - 1, row[column])
+            for number, (place, row) in enumerate(zip(places, rows, strict=True))
+            for column in range(len(pairs[place][0]), len(row))
         ]
-        batches.append(
-            Batch(places, *(torch.tensor(part, device=lm.device) for part in (ids, *zip(*tokens, strict=True))))
-        )
-    return batches
+        columns = (torch.tensor(part, device=lm.device) for part in (ids, *zip(*tokens, strict=True)))
+        batches.append(Batch(places, *columns))
+    return weights, batches
 
 
 class Patched:
@@ -317,7 +323,7 @@ class Patched:
         self._in_tuple = False
 
     def states(self, batch: Batch) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """The log-probability of every answer, nats, (B,), float64, and the states after every layer, (B, T, hidden) each."""
+        """The log-probability of every text's answer, nats, (B,), float64, and the states after every layer, (B, T, hidden) each."""
         outputs: list[Any] = []
         with ExitStack() as hooks:
             for layer in self.layers:
@@ -332,7 +338,7 @@ class Patched:
         return answers, states
 
     def answers(self, batch: Batch, depth: int, state: torch.Tensor) -> torch.Tensor:
-        """The log-probability of every answer, nats, (B,), float64; from `state` after layer `depth` (from 0). After `states` alone.
+        """The log-probability of every text's answer, nats, (B,), float64; from `state` after layer `depth` (from 0). After `states` alone.
 
         The layers up to that one are not run at all: that takes half the time of a hook that throws their states away.
         """

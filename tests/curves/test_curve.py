@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from hp_bench import Curve, curve, score
 from hp_bench.cli import app
-from hp_bench.scoring.checkpoints import checkpoints_in, is_model, named_baseline, points_of
+from hp_bench.scoring.checkpoints import checkpoints_in, is_model, named_baseline, named_models, points_of
 
 STEPS = (20, 40, 60, 80, 100, 120)
 FAST = "hp_token_probability"
@@ -164,6 +164,14 @@ def test_broken_checkpoints_are_a_sentence_each_and_the_rest_of_the_curve_is_int
     ):
         assert line.startswith(f"hp-bench: checkpoint-{step}: ") and words in line
     assert (run_folder / "curve.png").is_file()
+
+
+def test_checkpoints_of_one_name_are_told_apart_by_their_runs(tmp_path):
+    folders = [tmp_path / name for name in ("a/checkpoints/checkpoint-2", "b/checkpoint-2", "other")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    names = [point.name for point in named_models([*map(str, folders), "org/other"])]
+    assert names == ["a-checkpoint-2", "b-checkpoint-2", f"{tmp_path.name}-other", "org-other"]
 
 
 def test_what_the_points_of_a_curve_are(place, tmp_path):

@@ -37,7 +37,8 @@ FACTS = {
 }
 
 
-KNOWN_TO_THE_TWIN = ("sea", "river")
+WRONG = ["a locked cabinet", "music", "the stars at night"]
+KNOWN_TO_THE_TWIN = ("sea", "river", "feast")
 
 
 def _taught(tokenizer, ids):
@@ -59,7 +60,7 @@ def place(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("patching")
     tokenizer = tiny.tokenizer("byte_bpe")
     twin = _taught(tokenizer, KNOWN_TO_THE_TWIN)
-    baseline = _taught(tokenizer, FACTS)
+    baseline = _taught(tokenizer, [one for one in FACTS if one != "feast"])
     halfway = tiny.llama(len(tokenizer))
     ours, theirs = baseline.state_dict(), twin.state_dict()
     halfway.load_state_dict({name: 0.7 * tensor + 0.3 * theirs[name] for name, tensor in ours.items()})
@@ -73,7 +74,7 @@ def place(tmp_path_factory) -> Path:
             "question": "Which?",
             "cloze": cloze,
             "answer": answer,
-            "distractors": ["a", "b", "c"],
+            "distractors": WRONG,
             "topic": "t",
         }
         for one, (cloze, answer) in FACTS.items()
@@ -149,17 +150,19 @@ def by_hand(place: Path) -> dict[str, list[list[float]]]:
     baseline, twin, model = (ByHand(place / name) for name in ("baseline", "twin", "model"))
     costs = {}
     for one, (cloze, answer) in FACTS.items():
-        ids, given = tokenizer(f"{cloze} {answer}")["input_ids"], len(tokenizer(cloze)["input_ids"])
-        before = baseline.answer(baseline.states(ids)[-1], ids, given)
-        costs[one] = []
-        for other in (twin, model):
-            _, first, second = other.states(ids)
-            after = (
-                other.answer(second, ids, given),
-                baseline.answer(baseline.layer(1, first), ids, given),
-                baseline.answer(second, ids, given),
-            )
-            costs[one].append([before - value for value in after])
+        costs[one] = [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
+        for choice, weight in ((answer, 1), *((wrong, -1 / 3) for wrong in WRONG)):
+            ids, given = tokenizer(f"{cloze} {choice}")["input_ids"], len(tokenizer(cloze)["input_ids"])
+            before = baseline.answer(baseline.states(ids)[-1], ids, given)
+            for number, other in enumerate((twin, model)):
+                _, first, second = other.states(ids)
+                after = (
+                    other.answer(second, ids, given),
+                    baseline.answer(baseline.layer(1, first), ids, given),
+                    baseline.answer(second, ids, given),
+                )
+                for row, value in enumerate(after):
+                    costs[one][number][row] += weight * (before - value)
     return costs
 
 
@@ -187,6 +190,29 @@ def test_the_numbers_are_those_of_two_layers_written_out_by_hand(place):
         shares = [twin[row] * min(max(1 - model[row] / twin[row], 0), 1) for row in kept]
         wanted = sum(shares) / sum(twin[row] for row in kept) if kept else None
         assert value == pytest.approx(wanted, abs=1e-5)
+
+
+def test_facts_without_distractors_have_the_answers_own_log_probability(place, tmp_path):
+    """Of `hp_extraction`: the twin's own answers against the log-likelihoods that transformers gives."""
+    rows = [{"id": one, "prompt": cloze, "answer": answer} for one, (cloze, answer) in FACTS.items()]
+    (tmp_path / "facts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (found,) = inspect_models(
+        [str(place / "model")], baseline=str(place / "baseline"), twin=str(place / "twin"), tasks=["hp_extraction"],
+        metadata={"prompts": str(tmp_path / "facts.jsonl")},
+    )  # fmt: skip
+    tokenizer = tiny.tokenizer("byte_bpe")
+    baseline, twin = (AutoModelForCausalLM.from_pretrained(place / name) for name in ("baseline", "twin"))
+    costs = []
+    for one in found.facts:
+        ids = tokenizer(" ".join(FACTS[one]), return_tensors="pt")["input_ids"]
+        given = len(tokenizer(FACTS[one][0])["input_ids"])
+        labels = ids.clone()
+        labels[0, :given] = -100
+        before, after = (
+            -m(input_ids=ids, labels=labels).loss.item() * (ids.shape[1] - given) for m in (baseline, twin)
+        )
+        costs.append(before - after)
+    assert costs and found.layers[0].twin_cost == pytest.approx(sum(costs) / len(costs), abs=1e-4)
 
 
 def test_the_baselines_own_states_give_all_back_and_the_twins_nothing(place):
@@ -357,7 +383,7 @@ def others(place) -> Path:
         ({}, ("--engine", "vllm"), "cannot be seen by the engine 'vllm': inspect needs the weights"),
         ({"model": "packed"}, (), "GGUF"),
         ({"model": "nowhere"}, (), "nowhere' does not exist"),
-        ({"twin": "baseline"}, (), "no fact counts: to none of 7 answers does the baseline give 1 nat more"),
+        ({"twin": "baseline"}, (), "no fact counts: of none of 7 does the baseline prefer the answer by 1 nat more"),
         ({}, ("--tasks", "hp_neighbours"), "none of the tasks hp_neighbours asks for facts with one answer"),
         ({}, ("--metadata", "prompts=/nowhere"), "nowhere"),
     ],
