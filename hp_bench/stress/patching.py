@@ -37,7 +37,7 @@ from hp_bench.scoring.score import load_tasks
 from hp_bench.stress.facts import fact_tasks
 from unlearn.progress import progress_bars
 
-#: Nats. What the twin's states cost less than this at is no scale: two twins differ by as much.
+#: Nats. A cost of the twin's states below this is no scale: a share of it would be noise.
 LEAST = 1.0
 
 
