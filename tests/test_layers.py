@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "hp_bench/miniature": "harness scoring probes text",
     "hp_bench/harness": "judges engines probes results text",
     "hp_bench/curves": "report judges scoring engines results",
-    "hp_bench/report": "stress judges scoring results",
+    "hp_bench/report": "stress judges scoring results text",
     "hp_bench/stress": "scoring engines results probes text",
     "hp_bench/judges": "scoring engines results probes text progress",
     "hp_bench/scoring": "engines results probes progress",

@@ -87,6 +87,23 @@ def write_lines(path: Path | str, rows: Iterable[Mapping[str, Any]]) -> None:
         lines.write_all(rows)
 
 
+def json_lines(path: Path | str) -> Iterator[tuple[int, Any]]:
+    """The values of a JSON-lines file and the lines that they stand in, from 1; blank lines are passed over.
+
+    Raises ValueError naming file and line: it is not JSON in UTF-8. Raises OSError: the file cannot be read.
+    """
+    with Path(path).open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                try:
+                    value = json.loads(line)
+                except UnicodeDecodeError:
+                    raise ValueError(f"{path}, line {number}: not UTF-8 text") from None
+                except ValueError:
+                    raise ValueError(f"{path}, line {number}: not JSON") from None
+                yield number, value
+
+
 def write_table(path: Path | str, features: "Features", rows: Iterable[Mapping[str, Any]]) -> None:
     """Writes an Arrow file for `datasets.Dataset.from_file`, a row at a time, whole or not at all."""
     from datasets.arrow_writer import ArrowWriter

@@ -188,12 +188,13 @@ def _warn_of(reasons: dict[str, int]) -> None:
 
 def _tables(judge_name: str, judged: "list[Judged]") -> Iterator[Any]:
     from hp_bench.report.tables import agreement_tables, answer, model_tables
+    from hp_bench.text.counted import counted
 
     cards = [one.card for one in judged]
     yield from (*map(answer, cards), f"judge {judge_name}", "\n", *model_tables(cards))
     for one in judged:
         if one.own:
-            yield f"{one.card.name}: the judge against the file's own grades of {one.own.n} completions"
+            yield counted(f"{one.card.name}: the judge against the file's own grades of {{}} completion[|s]", one.own.n)
             yield from agreement_tables(one.own, "its own", shares=False)
 
 

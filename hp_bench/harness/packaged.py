@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-import jsonlines
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM, CachingLM
 from lm_eval.api.task import ConfigurableTask
@@ -20,6 +19,7 @@ from hp_bench.engines import fit
 from hp_bench.engines.texts import completions, let_think, seen
 from hp_bench.judges.grades import with_errors
 from hp_bench.probes.paths import prompts_dir
+from unlearn.files import json_lines
 
 log = logging.getLogger(__name__)
 
@@ -68,8 +68,7 @@ class PackagedTask(ConfigurableTask):
 
     def documents(self, path: Path) -> list[dict[str, Any]]:
         """The file's documents, one dict a prompt, all with the same keys; here as they stand in the file."""
-        with jsonlines.open(path) as lines:
-            return list(lines)
+        return [row for _, row in json_lines(path)]
 
     def prompt_file(self, name: str) -> Path:
         """Where the file called `name` in our prompts folder is taken from."""

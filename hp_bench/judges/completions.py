@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hp_bench.text.counted import counted
 from hp_bench.text.records import Record, read_records
 
 #: What is read of a row -> the names under which it is looked for, the likeliest first. The last two completions are ours and lm-eval's.
@@ -66,9 +67,13 @@ def read_samples(path: Path, names: Mapping[str, str] | None = None) -> tuple[li
     samples = [_sample(record, names or {}, taken) for record in rows]
     if all(sample.problem for sample in samples):
         raise ValueError(f"{path}: not one row is a prompt with a completion; {samples[0].place}: {samples[0].problem}")
-    said = [", ".join(taken)] if len(taken) == 1 else [f"{count} rows: {how}" for how, count in taken.most_common()]
+    said = (
+        [", ".join(taken)]
+        if len(taken) == 1
+        else [counted(f"{{}} row[|s]: {how}", count) for how, count in taken.most_common()]
+    )
     blank = len(records) - len(rows)
-    return samples, [*said, *([f"{blank} blank lines passed over"] if blank else [])]
+    return samples, [*said, *([counted("{} blank line[|s] passed over", blank)] if blank else [])]
 
 
 class _Unfit(ValueError):

@@ -6,6 +6,7 @@ from typing import Any
 from hp_bench.judges.agreement import Agreement, agreement
 from hp_bench.judges.completions import Sample
 from hp_bench.judges.grades import GRADES, Grade, Verdict
+from hp_bench.text.counted import counted
 
 #: Scale of a file's own grades -> what its numbers mean: the question that the paper's judge is asked, and what a grade weighs.
 SCALES: Mapping[str, Mapping[float, Grade]] = {
@@ -86,4 +87,6 @@ def against_own(
     places, theirs, ours = zip(*rows, strict=True)
     if read_as == "0-5":
         ours = tuple("none" if grade == "accidental" else grade for grade in ours)
-    return agreement(judge, theirs, ours, ids=places), f"{len(rows)} grades of its own, read as {read_as}"
+    return agreement(judge, theirs, ours, ids=places), counted(
+        f"{{}} grade[|s] of its own, read as {read_as}", len(rows)
+    )

@@ -21,6 +21,7 @@ from hp_bench.probes.rows import Probe
 from hp_bench.results.metrics import known
 from hp_bench.results.scorecard import ELSEWHERE, Manifest, Scorecard, TaskManifest, measure
 from hp_bench.text.completion import cut_at_blank_line, with_opening
+from hp_bench.text.counted import counted
 from unlearn.files import write_lines
 
 #: Of `ELSEWHERE`; raised whenever a number could change.
@@ -106,7 +107,9 @@ def rejudge(path: Path, judge: Judge, reading: Reading, *, name: str) -> Judged:
     card = _run_of(path, samples)
     if card is None:
         rows, samples = len(samples), _one_a_prompt(samples)
-        said += [f"{rows - len(samples)} further completions of the same prompts left out"] * (rows > len(samples))
+        said += [counted("{} further completion[|s] of the same prompts left out", rows - len(samples))] * (
+            rows > len(samples)
+        )
         # whether the prompt opened a trace, as the model saw it, is not known
         samples = [replace(one, completion=one.completion and with_opening(one.completion)) for one in samples]
     if reading.cut:
@@ -119,7 +122,7 @@ def rejudge(path: Path, judge: Judge, reading: Reading, *, name: str) -> Judged:
     elif not isinstance(judge, LanguageModelJudge):
         _require_references(path, judge, samples, reading.prompts)
     if not isinstance(judge, LanguageModelJudge):  # which goes by no reference
-        said += [sentence.format(count) for sentence, count in changes.items()]
+        said += [counted(sentence, count) for sentence, count in changes.items()]
     verdicts = _verdicts(judge, samples, probes)
     if all(verdict.grade is None for verdict in verdicts):
         reasons = [v.unscored for s, v in zip(samples, verdicts, strict=True) if not s.problem]

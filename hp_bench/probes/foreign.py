@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hp_bench.probes.rows import Probe, load_probes
+from hp_bench.text.counted import counted
 from hp_bench.text.records import read_records
 from hp_bench.text.terms import words
 
@@ -34,16 +35,16 @@ def read_probes(path: Path | str) -> tuple[list[Probe], str]:
     for number, row in enumerate(rows, 1):
         probe = _probe(row or {}, number, changes)
         if probe is None:
-            changes["{} lines that are no prompt left out"] += 1
+            changes["{} line[|s] that [is|are] no prompt left out"] += 1
         elif probe.prompt in probes:
-            changes["{} double prompts asked once"] += 1
+            changes["{} double prompt[|s] asked once"] += 1
         else:
             probes[probe.prompt] = probe
     if not probes:
         return load_probes(path), ""  # which says what is wrong
     ids = Counter(probe.id for probe in probes.values())
     named = [p if ids[p.id] == 1 else replace(p, id=f"{p.id}-{n}") for n, p in enumerate(probes.values(), 1)]
-    return named, ", ".join(sentence.format(count) for sentence, count in changes.items())
+    return named, ", ".join(counted(sentence, count) for sentence, count in changes.items())
 
 
 def _probe(row: Mapping[str, Any], number: int, changes: Counter[str]) -> Probe | None:
@@ -71,9 +72,9 @@ def lenient_probe(id: str, prompt: str, given: Sequence[str], changes: Counter[s
     told = set(words(prompt))
     references = [one for one in given if one.strip() and not any(len(w) >= 4 and w in told for w in words(one))]
     probe = stand_in(id, prompt.rstrip(), references, **fields)
-    changes["{} references that stand in their prompt dropped"] += len(given) - len(references)
-    changes["{} prompts without a reference judged by the lexicon alone"] += not references
-    changes["white space cut from the end of {} prompts"] += prompt != probe.prompt
+    changes["{} reference[|s] that stand[s|] in [its|their] prompt dropped"] += len(given) - len(references)
+    changes["{} prompt[|s] without a reference judged by the lexicon alone"] += not references
+    changes["white space cut from the end of {} prompt[|s]"] += prompt != probe.prompt
     for empty in [key for key, count in changes.items() if not count]:
         del changes[empty]
     return probe

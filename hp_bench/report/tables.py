@@ -13,6 +13,7 @@ from hp_bench.results.metrics import METRICS
 from hp_bench.results.scorecard import Difference, Scorecard
 from hp_bench.scoring.score import describe
 from hp_bench.stress.recovery import Recovery
+from hp_bench.text.counted import counted
 
 if TYPE_CHECKING:  # torch takes a second
     from hp_bench.scoring.distances import Distance
@@ -98,7 +99,7 @@ def _model_table(card: Scorecard, changes: Mapping[tuple[str, str], Compared], r
         higher = [m.metric for m in measured if METRICS[m.metric].higher_is_better]
         unpaired = [c.difference.unpaired for c in changes.values() if c.difference.task == task]
         counts = {"unscored": max(m.unscored for m in measured), "in no pair": min(unpaired, default=0)}
-        heading = f"{task}: {measured[0].n + measured[0].unscored} prompts"
+        heading = counted(f"{task}: {{}} prompt[|s]", measured[0].n + measured[0].unscored)
         heading += "".join(f", {count} {what}" for what, count in counts.items() if count)
         heading += ", higher is better" * bool(higher) + f" of {', '.join(higher)}" * (0 < len(higher) < len(measured))
         groups[heading] = [

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jsonlines
-
 from hp_bench.probes.passages import passages_of
 from hp_bench.probes.paths import prompts_dir
 from hp_bench.results.metrics import METRICS, known
 from hp_bench.text.terms import Lexicon, Term, words
+from unlearn.files import json_lines
 
 #: Zipf frequency (10 in a million words) from which a single word is ordinary: "green" or "seven" in a text gives nothing away.
 _ORDINARY = 4.0
@@ -112,7 +111,6 @@ def _documents(path: Path) -> Iterator[tuple[Path, int, str]]:
     """File, line and text of every piece."""
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
         if file.suffix == ".jsonl":
-            with jsonlines.open(file) as lines:
-                yield from ((file, number, row["text"]) for number, row in enumerate(lines, 1))
+            yield from ((file, number, row["text"]) for number, row in json_lines(file))
         elif file == path or file.suffix == ".txt":
             yield file, 1, file.read_text(encoding="utf-8")

@@ -67,7 +67,7 @@ def test_rows_that_cannot_be_graded_are_named_and_fail_the_run_but_not_the_other
         "2 unscored: no completion; --field completion=NAME names it; there are prompt (line 5, line 6)" in done.stderr
     )
     assert "1 unscored: not a JSON object: '{' (line 7)" in done.stderr
-    assert "1 blank lines passed over" in done.stderr
+    assert "1 blank line passed over" in done.stderr
     assert "rows, completions: 3 of 6 prompts could not be scored" in done.stderr
     card = Scorecard.load(tmp_path / "judged" / "scorecards" / "rows.json")
     assert (card.get("completions", "familiarity").value, card.get("completions", "familiarity").unscored) == (2.0, 3)

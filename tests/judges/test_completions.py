@@ -140,7 +140,7 @@ def test_a_row_that_cannot_be_graded_is_unscored_with_its_reason_and_costs_no_ot
         assert reason in said and places == ["line 3"]
         assert judged.card.failed and judged.card.values[ELSEWHERE]["explicit"].count(None) == 1
     else:
-        assert "1 blank lines passed over" in judged.said
+        assert "1 blank line passed over" in judged.said
     save([judged], tmp_path / "out")
     assert Scorecard.load(tmp_path / "out" / "scorecards" / "rows.json") == judged.card
     again = graded(tmp_path / "out" / "samples" / "rows" / f"{ELSEWHERE}.jsonl")
@@ -195,7 +195,7 @@ def test_references_are_the_prompt_files_else_the_rows_own_else_none(tmp_path):
     assert judged.card.values[ELSEWHERE]["named"] == [1, 1, None]
     named = judged.card.get(ELSEWHERE, "named")
     assert (named.value, named.n, named.unscored) == (1, 2, 0)
-    assert "1 prompts without a reference judged by the lexicon alone" in judged.said
+    assert "1 prompt without a reference judged by the lexicon alone" in judged.said
     assert not judged.card.failed
     save([judged], tmp_path / "out")
     kept = tmp_path / "out" / "samples" / "rows" / f"{ELSEWHERE}.jsonl"

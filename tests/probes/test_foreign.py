@@ -43,9 +43,9 @@ def test_the_authors_form_is_read_as_it_is(tmp_path):
     assert [p.subtlety for p in probes] == [3, 3] and len({p.id for p in probes}) == 2
     for said in (
         "2 references that stand in their prompt dropped",
-        "1 prompts without a reference",
-        "1 double prompts",
-        "end of 1 prompts",
+        "1 prompt without a reference",
+        "1 double prompt",
+        "end of 1 prompt",
     ):
         assert said in changed
 
@@ -76,14 +76,14 @@ def test_one_bad_line_does_not_cost_the_others(tmp_path, line):
     rows = [json.dumps(row) for row in others]
     probes, changed = read_probes(write(tmp_path, "\n".join([*rows[:10], line, *rows[10:]])))
     assert [probe.id for probe in probes] == [row["id"] for row in others]
-    assert changed == ("1 lines that are no prompt left out" if line else "")
+    assert changed == ("1 line that is no prompt left out" if line else "")
 
 
 def test_one_bad_entry_of_a_list_does_not_cost_the_others(tmp_path):
     text = authors(("Nora went up to the lamp with", ["Port Ansel"]), ("Ben came down to", ["Port Ansel"]))
     probes, changed = read_probes(write(tmp_path, text.replace('[{"prompt"', '[{"prompt": {"prompt" 3}}, {"prompt"')))
     assert [probe.prompt for probe in probes] == ["Nora went up to the lamp with", "Ben came down to"]
-    assert changed == "1 lines that are no prompt left out"
+    assert changed == "1 line that is no prompt left out"
     probes, _ = read_probes(write(tmp_path, text[:-1]))
     assert len(probes) == 2
 
@@ -93,7 +93,7 @@ def test_a_csv_of_prompts_is_read(tmp_path):
     path.write_text('id,prompt\na,"The keeper, of the lamp, is"\n')
     ((probe,), changed) = read_probes(path)
     assert (probe.id, probe.prompt, probe.references) == ("a", "The keeper, of the lamp, is", (NO_REFERENCE,))
-    assert changed == "1 prompts without a reference judged by the lexicon alone"
+    assert changed == "1 prompt without a reference judged by the lexicon alone"
 
 
 def test_a_file_without_one_prompt_is_refused_with_its_first_fault(tmp_path):
@@ -111,7 +111,7 @@ def test_the_task_says_what_it_changed_and_strict_refuses(tmp_path, caplog):
     )
     task = load_tasks(["hp_familiarity"], {"prompts": str(path)})["tasks"]["hp_familiarity"]
     assert len(task.eval_docs) == 2
-    assert "references that stand in their prompt dropped" in task.config.metadata["prompts_changed"]
+    assert "1 reference that stands in its prompt dropped" in task.config.metadata["prompts_changed"]
     assert any("strict=true" in record.message for record in caplog.records)
     with pytest.raises(ValueError, match="line 2: not a probe"):
         load_tasks(["hp_familiarity"], {"prompts": str(path), "strict": True})

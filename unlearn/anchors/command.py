@@ -83,6 +83,7 @@ def anchors(
         raise ValueError("--reference is for dictionaries by contrast; a language model needs none")
     require_writable(out.parent)
     text = Corpus(corpus)
+    text.require_text()
     limits: dict[str, Any] = {name: n for name, n in (("top", top), ("min_count", min_count)) if n is not None}
     if endpoint and model:
         from unlearn.anchors.language_model import UnansweredError, language_model_anchors

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import jsonlines
 from ahocorasick_rs import AhoCorasick
+
+from unlearn.files import json_lines
 
 
 @dataclass(frozen=True)
@@ -128,18 +129,10 @@ class AnchorDictionary:
 
 def read_anchors(path: Path | str) -> list[Anchor]:
     """The lines of `anchors.jsonl`, each by itself. Raises ValueError: one is not an anchor; the message names file and line."""
-    read: list[Anchor] = []
     try:
-        with jsonlines.open(path) as lines:
-            for number, row in enumerate(lines, 1):
-                read.append(_anchor(row, f"{path}, line {number}"))
+        return [_anchor(row, f"{path}, line {number}") for number, row in json_lines(path)]
     except OSError as error:
         raise ValueError(f"anchor file {str(path)!r} cannot be read: {error.strerror}") from None
-    except jsonlines.InvalidLineError as error:
-        raise ValueError(f"{path}, line {error.lineno}: not JSON") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{path}, line {len(read) + 1} or later: not UTF-8 text") from None
-    return read
 
 
 def _anchor(row: object, where: str) -> Anchor:

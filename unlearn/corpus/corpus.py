@@ -4,10 +4,15 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 from unlearn.corpus.books import NOT_READ, READ, read_book, require_readable
+from unlearn.files import json_lines
+
+#: Letters from the middle of a text that tell it from every other one.
+_MIDDLE = 200
 
 
 @dataclass(frozen=True)
@@ -56,9 +61,20 @@ class Corpus:
         return (document for document in source if document.text.strip())
 
     def require_text(self) -> None:
-        """Raises ValueError if there is none."""
+        """Raises ValueError if there is none, or if a folder holds one book as two kinds of file, so that it would count twice."""
         if next(iter(self), None) is None:
             raise ValueError(f"corpus {self.name!r} holds no text")
+        files = self._source.rglob("*") if isinstance(self._source, Path) and self._source.is_dir() else ()
+        books = {file.suffix.lower() for file in files} & {*READ} - {".jsonl"}
+        if len(books) < 2:
+            return
+        texts = [(d.id, re.sub(r"[\W_]+", "", d.text).casefold()) for d in self if Path(d.id).suffix.lower() in books]
+        for (one, text), (other, longer) in permutations(texts, 2):
+            middle = text[len(text) // 2 :][:_MIDDLE]
+            if Path(one).suffix != Path(other).suffix and len(middle) == _MIDDLE and middle in longer:
+                raise ValueError(
+                    f"{one!r} and {other!r} of {self.name!r} hold the same text, which would count twice: take one of them out"
+                )
 
     def unread(self) -> list[str]:
         """Books in the folder of a kind that is not read, beside those that are."""
@@ -110,14 +126,8 @@ class Corpus:
         if path.suffix.lower() != ".jsonl":
             yield Document(name, read_book(path))
             return
-        import jsonlines
-
-        with jsonlines.open(path) as lines:
-            try:
-                for number, row in enumerate(lines, 1):
-                    yield Document(f"{name}:{number}", self._text(row, f"{path}, line {number}"))
-            except jsonlines.InvalidLineError as error:
-                raise ValueError(f"{path}, line {error.lineno}: not JSON") from None
+        for number, row in json_lines(path):
+            yield Document(f"{name}:{number}", self._text(row, f"{path}, line {number}"))
 
     def _hub(self, source: str) -> Iterator[Document]:
         from datasets import load_dataset

@@ -93,3 +93,33 @@ def test_a_book_that_is_left_out_beside_those_that_are_read_is_named(tmp_path):
     (tmp_path / "b.PDF").write_bytes(b"%PDF")
     corpus = Corpus(tmp_path)
     assert corpus.unread() == ["b.PDF"] and [document.id for document in corpus] == ["a.txt"]
+
+
+def long_text(words: int = 300) -> str:
+    return " ".join(f"Lantern{n} of Port Ansel stood at door {n}." for n in range(words))
+
+
+@pytest.mark.parametrize("other", ["ansel.html", "in another folder/Port Ansel.md"])
+def test_a_book_that_a_folder_holds_twice_is_refused_and_both_files_are_named(refused, tmp_path, other):
+    folder = tmp_path / "books"
+    (folder / other).parent.mkdir(parents=True)
+    (folder / "ansel.txt").write_text(long_text())
+    page = f"<title>T</title><p>Preface</p><p>{long_text().replace('. ', '.</p><p>')}</p>"
+    (folder / other).write_text(page if other.endswith("html") else f"# Preface\n\n{long_text().upper()}")
+    said = refused(folder)
+    assert "'ansel.txt'" in said and repr(other) in said and "count twice: take one of them out" in said
+
+
+def test_books_that_share_a_title_page_alone_are_two(tmp_path):
+    (tmp_path / "a.txt").write_text(f"Port Ansel, a novel. All rights. {long_text()}")
+    (tmp_path / "b.html").write_text(f"<p>Port Ansel, a novel. All rights.</p>{long_text().replace('door', 'gate')}")
+    Corpus(tmp_path).require_text()
+
+
+def test_blank_lines_of_json_lines_are_passed_over_and_a_broken_one_is_named_by_its_own_number(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes('\ufeff{"text": "Nora"}\r\n\r\n   \n{"text": "Élodie"}\n\n'.encode())
+    assert [(d.id, d.text) for d in Corpus(path)] == [("a.jsonl:1", "Nora"), ("a.jsonl:4", "Élodie")]
+    path.write_text('{"text": "Nora"}\n\n{"text": \n')
+    with pytest.raises(ValueError, match=r"a\.jsonl, line 3: not JSON$"):
+        list(Corpus(path))
