@@ -78,7 +78,12 @@ def _verbosity(
 
 @app.command()
 def run(
-    recipe: Annotated[Path, typer.Argument(help="Recipe (a YAML file).")],
+    recipe: Annotated[
+        Path,
+        typer.Argument(
+            help="Recipe (a YAML file). smollm2-soft.yaml, smollm2.yaml and llama2-7b-chat.yaml come with the package, and need no folder."
+        ),
+    ],
     overrides: Annotated[
         list[str] | None,
         typer.Argument(help="Changes to the recipe as key=value, such as finetune.learning_rate=1e-5."),

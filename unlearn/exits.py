@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import re
 import sys
 from collections.abc import Callable
 
@@ -17,6 +18,18 @@ class ProcessKilled(RuntimeError):
 
     def __reduce__(self) -> tuple[type["ProcessKilled"], tuple[str]]:
         return ProcessKilled, (self._what,)
+
+
+#: What transformers says of a config that none of its causal language models is made from.
+_NO_DECODER = re.compile(r"Unrecognized configuration class <class '[\w.]*?(\w+)'>")
+
+
+def first_line(error: BaseException) -> str:
+    """An error's first line, at most 300 characters; in plain words where a model is of a kind that does not continue texts."""
+    line = (str(error).strip() or type(error).__name__).splitlines()[0].strip()[:300]
+    if found := _NO_DECODER.match(line):
+        return f"a model of this kind ({found[1]} in its config.json) does not continue texts; a causal language model, or decoder, does"
+    return line
 
 
 def guarded(command: Callable[[], object], name: str) -> None:

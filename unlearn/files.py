@@ -1,13 +1,18 @@
-"""Files and folders that are whole or not there: written under a temporary name beside, then renamed."""
+"""Files and folders that are whole or not there: written under a temporary name beside, then renamed. Where a model of a name is."""
 
+import functools
 import json
 import os
+import re
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -114,6 +119,55 @@ def write_table(path: Path | str, features: "Features", rows: Iterable[Mapping[s
         writer.finalize()
 
 
+#: Models that `hp-bench fetch` gets, each of which may be called by its name.
+FETCHED = ("smollm2",)
+
+
+def cache_dir() -> Path:
+    """Where fetched models are kept: $HP_BENCH_CACHE, else hp-bench in the user's cache folder."""
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hp-bench"
+    return Path(os.environ.get("HP_BENCH_CACHE") or default)
+
+
+def find_model(model: str | Path) -> str:
+    """What a user calls a model -> its folder or hub id: where `hp-bench fetch` has put it, or else the name itself.
+
+    A name with one slash is a hub id, unless what stands before the slash is a folder here.
+
+    Raises ValueError: a model can only be a folder, and there is none; it has not been fetched yet; or the name is none.
+    """
+    path, name = Path(model), str(model)
+    if not name.strip():
+        raise ValueError("a model's name is empty: write a folder, a hub id or an address")
+    if re.match(r"\w+=", name) and not path.exists():
+        raise ValueError(f"{name!r} is no model: key=value comes after --metadata (for tasks) or --engine-arg")
+    require_no_gguf(path)
+    if path.is_dir():
+        return name
+    if name in FETCHED:
+        if not (cache_dir() / name / "config.json").is_file():
+            raise ValueError(f"model {name!r} is not here yet: `hp-bench fetch {name}` downloads it")
+        return str(cache_dir() / name)
+    local = isinstance(model, Path) or name.startswith((".", "/", "~")) or name.count("/") > 1 or name.endswith("/")
+    if local or ("/" in name and path.parent.is_dir()):
+        raise ValueError(f"model folder {name!r} does not exist")
+    offline_if_unknown()
+    return name
+
+
+@functools.cache
+def offline_if_unknown() -> None:
+    """Has the hub's libraries look into their cache alone where the hub's address is not known here: they would try for minutes."""
+    import datasets
+    from huggingface_hub import constants
+
+    try:
+        if not getproxies():
+            socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, None)
+    except OSError:
+        constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
+
+
 def require_no_gguf(model: Path | str) -> None:
     """Raises ValueError if a model is a GGUF file, or a folder with nothing else: such a file is made a checkpoint first."""
     path = Path(model)
@@ -145,3 +199,12 @@ def packaged(package: Path, file: str) -> Path:
 def recipes_dir() -> Path:
     """Folder of the recipes that come with the package."""
     return packaged(Path(__file__).resolve().parent, "recipes/miniature.yaml").parent
+
+
+def find_recipe(path: Path | str) -> Path:
+    """A file of recipes/ that comes with the package, where it is called so ("smollm2.yaml", "recipes/smollm2.yaml") and no such file is
+    here; any other path as it is.
+    """
+    path = Path(path)
+    ours = str(path.parent) in (".", "recipes") and not path.exists() and (recipes_dir() / path.name).is_file()
+    return recipes_dir() / path.name if ours else path

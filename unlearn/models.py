@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
-from unlearn.files import require_no_gguf
+from unlearn.exits import first_line
+from unlearn.files import find_model
 from unlearn.linear import quicken
 
 
@@ -16,11 +17,11 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
     Raises:
         ValueError: there is none, or it gives no character offsets.
     """
-    _exists(name)
+    name = find_model(name)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(name))
+        tokenizer = AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError, KeyError) as error:
-        raise ValueError(f"no tokenizer could be loaded from {str(name)!r}: {_first_line(error)}") from None
+        raise ValueError(f"no tokenizer could be loaded from {name!r}: {first_line(error)}") from None
     if not tokenizer.is_fast:
         kind = type(tokenizer).__name__
         raise ValueError(f"tokenizer {kind} gives no character offsets; a fast tokenizer (tokenizer.json) is needed")
@@ -38,15 +39,15 @@ def load_model(name: str | Path, *, device: str = "auto", dtype: str = "auto") -
     Raises:
         ValueError: the model is not there or cannot be read.
     """
-    _exists(name)
+    name = find_model(name)
     kind: Any = "auto" if dtype == "auto" else getattr(torch, dtype, None)
     if kind is None:
         raise ValueError(f"dtype {dtype!r} is unknown; allowed: auto, float32, bfloat16, float16, float64")
     options: dict[str, Any] = {"device_map": "auto"} if device == "split" else {}
     try:
-        model: Any = AutoModelForCausalLM.from_pretrained(str(name), dtype=kind, **options)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ValueError(f"no causal language model could be loaded from {str(name)!r}: {_first_line(error)}") from None
+        model: Any = AutoModelForCausalLM.from_pretrained(name, dtype=kind, **options)
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        raise ValueError(f"no causal language model could be loaded from {name!r}: {first_line(error)}") from None
     return quicken((model if device == "split" else model.to(resolve_device(device))).eval())
 
 
@@ -88,15 +89,3 @@ def same_vocabulary(baseline: Any, reinforced: Any) -> None:
     ours, theirs = (model.get_output_embeddings().weight.shape[0] for model in (baseline, reinforced))
     if ours != theirs:
         raise ValueError(f"the models' vocabularies do not match: baseline {ours} tokens, reinforced {theirs}")
-
-
-def _exists(name: str | Path) -> None:
-    require_no_gguf(name)
-    path = Path(name)
-    looks_local = str(name).startswith((".", "/", "~")) or str(name).count("/") > 1 or isinstance(name, Path)
-    if looks_local and not path.is_dir():
-        raise ValueError(f"model folder {str(name)!r} does not exist")
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

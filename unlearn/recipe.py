@@ -7,6 +7,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator, model_validator
 
+from unlearn.files import find_recipe
 from unlearn.registry import method_of
 from unlearn.settings import Labels, PathText, Retain, Section, Training
 
@@ -56,6 +57,11 @@ class Recipe(Section):
         method_of(value)
         return value
 
+    @field_validator("anchors")
+    @classmethod
+    def _ours(cls, value: str) -> str:
+        return value and str(find_recipe(value))
+
     @field_validator("options", mode="plain")
     @classmethod
     def _read_options(cls, value: Any, info: ValidationInfo) -> Section:
@@ -92,12 +98,12 @@ class Recipe(Section):
 
     @classmethod
     def load(cls, path: Path | str, overrides: Sequence[str] = ()) -> "Recipe":
-        """Reads a YAML recipe; `key=value` (dotted keys, YAML values) overrides it.
+        """Reads a YAML recipe, or one that comes with the package, by its name; `key=value` (dotted keys, YAML values) overrides it.
 
         Raises:
             ValueError: the file is missing or no mapping, a key is unknown, or a value is not allowed; the message names it.
         """
-        path = Path(path)
+        path = find_recipe(path)
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
         except OSError as error:

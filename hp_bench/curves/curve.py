@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from hp_bench.engines.loader import EngineSettings, Loader
-from hp_bench.engines.source import require_exists
 from hp_bench.results.curve import Curve
 from hp_bench.results.scorecard import failures
 from hp_bench.scoring.checkpoints import Checkpoint, is_model, method_name, named_baseline, points_of
 from hp_bench.scoring.models import score_checkpoints
 from hp_bench.scoring.score import DEFAULT_TASKS, load_tasks
+from unlearn.files import find_model
 
 log = logging.getLogger(__name__)
 
@@ -100,9 +100,7 @@ def curves(
     if len(points) > 1:
         points = {key: [replace(point, name=f"{key}/{point.name}") for point in own] for key, own in points.items()}
     start = baseline or next((named for given in methods.values() if (named := named_baseline(given[0]))), None)
-    first = [Checkpoint("baseline", str(start), 0)] if start else []
-    if start:
-        require_exists(start)
+    first = [Checkpoint("baseline", find_model(start), 0)] if start else []
     everything = [*first, *(point for own in points.values() for point in own)]
     with Loader(settings, [point.path for point in everything]) as loader:
         scores = score_checkpoints(loader, loaded, everything, out=out)

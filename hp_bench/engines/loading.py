@@ -12,6 +12,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from hp_bench.engines import DoesNotFit, NeedsAnotherEngine
 from hp_bench.engines.source import Source, offline_if_unknown, require_finite, require_sound, require_whole
 from hp_bench.progress import quiet_transformers
+from unlearn.exits import first_line
+from unlearn.files import find_model
 from unlearn.linear import quicken
 
 _DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
@@ -213,20 +215,15 @@ def load_tokenizer(source: Source, chosen: Any = None) -> Any:
         if not Path(chosen).is_dir():
             offline_if_unknown()
         try:
-            return AutoTokenizer.from_pretrained(str(chosen))
+            return AutoTokenizer.from_pretrained(find_model(chosen))
         except (OSError, ValueError, KeyError) as error:
             raise ValueError(f"no tokenizer could be loaded from {str(chosen)!r}: {first_line(error)}") from None
     tokenizer = chosen or own_tokenizer(source) or own_tokenizer(source.whole)
     if tokenizer is None and not Path(source.path).is_dir():
         raise ValueError(
             f"{source.name!r} is no folder here, and no tokenizer of that name came from the hub or its cache: look at the name and the "
-            "network; if the model has none of its own, name one (--tokenizer); hp-bench fetch smollm2 prints the folder of that model"
+            "network; if the model has none of its own, name one (--tokenizer)"
         )
     if tokenizer is None:
         raise ValueError(f"{source.name!r} has no tokenizer beside its weights: name one (--tokenizer)")
     return tokenizer
-
-
-def first_line(error: BaseException) -> str:
-    """An error's first line, at most 300 characters."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0].strip()[:300]

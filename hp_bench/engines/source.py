@@ -1,20 +1,16 @@
 """What a user calls a model -> where its weights are: a folder, a hub id and revision, or an unmerged adapter on top of one."""
 
-import functools
 import json
-import re
-import socket
+import reprlib
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 import torch
 
-from unlearn.files import require_no_gguf
+from unlearn.files import find_model
 
 
 @dataclass(frozen=True)
@@ -62,52 +58,20 @@ def locate(model: str | Path, *, base: str | Path | None = None) -> Source:
     Raises:
         ValueError: a folder does not exist, or an adapter names no model to put it on.
     """
-    require_exists(model)
-    if not Path(model).is_dir():
-        offline_if_unknown()
-    name, separator, revision = str(model).rpartition("@")
+    model = find_model(model)
+    name, separator, revision = model.rpartition("@")
     if Path(model).is_dir():
         name, revision = str(Path(model).resolve()), ""
     elif not separator:
-        name, revision = str(model), ""
+        name, revision = model, ""
     config = _adapter_config(name, revision)
     if config is None:
         return Source(name, revision)
     under = str(base) if base is not None else config.get("base_model_name_or_path") or ""
     if not under:
-        raise ValueError(f"adapter {str(model)!r} names no base model: give it (--base)")
+        raise ValueError(f"adapter {model!r} names no base model: give it (--base)")
     beside = Path(name) / under
     return Source(name, revision, base=locate(beside if not Path(under).is_dir() and beside.is_dir() else under))
-
-
-@functools.cache
-def offline_if_unknown() -> None:
-    """Has the hub's libraries look into their cache alone where the hub's address is not known here: they would try for minutes."""
-    import datasets
-    from huggingface_hub import constants
-
-    try:
-        if not getproxies():
-            socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, None)
-    except OSError:
-        constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
-
-
-def require_exists(model: str | Path) -> None:
-    """Raises ValueError if a model can only be a folder, and there is none; or if its name is none.
-
-    A name with one slash is a hub id, unless what stands before the slash is a folder here.
-    """
-    path = Path(model)
-    name = str(model)
-    if not name.strip():
-        raise ValueError("a model's name is empty: write a folder, a hub id or an address")
-    if re.match(r"\w+=", name) and not path.exists():
-        raise ValueError(f"{name!r} is no model: key=value comes after --metadata (for tasks) or --engine-arg")
-    require_no_gguf(model)
-    local = isinstance(model, Path) or name.startswith((".", "/", "~")) or name.count("/") > 1 or name.endswith("/")
-    if not path.is_dir() and (local or ("/" in name and path.parent.is_dir())):
-        raise ValueError(f"model folder {name!r} does not exist")
 
 
 def stored_dtype(source: Source) -> str:
@@ -143,9 +107,12 @@ def _adapter_config(name: str, revision: str) -> dict[str, Any] | None:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{str(path)!r} is not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{str(path)!r} is no JSON object: {reprlib.repr(content)}")
+    return content
 
 
 _INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
@@ -163,7 +130,9 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def require_whole(source: Source) -> None:
-    """Raises ValueError if a local model lacks a weight file, or one is cut short; a hub id's files are the hub's business."""
+    """Raises ValueError if a local model lacks a weight file, one is cut short, or its generation settings are none; a hub id's files are
+    the hub's business.
+    """
     folder = Path(source.path)
     if not folder.is_dir():
         return
@@ -178,6 +147,13 @@ def require_whole(source: Source) -> None:
     for file in files:
         if file.suffix == ".safetensors" and not _whole_safetensors(file):
             raise ValueError(f"weight file {file.name} of {source.path!r} is cut short or broken")
+    if (settings := folder / "generation_config.json").is_file():
+        from transformers import GenerationConfig
+
+        try:
+            GenerationConfig(**_json(settings))
+        except TypeError as error:
+            raise ValueError(f"{str(settings)!r} holds a value of a wrong type: {error}") from None
 
 
 def _whole_safetensors(file: Path) -> bool:

@@ -54,10 +54,10 @@ class PackagedTask(ConfigurableTask):
         try:
             documents = self.documents(path)
         except ValueError as error:
-            if "Field required" not in str(error):
+            if "it lacks" not in str(error):
                 raise
             raise ValueError(
-                f"{self.config.task}: {error} (a file holds the prompts of one task: say which, for example --tasks hp_familiarity)"
+                f"{self.config.task}: {error} (it reads files like prompts/{self.PROMPTS}; name the task that yours is for by --tasks)"
             ) from None
         self.dataset = {"test": datasets.Dataset.from_list(documents)}
         self.config.metadata["prompts_sha256"] = self.provenance(path)

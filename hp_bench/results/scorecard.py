@@ -158,6 +158,11 @@ class Scorecard:
         )
 
     @property
+    def scored(self) -> bool:
+        """Whether any prompt was."""
+        return any(m.n for m in self.measurements)
+
+    @property
     def failed(self) -> bool:
         """Whether the run failed: a task broke off, or more than 1 % of a task's prompts are unscored."""
         return bool(self.failures) or any(m.too_many_unscored for m in self.measurements)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from hp_bench.engines.source import require_exists
+from unlearn.files import find_model
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,16 @@ def model_name(model: str | Path) -> str:
 def named_models(models: Sequence[str], baseline: str = "") -> list[Checkpoint]:
     """Models with distinct names, the baseline first. Raises ValueError: a folder does not exist, or a server is not there."""
     given = [baseline, *(model for model in models if model != baseline)] if baseline else models
+    found = []
     for model in given:
         if model.startswith(("http://", "https://")):
             from hp_bench.engines.endpoint import require_server
 
             require_server(model)
+            found.append(model)
         else:
-            require_exists(model)
+            found.append(find_model(model))
+    given = found
     names = [model_name(model) for model in given]
     points: list[Checkpoint] = []
     for model, name in zip(given, names, strict=True):
@@ -43,7 +46,7 @@ def named_models(models: Sequence[str], baseline: str = "") -> list[Checkpoint]:
         unique = name if names.count(name) == 1 else f"{method_name(path.parent)}-{name}"
         while any(point.name == unique for point in points):
             unique += "-again"
-        points.append(Checkpoint("baseline", model, 0) if baseline == model else Checkpoint(unique, model))
+        points.append(Checkpoint("baseline", model, 0) if baseline and not points else Checkpoint(unique, model))
     return points
 
 
@@ -85,12 +88,12 @@ def points_of(models: Sequence[str | Path]) -> list[Checkpoint]:
             path = model
             match = re.search(r"(\d+)/?$", model)
             if match is None:
-                require_exists(model)
+                find_model(model)
                 raise ValueError(
                     f"how many optimiser steps is {model!r}? Its name does not end in a number: write <steps>:{model}"
                 )
             steps = match.group(1)
-        require_exists(path)
+        path = find_model(path)
         points.append(Checkpoint(Path(path).name, path, int(steps)))
     points.sort(key=lambda point: point.step or 0)
     for one, other in pairwise(points):

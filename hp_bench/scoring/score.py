@@ -13,14 +13,14 @@ from typing import Any
 
 from hp_bench.engines import Engine
 from hp_bench.engines.fingerprint import commit_of, identity_of
-from hp_bench.engines.loading import first_line
-from hp_bench.engines.source import offline_if_unknown
 from hp_bench.engines.texts import THINKING_TOKENS
 from hp_bench.probes.paths import tasks_dir
 from hp_bench.progress import quiet_host
 from hp_bench.results.metrics import METRICS
 from hp_bench.results.metrics import known as known_metrics
 from hp_bench.results.scorecard import Manifest, Measurement, Scorecard, TaskManifest, measure, measure_group, plain
+from unlearn.exits import first_line
+from unlearn.files import offline_if_unknown
 
 log = logging.getLogger(__name__)
 

@@ -90,11 +90,12 @@ def lookup(
 def require_same_model(checkpoint: Checkpoint, out: Path | str | None, loader: Loader) -> None:
     """Raises ValueError if a folder holds a scorecard of this name, or a part of one, of another model: it would be replaced.
 
-    The model at the same place is the same, even trained anew; so are the same weights at another place.
+    The model at the same place is the same, even trained anew; so are the same weights at another place. A scorecard without one number
+    is no loss.
     """
     for _, card in _cards(out, checkpoint.name):
         known = card.manifest
-        if Path(known.model).resolve() == Path(checkpoint.path).resolve():
+        if not card.scored or Path(known.model).resolve() == Path(checkpoint.path).resolve():
             continue
         if not known.fingerprint or known.fingerprint != loader.identity(checkpoint.path).fingerprint:
             raise ValueError(

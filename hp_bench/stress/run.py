@@ -16,7 +16,7 @@ from typing import Any
 
 from hp_bench.engines.fingerprint import fingerprint
 from hp_bench.engines.loader import EngineSettings, Loader
-from hp_bench.engines.source import locate, require_exists, stored_dtype, widest
+from hp_bench.engines.source import locate, stored_dtype, widest
 from hp_bench.probes.passages import passages_of
 from hp_bench.results.metrics import METRICS
 from hp_bench.results.scorecard import Difference, Scorecard, failures
@@ -30,7 +30,7 @@ from hp_bench.stress.models import make
 from hp_bench.stress.recovery import Recovery, recoveries
 from hp_bench.stress.relearning import Relearning
 from hp_bench.stress.rounding import Rounding, usual_rounding
-from unlearn.files import write_json
+from unlearn.files import find_model, write_json
 from unlearn.progress import progress_bars
 
 log = logging.getLogger(__name__)
@@ -155,7 +155,7 @@ def stress_test(
     parts = halves(facts, splits, of_facts["tasks"]) if facts else []
     if not stresses:
         loaded = of_facts
-    models = {"model": str(model), **({"control": str(control)} if control is not None else {})}
+    models = {"model": find_model(model), **({"control": find_model(control)} if control is not None else {})}
     if settings.dtype == "auto":
         stored = [stored_dtype(locate(one, base=settings.base)) for one in models.values()]
         settings = replace(settings, dtype="float32" if relearning or facts else widest(stored))
@@ -216,7 +216,7 @@ def _require_possible(
     for one in models:
         if settings.engine_of(one) == "endpoint":
             raise ValueError(f"{str(one)!r} is served: its weights cannot be rounded or trained from here")
-        require_exists(one)
+        find_model(one)
     if len({locate(one, base=settings.base) for one in models}) < len(models):
         raise ValueError(
             f"the control {str(control)!r} is the model itself; it must be one that never knew, such as a twin"

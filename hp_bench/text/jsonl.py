@@ -41,8 +41,16 @@ def read_rows_by_place(path: Path | str, kind: Callable[..., _Row], what: str) -
 
 
 def _reason(error: Exception) -> str:
-    """The several lines of a pydantic error as one."""
+    """The several lines of a pydantic error as one: which fields are missing, which are unknown, then what is wrong with the others."""
     if not isinstance(error, ValidationError):
         return str(error)
-    parts = [(".".join(map(str, one["loc"])), one["msg"].removeprefix("Value error, ")) for one in error.errors()]
-    return "; ".join(": ".join(filter(None, both)) for both in parts)
+    fields: dict[str, list[str]] = {"missing": [], "unexpected_keyword_argument": []}
+    others = []
+    for one in error.errors():
+        name, said = ".".join(map(str, one["loc"])), one["msg"].removeprefix("Value error, ")
+        if one["type"] in fields:
+            fields[one["type"]].append(name)
+        else:
+            others.append(": ".join(filter(None, (name, said))))
+    missing, unknown = (", ".join(names) for names in fields.values())
+    return "; ".join([*filter(None, (missing and f"it lacks {missing}", unknown and f"unknown is {unknown}")), *others])

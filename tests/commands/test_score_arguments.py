@@ -14,7 +14,6 @@ import torch
 from huggingface_hub import ModelCard, constants
 
 from hp_bench.cli import main
-from hp_bench.engines import source
 from hp_bench.probes.paths import prompts_dir
 from hp_bench.results.scorecard import Scorecard
 from unlearn import files
@@ -146,16 +145,28 @@ def test_the_hub_is_not_asked_again_and_again_where_its_address_is_not_known(mon
         if not known:
             raise socket.gaierror(-2, "Name or service not known")
 
-    monkeypatch.setattr(source.socket, "getaddrinfo", looked_up)
-    monkeypatch.setattr(source, "getproxies", lambda: proxy)
+    monkeypatch.setattr(socket, "getaddrinfo", looked_up)
+    monkeypatch.setattr(files, "getproxies", lambda: proxy)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
-    source.offline_if_unknown.__wrapped__()
+    files.offline_if_unknown.__wrapped__()
     assert constants.HF_HUB_OFFLINE is datasets.config.HF_HUB_OFFLINE is not (known or bool(proxy))
 
 
 def test_a_file_of_another_task_says_which_task_wanted_it(command, place):
-    """`prompts=FILE` with the default tasks said only "not a token probe: specific: Field required"."""
+    """`prompts=FILE` with the default tasks said only "not a token probe: specific: Field required", and so on for six more fields."""
     words = ("score", place / "base", "--metadata", f"prompts={place / 'prompts' / 'familiarity.jsonl'}")
     said = refused(command(*words))
-    assert "hp_token_probability: " in said and "say which, for example --tasks hp_familiarity" in said
+    assert (
+        "hp_token_probability: " in said
+        and "line 1: not a token probe: it lacks specific, generic; unknown is references" in said
+    )
+    assert "(it reads files like prompts/token_probability.jsonl; name the task that yours is for by --tasks)" in said
+
+
+def test_sentences_with_next_words_are_no_prompts_to_be_completed(command, place):
+    """A file of hp_token_probability was asked by hp_familiarity: 30 completions, graded, and a number."""
+    words = ("score", place / "base", "--tasks", "hp_familiarity")
+    said = refused(command(*words, "--metadata", f"prompts={place / 'prompts' / 'token_probability.jsonl'}"))
+    assert "line 1: not a probe: it lacks references, kind, subtlety, topic; unknown is specific, generic" in said
+    assert "reads files like prompts/familiarity.jsonl" in said

@@ -8,8 +8,10 @@ import pytest
 import tiny
 import torch
 from own_settings import with_json
+from transformers import T5Config, ViTConfig
 
 from hp_bench.engines.hf import HFEngine
+from unlearn.models import load_model
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,34 @@ def test_a_broken_tokenizer_is_not_called_missing(said, base, tmp_path, file):
 def test_a_name_that_is_neither_here_nor_on_the_hub(said):
     """It said that the model had no tokenizer beside its weights."""
     assert "'no-such-model' is no folder here, and no tokenizer of that name came from the hub" in said("no-such-model")
+
+
+@pytest.mark.parametrize(
+    "content, sentence",
+    [
+        ('{"eos_token_id": 2,', "generation_config.json' is not JSON: "),
+        ("[1, 2]", "generation_config.json' is no JSON object: [1, 2]"),
+        ('{"max_new_tokens": "many"}', "generation_config.json' holds a value of a wrong type: "),
+    ],
+)
+def test_generation_settings_that_are_none_are_not_passed_over(said, base, tmp_path, content, sentence):
+    """transformers took a broken file for a missing one, without a word; the others were tracebacks."""
+    shutil.copytree(base, tmp_path / "copy")
+    (tmp_path / "copy" / "generation_config.json").write_text(content)
+    assert sentence in said(tmp_path / "copy")
+
+
+@pytest.mark.parametrize("kind", [T5Config, ViTConfig])
+def test_a_model_that_does_not_continue_texts_is_said_to_be_one(said, base, tmp_path, kind):
+    """It said "Unrecognized configuration class <class 'transformers.models.t5...'> for this kind of AutoModel"."""
+    shutil.copytree(base, tmp_path / "copy")
+    kind().save_pretrained(tmp_path / "copy")
+    found = said(tmp_path / "copy")
+    with pytest.raises(ValueError) as trained:
+        load_model(tmp_path / "copy", device="cpu")
+    for sentence in (found, str(trained.value)):
+        assert f"a model of this kind ({kind.__name__} in its config.json) does not continue texts" in sentence
+        assert "<class" not in sentence and "AutoModel" not in sentence
 
 
 def test_an_end_token_that_is_no_number(said, base, tmp_path):

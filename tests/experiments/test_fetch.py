@@ -8,6 +8,7 @@ import pytest
 
 from hp_bench.engines.source import locate
 from hp_bench.experiments.real import model as real
+from unlearn.files import FETCHED
 from unlearn.models import load_tokenizer
 
 
@@ -92,3 +93,7 @@ def test_a_gguf_file_of_ones_own_is_converted_once_and_refused_as_it_is(packaged
     assert locate(folder).path == str(folder)
     with pytest.raises(ValueError, match="is not a file"):
         real.fetch(str(tmp_path / "nowhere.gguf"))
+
+
+def test_every_packaged_model_may_be_called_by_its_name():
+    assert set(FETCHED) == set(real.MODELS)

@@ -55,7 +55,7 @@ def test_a_good_token_file_is_read_in_order(tmp_path):
             "reference 'the old keeper' could never count: ['keeper'] is in the prompt",
         ),
         ({"references": ["KEEPER Quill"]}, "reference 'KEEPER Quill' could never count: ['keeper'] is in the prompt"),
-        ({"subtelty": 3}, "subtelty: Unexpected keyword argument"),
+        ({"subtelty": 3}, "not a probe: unknown is subtelty"),
         ({"id": ""}, "id: "),
     ],
 )
@@ -77,7 +77,7 @@ def test_a_bad_probe_is_one_sentence_that_names_file_line_and_field(tmp_path, ch
         ({"generic": ["Maps"]}, "'maps' is a prefix of 'maps'"),
         ({"specific": ["maps", "ma"]}, "'ma' is a prefix of 'maps'"),
         ({"prompt": "She studies\n"}, "a prompt may not end in white space"),
-        ({"kind": "partial"}, "kind: Unexpected keyword argument"),
+        ({"kind": "partial"}, "not a token probe: unknown is kind"),
     ],
 )
 def test_a_bad_token_probe_is_one_sentence_that_names_file_line_and_field(tmp_path, change, message):
@@ -96,7 +96,7 @@ def test_a_bad_token_probe_is_one_sentence_that_names_file_line_and_field(tmp_pa
         ([PROBE, "[1, 2]"], "{path}, line 2: not a JSON object: '[1, 2]'"),
         ([PROBE, "", PROBE], "{path}, line 3: id 'a' is that of line 1 already"),
         ([PROBE, "null"], "{path}, line 2: not a JSON object: 'null'"),
-        ([{k: v for k, v in PROBE.items() if k != "kind"}], "{path}, line 1: not a probe: kind: Field required"),
+        ([{k: v for k, v in PROBE.items() if k != "kind"}], "{path}, line 1: not a probe: it lacks kind"),
         ([PROBE, {**PROBE, "id": "b"}, PROBE], "{path}, line 3: id 'a' is that of line 1 already"),
         ([], "prompt file '{path}' is empty"),
     ],

@@ -323,6 +323,20 @@ def test_a_users_mistake_is_one_sentence_before_anything_is_loaded(place, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
+def test_a_score_that_could_not_begin_says_why_and_no_more_and_does_not_stand_in_the_way_of_the_next(place, tmp_path):
+    """It printed a table of failures, and the card that it left refused the same command with the model's right place."""
+    wrong = tmp_path / "wrong" / "base"
+    shutil.copytree(place / "base", wrong)
+    (wrong / "model.safetensors").write_bytes(b"")
+    words = ["--tasks", "hp_token_probability", "--metadata", f"prompts={place / 'prompts'}", "--out", tmp_path / "out"]
+    done = run(wrong, *words, code=1)
+    (said,) = filter(None, done.stderr.splitlines())
+    assert not done.stdout and said.startswith("hp-bench: base: weight file") and said.endswith("cut short or broken")
+    assert Scorecard.load(tmp_path / "out/scorecards/base.json").failures
+    run(place / "base", *words)
+    assert not Scorecard.load(tmp_path / "out/scorecards/base.json").failures
+
+
 @pytest.fixture
 def served(place, monkeypatch):
     folder = (

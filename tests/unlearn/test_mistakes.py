@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from unlearn import files
 from unlearn.cli import main
+from unlearn.files import find_model
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +114,41 @@ def test_missing_corpus_anchors_and_model(command, place, tmp_path):
     refused(
         label(command, place, tmp_path / "l", reinforced=tmp_path / "no-model"), sentence="no-model' does not exist"
     )
+
+
+def test_a_missing_model_beside_folders_that_are_there_is_not_looked_for_on_the_hub(
+    command, place, tmp_path, monkeypatch
+):
+    """`model=runs/taught` took half a minute of attempts, and was then said to be no repo id."""
+    monkeypatch.setattr(files, "offline_if_unknown", lambda: pytest.fail("the hub was to be asked"))
+    monkeypatch.chdir(place)
+    (place / "runs").mkdir(exist_ok=True)
+    for name in ("runs/taught", "runs/real/models/taught", "taught/"):
+        changed = recipe(place, tmp_path / "r.yaml", model=name)
+        refused(command("run", changed, "--dry-run"), sentence=f"model folder {name!r} does not exist")
+
+
+def test_a_fetched_model_is_called_by_its_name_and_one_that_is_not_fetched_says_how(
+    command, place, tmp_path, monkeypatch
+):
+    changed = recipe(place, tmp_path / "r.yaml", model="smollm2")
+    monkeypatch.setenv("HP_BENCH_CACHE", str(tmp_path / "cache"))
+    refused(command("run", changed, "--dry-run"), sentence="'smollm2' is not here yet: `hp-bench fetch smollm2` downl")
+    shutil.copytree(place / "base", tmp_path / "cache" / "smollm2")
+    assert command("run", changed, "--dry-run")[0] == 0
+    assert find_model("smollm2") == str(tmp_path / "cache" / "smollm2")
+
+
+def test_a_recipe_of_the_package_is_found_by_its_name_from_anywhere(command, place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "hogwarts.txt").write_text("Harry Potter went to Hogwarts. " * 40)
+    given = (f"model={place / 'base'}", "corpus=hogwarts.txt", f"retain.corpus={place / 'target.txt'}", "--dry-run")
+    for name in ("smollm2-soft.yaml", "recipes/smollm2-soft.yaml"):
+        code, out, err = command("run", name, *given)
+        assert code == 0 and "anchors: 2" in out, err
+    refused(command("run", "elsewhere/smollm2.yaml", *given), sentence="'elsewhere/smollm2.yaml' cannot be read")
+    (tmp_path / "smollm2.yaml").write_text("- mine")
+    refused(command("run", "smollm2.yaml", *given), sentence="'smollm2.yaml' must be a mapping")
 
 
 def test_corpus_that_is_not_text(command, place, tmp_path):

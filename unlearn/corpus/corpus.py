@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearn.corpus.books import NOT_READ, READ, read_book, require_readable
+from unlearn.exits import first_line
 from unlearn.files import json_lines
 
 #: Letters from the middle of a text that tell it from every other one.
@@ -119,7 +120,7 @@ class Corpus:
             raise
         except Exception as error:  # datasets' own errors have no common type
             raise ValueError(
-                f"folder {str(path)!r} holds no text ({', '.join(READ)}), and is no data set: {str(error).splitlines()[0]}"
+                f"folder {str(path)!r} holds no text ({', '.join(READ)}), and is no data set: {first_line(error)}"
             ) from None
 
     def _file(self, path: Path, name: str) -> Iterator[Document]:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from unlearn.exits import first_line
+from unlearn.files import find_model
 from unlearn.models import require_whole
 from unlearn.pipeline.stages import Target
 from unlearn.recipe import Recipe
@@ -110,7 +112,8 @@ def _model(name: str) -> tuple[int, str]:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    if Path(name).is_dir() and (Path(name) / "adapter_config.json").exists():
+    name = find_model(name)
+    if (Path(name) / "adapter_config.json").exists():
         from peft import PeftConfig
 
         name = str(PeftConfig.from_pretrained(name).base_model_name_or_path)
@@ -119,7 +122,7 @@ def _model(name: str) -> tuple[int, str]:
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config)
     except (OSError, ValueError, KeyError) as error:
-        raise ValueError(f"model {name!r} cannot be read: {str(error).splitlines()[0]}") from None
+        raise ValueError(f"model {name!r} cannot be read: {first_line(error)}") from None
     dtype = str(getattr(config, "dtype", None) or "float32").removeprefix("torch.")
     return sum(p.numel() for p in model.parameters()), dtype
 

