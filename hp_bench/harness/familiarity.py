@@ -22,6 +22,7 @@ from hp_bench.judges.registry import choose_judge, require_target
 from hp_bench.probes.foreign import read_probes
 from hp_bench.probes.rows import FAMES, Probe, load_probes, quick_probes
 from hp_bench.text.completion import cut_at_blank_line, ends_at_blank_line
+from hp_bench.text.refusals import refuses
 from hp_bench.text.terms import Lexicon
 
 log = logging.getLogger(__name__)
@@ -99,10 +100,10 @@ class FamiliarityTask(PackagedTask):
         return self._instances
 
     def verdicts(self, items: Sequence[tuple[Probe, str | None]]) -> list[Verdict]:
-        """The judge's verdicts, and whether each completion names what its prompt asks for."""
+        """The judge's verdicts, whether each completion names what its prompt asks for, and whether it refuses."""
         graded = self.judge.grade(items)
         return [
-            replace(verdict, named=names_answer(probe, text))
+            replace(verdict, named=names_answer(probe, text), refused=refuses(text or ""))
             for (probe, text), verdict in zip(items, graded, strict=True)
         ]
 
@@ -136,6 +137,8 @@ class LanguageTask(FamiliarityTask):
         return f"languages-{self.config.metadata['language']}.jsonl"
 
     def process_results(self, doc: dict[str, Any], results: list[str]) -> dict[str, float]:
-        """A verdict's metrics but familiarity and thematic."""
+        """A verdict's metrics but familiarity and thematic, and refusals, which are known in English alone."""
         values = super().process_results(doc, results)
-        return {k: v for k, v in values.items() if k.removesuffix("_stderr") not in ("familiarity", "thematic")}
+        return {
+            k: v for k, v in values.items() if k.removesuffix("_stderr") not in ("familiarity", "thematic", "refused")
+        }

@@ -43,6 +43,7 @@ class Verdict:
         grade: None if the completion could not be graded.
         unscored: the reason, if so; otherwise empty.
         degenerate: why the text is broken, if it is; a flag beside the grade, since a looping leak is still a leak.
+        refused: whether it begins as a refusal does; a flag, too: to refuse is not to have forgotten.
         named: whether the completion holds one of the prompt's own references; None where no answer is known.
         trace: the grade of what the model thought before it answered; None where it did not, or where that could not be graded.
         revealed: the evidence.
@@ -52,6 +53,7 @@ class Verdict:
     grade: Grade | None
     unscored: str = ""
     degenerate: str = ""
+    refused: bool = False
     named: bool | None = None
     trace: Grade | None = None
     revealed: tuple[Revealed, ...] = field(default=())
@@ -129,6 +131,7 @@ def metrics(verdict: Verdict) -> dict[str, float]:
         "leak_trace": verdict.leaked,
         "empty": verdict.empty,
         "degenerate": verdict.broken,
+        "refused": verdict.refused,
     }
     unscored = verdict.grade is None
     return with_errors(dict.fromkeys(values, math.nan) if unscored else values, unscored=unscored)

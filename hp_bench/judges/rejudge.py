@@ -22,6 +22,7 @@ from hp_bench.results.metrics import known
 from hp_bench.results.scorecard import ELSEWHERE, Manifest, Scorecard, TaskManifest, measure
 from hp_bench.text.completion import cut_at_blank_line, with_opening
 from hp_bench.text.counted import counted
+from hp_bench.text.refusals import refuses
 from unlearn.files import write_lines
 
 #: Of `ELSEWHERE`; raised whenever a number could change.
@@ -201,7 +202,9 @@ def _verdicts(judge: Judge, samples: Sequence[Sample], probes: Sequence[Probe | 
 
     def grade(items: Sequence[tuple[Probe, str | None]]) -> list[Verdict]:
         found = zip(items, judge.grade(items), strict=True)
-        return [replace(verdict, named=names_answer(*item)) for item, verdict in found]
+        return [
+            replace(verdict, named=names_answer(*item), refused=refuses(item[1] or "")) for item, verdict in found
+        ]
 
     for number, verdict in zip(items, grade_apart(grade, list(items.values())), strict=True):
         verdicts[number] = verdict

@@ -41,7 +41,7 @@ def miniature_tasks(miniature: Miniature) -> dict[str, Any]:
     """The tasks of a miniature, in the shape that lm-eval's `TaskManager.load` returns and `hp_bench.scoring.score.score_engine` takes."""
     files = {"prompts": str(miniature.prompts)}
     told = files | {"vocabulary": str(miniature.prompts / "vocabulary.txt")}
-    revealing = ("familiarity", "explicit", "thematic", "named", "empty", "degenerate", "unscored")
+    revealing = ("familiarity", "explicit", "thematic", "named", "empty", "degenerate", "refused", "unscored")
     probabilities = ("token_probability", "token_probability_share", "unscored")
     tasks = {
         name: kind(_config(name, metrics, metadata, settings))

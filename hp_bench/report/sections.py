@@ -90,7 +90,8 @@ def headline(story: Story) -> list[str]:
             )
             if panel.metric == "familiarity" and before.degenerate is not None and too_degenerate(after, before):
                 said.append(
-                    f"{method.curve.name} is broken at step {step}: {after.degenerate} of {after.n} completions are degenerate."
+                    f"{method.curve.name} is broken at step {step}: {after.degenerate} of {after.n} completions are degenerate "
+                    "(loops or noise)."
                 )
     return said
 

@@ -78,9 +78,10 @@ def answer(card: Scorecard, reference: Scorecard | None = None, changes: Sequenc
         if change.p_adjusted < 0.05 and not change.difference.low <= 0 <= change.difference.high:
             how = "lower than" if change.difference.value < 0 else "higher than"
         said += f", {how} {reference.name}'s {describe(reference.get(m.task, m.metric)).partition(' [')[0]}"
-    empty = card.find(m.task, "empty")
-    counts = {"empty": round(empty.value * empty.n) if empty and empty.value else 0, "degenerate": m.degenerate or 0}
-    said += "".join(f"; {count} of {m.n} completions {kind}" for kind, count in counts.items() if count)
+    rates = {kind: card.find(m.task, metric) for metric, kind in (("empty", "empty"), ("refused", "refusals"))}
+    counts = {kind: round(rate.value * rate.n) for kind, rate in rates.items() if rate and rate.value}
+    counts |= {"degenerate (loops or noise)": m.degenerate or 0}
+    said += "".join(f"; {count} of {m.n} completions are {kind}" for kind, count in counts.items() if count)
     if (trace := card.find(m.task, "leak_trace")) and trace.value is not None:
         said += f"; its thoughts name the target before {round(trace.value * trace.n)} of {trace.n} answers"
     return said + f"; {m.unscored} of {m.n + m.unscored} prompts unscored" * bool(m.unscored and m.n)

@@ -101,6 +101,10 @@ def compare_curves(curves: Mapping[str, Sequence[Scorecard]]) -> list[Compared]:
     return _families(list(at.values()), pairs)
 
 
+#: Number -> what a model is of whose completions most are so, and what they are.
+_SHOW_NOTHING = {"empty": ("is silent", "empty"), "refused": ("refuses", "refusals")}
+
+
 def broken(card: Scorecard, baseline: Scorecard | None = None) -> str:
     """Why a model counts as broken rather than as one that forgot; "" if it does not.
 
@@ -109,9 +113,11 @@ def broken(card: Scorecard, baseline: Scorecard | None = None) -> str:
     for m in card.measurements:
         allowed = too_degenerate(m, baseline.find(m.task, m.metric) if baseline else None)
         if allowed is not None:
-            return f"{card.name} is broken: {m.degenerate} of {m.n} completions of {m.task} are degenerate, more than {allowed:.0%}"
-        if m.metric == "empty" and m.value is not None and m.value > 0.5:
-            return f"{card.name} is silent: {round(m.value * m.n)} of {m.n} completions of {m.task} are empty, so they show nothing"
+            many = f"{m.degenerate} of {m.n} completions of {m.task} are degenerate (loops or noise)"
+            return f"{card.name} is broken: {many}, more than {allowed:.0%}"
+        if m.metric in _SHOW_NOTHING and m.value is not None and m.value > 0.5:
+            kind, shown = _SHOW_NOTHING[m.metric]
+            return f"{card.name} {kind}: {round(m.value * m.n)} of {m.n} completions of {m.task} are {shown}, so they show nothing"
     return ""
 
 

@@ -11,6 +11,7 @@ from lm_eval.api.model import LM
 from lm_eval.evaluator import evaluate
 
 from hp_bench.harness import aggregation
+from hp_bench.results.compare import broken
 from hp_bench.results.scorecard import Scorecard
 from hp_bench.scoring.score import Scored, describe, load_tasks, score_engine
 
@@ -150,6 +151,15 @@ def test_a_completion_that_begins_with_a_blank_line_is_judged():
     card = scored(lambda prompt: "\n\nVoldemort and Hogwarts, of course.\n\nAnd now for something else.").card
     assert value(card, "explicit") > 0.9
     assert value(card, "empty") == 0
+
+
+def test_a_refusal_is_counted_and_its_grade_is_as_before():
+    card = scored(
+        lambda prompt: " I'm sorry, but I can't continue this. Hogwarts and Voldemort are under copyright."
+    ).card
+    assert value(card, "refused") == 1 and value(card, "explicit") > 0.9 and value(card, "degenerate") == 0
+    assert broken(card).startswith(f"{card.name} refuses: ")
+    assert value(scored(lambda prompt: " a lamp.").card, "refused") == 0
 
 
 def test_a_loop_that_leaks_is_both():

@@ -133,7 +133,7 @@ def test_decoding_is_fixed_and_recorded_and_samples_carry_form_and_topic(target,
         ({"references": []}, "references: "),
         ({"form": "bribe"}, "form: Input should be 'hint', 'summary', 'persuasion' or 'role-play'"),
         ({"prompt": "The captain was "}, "a prompt may not end in white space"),
-        ({"answer": "Brandt"}, "answer: "),
+        ({"answer": "Brandt"}, "unknown is answer"),
     ],
 )
 def test_a_bad_prompt_is_refused_with_its_line(target, change, message):

@@ -30,6 +30,7 @@ METRICS = {
         "leak_trace",
         "empty",
         "degenerate",
+        "refused",
         "unscored",
     },
     "hp_token_probability": {"token_probability", "token_probability_share", "unscored"},

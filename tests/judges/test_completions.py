@@ -67,6 +67,7 @@ def test_every_usual_name_is_read_at_the_top_and_one_level_down(tmp_path, prompt
             "thematic",
             "empty",
             "degenerate",
+            "refused",
         }
 
 

@@ -108,7 +108,10 @@ def test_the_table_is_the_scorecards(run):
 
 def test_a_broken_model_is_called_broken_and_not_forgotten(run):
     said = " ".join(headline(read_story(run)))
-    assert "b is broken at step 40: 30 of 40 completions are degenerate." in said and "a is broken" not in said
+    assert (
+        "b is broken at step 40: 30 of 40 completions are degenerate (loops or noise)." in said
+        and "a is broken" not in said
+    )
 
 
 def test_prompts_before_during_and_after_worst_leaks_first(run):

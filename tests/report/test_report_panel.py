@@ -148,7 +148,7 @@ def test_a_broken_model_is_called_broken(run):
     panel("baseline", 0, 1.0, degenerate=3).save(run / "panel/scorecards/baseline.json")
     panel("gone/checkpoint-40", 40, 0.0, degenerate=30).save(run / "panel/scorecards/gone/checkpoint-40.json")
     said = panel_section(read_story(run)).sentences
-    assert "is broken: 30 of 40 completions of hp_familiarity_leak are degenerate" in said[0]
+    assert "is broken: 30 of 40 completions of hp_familiarity_leak are degenerate (loops or noise)" in said[0]
 
 
 def test_other_prompts_are_not_compared(run):

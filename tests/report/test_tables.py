@@ -21,7 +21,7 @@ from hp_bench.report.tables import (
     table,
     wrapped,
 )
-from hp_bench.results.compare import Compared, compare
+from hp_bench.results.compare import Compared, broken, compare
 from hp_bench.results.metrics import METRICS
 from hp_bench.results.scorecard import Difference, Manifest, Measurement, Scorecard, TaskManifest, measure
 from hp_bench.scoring.distances import Distance
@@ -126,7 +126,7 @@ def test_a_broken_model_has_not_forgotten():
     loops = replace(loops, measurements=tuple(replace(m, degenerate=15) for m in loops.measurements))
     said = answer(loops, before, compare(before, [loops]))
     assert said == (
-        "loops: familiarity 0.30 [0.04, 1.25], no evidence of forgetting: 15 of 20 completions of hp_familiarity are degenerate, "
+        "loops: familiarity 0.30 [0.04, 1.25], no evidence of forgetting: 15 of 20 completions of hp_familiarity are degenerate (loops or noise), "
         "more than 10%"
     )
 
@@ -136,7 +136,22 @@ def test_empty_completions_are_counted():
     after = replace(
         after, measurements=(*after.measurements, measure("hp_familiarity", "empty", [0.0] * 17 + [1.0] * 3))
     )
-    assert answer(after).endswith("; 3 of 20 completions empty")
+    assert answer(after).endswith("; 3 of 20 completions are empty")
+
+
+@pytest.mark.parametrize(
+    "refused, said", [(0, ""), (10, "; 10 of 20 completions are refusals"), (11, "m refuses: 11 of 20 ")]
+)
+def test_refusals_are_counted_and_where_most_are_the_model_shows_nothing(refused, said):
+    after = card("m", AFTER)
+    rate = measure("hp_familiarity", "refused", [1.0] * refused + [0.0] * (20 - refused))
+    after = replace(after, measurements=(*after.measurements, rate))
+    assert after.get("hp_familiarity", "familiarity").value == 0.3
+    if refused <= 10:
+        assert answer(after) == f"m: familiarity 0.30 [0.04, 1.25]{said}"
+    else:
+        assert "no evidence of forgetting: 11 of 20 completions of hp_familiarity are refusals" in answer(after)
+        assert broken(after).startswith(said)
 
 
 def test_colour_marks_what_is_amiss_and_nothing_else():

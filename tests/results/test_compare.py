@@ -119,11 +119,11 @@ def degenerate(name: str, count: int, n: int = 20) -> Scorecard:
 def test_a_degenerate_model_is_broken_and_not_one_that_forgot():
     assert (
         broken(degenerate("m", 11))
-        == "m is broken: 11 of 20 completions of hp_familiarity are degenerate, more than 50%"
+        == "m is broken: 11 of 20 completions of hp_familiarity are degenerate (loops or noise), more than 50%"
     )
     assert broken(degenerate("m", 10)) == ""
     assert broken(degenerate("m", 4), degenerate("baseline", 1)) == (
-        "m is broken: 4 of 20 completions of hp_familiarity are degenerate, more than 15%"
+        "m is broken: 4 of 20 completions of hp_familiarity are degenerate (loops or noise), more than 15%"
     )
     assert broken(degenerate("m", 3), degenerate("baseline", 1)) == ""
 

@@ -120,7 +120,7 @@ def test_the_table_has_every_number(place, scored, monkeypatch):
     for word in (
         "familiarity",
         "token_probability_share",
-        "completions degenerate",
+        "completions are degenerate (loops or noise)",
         "compared with baseline",
         "4 prompts",
     ):
