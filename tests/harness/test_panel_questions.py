@@ -206,7 +206,7 @@ def test_the_share_is_the_probability_given_one_of_the_four_is_said():
         ({"question": "Is it Ms Quill?"}, "answer 'Nora Quill' is given away by 'Is it Ms Quill?'"),
         ({"question": "Name the keeper"}, "question 'Name the keeper' does not end with a question mark"),
         ({"cloze": "It is "}, "a prompt may not end in white space"),
-        ({"author": "me"}, "author: "),
+        ({"author": "me"}, "unknown is author"),
         ({"answer": ""}, "answer: "),
     ],
 )  # fmt: skip

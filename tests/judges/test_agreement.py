@@ -122,7 +122,7 @@ def test_gold_rows_are_read_by_half_and_take_the_references_of_their_prompts(tmp
         ([ROW, ROW], "id 'g1' is there twice"),
         ([ROW | {"grade": "maybe"}], "line 1: not a gold row: grade"),
         ([ROW | {"split": "train"}], "line 1: not a gold row: split"),
-        ([ROW | {"intended": "none"}], "line 1: not a gold row: intended"),
+        ([ROW | {"intended": "none"}], "line 1: not a gold row: unknown is intended"),
         ([ROW | {"split": "test"}], "holds no rows of split 'tuning'"),
         ([], "holds no rows"),
     ],

@@ -123,9 +123,9 @@ GOOD = '{"term": "Nora", "type": "person", "scope": "idiosyncratic"}'
 @pytest.mark.parametrize(
     "lines, message",
     [
-        ([GOOD, '{"term": "Quill", "type": "person"}'], "line 2: not a lexicon term: scope: "),
+        ([GOOD, '{"term": "Quill", "type": "person"}'], "line 2: not a lexicon term: it lacks scope"),
         ([GOOD, GOOD.replace("Nora", "Quill").replace("idio", "odio")], "line 2: not a lexicon term: scope: "),
-        ([GOOD.replace('"type"', '"kind": 1, "type"')], "line 1: not a lexicon term: kind: "),
+        ([GOOD.replace('"type"', '"kind": 1, "type"')], "line 1: not a lexicon term: unknown is kind"),
         ([GOOD, "{"], "line 2: not a JSON object: '{'"),
         ([GOOD, '["Nora"]'], "line 2: not a JSON object: "),
         ([GOOD, GOOD.lower()], "form 'nora' belongs to two terms"),
