@@ -4,7 +4,6 @@ A completion that the judge leaves unscored agrees with nobody: it is a column o
 Intervals are 95 %: kappa by the bootstrap over completions (BCa), precision and recall by Wilson's score interval.
 """
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,15 +20,13 @@ from hp_bench.judges import Judge
 from hp_bench.judges.grades import GRADES, Grade, Verdict
 from hp_bench.probes.foreign import stand_in
 from hp_bench.probes.rows import Probe
-from hp_bench.results.statistics import CONFIDENCE, Interval, rate_interval
+from hp_bench.results.statistics import CONFIDENCE, Interval, bootstrap_interval, rate_interval
 from hp_bench.text.jsonl import read_rows
 
 UNSCORED = "unscored"
 
 #: What a judge may say.
 SAID: tuple[str, ...] = (*GRADES, UNSCORED)
-
-_RESAMPLES = 9999
 
 
 @dataclass(frozen=True)
@@ -141,13 +138,9 @@ def kappa_interval(a: Sequence[str], b: Sequence[str], *, confidence: float = CO
     """
     codes = _codes(a, b)
     estimate = float(_kappa(codes))
-    if codes.size > 1 and np.ptp(codes) > 0 and 0 < _observed(codes) < 1:
-        found = stats.bootstrap(
-            (codes,), _kappa, confidence_level=confidence, n_resamples=_RESAMPLES, method="BCa", vectorized=True, batch=512,
-            rng=np.random.default_rng(seed),
-        ).confidence_interval  # fmt: skip
-        if -math.inf < found.low < found.high < math.inf:
-            return Interval(min(float(found.low), estimate), max(float(found.high), estimate))
+    given = {"confidence": confidence, "seed": seed, "vectorized": True, "batch": 512}
+    if 0 < _observed(codes) < 1 and (found := bootstrap_interval(codes, _kappa, **given)):
+        return Interval(min(found.low, estimate), max(found.high, estimate))
     agreed, expected = float(_observed(codes)), float(_expected(codes))
     exact = rate_interval(round(agreed * codes.size), codes.size, confidence=confidence)
     if expected >= 1:  # one grade throughout: the rate itself is all there is

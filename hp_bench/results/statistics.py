@@ -4,9 +4,11 @@ None of them has zero width: 0 revealing completions out of 300 prove a rate of 
 """
 
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -97,15 +99,28 @@ def mean_interval(values: ArrayLike, *, low: float = 0.0, high: float = 1.0) -> 
         raise ValueError("no values: the mean of nothing has no interval")
     mean = float(np.clip(data.mean(), data.min(), data.max()))  # a sum of equal values may be rounded past them
     low, high = min(low, float(data.min())), max(high, float(data.max()))
-    if data.size > 1 and np.ptp(data) > 0:
-        rng = np.random.default_rng(0)
-        interval = stats.bootstrap(
-            (data,), np.mean, confidence_level=CONFIDENCE, n_resamples=_RESAMPLES, method="BCa", rng=rng
-        ).confidence_interval
-        if math.isfinite(interval.low) and math.isfinite(interval.high) and interval.low < interval.high:
-            return Interval(float(np.clip(interval.low, low, mean)), float(np.clip(interval.high, mean, high)))
+    if interval := bootstrap_interval(data, np.mean):
+        return Interval(float(np.clip(interval.low, low, mean)), float(np.clip(interval.high, mean, high)))
     unseen = _unseen(data.size)
     return Interval(mean - unseen * (mean - low), mean + unseen * (high - mean))
+
+
+def bootstrap_interval(
+    data: NDArray, statistic: Callable[..., Any], *, confidence: float = CONFIDENCE, seed: int = 0, **options: Any
+) -> Interval | None:
+    """Interval of a statistic of some values: bias-corrected and accelerated bootstrap; None where it has nothing to go by.
+
+    Source: Efron (1987), Better Bootstrap Confidence Intervals; scipy.stats.bootstrap, whose `options` may be given.
+    """
+    if data.size < 2 or np.ptp(data) == 0:
+        return None
+    rng = np.random.default_rng(seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it has nothing to go by
+        found = stats.bootstrap(
+            (data,), statistic, confidence_level=confidence, n_resamples=_RESAMPLES, method="BCa", rng=rng, **options
+        ).confidence_interval  # fmt: skip
+    return Interval(float(found.low), float(found.high)) if -math.inf < found.low < found.high < math.inf else None
 
 
 def _unseen(n: int) -> float:

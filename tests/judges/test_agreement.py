@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from itertools import product
 
 import pytest
 from scipy import stats
@@ -178,3 +179,13 @@ def test_a_users_mistake_is_one_sentence(arguments, message):
     done = CliRunner().invoke(app, ["judge", *arguments])
     assert isinstance(done.exception, ValueError)
     assert message in str(done.exception)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_few_grades_are_compared_without_a_warning(n):
+    for theirs in product(("explicit", "none"), repeat=n):
+        for ours in product(("explicit", "thematic", "none"), repeat=n):
+            found = agreement("j", theirs, ours)
+            assert -1 <= found.kappa_low <= found.kappa <= found.kappa_high <= 1
+            assert found.kappa_low < found.kappa_high

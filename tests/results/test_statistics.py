@@ -141,6 +141,14 @@ def test_values_beyond_the_bounds_widen_them(values):
     assert apart.low <= np.mean(values) - np.linspace(0, 1, len(values)).mean() <= apart.high
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("values", [[1.0], [0.0, 1.0], [1e-300, 2e-300, 0.0], [0.1, 0.1, math.nextafter(0.1, 1)]])
+def test_what_the_bootstrap_cannot_be_made_of_is_bounded_without_a_warning(values):
+    """scipy's DegenerateDataWarning, and numpy's of a division, stood among the answers of a command."""
+    found = mean_interval(values)
+    assert found.low <= np.mean(values) <= found.high and found.low < found.high
+
+
 def test_the_mean_of_nothing_is_refused():
     with pytest.raises(ValueError, match="no values"):
         mean_interval([])
