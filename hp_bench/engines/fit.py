@@ -152,7 +152,8 @@ def examine(lm: Any, requests: Sequence[Instance]) -> list[str]:
     A model whose tokenizer is not known is not looked at.
 
     Raises:
-        ValueError: the tokenizer does not give most of the prompts back, or has tokens that the model does not know.
+        ValueError: the tokenizer does not give most of the prompts back, or not their capitals where completions are asked for, or has
+            tokens that the model does not know.
     """
     tokenizer = getattr(lm, "tokenizer", None)
     if not isinstance(tokenizer, PreTrainedTokenizerBase):
@@ -176,6 +177,12 @@ def examine(lm: Any, requests: Sequence[Instance]) -> list[str]:
     if 2 * len(changed) > len(lengths):
         raise ValueError(
             f"{_garbled(tokenizer, *changed[0])}; load it by the class that its tokenizer.json is for (tokenizer_class)"
+        )
+    lowered = sum(text.lower() != text and back.lower() == back for text, back in altered)
+    if 2 * lowered > len(lengths) and any(request.request_type == "generate_until" for request in requests):
+        raise ValueError(
+            f"{_garbled(tokenizer, *altered[0])}: it writes everything in lower case, and completions are graded by the capitals of names, "
+            "so familiarity would come out too low; hp_token_probability alone can be asked (--tasks)"
         )
     lost = dict(changed)
     for request in requests:

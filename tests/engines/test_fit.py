@@ -149,7 +149,7 @@ def spaced() -> HFEngine:
     return HFEngine(tiny.llama(len(tokenizer)), tokenizer=tokenizer)
 
 
-def test_a_tokenizer_that_changes_spaces_or_case_is_said(place, tasks, spaced, tmp_path):
+def test_a_tokenizer_that_changes_spaces_is_said(spaced, tmp_path):
     metadata = small_prompts.write(tmp_path / "prompts")
     file = tmp_path / "prompts/familiarity.jsonl"
     file.write_text(file.read_text().replace("smiled and", "smiled 'and' "))
@@ -157,14 +157,21 @@ def test_a_tokenizer_that_changes_spaces_or_case_is_said(place, tasks, spaced, t
     assert not card.failed
     (said,) = card.manifest.findings
     assert "smiled ' and" in said and said.endswith("so in 1 of 4 texts")
+
+
+def test_a_tokenizer_without_capitals_is_asked_for_probabilities_and_not_for_completions(tasks):
+    """Of 270 real completions with a familiarity of 3.02 the same in lower case had 2.37, and a finding was all that was said."""
     tokenizer = tiny.tokenizer("byte_bpe")
     state = json.loads(tokenizer.backend_tokenizer.to_str()) | {"normalizer": {"type": "Lowercase"}}
     lower = PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer.from_str(json.dumps(state)), eos_token="</s>", pad_token="</s>"
     )
     card = score_engine(HFEngine(tiny.llama(len(tokenizer)), tokenizer=lower), tasks, name="m").card
-    assert not card.failures and not card.failed
-    assert any("'The old wizard" in said and "becomes 'the old wizard" in said for said in card.manifest.findings)
+    assert list(card.failures) == ["hp_familiarity"]
+    assert "'The old wizard" in card.failures["hp_familiarity"]
+    assert "becomes 'the old wizard" in card.failures["hp_familiarity"]
+    assert "everything in lower case" in card.failures["hp_familiarity"]
+    assert card.get("hp_token_probability", "token_probability").unscored == 0
 
 
 def test_a_prompt_with_a_letter_that_the_tokenizer_lacks_is_unscored_and_the_others_are_not(spaced, tmp_path):
