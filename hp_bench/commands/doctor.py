@@ -60,13 +60,17 @@ def _machine(here: "Machine") -> list[tuple[str, str]]:
 
 
 def _model(fit: "Fitness", tasks: list[str]) -> list[tuple[str, str]]:
+    from hp_bench.scoring.doctor import PATIENCE
+
     rows = [("model", fit.model)]
     if fit.context:
         size = f"{fit.parameters / 1e6:.1f} million, " if fit.parameters else ""
         rows += [("parameters", f"{size}{fit.dtype}")] if fit.dtype else []
         rows += [("context", f"{fit.context} tokens"), ("chat template", "yes" if fit.chat_template else "none")]
     rows += [("to know", sentence) for sentence in fit.findings]
-    if fit.seconds is not None:
-        long = f"{fit.seconds:.0f} seconds" if fit.seconds < 120 else f"{fit.seconds / 60:.0f} minutes"
-        rows.append(("a score", f"about {long} ({', '.join(tasks)}: {fit.requests} requests)"))
+    if not fit.refused:
+        long = f"not timed: to try a few prompts took more than {PATIENCE} seconds"
+        if fit.seconds is not None:
+            long = f"about {fit.seconds:.0f} seconds" if fit.seconds < 120 else f"about {fit.seconds / 60:.0f} minutes"
+        rows.append(("a score", f"{long} ({', '.join(tasks)}: {fit.requests} requests)"))
     return rows

@@ -34,6 +34,9 @@ _NEEDS = {
 #: New tokens of the two trials that decoding is timed by.
 _FEW, _MORE = 4, 20
 
+#: Seconds after which no further trial is begun.
+PATIENCE = 20
+
 _BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
 
@@ -71,7 +74,7 @@ class Fitness:
         context: longest prompt and completion, in tokens.
         chat_template: whether its tokenizer has one.
         requests: that the tasks make.
-        seconds: that a score takes here, about, by a trial of some prompts; None where it was not tried.
+        seconds: that a score takes here, about, by a trial of some prompts; None where there was none, or it took too long.
     """
 
     model: str
@@ -135,7 +138,7 @@ def fitness(model: str, settings: EngineSettings, loaded: Mapping[str, Any], fre
             examined = examine(engine.lm, requests)
             found = replace(found, requests=len(requests), findings=(*found.findings, *examined, *unscored(requests)))
             _require_scored(requests)
-            return replace(found, seconds=round(_seconds(engine.lm, requests), 1))
+            return replace(found, seconds=_seconds(engine.lm, requests))
     except (ValueError, RuntimeError, OSError) as error:
         return replace(found, refused=" ".join(str(error).split()))
 
@@ -188,8 +191,12 @@ def _require_scored(requests: Sequence[Any]) -> None:
             raise ValueError(f"{len(lost)} of {len(reasons)} requests of {task} cannot be asked: {lost[0]}")
 
 
-def _seconds(lm: Any, requests: Sequence[Any]) -> float:
-    """By a batch of every kind of request; completions by a few tokens and a few more, so that prompts and tokens are told apart."""
+def _seconds(lm: Any, requests: Sequence[Any]) -> float | None:
+    """By a batch of every kind of request; completions by a few tokens and a few more, so that prompts and tokens are told apart.
+
+    None where the trials themselves take too long.
+    """
+    began = time.perf_counter()
     batch = lm.batch_size if isinstance(getattr(lm, "batch_size", None), int) else BATCH_SIZE
     kinds: dict[tuple[str, int], list[Any]] = defaultdict(list)
     for request in requests:
@@ -200,10 +207,12 @@ def _seconds(lm: Any, requests: Sequence[Any]) -> float:
         trial = asked[:batch]
         _timed(lm, kind, trial[:1], min(new, _FEW))
         taken = _timed(lm, kind, trial, min(new, _FEW))
+        if time.perf_counter() - began > PATIENCE:
+            return None
         if new > _MORE:
             taken += max(_timed(lm, kind, trial, _MORE) - taken, 0) * (new - _FEW) / (_MORE - _FEW)
         total += taken * ceil(len(asked) / len(trial))
-    return total
+    return round(total, 1)
 
 
 def _timed(lm: Any, kind: str, requests: Sequence[Any], new: int) -> float:

@@ -56,6 +56,16 @@ def test_a_model_that_is_fit(place, tmp_path):
     assert "a score" in run(place, place / "base").stdout
 
 
+def test_a_machine_too_slow_to_try_it_is_said_to_be_so(place, monkeypatch):
+    """Beside other work the trials took minutes, for a number that the other work made wrong."""
+    monkeypatch.setattr(doctor, "PATIENCE", -1)
+    asked = []
+    monkeypatch.setattr(doctor, "_timed", lambda lm, kind, requests, new: asked.append(new) or 0.0)
+    done = run(place, place / "base")
+    assert done.exit_code == 0 and "not timed: to try a few prompts took more than" in " ".join(done.stdout.split())
+    assert len(asked) == 2  # one to warm up, one of the first kind
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [("short", r"requests of hp_familiarity cannot be asked: the prompt and"), ("few", "and the model knows 100")],
