@@ -58,7 +58,7 @@ WRONG = {
     "missing": (ValueError, r"lacks 1 of its weights: model\.layers\.0\.mlp\.down_proj\.weight"),
     "cut": (ValueError, "model.safetensors of .* is cut short or broken"),
     "empty": (ValueError, "holds no weights"),
-    "config": (ValueError, "no config could be read"),
+    "config": (ValueError, "config.json' is not JSON: "),
     "folder": (ValueError, "does not exist"),
     "architecture": (DoesNotFit, "another architecture than the model loaded .*num_hidden_layers: 2 against 3"),
     "family": (DoesNotFit, "another architecture than the model loaded"),

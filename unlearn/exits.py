@@ -25,8 +25,9 @@ _NO_DECODER = re.compile(r"Unrecognized configuration class <class '[\w.]*?(\w+)
 
 
 def first_line(error: BaseException) -> str:
-    """An error's first line, at most 300 characters; in plain words where a model is of a kind that does not continue texts."""
-    line = (str(error).strip() or type(error).__name__).splitlines()[0].strip()[:300]
+    """An error's first line, and the next after a colon, at most 300 characters; plain words for a model that does not continue texts."""
+    lines = [part.strip() for part in (str(error).strip() or type(error).__name__).splitlines()]
+    line = " ".join(lines[: 2 if lines[0].endswith(":") else 1])[:300]
     if found := _NO_DECODER.match(line):
         return f"a model of this kind ({found[1]} in its config.json) does not continue texts; a causal language model, or decoder, does"
     return line

@@ -56,7 +56,7 @@ def locate(model: str | Path, *, base: str | Path | None = None) -> Source:
         base: the model under an adapter; default: what its adapter_config.json names.
 
     Raises:
-        ValueError: a folder does not exist, or an adapter names no model to put it on.
+        ValueError: a folder does not exist, its config.json is broken, or an adapter names no model to put it on.
     """
     model = find_model(model)
     name, separator, revision = model.rpartition("@")
@@ -64,6 +64,8 @@ def locate(model: str | Path, *, base: str | Path | None = None) -> Source:
         name, revision = str(Path(model).resolve()), ""
     elif not separator:
         name, revision = model, ""
+    if (file := Path(name) / "config.json").is_file():
+        _json(file)  # transformers would blame the tokenizer
     config = _adapter_config(name, revision)
     if config is None:
         return Source(name, revision)
@@ -80,7 +82,7 @@ def stored_dtype(source: Source) -> str:
 
     try:
         config = AutoConfig.from_pretrained(source.whole.path, **source.whole.options)
-    except (OSError, ValueError):
+    except Exception:  # a config's own checks have errors of their own; said when the model is loaded
         return ""
     return str(getattr(config, "dtype", None) or "").removeprefix("torch.")
 
@@ -137,6 +139,8 @@ def require_whole(source: Source) -> None:
     if not folder.is_dir():
         return
     files = weight_files(folder)
+    if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
+        raise ValueError(f"{source.path!r} holds no model: no config.json, and no adapter_config.json")
     if not files:
         raise ValueError(f"{source.path!r} holds no weights: no model.safetensors, no index of shards, no adapter")
     missing = [file.name for file in files if not file.is_file()]

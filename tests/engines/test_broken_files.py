@@ -74,6 +74,24 @@ def test_generation_settings_that_are_none_are_not_passed_over(said, base, tmp_p
     assert sentence in said(tmp_path / "copy")
 
 
+@pytest.mark.parametrize(
+    "content, sentence",
+    [
+        ("[]", "config.json' is no JSON object: []"),
+        ('{"model_type": "llama",', "config.json' is not JSON: "),
+        (None, "holds no model: no config.json, and no adapter_config.json"),
+        ('{"model_type": "llama", "hidden_size": "big"}', "Field 'hidden_size' expected int, got str (value: 'big')"),
+    ],
+)
+def test_a_broken_config_is_not_blamed_on_the_tokenizer(said, base, tmp_path, content, sentence):
+    """The first two were said of tokenizer_config.json, the last was a traceback."""
+    shutil.copytree(base, tmp_path / "copy")
+    (tmp_path / "copy" / "config.json").unlink()
+    if content is not None:
+        (tmp_path / "copy" / "config.json").write_text(content)
+    assert sentence in said(tmp_path / "copy")
+
+
 @pytest.mark.parametrize("kind", [T5Config, ViTConfig])
 def test_a_model_that_does_not_continue_texts_is_said_to_be_one(said, base, tmp_path, kind):
     """It said "Unrecognized configuration class <class 'transformers.models.t5...'> for this kind of AutoModel"."""
