@@ -64,8 +64,12 @@ def locate(model: str | Path, *, base: str | Path | None = None) -> Source:
         name, revision = str(Path(model).resolve()), ""
     elif not separator:
         name, revision = model, ""
-    if (file := Path(name) / "config.json").is_file():
-        _json(file)  # transformers would blame the tokenizer
+    if Path(name).is_dir():  # transformers would blame the tokenizer
+        configs = [path for file in ("config.json", "adapter_config.json") if (path := Path(name) / file).is_file()]
+        if not configs:
+            inside = "; `hp-bench curve` scores its checkpoints" if any(Path(name).rglob("checkpoint-*")) else ""
+            raise ValueError(f"{name!r} holds no model: no config.json and no adapter_config.json{inside}")
+        _json(configs[0])
     config = _adapter_config(name, revision)
     if config is None:
         return Source(name, revision)
@@ -139,8 +143,6 @@ def require_whole(source: Source) -> None:
     if not folder.is_dir():
         return
     files = weight_files(folder)
-    if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
-        raise ValueError(f"{source.path!r} holds no model: no config.json, and no adapter_config.json")
     if not files:
         raise ValueError(f"{source.path!r} holds no weights: no model.safetensors, no index of shards, no adapter")
     missing = [file.name for file in files if not file.is_file()]

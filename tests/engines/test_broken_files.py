@@ -79,7 +79,7 @@ def test_generation_settings_that_are_none_are_not_passed_over(said, base, tmp_p
     [
         ("[]", "config.json' is no JSON object: []"),
         ('{"model_type": "llama",', "config.json' is not JSON: "),
-        (None, "holds no model: no config.json, and no adapter_config.json"),
+        (None, "holds no model: no config.json and no adapter_config.json"),
         ('{"model_type": "llama", "hidden_size": "big"}', "Field 'hidden_size' expected int, got str (value: 'big')"),
     ],
 )
@@ -113,3 +113,9 @@ def test_an_end_token_that_is_no_number(said, base, tmp_path):
     assert "eos_token_id of the model's generation_config.json is '</s>', not a token's number" in said(
         tmp_path / "copy"
     )
+
+
+def test_a_run_directory_is_no_model(said, base, tmp_path):
+    """It said that the folder had no tokenizer beside its weights."""
+    shutil.copytree(base, tmp_path / "run" / "checkpoints" / "checkpoint-10")
+    assert said(tmp_path / "run").endswith("and no adapter_config.json; `hp-bench curve` scores its checkpoints")

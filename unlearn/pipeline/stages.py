@@ -47,6 +47,11 @@ class Target:
         corpus.require_text()
         if recipe.retain is not None:
             rest_text(recipe.retain).require_text()
+            ours, rest = ((Path(one.corpus).resolve(), one.split, one.text_column) for one in (recipe, recipe.retain))
+            if ours == rest:
+                raise ValueError(
+                    f"retain.corpus {recipe.retain.corpus!r} is the text that is to be unlearned: name another one"
+                )
         if recipe.translates and not any(anchors.find(document.text) for document in corpus):
             raise ValueError(
                 f"corpus {recipe.corpus!r} holds none of the {len(anchors.anchors)} anchors of {recipe.anchors!r}"

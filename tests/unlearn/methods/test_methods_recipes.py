@@ -130,6 +130,8 @@ def test_mistakes_of_a_method(place, tmp_path, command):
         command("run", path, "method=npo", "retain.corpus=/no/such.txt"), "such.txt' is neither a file, a folder nor"
     )
     refused(command("run", path, "method=npo", f"retain.corpus={place / 'empty.txt'}"), "empty.txt' holds no text")
+    target = yaml.safe_load(path.read_text())["corpus"]
+    refused(command("run", path, "method=npo", f"retain.corpus={target}"), "is the text that is to be unlearned")
     refused(
         command("run", path, "method=npo", rest, "retain.share=2"),
         "retain.share=2: Input should be less than or equal to 1",
