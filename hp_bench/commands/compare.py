@@ -29,7 +29,7 @@ def compare(
 
     from hp_bench.report.tables import answer, curves_table, model_tables
     from hp_bench.results.compare import doubtful, require_comparable
-    from hp_bench.results.scorecard import to_json
+    from hp_bench.results.scorecard import failures, to_json
 
     groups = _read(cards)
     shown = [card for group in groups.values() for card in group]
@@ -37,11 +37,15 @@ def compare(
     changes, reference = _compared(groups, shown)
     content = {"scorecards": to_json(*shown), "differences": [asdict(one) for one in changes]}
     if reference:
-        answers = [answer(card, shown[0], changes) for card in shown[1:]]
-        show(as_json, content, *answers, "\n", *model_tables(shown, changes, reference))
+        told = [card for card in shown if card.scored]
+        if shown[0] not in told:
+            raise ValueError(f"there is no number to compare with: {failures(shown[:1])[0]}")
+        answers = [answer(card, shown[0], changes) for card in told[1:]]
+        show(as_json, content, *answers, "\n", *model_tables(told, changes, reference))
     else:
         show(as_json, content, curves_table(changes))
     warn(*(f"not quite the same conditions: {doubt}" for card in shown[1:] for doubt in doubtful(shown[0], card)))
+    warn(*failures(shown))
 
 
 def _read(paths: list[Path]) -> "dict[str, list[Scorecard]]":

@@ -1,16 +1,23 @@
 """`hp_general`: the loss on general English, which unlearning should leave as it is. Lower = better."""
 
 import math
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from hp_bench.harness.packaged import PackagedTask
 from hp_bench.judges.grades import with_errors
+from hp_bench.probes.rows import WholeText, load_rows
 
 
 class LossTask(PackagedTask):
     """Negative log-likelihood of whole texts, in bits a byte of UTF-8: so models with different tokenizers compare."""
 
     PROMPTS = "general.jsonl"
+
+    def documents(self, path: Path) -> list[dict[str, Any]]:
+        """Texts as dicts."""
+        return [asdict(text) for text in load_rows(path, WholeText, "a text")]
 
     def process_results(self, doc: dict[str, Any], results: list[float]) -> dict[str, float]:
         """One text's bits a byte; NaN where the model gave no number."""

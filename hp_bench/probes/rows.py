@@ -89,6 +89,21 @@ class TokenProbe:
                 raise ValueError(f"{a!r} is a prefix of {b!r}: their probabilities would be counted twice")
 
 
+@dataclass(frozen=True, config=ConfigDict(extra="ignore"))
+class WholeText:
+    """A text whose loss is asked.
+
+    Attributes:
+        id: unique in its file.
+        text: all of it.
+        form: letter, dialogue, ... (free).
+    """
+
+    id: Text
+    text: Text
+    form: str = ""
+
+
 def load_probes(path: Path | str) -> list[Probe]:
     """Reads a familiarity file. Raises ValueError naming file and line."""
     return load_rows(path, Probe, "a probe")

@@ -142,7 +142,8 @@ def stress_test(
         allow_answers: relearn even from a text that gives answers away; the result says so.
 
     Raises:
-        ValueError: a value is out of range, a model or file does not exist, the text gives answers away, or the model is served.
+        ValueError: a value is out of range, a model or file does not exist or cannot be loaded, the text gives answers away, or the
+            model is served.
     """
     settings, out = settings or EngineSettings(), Path(out)
     roundings = [usual_rounding(one) for one in dict.fromkeys(bits)]
@@ -164,7 +165,7 @@ def stress_test(
     with Loader(settings, list(models.values()), one_kind=False) as loader, progress_bars() as bars:
         row = bars.add_task("stress", total=len(models) * (1 + len(stresses) + len(parts)))
         for role, path in models.items():
-            cards[role] = {"plain": score_one(loader, loaded, Checkpoint(role, path), out=out).card}
+            cards[role] = {"plain": score_one(loader, loaded, Checkpoint(role, path), out=out, strict=True).card}
             bars.advance(row)
             for stress in stresses:
                 cards[role][stress.name] = _under(stress, role, path, loader, loaded, passages, out)

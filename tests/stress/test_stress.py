@@ -175,6 +175,13 @@ def test_from_python_without_a_control_only_the_change_is_told(place, tmp_path):
     assert "knows more than before" in result.verdicts()[0]
 
 
+def test_a_model_that_cannot_be_loaded_is_one_sentence_and_is_not_stressed(place, tmp_path):
+    """The sentence came once for the model and once for every stress."""
+    (tmp_path / "none").mkdir()
+    with pytest.raises(ValueError, match="holds no model: no config.json"):
+        stress_test(tmp_path / "none", bits=[8, 4], out=tmp_path / "out", tasks=[TASK])
+
+
 def test_a_model_that_cannot_be_made_is_a_failed_run_and_loses_no_other(place, tmp_path):
     words = [
         "--quantize",

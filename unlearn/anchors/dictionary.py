@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ahocorasick_rs import AhoCorasick
 
-from unlearn.files import json_lines
+from unlearn.files import find_recipe, json_lines
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,11 @@ class AnchorDictionary:
 
 
 def read_anchors(path: Path | str) -> list[Anchor]:
-    """The lines of `anchors.jsonl`, each by itself. Raises ValueError: one is not an anchor; the message names file and line."""
+    """The lines of `anchors.jsonl`, each by itself; a dictionary that comes with the package is known by its name.
+
+    Raises ValueError: one is not an anchor; the message names file and line.
+    """
+    path = find_recipe(path)
     try:
         return [_anchor(row, f"{path}, line {number}") for number, row in json_lines(path)]
     except OSError as error:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unlearn.files import cache_dir, whole_folder, write_json
+from unlearn.files import cache_dir, require_writable, whole_folder, write_json
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ def fetch(name: str, *, file: Path | str | None = None) -> Path:
     model, folder = MODELS[name], cache_dir() / name
     if (folder / SOURCE).is_file() and json.loads((folder / SOURCE).read_text())["sha256"] == model.sha256:
         return folder
-    _require_gguf()
+    _require_possible()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetch-") as temporary:
         path = _unpacked(Path(file) if file else _downloaded(model, Path(temporary)), model, Path(temporary))
@@ -97,7 +97,7 @@ def _converted(gguf: Path) -> Path:
     digest = hashlib.sha256(gguf.read_bytes()).hexdigest()
     folder = cache_dir() / f"{gguf.stem}-{digest[:8]}"
     if not folder.exists():
-        _require_gguf()
+        _require_possible()
         log.info("converting %s to safetensors, once; a minute", gguf.name)
         with whole_folder(folder) as place:
             convert(gguf, place)
@@ -129,8 +129,11 @@ def convert(gguf: Path, folder: Path) -> None:
     AutoTokenizer.from_pretrained(gguf.parent, **given).save_pretrained(folder)
 
 
-def _require_gguf() -> None:
+def _require_possible() -> None:
+    """Raises ValueError if no model can be converted here: the package gguf is missing, or the cache cannot be written to."""
     from importlib.util import find_spec
+
+    require_writable(cache_dir())
 
     if find_spec("gguf") is None:
         raise ValueError("reading GGUF files needs the package gguf: pip install 'hp-bench[real]'")
