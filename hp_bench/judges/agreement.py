@@ -138,8 +138,9 @@ def kappa_interval(a: Sequence[str], b: Sequence[str], *, confidence: float = CO
     """
     codes = _codes(a, b)
     estimate = float(_kappa(codes))
-    given = {"confidence": confidence, "seed": seed, "vectorized": True, "batch": 512}
-    if 0 < _observed(codes) < 1 and (found := bootstrap_interval(codes, _kappa, **given)):
+    if 0 < _observed(codes) < 1 and (
+        found := bootstrap_interval(codes, _kappa, confidence=confidence, seed=seed, vectorized=True, batch=512)
+    ):
         return Interval(min(found.low, estimate), max(found.high, estimate))
     agreed, expected = float(_observed(codes)), float(_expected(codes))
     exact = rate_interval(round(agreed * codes.size), codes.size, confidence=confidence)
