@@ -101,7 +101,7 @@ def test_a_pair_without_its_option_is_no_model(command, words):
 def test_a_folder_may_be_called_like_a_pair(command, place):
     (Path("lr=1") / "deep").mkdir(parents=True)
     code, _, err = command("score", "lr=1", "--tasks", "hp_familiarity", "--metadata", f"prompts={place / 'prompts'}")
-    assert code == 1 and "'lr=1'" in err.replace(str(Path.cwd()) + "/", "") and "no tokenizer beside its weights" in err
+    assert code == 1 and "'lr=1'" in err.replace(str(Path.cwd()) + "/", "") and "holds no model" in err
 
 
 def test_an_empty_name_is_no_model(command):
