@@ -3,6 +3,7 @@
 import reprlib
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -209,15 +210,26 @@ def own_tokenizer(source: Source) -> Any:
 def load_tokenizer(source: Source, chosen: Any = None) -> Any:
     """A model's tokenizer: the one chosen, that beside its weights, or that of the model under the adapter.
 
-    Raises ValueError: there is none.
+    Raises ValueError: there is none, or the one chosen is another model's.
     """
     if isinstance(chosen, str | Path):
         if not Path(chosen).is_dir():
             offline_if_unknown()
         try:
-            return AutoTokenizer.from_pretrained(find_model(chosen))
+            named = AutoTokenizer.from_pretrained(find_model(chosen))
         except (OSError, ValueError, KeyError) as error:
             raise ValueError(f"no tokenizer could be loaded from {str(chosen)!r}: {first_line(error)}") from None
+        own = None
+        with suppress(ValueError):  # a broken one is what another is named for
+            own = own_tokenizer(source) or own_tokenizer(source.whole)
+        ours, theirs = (own or named).get_vocab(), named.get_vocab()
+        same = sum(theirs.get(token) == number for token, number in ours.items())
+        if 2 * same < len(ours):
+            raise ValueError(
+                f"the tokenizer {str(chosen)!r} is another model's: {same} of the {len(ours)} tokens of {source.name!r} have their number "
+                "there"
+            )
+        return named
     tokenizer = chosen or own_tokenizer(source) or own_tokenizer(source.whole)
     if tokenizer is None and not Path(source.path).is_dir():
         raise ValueError(

@@ -115,6 +115,17 @@ def test_an_end_token_that_is_no_number(said, base, tmp_path):
     )
 
 
+def test_another_models_tokenizer_is_refused_and_a_models_own_is_taken(base, tmp_path):
+    """The numbers of its tokens are other words of this model: it was scored, and the number was nobody's."""
+    words = ["Other words altogether, so that pieces are merged in another order: zyx, zyxwv, qqq."] * 9
+    tiny.tokenizer("unigram", words).save_pretrained(tmp_path / "other")
+    with pytest.raises(ValueError, match=r"tokenizer '.*other' is another model's: \d+ of the \d+ tokens of '.*base'"):
+        HFEngine(base, device="cpu", tokenizer=str(tmp_path / "other"))
+    shutil.copytree(base, tmp_path / "broken")
+    (tmp_path / "broken" / "tokenizer.json").write_text("{")
+    assert HFEngine(tmp_path / "broken", device="cpu", tokenizer=str(base)).lm.tokenizer.get_vocab()
+
+
 def test_a_run_directory_is_no_model(said, base, tmp_path):
     """It said that the folder had no tokenizer beside its weights."""
     shutil.copytree(base, tmp_path / "run" / "checkpoints" / "checkpoint-10")
