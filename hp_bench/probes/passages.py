@@ -8,7 +8,7 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 
 from hp_bench.text.records import read_records
-from unlearn.corpus.books import READ, read_book
+from unlearn.corpus.books import READ, read_book, require_once
 from unlearn.corpus.lines import is_heading, is_verse
 
 
@@ -18,8 +18,10 @@ def passages_of(path: Path, *, prose: bool = False) -> list[str]:
 
     `prose`: without headings and verse.
 
-    Raises ValueError: there is no text.
+    Raises ValueError: there is no text, or a folder holds one book twice.
     """
+    if path.is_dir():
+        require_once(path)
     files = sorted(file for file in path.rglob("*") if file.suffix.lower() in READ) if path.is_dir() else [path]
     parts = [part for file in files for part in _parts(file) if not (prose and (is_heading(part) or is_verse(part)))]
     found = [" ".join(part.split()) for part in parts]

@@ -1,7 +1,9 @@
 """Text out of the files that people have books in: EPUB and HTML; what to do with those that are not read."""
 
 import posixpath
+import re
 from html.parser import HTMLParser
+from itertools import permutations
 from pathlib import Path
 from urllib.parse import unquote
 from xml.etree import ElementTree
@@ -14,6 +16,9 @@ READ = (".txt", ".md", ".jsonl", ".epub", ".html", ".htm", ".xhtml")
 NOT_READ = {".pdf": "pdftotext (poppler)"} | dict.fromkeys(
     (".mobi", ".azw", ".azw3", ".fb2", ".doc", ".docx", ".odt", ".rtf", ".djvu"), "calibre's ebook-convert"
 )
+
+#: Letters from the middle of a text that tell it from every other one.
+_MIDDLE = 200
 
 #: Elements whose content nobody reads.
 _UNSEEN = {"head", "script", "style", "template"}
@@ -32,6 +37,23 @@ def require_readable(path: Path) -> None:
             f"{str(path)!r} is a {path.suffix.lower()} file, which is not read: make text of it, for example by {tool}, look it through, "
             "and name the .txt"
         )
+
+
+def require_once(folder: Path) -> None:
+    """Raises ValueError if a folder holds one book as two kinds of file, so that it would count twice."""
+    books = [
+        file for file in sorted(folder.rglob("*")) if file.suffix.lower() in {*READ} - {".jsonl"} and file.is_file()
+    ]
+    if len({file.suffix.lower() for file in books}) < 2:
+        return
+    texts = {file: re.sub(r"[\W_]+", "", read_book(file)).casefold() for file in books}
+    for one, other in permutations(books, 2):
+        middle = texts[one][len(texts[one]) // 2 :][:_MIDDLE]
+        if one.suffix.lower() != other.suffix.lower() and len(middle) == _MIDDLE and middle in texts[other]:
+            names = " and ".join(repr(file.relative_to(folder).as_posix()) for file in (one, other))
+            raise ValueError(
+                f"{names} of {str(folder)!r} hold the same text, which would count twice: take one of them out"
+            )
 
 
 def read_book(path: Path) -> str:

@@ -2,18 +2,15 @@
 
 import hashlib
 import re
+import reprlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-from unlearn.corpus.books import NOT_READ, READ, read_book, require_readable
+from unlearn.corpus.books import NOT_READ, READ, read_book, require_once, require_readable
 from unlearn.exits import first_line
 from unlearn.files import json_lines
-
-#: Letters from the middle of a text that tell it from every other one.
-_MIDDLE = 200
 
 
 @dataclass(frozen=True)
@@ -65,17 +62,8 @@ class Corpus:
         """Raises ValueError if there is none, or if a folder holds one book as two kinds of file, so that it would count twice."""
         if next(iter(self), None) is None:
             raise ValueError(f"corpus {self.name!r} holds no text")
-        files = self._source.rglob("*") if isinstance(self._source, Path) and self._source.is_dir() else ()
-        books = {file.suffix.lower() for file in files} & {*READ} - {".jsonl"}
-        if len(books) < 2:
-            return
-        texts = [(d.id, re.sub(r"[\W_]+", "", d.text).casefold()) for d in self if Path(d.id).suffix.lower() in books]
-        for (one, text), (other, longer) in permutations(texts, 2):
-            middle = text[len(text) // 2 :][:_MIDDLE]
-            if Path(one).suffix != Path(other).suffix and len(middle) == _MIDDLE and middle in longer:
-                raise ValueError(
-                    f"{one!r} and {other!r} of {self.name!r} hold the same text, which would count twice: take one of them out"
-                )
+        if isinstance(self._source, Path) and self._source.is_dir():
+            require_once(self._source)
 
     def unread(self) -> list[str]:
         """Books in the folder of a kind that is not read, beside those that are."""
@@ -149,5 +137,8 @@ class Corpus:
     def _text(self, row: Any, where: str) -> str:
         if not isinstance(row, dict) or not isinstance(row.get(self._column), str):
             fields = ", ".join(row) if isinstance(row, dict) else type(row).__name__
-            raise ValueError(f"{where}: no text in {self._column!r}; there is {fields}")
+            held = (
+                f"; it holds {reprlib.repr(row[self._column])}" if isinstance(row, dict) and self._column in row else ""
+            )
+            raise ValueError(f"{where}: no text in {self._column!r}{held}; there is {fields}")
         return row[self._column]

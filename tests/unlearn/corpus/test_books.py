@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hp_bench.probes.passages import passages_of
 from unlearn.cli import main
 from unlearn.corpus.books import read_html
 from unlearn.corpus.corpus import Corpus
@@ -108,6 +109,8 @@ def test_a_book_that_a_folder_holds_twice_is_refused_and_both_files_are_named(re
     (folder / other).write_text(page if other.endswith("html") else f"# Preface\n\n{long_text().upper()}")
     said = refused(folder)
     assert "'ansel.txt'" in said and repr(other) in said and "count twice: take one of them out" in said
+    with pytest.raises(ValueError, match="count twice"):
+        passages_of(folder)
 
 
 def test_books_that_share_a_title_page_alone_are_two(tmp_path):
@@ -122,4 +125,7 @@ def test_blank_lines_of_json_lines_are_passed_over_and_a_broken_one_is_named_by_
     assert [(d.id, d.text) for d in Corpus(path)] == [("a.jsonl:1", "Nora"), ("a.jsonl:4", "Élodie")]
     path.write_text('{"text": "Nora"}\n\n{"text": \n')
     with pytest.raises(ValueError, match=r"a\.jsonl, line 3: not JSON$"):
+        list(Corpus(path))
+    path.write_text('{"text": null}\n')
+    with pytest.raises(ValueError, match=r"a\.jsonl, line 1: no text in 'text'; it holds None; there is text$"):
         list(Corpus(path))
