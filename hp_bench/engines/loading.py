@@ -11,7 +11,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from hp_bench.engines import DoesNotFit, NeedsAnotherEngine
-from hp_bench.engines.source import Source, offline_if_unknown, require_finite, require_sound, require_whole
+from hp_bench.engines.source import Source, require_finite, require_sound, require_whole
 from hp_bench.progress import quiet_transformers
 from unlearn.exits import first_line
 from unlearn.files import find_model
@@ -213,8 +213,6 @@ def load_tokenizer(source: Source, chosen: Any = None) -> Any:
     Raises ValueError: there is none, or the one chosen is another model's.
     """
     if isinstance(chosen, str | Path):
-        if not Path(chosen).is_dir():
-            offline_if_unknown()
         try:
             named = AutoTokenizer.from_pretrained(find_model(chosen))
         except (OSError, ValueError, KeyError) as error:

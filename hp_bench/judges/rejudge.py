@@ -202,9 +202,7 @@ def _verdicts(judge: Judge, samples: Sequence[Sample], probes: Sequence[Probe | 
 
     def grade(items: Sequence[tuple[Probe, str | None]]) -> list[Verdict]:
         found = zip(items, judge.grade(items), strict=True)
-        return [
-            replace(verdict, named=names_answer(*item), refused=refuses(item[1] or "")) for item, verdict in found
-        ]
+        return [replace(verdict, named=names_answer(*item), refused=refuses(item[1] or "")) for item, verdict in found]
 
     for number, verdict in zip(items, grade_apart(grade, list(items.values())), strict=True):
         verdicts[number] = verdict

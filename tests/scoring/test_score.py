@@ -508,7 +508,7 @@ def test_a_served_model_without_a_tokenizer_is_said_at_once_where_there_is_no_ne
 
     from huggingface_hub import constants
 
-    from hp_bench.engines.source import offline_if_unknown
+    from unlearn.files import offline_if_unknown
 
     monkeypatch.setattr(Server, "folder", "somebody/served")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
