@@ -30,11 +30,12 @@ from hp_bench.engines.fit import examine, reason_of
 from hp_bench.engines.hf import BATCH_SIZE
 from hp_bench.engines.loader import EngineSettings
 from hp_bench.engines.loading import same_architecture, same_tokenizer
-from hp_bench.engines.source import locate, require_exists, stored_dtype, widest
+from hp_bench.engines.source import locate, stored_dtype, widest
 from hp_bench.results.statistics import mean_interval
 from hp_bench.scoring.checkpoints import named_models
 from hp_bench.scoring.score import load_tasks
 from hp_bench.stress.facts import fact_tasks
+from unlearn.files import find_model
 from unlearn.progress import progress_bars
 
 #: Nats. A cost of the twin's states below this is no scale: a share of it would be noise.
@@ -236,7 +237,7 @@ def _require_weights(models: Sequence[str], settings: EngineSettings) -> None:
                 f"the hidden states of {one!r} cannot be seen by the engine {settings.engine_of(one)!r}: inspect needs the weights of "
                 "every model, and --engine hf"
             )
-        require_exists(one)
+        find_model(one)
 
 
 def _drawn(tasks: Mapping[str, Any], facts: int, seed: int) -> dict[str, tuple[str, list[str]]]:
