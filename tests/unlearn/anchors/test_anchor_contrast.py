@@ -462,7 +462,7 @@ def test_the_command_prints_json(monkeypatch, capsys, tmp_path, text_file, draft
 @pytest.mark.parametrize(
     ("content", "more", "sentence"),
     [
-        ("", [], "the corpus holds no words"),
+        ("", [], "corpus 'corpus.txt' holds no text"),
         ("It rained. We slept.", [], "nothing stands out in 4 words (min_count 3): no names, no rare words"),
         ("Nora", ["--top", "0"], "top and min_count must be at least 1, not 0 and 3"),
         ("Nora", ["--endpoint", "http://localhost:1/v1"], "--endpoint needs --model, the model's name there"),
@@ -473,9 +473,9 @@ def test_the_command_prints_json(monkeypatch, capsys, tmp_path, text_file, draft
 def test_mistakes_are_one_sentence_exit_code_2_and_nothing_written(
     monkeypatch, capsys, tmp_path, content, more, sentence
 ):
-    path = tmp_path / "corpus.txt"
-    path.write_text(content)
-    code, out, err = run(monkeypatch, capsys, "--corpus", path, "--out", tmp_path / "a.jsonl", *more)
+    monkeypatch.chdir(tmp_path)
+    Path("corpus.txt").write_text(content)
+    code, out, err = run(monkeypatch, capsys, "--corpus", "corpus.txt", "--out", tmp_path / "a.jsonl", *more)
     assert (code, out, err) == (2, "", f"unlearn: {sentence}\n")
     assert [file.name for file in tmp_path.iterdir()] == ["corpus.txt"]
 
