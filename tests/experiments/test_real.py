@@ -28,6 +28,7 @@ def base(tmp_path_factory):
 @pytest.fixture
 def offline(base, monkeypatch):
     monkeypatch.setattr(world, "fetch", lambda name: base)
+    monkeypatch.setattr(run, "fetch", lambda name: base)
     monkeypatch.setattr(world, "fast_bfloat16", lambda: False)
     monkeypatch.setattr(run, "fast_bfloat16", lambda: False)
 

@@ -107,6 +107,7 @@ def test_two_ranks_take_the_step_of_one_where_blocks_of_the_rest_stand_beside(pl
     from safetensors.torch import load_file
 
     (place / "few.txt").write_text("\n".join(tiny.TEXT[:4]))
+    (place / "rest.txt").write_text("\n".join(tiny.TEXT[4:8]))
     after = []
     for ranks in (1, 2):
         recipe = tmp_path / f"{ranks}.yaml"
@@ -114,7 +115,7 @@ def test_two_ranks_take_the_step_of_one_where_blocks_of_the_rest_stand_beside(pl
                     "schedule": "constant", "save_every": 0, "max_grad_norm": 1e9, "extra": {"optim": "sgd"}}  # fmt: skip
         content = {
             "model": str(place / "base"), "corpus": str(place / "few.txt"), "out": str(tmp_path / str(ranks)), "device": "cpu",
-            "method": "npo", "retain": {"corpus": str(place / "few.txt"), "share": 0.5}, "labels": {"block_tokens": 20}, "finetune": training,
+            "method": "npo", "retain": {"corpus": str(place / "rest.txt"), "share": 0.5}, "labels": {"block_tokens": 20}, "finetune": training,
         }  # fmt: skip
         recipe.write_text(json.dumps(content))
         done = launch(ranks, "run", recipe)
