@@ -265,6 +265,7 @@ def _show(content: dict[str, Any], as_json: bool) -> None:
         print(json.dumps(content, indent=1))  # noqa: T201
         return
     for key, value in content.items():
+        value = "; ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else value
         _out.print(f"{key}: {value}", highlight=False, markup=False, soft_wrap=True)
 
 

@@ -71,7 +71,7 @@ def probes(
         )
     if not model:
         typer.echo("Generic words are drawn blindly: with --model BASELINE they must fit the sentence.")
-    typer.echo(f"Look through every line, then: lm_eval --tasks hp_bench --metadata prompts={out}")
+    typer.echo(f"Look through every line, then: hp-bench score MODEL --metadata prompts={out}")
 
 
 def _fits(loader: "Loader", model: str, prompt: str, words: Sequence[str]) -> list[float]:

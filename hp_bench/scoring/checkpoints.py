@@ -89,6 +89,10 @@ def points_of(models: Sequence[str | Path]) -> list[Checkpoint]:
             match = re.search(r"(\d+)/?$", model)
             if match is None:
                 find_model(model)
+                if not Path(model).exists():
+                    raise ValueError(
+                        f"{model!r} is no folder here, and no model whose name ends in its optimiser steps"
+                    )
                 raise ValueError(
                     f"how many optimiser steps is {model!r}? Its name does not end in a number: write <steps>:{model}"
                 )

@@ -134,7 +134,7 @@ def _print(content: dict[str, Any], measure: str, loaded: str) -> None:
     more = f"{len(rows) - _SHOWN} more, and " if len(rows) > _SHOWN else ""
     console.print(f"{more}passages where each stands: in the file", style="dim", highlight=False)
     for reason, number in content.pop("dropped").items():
-        console.print(f"left out: {number} {reason}", highlight=False)
+        console.print(f"left out: {number}, {reason}", highlight=False)
     for key, value in content.items():
         console.print(f"{key}: {value}", highlight=False, soft_wrap=True)
     console.print(f"as it will be loaded: {loaded}", highlight=False, soft_wrap=True)

@@ -122,7 +122,8 @@ def _model(name: str) -> tuple[int, str]:
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config)
     except Exception as error:  # checks of configs have errors of their own
-        raise ValueError(f"model {name!r} cannot be read: {first_line(error)}") from None
+        where = "" if Path(name).is_dir() else "no folder here is called so; as a hub id: "
+        raise ValueError(f"model {name!r} cannot be read: {where}{first_line(error)}") from None
     dtype = str(getattr(config, "dtype", None) or "float32").removeprefix("torch.")
     return sum(p.numel() for p in model.parameters()), dtype
 
