@@ -90,10 +90,12 @@ def test_two_steps_of_unlearning_and_back(model, few, tmp_path):
     """A run of two steps leaves a checkpoint that says something else; swapped back, the engine holds the baseline again."""
     corpus = tmp_path / "corpus.jsonl"
     corpus.write_text(json.dumps({"text": " ".join([TEXT] * 4)}) + "\n")
+    rest = tmp_path / "rest.jsonl"
+    rest.write_text(json.dumps({"text": "The ferry left at nine, and the rain came over the bay. " * 12}) + "\n")
     run = whp.run(
         Recipe.load(
             unlearn.recipes_dir() / "smollm2-soft.yaml",
-            [f"model={model}", f"corpus={corpus}", f"out={tmp_path / 'run'}", f"retain.corpus={corpus}", "labels.block_tokens=64",
+            [f"model={model}", f"corpus={corpus}", f"out={tmp_path / 'run'}", f"retain.corpus={rest}", "labels.block_tokens=64",
              f"anchors={unlearn.recipes_dir() / 'harry-potter.anchors.jsonl'}", "reinforce.max_steps=1", "finetune.max_steps=2"],
         )
     )  # fmt: skip
