@@ -42,7 +42,11 @@ def require_decoder(config: Any, model: str) -> None:
 
 
 def require_tokenizer(tokenizer: Any, model: str) -> None:
-    """Raises ValueError if a tokenizer cannot be asked: it fails, names no end token, or ends every text with a special token."""
+    """Raises ValueError if a tokenizer cannot be asked: it fails, names no end token, ends texts with a special token, or draws lots."""
+    if dropout := getattr(getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None), "dropout", None):
+        raise ValueError(
+            f"the tokenizer of {model!r} reads a text anew each time (dropout {dropout:g}): set dropout to null in its tokenizer.json"
+        )
     ids = _ids(tokenizer, "a", special=True)
     if tokenizer.eos_token_id is None:
         raise ValueError(

@@ -1,5 +1,7 @@
 """Loads a model by transformers, and refuses what transformers would fill up with random numbers."""
 
+import logging
+import re
 import reprlib
 import warnings
 from collections.abc import Iterator, Mapping
@@ -16,6 +18,8 @@ from hp_bench.progress import quiet_transformers
 from unlearn.exits import first_line
 from unlearn.files import find_model
 from unlearn.linear import quicken
+
+log = logging.getLogger(__name__)
 
 _DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
 
@@ -54,6 +58,17 @@ def load_model(source: Source, *, dtype: str = "auto", device: str = "cpu") -> A
         raise ValueError(
             f"the weights of {source.name!r} are not those of its config.json: {key} is of shape {tuple(stored)}, and by the config of "
             f"{tuple(said)}"
+        )
+    layers = getattr(model.config.get_text_config(), "num_hidden_layers", None)
+    numbers = [
+        int(found[1]) for key in report["unexpected_keys"] if (found := re.search(r"\.(?:layers|h)\.(\d+)\.", key))
+    ]
+    if layers is not None and any(number >= layers for number in numbers):
+        log.warning(
+            "%s: its files hold %d layers, and its config.json says %d: the others are not used",
+            source.name,
+            max(numbers) + 1,
+            layers,
         )
     require_finite(model.named_parameters(), source.name)
     return quicken(model.eval())

@@ -4,6 +4,7 @@ While a model is being scored, what is known of it is in `scorecards/<name>.part
 """
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import astuple, replace
 from pathlib import Path
@@ -20,6 +21,8 @@ from hp_bench.scoring.checkpoints import Checkpoint
 from hp_bench.scoring.score import Scored, task_manifest
 from unlearn.files import write_lines
 
+log = logging.getLogger(__name__)
+
 
 def save(scored: Scored, out: Path | str | None, *, finished: bool = True) -> None:
     """Writes a scorecard and its samples; the scorecard last, so that one that exists is complete.
@@ -32,6 +35,12 @@ def save(scored: Scored, out: Path | str | None, *, finished: bool = True) -> No
     for task, samples in scored.samples.items():
         write_lines(Path(out) / "samples" / name / f"{task}.jsonl", (_short(sample) for sample in samples))
     whole, partial = _paths(out, name)
+    for path, before in _cards(out, name) if finished else ():
+        lost = [task for task in before.manifest.tasks if task not in scored.card.manifest.tasks]
+        if path == whole and before.scored and lost:
+            log.warning(
+                "%s held %s, too, and is replaced: name all tasks in one command to keep them", path, ", ".join(lost)
+            )
     scored.card.save(whole if finished else partial)
     if finished:
         partial.unlink(missing_ok=True)

@@ -39,6 +39,24 @@ def test_weights_of_another_shape_than_the_config_says(said, base, tmp_path):
     assert "by the config of (64, 100)" in found
 
 
+def test_a_tokenizer_that_draws_lots_is_refused(said, base, tmp_path):
+    """Three scores of one model gave .83, 1.25 and 1.67, where it knows everything."""
+    shutil.copytree(base, tmp_path / "copy")
+    file = tmp_path / "copy" / "tokenizer.json"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    content["model"]["dropout"] = 0.5
+    file.write_text(json.dumps(content), encoding="utf-8")
+    assert "reads a text anew each time (dropout 0.5): set dropout to null" in said(tmp_path / "copy")
+
+
+def test_layers_that_the_config_does_not_count_are_said(base, tmp_path, caplog):
+    """The weights of the second layer were left out without a word."""
+    HFEngine(base, device="cpu")
+    assert "layers" not in caplog.text
+    HFEngine(with_json(base, tmp_path / "copy", "config.json", num_hidden_layers=1, layer_types=None), device="cpu")
+    assert "copy: its files hold 2 layers, and its config.json says 1: the others are not used" in caplog.text
+
+
 def test_an_index_that_is_no_json_is_named(said, base, tmp_path):
     shutil.copytree(base, tmp_path / "copy")
     (tmp_path / "copy" / "model.safetensors").unlink()

@@ -220,6 +220,14 @@ class Other(Counting):
     name = "other"
 
 
+def test_a_scorecard_that_loses_a_task_says_so(place, tmp_path, caplog):
+    loader, points = Loader(EngineSettings(device="cpu")), [Checkpoint("m", str(place / "base"))]
+    for task in TASKS.split(","):
+        assert not caplog.records
+        score_checkpoints(loader, load_tasks([task], {"prompts": str(place / "prompts")}), points, out=tmp_path)
+    assert "m.json held hp_familiarity, too, and is replaced: name all tasks in one command" in caplog.text
+
+
 def test_what_was_scored_is_not_taken_for_another_type_or_engine(place, tmp_path, monkeypatch):
     model = str(place / "a/model")
     loaded = load_tasks(["hp_token_probability"], {"prompts": str(place / "prompts")})
