@@ -57,7 +57,10 @@ def require_once(folder: Path) -> None:
 
 
 def read_book(path: Path) -> str:
-    """Text of an EPUB, an HTML page or a text file. Raises ValueError: it is of a kind that is not read, is broken, or is not UTF-8."""
+    """Text of an EPUB, an HTML page (by its name or its first tag) or a text file.
+
+    Raises ValueError: it is of a kind that is not read, is broken, or is not UTF-8.
+    """
     require_readable(path)
     kind = path.suffix.lower()
     if kind == ".epub":
@@ -68,7 +71,8 @@ def read_book(path: Path) -> str:
         raise ValueError(
             f"corpus file {str(path)!r} is not UTF-8 text (byte {error.start}): save it as UTF-8"
         ) from None
-    return read_html(text) if kind in (".html", ".htm", ".xhtml") else text
+    page = kind in (".html", ".htm", ".xhtml") or re.match(r"\s*<(?:!doctype\s+html|html)\b", text, re.IGNORECASE)
+    return read_html(text) if page else text
 
 
 def read_epub(path: Path) -> str:

@@ -44,6 +44,12 @@ def test_a_page_is_read_as_it_is_seen():
     assert read_html(page) == "Abc\n\ntwo lines\n\nx\n\ny"
 
 
+def test_a_page_is_known_by_its_first_tag_too_and_a_text_with_angle_brackets_stays_as_it_is(tmp_path):
+    (tmp_path / "page.txt").write_text("\n<!DOCTYPE HTML>\n<html><body><p>Nora Quill rowed.</p></body></html>")
+    (tmp_path / "text.txt").write_text("<Nora> & Quill; <htmlish>")
+    assert [document.text for document in Corpus(tmp_path)] == ["Nora Quill rowed.", "<Nora> & Quill; <htmlish>"]
+
+
 def test_an_html_file_is_no_longer_taken_as_text_tags_and_all(tmp_path):
     (tmp_path / "a.HTML").write_text("<p>Nora</p>")
     assert [document.text for document in Corpus(tmp_path)] == ["Nora"]
