@@ -84,6 +84,10 @@ class VLLMEngine:
     ) -> None:
         # the engine in this process: it starts in a tenth of the time
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+        os.environ.setdefault(
+            "VLLM_LOGGING_STREAM", "ext://sys.stderr"
+        )  # its default is stdout, where tables and JSON go
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         try:
             from lm_eval.models.vllm_causallms import VLLM
         except ImportError as error:

@@ -121,3 +121,17 @@ def test_grades_and_metrics_agree(runs):
     ):
         for metric in metrics:
             assert vllm[task][f"{metric},none"] == pytest.approx(hf[task][f"{metric},none"], abs=1e-4)
+
+
+def test_what_the_command_prints_is_json_alone(tmp_path):
+    """vLLM wrote its log before it, on the same stream."""
+    model = checkpoint(tmp_path / "model", "byte_bpe")
+    command = (sys.executable, "-m", "hp_bench", "score", model, "--engine", "vllm", "--tasks", "hp_token_probability")
+    done = subprocess.run(
+        [*command, "--dtype", "float32", "--out", tmp_path / "out", "--json"],
+        env={**os.environ, **SETTINGS},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads(done.stdout)["scorecards"][0]["measurements"]
