@@ -26,6 +26,7 @@ from hp_bench.commands.report import report
 from hp_bench.commands.score import score
 from hp_bench.commands.stress import stress
 from hp_bench.commands.tasks import tasks
+from hp_bench.progress import quiet_imports
 from unlearn.exits import guarded
 
 #: Objects between two looks for garbage. Python's 700 make the imports of a command a fifth slower, and nothing is there to be freed.
@@ -72,8 +73,7 @@ def _options(
     ] = False,
 ) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    for talkative in ("torchao", "torch.utils._pytree"):  # lm-eval's imports load them; what they lack is nothing to us
-        logging.getLogger(talkative).setLevel(logging.ERROR)
+    quiet_imports()
     logging.getLogger("hp_bench").setLevel(logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO)
 
 

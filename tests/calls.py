@@ -1,5 +1,6 @@
 """Calls for processes of their own to make, in a module that takes no time to import: each process imports it anew."""
 
+import logging
 import os
 import signal
 import time
@@ -27,3 +28,8 @@ def waited(said):
     """Says which process it is in, and stays there."""
     said.write_text(str(os.getpid()))
     time.sleep(300)
+
+
+def said_of_torchao() -> list[bool]:
+    """Whether what it says on import is shown: what it lacks, and what is wrong."""
+    return [logging.getLogger("torchao").isEnabledFor(level) for level in (logging.WARNING, logging.ERROR)]

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from rich.progress import Progress, TaskID
 
+from hp_bench.progress import quiet_imports
 from unlearn.exits import ProcessKilled
 from unlearn.progress import progress_bars, shown_by
 
@@ -73,7 +74,8 @@ def side_by_side(calls: Mapping[str, tuple[Callable[..., Any], tuple[Any, ...]]]
     with context.Manager() as manager, progress_bars() as bars:
         queue = manager.Queue()
         rows: dict[Any, TaskID] = {}
-        with ProcessPoolExecutor(max_workers=min(len(calls), os.cpu_count() or 1), mp_context=context) as pool:
+        workers = min(len(calls), os.cpu_count() or 1)
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=quiet_imports) as pool:
             futures: dict[str, Future[Any]] = {
                 name: pool.submit(_call, call, arguments, Relay(queue, name))
                 for name, (call, arguments) in calls.items()

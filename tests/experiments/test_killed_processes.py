@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from calls import answered, failed, killed, slept
+from calls import answered, failed, killed, said_of_torchao, slept
 
 from hp_bench.experiments.workers import side_by_side
 from hp_bench.miniature import Settings, prepare, train
@@ -21,6 +21,10 @@ TINY = Settings(
 
 def test_calls_side_by_side_give_what_they_returned():
     assert side_by_side({"one": (answered, (1,)), "two": (answered, (2,))}) == {"one": 2, "two": 3}
+
+
+def test_imports_of_a_process_are_as_quiet_as_ours():
+    assert side_by_side({"one": (said_of_torchao, ())}) == {"one": [False, True]}
 
 
 def test_what_failed_is_said_before_the_others_are_done(tmp_path):
