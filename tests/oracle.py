@@ -1,6 +1,6 @@
 """The oracle: docs/method.md in literal loops over one block. Slow and plain on purpose; shares no code with unlearn/.
 
-Every function quotes the sentences of the page that it follows. Where the page leaves a choice, the most literal
+Every function says the rule of the page that it follows. Where the page leaves a choice, the most literal
 reading is taken and a comment says `Reading:`.
 """
 
