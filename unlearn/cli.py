@@ -159,9 +159,11 @@ def label(
     logits: Annotated[
         str, typer.Option(help="Compare logits as they are (raw) or as log-probabilities (log_softmax).")
     ] = "raw",
-    repeats: Annotated[str, typer.Option(help="Rule 1, on repeated anchors: entity, paper or none.")] = "entity",
+    repeats: Annotated[
+        str, typer.Option(help="Rule 1: train the first mention of each entity, of each anchor (paper), or all (none).")
+    ] = "entity",
     forbid: Annotated[
-        str, typer.Option(help="Rule 2, on forbidden tokens: frequent-excepted, paper or rename.")
+        str, typer.Option(help="Rule 2 keeps translations out of labels: frequent-excepted, paper or rename.")
     ] = "frequent-excepted",
     inside: Annotated[
         bool, typer.Option("--inside", help="Also label positions inside an anchor, unlike the paper.")

@@ -13,7 +13,7 @@ def inspect(
     models: Annotated[
         list[str],
         Argument(
-            help="Models to look into: folders, hub ids or unmerged PEFT adapters. A second twin shows the floor."
+            help="Models to look into: folders, hub ids or unmerged PEFT adapters. Add a second twin to see the floor."
         ),
     ],
     run: Run,
@@ -26,8 +26,8 @@ def inspect(
 ) -> None:
     """Looks for facts in a model's hidden states, layer by layer.
 
-    The model's states take the place of the baseline's, and the baseline answers. 0: they hold no more than the twin's. 1: all that the
-    baseline's hold. Needs the weights of all models, of one architecture.
+    The baseline answers, with the model's hidden states in place of its own. 0: they hold no more than the twin's. 1: as much as its own.
+    Needs the weights of all models, of one architecture.
     """
     from dataclasses import asdict
 

@@ -32,10 +32,10 @@ def leaderboard(
         bool, Option("--choose", help="Only try the settings of each row on seed 0, and print which are chosen.")
     ] = False,
     panel: Annotated[
-        bool, Option("--panel", help="Also ask the panel: in which numbers does a model know more than both twins?")
+        bool, Option("--panel", help="Also ask the panel, and count the numbers in which a model knows more than both twins.")
     ] = False,
     stress: Annotated[
-        bool, Option("--stress", help="Also round the weights: what comes back that does not in a twin?")
+        bool, Option("--stress", help="Also round the weights, and count the numbers that rise more than in a twin.")
     ] = False,
     as_json: Json = False,
 ) -> None:

@@ -70,7 +70,9 @@ def _run(
     tasks: Annotated[
         str, Option(help="Tasks, tags or groups of lm-eval, separated by commas. hp_utility measures general ability.")
     ],
-    engine: Annotated[str, Option(help="hf, vllm or endpoint. A model given as an address always uses endpoint.")] = "hf",
+    engine: Annotated[
+        str, Option(help="hf (transformers), vllm or endpoint (a server). An address as model always uses endpoint.")
+    ] = "hf",
     metadata: Annotated[
         list[str] | None,
         Option(
