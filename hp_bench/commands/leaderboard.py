@@ -32,7 +32,7 @@ def leaderboard(
         bool, Option("--choose", help="Only try the settings of each row on seed 0, and print which are chosen.")
     ] = False,
     panel: Annotated[
-        bool, Option("--panel", help="Also ask the panel, and count the numbers in which a model knows more than both twins.")
+        bool, Option("--panel", help="Also ask the panel, and count the numbers that are higher than in both twins.")
     ] = False,
     stress: Annotated[
         bool, Option("--stress", help="Also round the weights, and count the numbers that rise more than in a twin.")
