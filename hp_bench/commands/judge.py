@@ -219,7 +219,7 @@ def _agreement(chosen: Any, gold: Path | None, split: str, probes: list[Any], as
         as_json,
         content,
         f"judge {measured.judge}, {measured.n} completions of the {split} half",
-        f"two people among themselves: {kappa}" * bool(kappa),
+        f"two graders among themselves: {kappa}" * bool(kappa),
         *agreement_tables(measured, "gold", shares=True),
     )
     _warn_of(Counter(verdict.unscored for verdict in verdicts if verdict.grade is None))

@@ -224,7 +224,7 @@ def load_gold(path: Path | str, split: Split | None = None) -> list[GoldRow]:
 
 @dataclass(frozen=True)
 class Graders:
-    """Cohen's kappa of the two people among themselves, with its 95 % interval, over the completions that both graded."""
+    """Cohen's kappa of the two graders among themselves, with its 95 % interval, over the completions that both graded."""
 
     kappa: float
     low: float
