@@ -34,6 +34,8 @@ class Server(BaseHTTPRequestHandler):
     texts = True
     owner = ""
     context = 512
+    most = 10**6  # new tokens, whatever is asked for
+    counted: int | None = None  # tokens of all answers to a request, as it says
     changed: ClassVar[dict] = {}
     other: str | dict | list | None = None
     listing: int = 200  # the status of the list of models, and of an answer
@@ -61,10 +63,10 @@ class Server(BaseHTTPRequestHandler):
         choices = []
         for index, ids in enumerate(asked["prompt"]):
             given = torch.tensor([ids])
-            new = model.generate(given, max_new_tokens=asked["max_tokens"], do_sample=False, pad_token_id=2)[
-                0, len(ids) :
-            ]
+            tokens = min(asked["max_tokens"], self.most)
+            new = model.generate(given, max_new_tokens=tokens, do_sample=False, pad_token_id=2)[0, len(ids) :]
             choice = {"index": index, "text": tokenizer.decode(new, skip_special_tokens=True) if self.texts else None}
+            choice["finish_reason"] = "stop" if int(new[-1]) == 2 else "length"
             if asked.get("echo"):
                 whole = [*ids, int(new[0])]
                 with torch.no_grad():
@@ -74,7 +76,8 @@ class Server(BaseHTTPRequestHandler):
                 keep = slice(None) if self.echoes else slice(-1, None)
                 choice["logprobs"] = {"token_logprobs": logprobs[keep], "top_logprobs": tops[keep]}
             choices.append({**choice, **self.changed})
-        self._answer({"choices": choices[::-1]})
+        usage = {"completion_tokens": self.counted} if self.counted else None
+        self._answer({"choices": choices[::-1], "usage": usage})
 
     def _answer(self, content, status=200):
         page = isinstance(content, str)

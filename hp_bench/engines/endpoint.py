@@ -26,6 +26,7 @@ from hp_bench.engines.fit import (
     own_settings,
     require_decoder,
     require_tokenizer,
+    settings_file,
     stored_settings,
 )
 from hp_bench.engines.loading import first_line, load_tokenizer
@@ -116,14 +117,12 @@ class _Completions(Examined, LocalCompletionsAPI):
 
     def model_call(self, messages: Any, **options: Any) -> Any:
         """The server's answer."""
-        _asked.set(len(messages))
         with self._told(messages) as failure:
             return super().model_call(messages, **options)
         return failure
 
     async def amodel_call(self, session: Any, sem: Any, messages: Any, *, generate: bool = True, **options: Any) -> Any:
         """Texts or log-likelihoods, several requests at a time."""
-        _asked.set(len(messages))
         with self._told(messages) as failure:
             return await super().amodel_call(session, sem, messages, generate=generate, **options)
         return (self.parse_generations if generate else self.parse_logprobs)(failure, tokens=messages)
@@ -143,12 +142,22 @@ class _Completions(Examined, LocalCompletionsAPI):
         self._tries.pop(id(messages), None)
 
     def parse_generations(self, outputs: Any, **_: Any) -> list[str]:
-        """Texts, by the order of the prompts; in place of one that is none, why."""
+        """Texts, by the order of the prompts; in place of one that is none, or was cut short, why."""
+        prompts, tokens = _asked.get()
         if why := _failed(outputs):
-            return [f"{NO_TEXT}{why}"] * _asked.get()
+            return [f"{NO_TEXT}{why}"] * prompts
         choices = self._choices(outputs)
         none = f"{NO_TEXT}{self.base_url!r} answers without a completion of it (choices: {len(choices)})"
-        return [said(choices[n]) if n in choices else none for n in range(_asked.get())]
+        texts = [said(choices[n]) if n in choices else none for n in range(prompts)]
+        lengths = [len(self.tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
+        ended = [n for n in choices if choices[n].get("finish_reason") == "length"]
+        # if each of these had all its tokens, so many were said; a loop of blanks has fewer when it is read again
+        due = tokens * len(ended) + sum(length + 1 for n, length in enumerate(lengths) if n not in ended)
+        if int((outputs.get("usage") or {}).get("completion_tokens") or 0) < due:
+            for n in ended:
+                if lengths[n] < _WHOLE * tokens and not texts[n].startswith(NO_TEXT):
+                    texts[n] = f"{NO_TEXT}the server cut it short of the {tokens} tokens asked for; raise its limit of new tokens"
+        return texts
 
     def parse_logprobs(
         self, outputs: Any, tokens: list[list[int]] | None = None, ctxlens: list[int] | None = None, **options: Any
@@ -174,6 +183,7 @@ class _Completions(Examined, LocalCompletionsAPI):
     def _create_payload(self, messages: Any, generate: bool = False, gen_kwargs: Any = None, **options: Any) -> Any:
         """The request, without lm-eval's fixed seed where samples are asked for: with it, all samples of a prompt would be one."""
         payload = super()._create_payload(messages, generate=generate, gen_kwargs=gen_kwargs, **options)
+        _asked.set((len(messages), payload["max_tokens"]))
         if generate and payload["temperature"] > 0:
             del payload["seed"]
         return {**self.neutral, **payload} if generate else payload
@@ -182,7 +192,7 @@ class _Completions(Examined, LocalCompletionsAPI):
         """What a server answers to each prompt, by its place."""
         require_completion(self.base_url, answer)
         ordered = sorted(answer["choices"], key=lambda choice: int(choice.get("index") or 0))
-        whole = len(ordered) == _asked.get()
+        whole = len(ordered) == _asked.get()[0]
         return dict(enumerate(ordered)) if whole else {int(one.get("index") or 0): one for one in ordered}
 
 
@@ -190,8 +200,11 @@ def _failed(answer: Any) -> str:
     return str(answer.get("failed", "")) if isinstance(answer, dict) else ""
 
 
-#: Prompts in the request under way; every request of lm-eval's runs in a context of its own.
-_asked: ContextVar[int] = ContextVar("_asked", default=0)
+#: Prompts in the request under way, and new tokens of each; every request of lm-eval's runs in a context of its own.
+_asked: ContextVar[tuple[int, int]] = ContextVar("_asked", default=(0, 0))
+
+#: An answer that the server's limit has ended, with a smaller share than this of the tokens asked for, was cut short.
+_WHOLE = 0.9
 
 
 def require_completion(address: str, answer: Any, *, least: int = 0) -> None:
@@ -237,16 +250,13 @@ def _findings(named: str, words: Any) -> list[str]:
 
     Raises ValueError: it is no model that continues texts.
     """
-    source = Source(named)
     try:
         config = AutoConfig.from_pretrained(named)
     except (OSError, ValueError, KeyError):
         return []  # a tokenizer alone
     require_decoder(config, named)
-    held = own_settings(stored_settings(source), words)
-    if not held:
-        return []
-    return [f"its server may follow its generation_config.json ({held}); of that, a request can only undo penalties"]
+    held = own_settings(stored_settings(Source(named)), words)
+    return [f"its server may follow its {settings_file(named)} ({held}); a request can only undo penalties"] if held else []
 
 
 def require_server(model: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from lm_eval.api.instance import Instance
@@ -82,11 +83,17 @@ def own_settings(own: GenerationConfig, tokenizer: Any) -> str:
     return ", ".join(said)
 
 
-def left_out(own: GenerationConfig, tokenizer: Any) -> list[str]:
+def settings_file(model: str | Path) -> str:
+    """Where a model's own settings stand: in generation_config.json, or in the config.json of a folder without one."""
+    alone = (Path(model) / "config.json").is_file() and not (Path(model) / "generation_config.json").is_file()
+    return "config.json" if alone else "generation_config.json"
+
+
+def left_out(own: GenerationConfig, tokenizer: Any, model: str) -> list[str]:
     """The finding on a model's own settings, where the engine does not follow them; empty where there are none."""
     held = own_settings(own, tokenizer)
     return (
-        [f"its generation_config.json is not followed ({held}): the task alone decides how to decode"] if held else []
+        [f"its {settings_file(model)} is not followed ({held}): the task alone decides how to decode"] if held else []
     )
 
 

@@ -107,7 +107,8 @@ class HFEngine:
         _free()
 
     def _begin_findings(self) -> None:
-        self.lm.findings = left_out(_bare(self.lm.model).generation_config, self.lm.tokenizer)
+        model = self._source.whole.path if self._source else self.model
+        self.lm.findings = left_out(_bare(self.lm.model).generation_config, self.lm.tokenizer, model)
 
     def _overwrite(self, source: Source) -> None:
         """Copies a whole model's weights into the module; what is loaded is sound before anything is written."""

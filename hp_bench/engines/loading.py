@@ -162,10 +162,7 @@ def same_architecture(loaded: Any, source: Source) -> Any:
         DoesNotFit: it differs; the settings are named.
         ValueError: there is no config to be read.
     """
-    try:
-        other = AutoConfig.from_pretrained(source.path, **source.options)
-    except Exception as error:
-        raise ValueError(f"no config could be read from {source.name!r}: {first_line(error)}") from None
+    other = _config(source)
     ours, theirs = dict(_leaves(loaded.to_dict())), dict(_leaves(other.to_dict()))
     different = [key for key in sorted({*ours, *theirs}) if ours.get(key) != theirs.get(key)]
     if different:
@@ -173,6 +170,13 @@ def same_architecture(loaded: Any, source: Source) -> Any:
         what = "; ".join(f"{key}: {our} against {their}" for key, our, their in pairs)
         raise DoesNotFit(f"{source.name!r} is of another architecture than the model loaded ({what})")
     return other
+
+
+def _config(source: Source) -> Any:
+    try:
+        return AutoConfig.from_pretrained(source.path, **source.options)
+    except Exception as error:  # checks of configs have errors of their own
+        raise ValueError(f"config.json of {source.name!r} cannot be read: {first_line(error)}") from None
 
 
 def _leaves(config: Mapping[Any, Any], within: str = "") -> Iterator[tuple[str, Any]]:
@@ -187,7 +191,10 @@ def _leaves(config: Mapping[Any, Any], within: str = "") -> Iterator[tuple[str, 
 
 
 def same_tokenizer(loaded: Any, source: Source) -> None:
-    """Raises DoesNotFit if a checkpoint's own tokenizer differs; a checkpoint without one is taken to share the model's."""
+    """Raises DoesNotFit if a checkpoint's own tokenizer differs; a checkpoint without one is taken to share the model's.
+
+    What is said of the loaded tokenizer from now on is said of the checkpoint's own.
+    """
     other = own_tokenizer(source)
     if other is None:
         return
@@ -204,6 +211,9 @@ def same_tokenizer(loaded: Any, source: Source) -> None:
         raise DoesNotFit(
             f"{source.name!r} has a tokenizer of the same vocabulary that makes other text of it than that of the model loaded"
         )
+    if loaded.chat_template != other.chat_template or loaded.eos_token != other.eos_token:
+        raise NeedsAnotherEngine(f"{source.name!r} has another chat template or end token than the model loaded")
+    loaded.name_or_path = other.name_or_path
 
 
 def own_tokenizer(source: Source) -> Any:
@@ -216,6 +226,8 @@ def own_tokenizer(source: Source) -> Any:
     except Exception as error:  # a class that cannot read this tokenizer.json fails in ways of its own
         if not folder.is_dir() and isinstance(error, OSError | ValueError | KeyError):
             return None
+        if (folder / "config.json").is_file():
+            _config(source)  # transformers reads it for the tokenizer, too
         raise ValueError(
             f"the tokenizer of {source.name!r} cannot be loaded ({first_line(error)}): its tokenizer_class in tokenizer_config.json is not "
             "the one that its tokenizer.json is for, or one of the two is broken"
@@ -245,10 +257,13 @@ def load_tokenizer(source: Source, chosen: Any = None) -> Any:
         return named
     tokenizer = chosen or own_tokenizer(source) or own_tokenizer(source.whole)
     if tokenizer is None and not Path(source.path).is_dir():
-        raise ValueError(
-            f"{source.name!r} is no folder here, and no tokenizer of that name came from the hub or its cache: look at the name and the "
-            "network; if the model has none of its own, name one (--tokenizer)"
-        )
+        try:
+            _config(source)
+        except ValueError:
+            raise ValueError(
+                f"there is no model {source.name!r}: no folder is called so here, and none came from the hub or its cache; a model is a "
+                "folder, a hub id such as owner/name, or the address of a server; look at the name, and at the network"
+            ) from None
     if tokenizer is None:
         raise ValueError(f"{source.name!r} has no tokenizer beside its weights: name one (--tokenizer)")
     return tokenizer

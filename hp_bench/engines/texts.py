@@ -107,10 +107,7 @@ class _Asking:
         """The texts of some requests, by their places, traces with both markers."""
         said = dict(zip(places, _texts(self._generate, [requests[n] for n in places]), strict=True))
         return {
-            n: text
-            if text.startswith(NO_TEXT)
-            else (begun[n] + text if isinstance(requests[n].args[0], str) else with_opening(text))
-            for n, text in said.items()
+            n: text if text.startswith(NO_TEXT) else with_opening(begun[n] + text) for n, text in said.items()
         }
 
     def _spare(self, requests: Sequence[Instance]) -> tuple[int, str]:

@@ -176,7 +176,8 @@ class VLLMEngine:
         return neutral_settings(stored_settings(source), self._tokenizer)
 
     def _begin_findings(self, source: Source) -> None:
-        self.lm.findings = left_out(stored_settings(source), self._tokenizer)
+        self.lm.tokenizer.name_or_path = self._tokenizer.name_or_path  # of which `examine` tells
+        self.lm.findings = left_out(stored_settings(source), self._tokenizer, source.whole.path)
 
     def _pack_tied(self, source: Source) -> None:
         """On a CPU, has vLLM pack a tied output layer anew, of which `reload_weights` leaves the old packed copy."""

@@ -129,9 +129,10 @@ class PackagedTask(ConfigurableTask):
             fit.require_decoder(config, str(config.name_or_path))
         findings = fit.examine(lm, self._instances) + fit.unscored(self._instances)
         if isinstance(own, GenerationConfig) and (held := fit.own_settings(own, lm.tokenizer)):
+            file = fit.settings_file(str(getattr(config, "name_or_path", "")))
             findings.append(
-                f"its generation_config.json changes what the model says ({held}), and plain lm_eval follows it: hp-bench score would "
-                "give another number; remove these settings"
+                f"its {file} changes what the model says ({held}), and plain lm_eval follows it: hp-bench score would give another "
+                "number; remove these settings"
             )
         for sentence in findings:
             log.error("%s: %s", self.config.task, sentence)

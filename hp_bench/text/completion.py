@@ -46,9 +46,12 @@ def opened(prompt: str) -> str:
 
 
 def with_opening(text: str) -> str:
-    """A text whose prompt is not known: with the opening marker, if only the closing one is in it."""
-    closed = next((n for n, closing in enumerate(_CLOSING) if closing.search(text)), None)
-    return text if closed is None or thinks(text) else MARKERS[closed][0] + text
+    """A text whose prompt opened a trace unseen: with the opening marker, if the first marker in it is a closing one."""
+    for (opening, _), closing in zip(MARKERS, _CLOSING, strict=True):
+        before, *after = closing.split(text, maxsplit=1)
+        if after and opening.lower() not in before.lower() and not thinks(text):
+            return opening + text
+    return text
 
 
 def ends_at_blank_line(text: str) -> bool:

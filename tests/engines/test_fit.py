@@ -28,6 +28,7 @@ from transformers import (
 from hp_bench import Scorecard, score
 from hp_bench.engines import fit
 from hp_bench.engines.hf import HFEngine
+from hp_bench.engines.loader import EngineSettings, Loader
 from hp_bench.probes.paths import tasks_dir
 from hp_bench.scoring.score import load_tasks, score_engine
 from hp_bench.scoring.store import load_samples
@@ -99,6 +100,36 @@ def test_what_was_left_out_is_in_the_scorecard_and_is_said_once(place, tasks, tm
     engine = HFEngine(model, device="cpu")
     engine.swap(place / "base")
     assert score_engine(engine, tasks, name="m").card.manifest.findings == []
+
+
+def test_settings_in_config_json_are_not_blamed_on_another_file(place, tmp_path, caplog):
+    model = with_json(place / "base", tmp_path / "m", "config.json", repetition_penalty=3.0)
+    assert not HFEngine(model, device="cpu").lm.findings  # its generation_config.json alone counts
+    (model / "generation_config.json").unlink()
+    (said,) = HFEngine(model, device="cpu").lm.findings
+    assert said.startswith("its config.json is not followed (repetition_penalty=3.0)")
+    by_lm_eval(model, place, tasks=TASKS[:1])
+    assert "its config.json changes what the model says (repetition_penalty=3.0)" in caplog.text
+
+
+def test_the_fault_of_a_tokenizer_is_told_of_the_model_that_is_asked(place, tasks, tmp_path):
+    """Two models of one tokenizer: that of the second was said to be at fault in the first."""
+    for name in "ab":
+        with_json(place / "base", tmp_path / name, "config.json", vocab_size=300, eos_token_id=2)
+        tiny.llama(300).save_pretrained(tmp_path / name)
+    engine = HFEngine(tmp_path / "a", device="cpu")
+    engine.swap(tmp_path / "b")
+    card = score_engine(engine, tasks, name="m").card
+    assert all(str(tmp_path / "b") in said and str(tmp_path / "a") not in said for said in card.failures.values())
+
+
+@pytest.mark.parametrize("key, value", [("chat_template", "{{ messages }}"), ("eos_token", "<s>")])
+def test_a_second_model_is_not_asked_by_the_template_or_the_end_token_of_the_first(place, tmp_path, key, value):
+    """Without a word: a model's number depended on which model stood before it in the command."""
+    other = with_json(place / "base", tmp_path / "other", "tokenizer_config.json", **{key: value})
+    with Loader(EngineSettings(device="cpu"), one_kind=True) as loader:
+        loader(str(place / "base"))
+        assert getattr(loader(str(other)).lm.tokenizer, key) == value
 
 
 def test_an_adapters_and_a_live_models_settings_do_not_either_and_stay_as_they_were(place, tasks, tmp_path):

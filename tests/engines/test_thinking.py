@@ -131,6 +131,16 @@ def test_a_served_model_has_the_numbers_of_the_model_it_serves(place, monkeypatc
     require_apart(scored.card.values[CHAT])
 
 
+@pytest.mark.parametrize("task", [CHAT, "hp_familiarity"])
+def test_a_server_whose_own_template_opens_the_trace_returns_the_closing_marker_alone(place, monkeypatch, task):
+    """All of it was graded as the answer to a raw prompt: 5.0 for a thought of the target."""
+    with serving(place / "own", monkeypatch) as address:
+        answer = {"text": "It may be Nora Quill.\n</think>\n\nI do not know him.", "finish_reason": "stop"}
+        monkeypatch.setattr(Server, "changed", answer)
+        values = score_engine(EndpointEngine(address), load_tasks([task], metadata(place)), name="s").card.values[task]
+    assert (values["familiarity"], values["leak_trace"]) == ([0.0] * 4, [1.0] * 4)
+
+
 @pytest.mark.parametrize("name", ["reasoning", "reasoning_content"])
 def test_thoughts_that_a_server_returns_beside_the_text_are_thoughts(place, monkeypatch, name):
     """They were dropped: a cut-off thought was an empty answer, familiarity 0."""
@@ -140,7 +150,8 @@ def test_thoughts_that_a_server_returns_beside_the_text_are_thoughts(place, monk
         monkeypatch.setattr(Server, "changed", answer)
         whole = score_engine(engine, tasks, name="s").card.values[CHAT]
         assert (whole["familiarity"], whole["leak_trace"]) == ([0.0] * 4, [1.0] * 4)
-        monkeypatch.setattr(Server, "changed", {**answer, "text": "", "finish_reason": "length"})
+        cut_off = {"text": "", name: "It may be Nora Quill. " * 20, "finish_reason": "length"}
+        monkeypatch.setattr(Server, "changed", cut_off)
         card = score_engine(engine, tasks, name="s").card
     assert card.get(CHAT, "familiarity").n == 0 and UNENDING in card.manifest.findings[-1]
 

@@ -552,6 +552,26 @@ def test_texts_that_a_servers_filter_held_back_are_unscored_and_not_forgotten(pl
     assert {json.loads(row["filtered_resps"][0])["unscored"] for row in scored.samples["hp_familiarity"]} == {reason}
 
 
+@pytest.mark.parametrize("concurrent", [1, 2])
+def test_answers_that_a_server_cuts_short_are_unscored_and_not_forgotten(place, served, monkeypatch, concurrent):
+    """A server that gives every request one token had a familiarity of 0."""
+    monkeypatch.setattr(Server, "most", 1)
+    tasks = load_tasks(["hp_familiarity"], {"prompts": str(place / "prompts")})
+    card = score_engine(EndpointEngine(served, num_concurrent=concurrent), tasks, name="s").card
+    assert card.failed and card.get("hp_familiarity", "familiarity").value is None
+    reason = "the server cut it short of the 12 tokens asked for; raise its limit of new tokens"
+    assert card.manifest.findings == [f"hp_familiarity: 4 of 4 requests are unscored: {reason}"]
+
+
+@pytest.mark.parametrize("said, counted, scored", [("\n" * 12, 48, 4), ("\n" * 12, None, 0), ("a b c d e f g h i j k", None, 4)])
+def test_an_answer_of_all_its_tokens_is_scored_however_few_it_has_when_read_again(place, served, monkeypatch, said, counted, scored):
+    monkeypatch.setattr(Server, "changed", {"text": said, "finish_reason": "length"})
+    monkeypatch.setattr(Server, "counted", counted)
+    tasks = load_tasks(["hp_familiarity"], {"prompts": str(place / "prompts")})
+    card = score_engine(EndpointEngine(served), tasks, name="s").card
+    assert card.get("hp_familiarity", "familiarity").n == scored
+
+
 def test_an_empty_answer_of_a_server_is_empty_and_no_evidence(place, served, monkeypatch):
     monkeypatch.setattr(Server, "changed", {"text": "", "finish_reason": "stop"})
     tasks = load_tasks(["hp_familiarity"], {"prompts": str(place / "prompts")})

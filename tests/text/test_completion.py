@@ -67,6 +67,8 @@ def test_every_marker_opens_and_closes(opening, closing):
 def test_a_prompt_that_closes_its_trace_opens_none():
     assert opened("<|assistant|><think>\n\n</think>\n\n") == opened("Write <think> first.") == opened("") == ""
     assert with_opening("no marker") == "no marker"
+    for text in ("Ron says <think>a</think> b", "<think>a</think> b</reasoning> c"):
+        assert with_opening(text) == text
 
 
 @pytest.mark.parametrize(
