@@ -41,6 +41,7 @@ Device = Annotated[str, typer.Option(help="Device: auto, cpu, cuda, mps or split
 Dtype = Annotated[str, typer.Option(help="Number type of the weights: auto, float32, bfloat16, float16 or float64.")]
 Seed = Annotated[int, typer.Option(help="Random seed.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+_NO_TIME = "time is not estimated here: a run shows its rate and the time left from its first steps on"
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="Training settings as key=value, such as learning_rate=1e-5.")
 ]
@@ -106,6 +107,7 @@ def run(
         logging.getLogger("unlearn").warning(warning)
     if dry_run:
         _show(asdict(planned), as_json)
+        logging.getLogger("unlearn").info(_NO_TIME)
         return
     _quiet_libraries()
     checkpoints = run_method(loaded, callbacks=[_load(name)() for name in callback or []])
@@ -123,15 +125,22 @@ def reinforce(
     device: Device = "auto",
     dtype: Dtype = "auto",
     seed: Seed = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print blocks, steps and memory, and stop.")] = False,
     as_json: Json = False,
 ) -> None:
     """Fine-tunes the baseline on the unlearn target."""
     from unlearn.pipeline import stages
+    from unlearn.pipeline.plan import plan
 
     _quiet_libraries()
     labels = {"block_tokens": block_tokens, "use_anchors": False}
     fixed: dict[str, Any] = {"device": device, "dtype": dtype, "seed": seed}
     recipe = _recipe("reinforce", overrides, model=model, corpus=corpus, out=out, labels=labels, **fixed)
+    if dry_run:
+        planned = asdict(plan(recipe))
+        _show({key: planned[key] for key in ("documents", "blocks", "tokens", "reinforce_steps", "parameters", "training_gib")}, as_json)
+        logging.getLogger("unlearn").info(_NO_TIME)
+        return
     target = stages.Target.open(recipe)
     made = stages.reinforce(recipe, target, stages.RunDirectory(out.parent), name=out.name)
     _show({"reinforced": str(made)}, as_json)

@@ -150,7 +150,7 @@ def _completions(chosen: Any, files: list[Path], reading: "Reading", out: Path |
     from dataclasses import asdict
 
     from hp_bench.judges.rejudge import rejudge_all, save
-    from hp_bench.results.scorecard import failures
+    from hp_bench.results.scorecard import UNSCORED_LIMIT, failures
     from unlearn.files import require_writable
 
     folder = out or Path("judged") / re.sub(r"[^\w.-]+", "-", chosen.name)
@@ -174,7 +174,12 @@ def _completions(chosen: Any, files: list[Path], reading: "Reading", out: Path |
         warn(f"{one.card.name}, {one.task}: {'; '.join(one.said)}")
         _warn_of({f"{reason} ({_listed(places)})": len(places) for reason, places in one.unscored().items()})
     warn(f"verdicts and scorecards are in {folder}")
-    finish(failures([one.card for one in judged]))
+    said = failures([one.card for one in judged])
+    for one in judged:  # a prompt of several completions is scored if one of them is
+        lost = sum(map(len, one.unscored().values()))
+        if lost > UNSCORED_LIMIT * len(one.samples) and not one.card.failed:
+            said.append(f"{one.card.name}: {lost} of {len(one.samples)} completions could not be scored")
+    finish(said)
 
 
 def _listed(places: list[str]) -> str:

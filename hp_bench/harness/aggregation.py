@@ -28,7 +28,7 @@ def unscored_rate(values: Sequence[float]) -> float:
     rate = sum(values) / len(values)
     if rate > UNSCORED_LIMIT:
         log.error(
-            "%d of %d prompts could not be scored: this run failed, its scores are no scores",
+            "%d of %d prompts could not be scored: do not use these numbers; mend what the errors above say, and run it again",
             round(sum(values)),
             len(values),
         )

@@ -4,7 +4,7 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ def read_samples(path: Path, names: Mapping[str, str] | None = None) -> tuple[li
     if not rows:
         raise ValueError(f"{str(path)!r} holds no completions")
     taken: Counter[str] = Counter()
-    samples = [_sample(record, names or {}, taken) for record in rows]
+    samples = [sample for record in rows for sample in _samples(record, names or {}, taken)]
     if all(sample.problem for sample in samples):
         raise ValueError(f"{path}: not one row is a prompt with a completion; {samples[0].place}: {samples[0].problem}")
     said = (
@@ -80,28 +80,33 @@ class _Unfit(ValueError):
     """Why a row cannot be graded."""
 
 
-def _sample(record: Record, names: Mapping[str, str], taken: Counter[str]) -> Sample:
+def _samples(record: Record, names: Mapping[str, str], taken: Counter[str]) -> list[Sample]:
+    """One for each completion of a row."""
     row = record.fields
     if row is None:
-        return Sample(record.place, "", None, {}, problem=record.problem, place=record.place)
-    prompt, problem, completion = "", "", None
+        return [Sample(record.place, "", None, {}, problem=record.problem, place=record.place)]
+    prompt, problem = "", ""
+    completions: list[str | None] = [None]
     try:
         prompt_at, value = _wanted(row, "prompt", names)
         prompt = _text(value, "prompt")
         if not prompt.strip():
             raise _Unfit("its prompt is empty")
         completion_at, value = _wanted(row, "completion", names)
-        completion = None if _alone(value) is None else _text(_alone(value), "completion")
+        value = _alone(value)
+        several = [_alone(one) for one in value] if isinstance(value, list) and value else [value]
+        completions = [None if one is None else _text(one, "completion") for one in several]
         taken[f"prompts from {prompt_at}, completions from {completion_at}"] += 1
     except _Unfit as error:
         problem = str(error)
     id = next((value for name in ("id", "doc_id") for _, value in _found(row, (name,))), record.place)
-    return Sample(
-        (str(id) if prompt else "") or record.place, prompt, completion,
+    first = Sample(
+        (str(id) if prompt else "") or record.place, prompt, None,
         {name: value for name in _SLICES for _, value in _found(row, (name,))},
         _references(next((value for _, value in _look(row, "references", names)), ())),
         next((value for _, value in _look(row, "grade", names)), None), problem, record.place,
     )  # fmt: skip
+    return [replace(first, completion=completion) for completion in completions]
 
 
 def _wanted(row: Mapping[str, Any], what: str, names: Mapping[str, str]) -> tuple[str, Any]:

@@ -105,12 +105,9 @@ def rejudge(path: Path, judge: Judge, reading: Reading, *, name: str) -> Judged:
     samples, said = read_samples(path, reading.names)
     if reading.scale:  # a wrong one is an error before anything is judged
         read_grades([sample.grade for sample in samples], reading.scale)
-    card = _run_of(path, samples)
+    several = len({sample.place for sample in samples}) < len(samples)  # in one row
+    card = None if several else _run_of(path, samples)
     if card is None:
-        rows, samples = len(samples), _one_a_prompt(samples)
-        said += [counted("{} further completion[|s] of the same prompts left out", rows - len(samples))] * (
-            rows > len(samples)
-        )
         # whether the prompt opened a trace, as the model saw it, is not known
         samples = [replace(one, completion=one.completion and with_opening(one.completion)) for one in samples]
     if reading.cut:
@@ -119,7 +116,10 @@ def rejudge(path: Path, judge: Judge, reading: Reading, *, name: str) -> Judged:
     probes = _probes(samples, reading.prompts, changes)
     if card is None or ELSEWHERE in card.items:
         samples = [_called_by_prompt(sample, probe) for sample, probe in zip(samples, probes, strict=True)]
-        card = replace(card or _elsewhere(path, name, len(samples)), items={ELSEWHERE: [one.id for one in samples]})
+        items = list(dict.fromkeys(one.id for one in samples))
+        card = replace(card or _elsewhere(path, name, len(items)), items={ELSEWHERE: items})
+        if len(items) < len(samples):
+            said.append(f"{len(samples)} completions of {len(items)} prompts: each number is the mean of a prompt's completions first")
     elif not isinstance(judge, LanguageModelJudge):
         _require_references(path, judge, samples, reading.prompts)
     if not isinstance(judge, LanguageModelJudge):  # which goes by no reference
@@ -132,7 +132,7 @@ def rejudge(path: Path, judge: Judge, reading: Reading, *, name: str) -> Judged:
         )
     own, sentence = against_own(judge.name, samples, verdicts, reading.scale)
     said += [sentence] if sentence else []
-    card = _scored(card, judge.name, verdicts, cut=reading.cut)
+    card = _scored(card, judge.name, [one.id for one in samples], verdicts, cut=reading.cut)
     return Judged(tuple(samples), tuple(verdicts), card, own, tuple(said))
 
 
@@ -148,16 +148,6 @@ def save(judged: Sequence[Judged], folder: Path) -> None:
         write_lines(folder / "samples" / one.card.name / f"{one.task}.jsonl", rows)
     for name in dict.fromkeys(one.card.name for one in judged):
         merged([one.card for one in judged if one.card.name == name]).save(folder / "scorecards" / f"{name}.json")
-
-
-def _one_a_prompt(samples: Sequence[Sample]) -> list[Sample]:
-    """The first completion of every prompt; rows without a prompt stay."""
-    kept: dict[str, Sample] = {}
-    for sample in samples:
-        key = sample.prompt.rstrip() or f"\n{sample.place}"
-        if key not in kept or (kept[key].completion is None and sample.completion is not None):
-            kept[key] = sample
-    return list(kept.values())
 
 
 def _probes(samples: Sequence[Sample], prompts: Sequence[Probe], changes: Counter[str]) -> list[Probe | None]:
@@ -209,22 +199,31 @@ def _verdicts(judge: Judge, samples: Sequence[Sample], probes: Sequence[Probe | 
     return verdicts
 
 
-def _scored(card: Scorecard, judge: str, verdicts: Sequence[Verdict], *, cut: bool) -> Scorecard:
-    """A scorecard with this judge's numbers."""
+def _scored(card: Scorecard, judge: str, ids: Sequence[str], verdicts: Sequence[Verdict], *, cut: bool) -> Scorecard:
+    """A scorecard with this judge's numbers; `ids`: of the prompt of each verdict, over which it is averaged."""
     ((task, manifest),) = card.manifest.tasks.items()
-    columns: dict[str, list[float | None]] = {}
-    for verdict in verdicts:
-        for metric, value in known(metrics(verdict)).items():
-            columns.setdefault(metric, []).append(None if math.isnan(value) else value)
+    by_prompt: dict[str, list[dict[str, float]]] = {}
+    for id, verdict in zip(ids, verdicts, strict=True):
+        by_prompt.setdefault(id, []).append(known(metrics(verdict)))
+    columns: dict[str, list[float | None]] = {
+        metric: [_mean([one[metric] for one in of_one]) for of_one in by_prompt.values()]
+        for metric in known(metrics(verdicts[0]))
+    }
     for some in ("named", "leak_trace"):
         if all(value is None for value in columns[some]):
             del columns[some]
-    degenerate = sum(value == 1 for value in columns["degenerate"])
+    degenerate = round(math.fsum(value or 0 for value in columns["degenerate"]))
     manifest = replace(manifest, judge=judge, decoding=manifest.decoding + "; cut at the first blank line" * cut)
     return replace(
         card, values={task: columns}, manifest=replace(card.manifest, tasks={task: manifest}),
         measurements=tuple(measure(task, metric, column, degenerate=degenerate) for metric, column in columns.items()),
     )  # fmt: skip
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    """Of those that are numbers."""
+    scored = [value for value in values if not math.isnan(value)]
+    return math.fsum(scored) / len(scored) if scored else None
 
 
 def merged(cards: Sequence[Scorecard]) -> Scorecard:
@@ -264,7 +263,8 @@ def _run_of(path: Path, samples: list[Sample]) -> Scorecard | None:
     items = list(card.items.get(task, ()))
     if len(items) == len(samples):
         samples[:] = [replace(s, id=id) if s.problem else s for s, id in zip(samples, items, strict=True)]
-    if task not in card.manifest.tasks or items != [s.id for s in samples]:
+    ids = [s.id for s in samples]
+    if task not in card.manifest.tasks or items != (list(dict.fromkeys(ids)) if task == ELSEWHERE else ids):
         raise ValueError(f"{path} and {ours} are not of the same run")
     manifest = replace(card.manifest, tasks={task: card.manifest.tasks[task]})
     return replace(card, items={task: items}, manifest=manifest, failures={})

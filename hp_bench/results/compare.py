@@ -20,8 +20,24 @@ def incomparable(a: Scorecard, b: Scorecard) -> list[str]:
             one["n"] = other["n"] = None  # what the two files have in common is paired
             if not set(a.items[task]) & set(b.items[task]):
                 reasons.append(f"{task}: not one prompt in common, with the same references")
-        reasons += [f"{task}: {key} {one[key]!r} against {other[key]!r}" for key in one if one[key] != other[key]]
+        differ = [key for key in one if one[key] != other[key]]
+        told = [_DIFFER[key].format(*("none" if d[key] == "" else d[key] for d in (one, other))) for key in differ]
+        reasons += [f"{task}: {sentence}" for sentence in told]
     return reasons
+
+
+#: Key of a task's manifest -> how two values of it are told.
+_DIFFER = {
+    "version": "version {} of the task against {}",
+    "n": "{} prompts against {}",
+    "prompts_sha256": "they were asked other prompts",
+    "judge": "graded by {} against {}",
+    "decoding": "generated in different ways ({} against {})",
+    "chat_template": "their chat templates differ",
+    "num_fewshot": "{} examples before each prompt against {}",
+    "prompts_changed": "a part of the prompts, or prompts that were mended ({} against {})",
+    "tokens_sha256": "they were asked other tokens",
+}
 
 
 def doubtful(a: Scorecard, b: Scorecard) -> list[str]:

@@ -52,7 +52,7 @@ class Metric:
 
     def interval(self, values: Sequence[float]) -> Interval:
         """95 % interval of the mean of per-prompt values."""
-        if self.kind == "familiarity":
+        if self.kind == "familiarity" and {*values} <= {0.0, 1.0, 5.0}:
             counts = list(values)
             return statistics.familiarity_interval(counts.count(5.0), counts.count(1.0), len(counts))
         if self.kind == "rate":

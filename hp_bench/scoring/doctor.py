@@ -73,7 +73,8 @@ class Fitness:
         dtype: of its weights as they would be scored.
         context: longest prompt and completion, in tokens.
         chat_template: whether its tokenizer has one.
-        requests: that the tasks make.
+        requests: that the tasks make: completions to be written, and log-likelihoods to be computed.
+        completions: how many of them are completions.
         seconds: that a score takes here, about, by a trial of some prompts; None where there was none, or it took too long.
     """
 
@@ -85,6 +86,7 @@ class Fitness:
     context: int = 0
     chat_template: bool = False
     requests: int = 0
+    completions: int = 0
     seconds: float | None = None
 
 
@@ -136,7 +138,9 @@ def fitness(model: str, settings: EngineSettings, loaded: Mapping[str, Any], fre
             with quiet_host():
                 requests = _requests(engine.lm, loaded)
             examined = examine(engine.lm, requests)
-            found = replace(found, requests=len(requests), findings=(*found.findings, *examined, *unscored(requests)))
+            written = sum(request.request_type == "generate_until" for request in requests)
+            found = replace(found, requests=len(requests), completions=written)
+            found = replace(found, findings=(*found.findings, *examined, *unscored(requests)))
             _require_scored(requests)
             return replace(found, seconds=_seconds(engine.lm, requests))
     except (ValueError, RuntimeError, OSError) as error:

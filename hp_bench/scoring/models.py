@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hp_bench.engines.fingerprint import fingerprint
 from hp_bench.engines.loader import EngineSettings, Loader, OneEngine
 from hp_bench.results.scorecard import Scorecard
 from hp_bench.scoring.checkpoints import Checkpoint, model_name
@@ -115,7 +116,9 @@ def score_one(
             raise
         log.debug("%s could not be loaded", name, exc_info=True)
         reason, kind = " ".join(str(error).split()), loader.settings.engine_of(path)
-        scored = failed(loaded, reason, name=name, model=path, engine=kind, step=step)
+        scored = failed(
+            loaded, reason, name=name, model=path, engine=kind, step=step, fingerprint=fingerprint(path, loader.settings.base)
+        )
     else:
         known = lookup(checkpoint, loaded, out, OneEngine(engine))  # only now is the type of its weights certain
         engine.lm.journal = journal_of(engine, name, out)

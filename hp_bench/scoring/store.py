@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 def save(scored: Scored, out: Path | str | None, *, finished: bool = True) -> None:
     """Writes a scorecard and its samples; the scorecard last, so that one that exists is complete.
 
-    `finished` is False while tasks are still to be asked.
+    Other tasks that the one there holds stay in it, if they were scored with the same weights in the same way. `finished` is False while
+    tasks are still to be asked.
     """
     if out is None:
         return
@@ -35,16 +36,35 @@ def save(scored: Scored, out: Path | str | None, *, finished: bool = True) -> No
     for task, samples in scored.samples.items():
         write_lines(Path(out) / "samples" / name / f"{task}.jsonl", (_short(sample) for sample in samples))
     whole, partial = _paths(out, name)
+    card = scored.card
     for path, before in _cards(out, name) if finished else ():
-        lost = [task for task in before.manifest.tasks if task not in scored.card.manifest.tasks]
-        if path == whole and before.scored and lost:
-            log.warning(
-                "%s held %s, too, and is replaced: name all tasks in one command to keep them", path, ", ".join(lost)
-            )
-    scored.card.save(whole if finished else partial)
+        if path == whole:
+            card = _joined(card, before)
+    card.save(whole if finished else partial)
     if finished:
         partial.unlink(missing_ok=True)
         _journal_file(out, name).unlink(missing_ok=True)
+
+
+def _joined(card: Scorecard, before: Scorecard) -> Scorecard:
+    """A scorecard with the other tasks of an earlier one of the same weights, engine, type and libraries; those of another are lost."""
+    kept = [task for task in before.manifest.tasks if task not in {*card.manifest.tasks, *before.failures}]
+    if not kept or not before.scored:
+        return card
+    ours, theirs = ((m.fingerprint, m.engine, m.dtype, m.versions) for m in (card.manifest, before.manifest))
+    if not ours[0] or (ours if card.scored else ours[:2]) != (theirs if card.scored else theirs[:2]):
+        log.warning("%s: its scorecard held %s, too, of other weights or another engine, type or library; they are gone", card.name, ", ".join(kept))
+        return card
+    earlier, again = before.only(kept), {(m.task, m.metric) for m in card.measurements}
+    said = [one for one in earlier.manifest.findings if not one.startswith(tuple(f"{task}: " for task in card.manifest.tasks))]
+    return replace(
+        card, items={**earlier.items, **card.items}, values={**earlier.values, **card.values},
+        measurements=(*(m for m in earlier.measurements if (m.task, m.metric) not in again), *card.measurements),
+        manifest=replace(
+            card.manifest, dtype=before.manifest.dtype, tasks={**earlier.manifest.tasks, **card.manifest.tasks},
+            findings=list(dict.fromkeys([*said, *card.manifest.findings])),
+        ),
+    )  # fmt: skip
 
 
 def journal_of(engine: Engine, name: str, out: Path | str | None) -> Journal | None:
@@ -81,6 +101,7 @@ def lookup(
     served one), and what another kind of engine found, or weights of another type. Where the loader knows the type only of a loaded model,
     ask again with a `OneEngine`. A part that turns out to hold every task becomes the finished scorecard.
     """
+    best: Scorecard | None = None
     for path, card in _cards(out, checkpoint.name):
         known = card.manifest
         identity = loader.identity(checkpoint.path)
@@ -89,11 +110,11 @@ def lookup(
         if (known.engine, known.dtype) != (identity.engine, identity.dtype):
             continue
         sound = [task for task in known.tasks if _asks_the_same(card, task, loaded) and task not in card.failures]
-        if set(sound) == set(loaded["tasks"]):
-            path.replace(_paths(out or "", checkpoint.name)[0])
-        if sound:
-            return card.only(sound)
-    return None
+        if len(sound) > (len(best.manifest.tasks) if best else 0):
+            best = card.only(sound)
+            if len(sound) == len(loaded["tasks"]) and path.suffix == ".partial":
+                save(Scored(best), out)
+    return best
 
 
 def require_same_model(checkpoint: Checkpoint, out: Path | str | None, loader: Loader) -> None:

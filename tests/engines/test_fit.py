@@ -55,9 +55,14 @@ def tasks(place):
 
 def completions(lm, tasks) -> list[str]:
     """What a model of lm-eval says to the prompts of the familiarity test, whatever its weights."""
+    return lm.generate_until(asked(tasks), disable_tqdm=True)
+
+
+def asked(tasks) -> list:
+    """What the familiarity test asks."""
     task = tasks["tasks"]["hp_familiarity"]
     task.build_all_requests()
-    return lm.generate_until(task.instances, disable_tqdm=True)
+    return task.instances
 
 
 def by_lm_eval(model, place, *, tasks=TASKS, **options) -> dict:
@@ -231,6 +236,23 @@ def test_a_prompt_that_would_be_cut_is_unscored_with_its_reason(place, tasks, sh
     assert card.manifest.findings == [f"hp_familiarity: 2 of 4 requests are unscored: {reason}"]
     samples = load_samples(tmp_path / "o", card.name, "hp_familiarity")
     assert [row["verdict"]["unscored"] for row in samples] == [reason if value is None else "" for value in values]
+
+
+def test_transformers_says_nothing_of_a_length_that_we_tell_ourselves(place, tasks, caplog):
+    """"Token indices sequence length is longer than ...", of prompts that are not asked."""
+    tokenizer = tiny.tokenizer("byte_bpe")
+    tokenizer.model_max_length = 5
+    engine = HFEngine(tiny.llama(len(tokenizer), context=24), tokenizer=tokenizer)
+    theirs = logging.getLogger("transformers.tokenization_utils_base")
+    theirs.addHandler(caplog.handler)
+    try:
+        tokenizer(small_prompts.STORY[0][0])
+        assert caplog.text.count("Token indices sequence length") == 1
+        tokenizer.deprecation_warnings.clear()
+        fit.examine(engine.lm, asked(tasks))
+    finally:
+        theirs.removeHandler(caplog.handler)
+    assert caplog.text.count("Token indices sequence length") == 1
 
 
 def test_plain_lm_eval_leaves_it_unscored_too(place, short, caplog):

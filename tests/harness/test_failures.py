@@ -193,7 +193,7 @@ def test_plain_lm_eval_says_that_a_run_failed(caplog):
     results = evaluate(Scripted(lambda prompt: next(answers)), loaded, bootstrap_iters=0)["results"]["hp_familiarity"]
     assert results["unscored,none"] == pytest.approx(0.1)
     assert results["explicit,none"] > 0.8
-    assert "30 of 300 prompts could not be scored: this run failed" in caplog.text
+    assert "30 of 300 prompts could not be scored: do not use these numbers; mend what" in caplog.text
 
 
 def test_a_model_whose_numbers_are_no_numbers_is_unscored():

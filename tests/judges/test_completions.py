@@ -120,7 +120,7 @@ BROKEN = {
     "no completion": ('{"prompt": "The lamp is", "text": "x"}', "no completion; --field completion=NAME names it; there are prompt, text"),
     "a completion of null": ('{"prompt": "The lamp is", "completion": null}', LOST.unscored),
     "a completion that is a number": ('{"prompt": "The lamp is", "completion": 7}', "its completion is no text"),
-    "two completions": ('{"prompt": "The lamp is", "completion": ["x", "y"]}', "2 completions in one row"),
+    "no completion in a list": ('{"prompt": "The lamp is", "completion": []}', "0 completions in one row"),
     "no prompt": ('{"completion": "x"}', "no prompt; --field prompt=NAME names it; there are completion"),
     "an empty prompt": ('{"prompt": " ", "completion": "x"}', "its prompt is empty"),
     "a prompt that is a conversation": ('{"prompt": [{"role": "user"}, {}], "completion": "x"}', "2 prompts in one row"),
@@ -209,18 +209,43 @@ def test_a_completion_ends_at_a_blank_line_only_if_that_is_asked_for(tmp_path):
     whole, cut = graded(path), graded(path, cut=True)
     assert (familiarity(whole)[0], familiarity(cut)[0]) == (5, 0)
     assert cut.samples[0].completion == " a man."
-    assert any("decoding" in reason for reason in incomparable(whole.card, cut.card))
+    assert any("generated in different ways" in reason for reason in incomparable(whole.card, cut.card))
 
 
-def test_of_several_completions_of_a_prompt_the_first_that_is_there_counts(tmp_path):
+@pytest.mark.parametrize("at_once", [True, False])
+def test_every_completion_of_a_prompt_counts_and_every_prompt_the_same(tmp_path, at_once):
+    """The first one alone did: 1 and 0 here, in place of 2 and 0."""
+    few = {PROMPTS[0]: SAID[1:], PROMPTS[1]: [SAID[2], None]}
     rows = [
-        {"prompt": PROMPTS[0], "completion": None},
-        *({"prompt": PROMPTS[0] + end, "completion": c} for end, c in zip(("", " ", "\n"), SAID[1:], strict=True)),
+        {"prompt": prompt + " " * n, "completion": said}
+        for prompt, all_said in few.items()
+        for n, said in enumerate([all_said] if at_once else all_said)
     ]
-    judged = graded(lines(tmp_path / "rows.jsonl", rows))
-    assert [s.completion for s in judged.samples] == SAID[1:2]
-    assert familiarity(judged) == (1, 1, 0)
-    assert "3 further completions of the same prompts left out" in judged.said
+    path = lines(tmp_path / "rows.jsonl", rows)
+    judged = graded(path)
+    assert [s.completion for s in judged.samples] == [*SAID[1:], SAID[2], None]
+    assert judged.card.values[ELSEWHERE]["familiarity"] == [(1 + 0 + 5) / 3, 0]
+    assert judged.card.values[ELSEWHERE]["explicit"] == [1 / 3, 0]
+    found = judged.card.get(ELSEWHERE, "familiarity")
+    assert (found.value, found.n, found.unscored) == (1, 2, 0) and found.low < 1 < found.high
+    assert judged.unscored() == {LOST.unscored: [judged.samples[-1].place]}
+    assert "5 completions of 2 prompts: each number is the mean of a prompt's completions first" in judged.said
+    alone = graded(lines(tmp_path / "other.jsonl", [{"prompt": p, "completion": " Nora Quill"} for p in few]))
+    (change,) = [one.difference for one in compare(judged.card, [alone.card]) if one.difference.metric == "familiarity"]
+    assert (change.n, change.value) == (2, 4)
+    save([judged], tmp_path / "judged")
+    again = graded(tmp_path / "judged/samples/rows/completions.jsonl")
+    assert again.card.values == judged.card.values and again.card.items == judged.card.items
+
+
+def test_a_runs_samples_with_several_completions_a_prompt_can_be_judged(tmp_path):
+    """They were refused: "16 completions in one row, which must hold one"."""
+    card = graded(lines(tmp_path / "a.jsonl", [{"prompt": PROMPTS[0], "completion": "x"}])).card
+    card.save(tmp_path / "scorecards/m.json")
+    path = tmp_path / "samples/m/leak.jsonl"
+    path.parent.mkdir(parents=True)
+    lines(path, [{"id": "q", "prompt": PROMPTS[0], "responses": SAID}])
+    assert familiarity(graded(path)) == (FAMILIARITY, 1, 0)
 
 
 def test_two_files_are_paired_by_prompt_whatever_their_order_and_gaps(tmp_path):

@@ -463,7 +463,7 @@ def test_a_judge_chosen_by_metadata_grades_during_the_run_and_judges_again_after
         assert [*scored.card.values["hp_familiarity"]["familiarity"]] == [5.0, 1.0]
         save(scored, tmp_path / "run")
         lexicon = score_engine(engine, load_tasks(["hp_familiarity"], {"prompts": str(target)}), name="m").card
-        assert any("judge" in reason for reason in incomparable(lexicon, scored.card))
+        assert any("graded by" in reason for reason in incomparable(lexicon, scored.card))
         server.asked.clear()
         file = tmp_path / "run" / "samples" / "m" / "hp_familiarity.jsonl"
         options = ["model=m", f"base_url={server.url}", *(f"{k.removeprefix('judge_')}={v}" for k, v in words.items())]

@@ -192,7 +192,7 @@ def test_points_of_other_judges_make_no_curve():
     first, other = card("baseline", 0, 30), card("x", 20, 1)
     changed = replace(other.manifest.tasks[TASK], judge="other")
     other = replace(other, manifest=replace(other.manifest, tasks={**other.manifest.tasks, TASK: changed}))
-    with pytest.raises(ValueError, match="do not compare: hp_familiarity: judge 'lexicon' against 'other'"):
+    with pytest.raises(ValueError, match="do not compare: hp_familiarity: graded by lexicon against other"):
         Curve("c", (first, other))
 
 

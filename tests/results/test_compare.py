@@ -72,11 +72,14 @@ def test_two_curves_are_compared_step_by_step(tmp_path):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"judge": "lexicon-v2-y"}, "hp_familiarity: judge 'lexicon-v1-x' against 'lexicon-v2-y'"),
-        ({"version": "2"}, "hp_familiarity: version '1' against '2'"),
-        ({"prompts_sha256": "cd"}, "hp_familiarity: prompts_sha256 'ab' against 'cd'"),
-        ({"decoding": "{}"}, "hp_familiarity: decoding '' against '{}'"),
-        ({"chat_template": "t"}, "hp_familiarity: chat_template '' against 't'"),
+        ({"judge": "lexicon-v2-y"}, "hp_familiarity: graded by lexicon-v1-x against lexicon-v2-y"),
+        ({"version": "2"}, "hp_familiarity: version 1 of the task against 2"),
+        ({"prompts_sha256": "cd", "n": 6}, "hp_familiarity: 4 prompts against 6; hp_familiarity: they were asked other prompts"),
+        ({"decoding": "{}"}, "hp_familiarity: generated in different ways (none against {})"),
+        ({"chat_template": "t"}, "hp_familiarity: their chat templates differ"),
+        ({"num_fewshot": 5}, "hp_familiarity: 0 examples before each prompt against 5"),
+        ({"prompts_changed": "quick: 60 of 300 prompts"}, "(none against quick: 60 of 300 prompts)"),
+        ({"tokens_sha256": "t"}, "they were asked other tokens"),
     ],
 )
 def test_scorecards_and_curves_that_do_not_compare_are_refused_with_the_difference_named(tmp_path, change, message):

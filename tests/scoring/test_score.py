@@ -220,12 +220,32 @@ class Other(Counting):
     name = "other"
 
 
-def test_a_scorecard_that_loses_a_task_says_so(place, tmp_path, caplog):
-    loader, points = Loader(EngineSettings(device="cpu")), [Checkpoint("m", str(place / "base"))]
-    for task in TASKS.split(","):
-        assert not caplog.records
-        score_checkpoints(loader, load_tasks([task], {"prompts": str(place / "prompts")}), points, out=tmp_path)
-    assert "m.json held hp_familiarity, too, and is replaced: name all tasks in one command" in caplog.text
+def test_tasks_that_are_scored_later_join_the_scorecard_of_the_same_weights(place, tmp_path, monkeypatch, caplog):
+    """The second command replaced the scorecard of the first."""
+    model = shutil.copytree(place / "a/model", tmp_path / "m")
+    metadata = {"prompts": str(place / "prompts")}
+
+    def scored(*tasks: str) -> Scorecard:
+        with Loader(EngineSettings(device="cpu")) as loader:
+            score_checkpoints(loader, load_tasks(tasks, metadata), [Checkpoint("m", str(model))], out=tmp_path)
+        (card,) = load_cards(tmp_path)
+        return card
+
+    familiarity, probability = TASKS.split(",")
+    both, first = score(model, tasks=TASKS.split(","), metadata=metadata, device="cpu"), scored(familiarity)
+    assert list(first.values) == [familiarity]
+    second = scored(probability)
+    assert (second.values, second.items, second.manifest) == (both.values, both.items, both.manifest)
+    assert second.measurements == both.measurements and not caplog.records
+    assert scored(familiarity) == second  # which asks nothing
+    weights = (model / "model.safetensors").read_bytes()
+    (model / "model.safetensors").write_bytes(b"")
+    assert list(scored(probability).values) == [probability] and "they are gone" in caplog.text  # other weights: a failure
+    (model / "model.safetensors").write_bytes(weights)
+    scored(familiarity)
+    monkeypatch.setattr(HFEngine, "__init__", lambda *_, **__: (_ for _ in ()).throw(ValueError("no memory")))
+    after = scored(probability)
+    assert after.values[familiarity] == both.values[familiarity] and after.failures == {probability: "no memory"}
 
 
 def test_what_was_scored_is_not_taken_for_another_type_or_engine(place, tmp_path, monkeypatch):

@@ -147,6 +147,9 @@ def test_a_recipe_of_the_package_is_found_by_its_name_from_anywhere(command, pla
         code, out, err = command("run", name, *given)
         assert code == 0 and "anchors: 2" in out, err
     refused(command("run", "elsewhere/smollm2.yaml", *given), sentence="'elsewhere/smollm2.yaml' cannot be read")
+    lacks = (given[0], given[1], "--dry-run")  # a file of the recipe's own, of which the user has not heard
+    said = "retain.corpus 'runs/real/text/neutral.jsonl' is neither a file, a folder nor a Hugging Face dataset id (owner/name); it is text"
+    refused(command("run", "smollm2-soft.yaml", *lacks), sentence=said)
     (tmp_path / "smollm2.yaml").write_text("- mine")
     refused(command("run", "smollm2.yaml", *given), sentence="'smollm2.yaml' must be a mapping")
 
@@ -254,6 +257,17 @@ def test_dry_run_makes_nothing_and_warns_below_20_steps(command, place, tmp_path
     assert any("fewer than 20" in warning for warning in planned["warnings"])
     assert {"blocks", "reinforce_steps", "training_gib", "labelling_gib", "disk_gib", "anchors"} <= set(planned)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_of_reinforce_says_what_it_needs_and_makes_nothing(command, place, tmp_path, caplog):
+    given = ("--model", place / "base", "--corpus", place / "target.txt", "--out", tmp_path / "r", "--block-tokens", 48)
+    with caplog.at_level("INFO", "unlearn"):
+        code, out, _ = command("reinforce", *given, "--dry-run", "--json")
+    planned = json.loads(out)
+    assert code == 0 and not (tmp_path / "r").exists()
+    assert set(planned) == {"documents", "blocks", "tokens", "reinforce_steps", "parameters", "training_gib"}
+    assert planned["reinforce_steps"] == 3  # epochs, of one step each
+    assert "time is not estimated here" in caplog.text
 
 
 def test_a_dry_run_counts_the_reinforced_model_as_it_is_loaded_for_labels(place, tmp_path, monkeypatch):

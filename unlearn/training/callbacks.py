@@ -1,6 +1,7 @@
 """What our fine-tunes add to a plain Trainer: whole checkpoints, a progress bar, and no pretended sharding."""
 
 import json
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -13,6 +14,8 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from unlearn.files import whole_folder, write_json
 from unlearn.progress import progress_bars
+
+log = logging.getLogger(__name__)
 
 #: What Trainer writes last into a checkpoint; one that can be read makes the checkpoint whole.
 STATE = "trainer_state.json"
@@ -152,6 +155,8 @@ class StepsBar(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Opens the bar."""
+        if state.global_step and state.is_world_process_zero:
+            log.info("%s: continuing at step %d of %d", self._description, state.global_step, state.max_steps)
         self._context = progress_bars(enabled=state.is_local_process_zero)
         self._bars = self._context.__enter__()
         self._row = self._bars.add_task(self._description, total=state.max_steps, completed=state.global_step)

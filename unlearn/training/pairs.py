@@ -24,8 +24,11 @@ Reference = Callable[[Sequence[Sequence[int]]], Sequence[float]]
 
 
 def rest_text(retain: Retain) -> Corpus:
-    """The text of the rest."""
-    return Corpus(retain.corpus, split=retain.split, column=retain.text_column)
+    """The text of the rest. Raises ValueError: there is none."""
+    try:
+        return Corpus(retain.corpus, split=retain.split, column=retain.text_column)
+    except ValueError as error:  # perhaps the recipe's own, of which the user has not heard
+        raise ValueError(f"retain.{error}; it is text of the rest, which the model keeps: retain.corpus=FILE names yours") from None
 
 
 def open_rest(retain: Retain, tokenizer: PreTrainedTokenizerBase, block_tokens: int, folder: Path) -> Blocks:

@@ -186,7 +186,7 @@ class Killed(TrainerCallback):
             raise KeyboardInterrupt
 
 
-def test_a_long_training_that_saves_nothing_goes_on_where_it_was_killed(place, finished, monkeypatch):
+def test_a_long_training_that_saves_nothing_goes_on_where_it_was_killed(place, finished, monkeypatch, caplog):
     """With `save_every: 0` it began anew, however long it had trained."""
     only_last = {**SMALL, "epochs": 2, "save_every": 0}
     labels = label_columns(load_from_disk(str(Path(finished[0].out) / "labels")))
@@ -203,8 +203,12 @@ def test_a_long_training_that_saves_nothing_goes_on_where_it_was_killed(place, f
         train("killed", Killed(at=5))
     assert not list((place / "killed" / "checkpoints").glob("checkpoint-*"))
     resumed = Killed()
-    assert tiny.content(train("killed", resumed)) == tiny.content(whole)
+    assert "continuing" not in caplog.text
+    with caplog.at_level("INFO", "unlearn"):
+        assert tiny.content(train("killed", resumed)) == tiny.content(whole)
     assert resumed.began == 5
+    steps = int(whole.name.removeprefix("checkpoint-"))
+    assert [one.getMessage() for one in caplog.records] == [f"training: continuing at step 5 of {steps}"]
     assert [folder.name for folder in (place / "killed" / "checkpoints").iterdir()] == [whole.name]
 
 
