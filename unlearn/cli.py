@@ -138,7 +138,13 @@ def reinforce(
     recipe = _recipe("reinforce", overrides, model=model, corpus=corpus, out=out, labels=labels, **fixed)
     if dry_run:
         planned = asdict(plan(recipe))
-        _show({key: planned[key] for key in ("documents", "blocks", "tokens", "reinforce_steps", "parameters", "training_gib")}, as_json)
+        _show(
+            {
+                key: planned[key]
+                for key in ("documents", "blocks", "tokens", "reinforce_steps", "parameters", "training_gib")
+            },
+            as_json,
+        )
         logging.getLogger("unlearn").info(_NO_TIME)
         return
     target = stages.Target.open(recipe)

@@ -75,7 +75,8 @@ def _model(fit: "Fitness", tasks: list[str]) -> list[tuple[str, str]]:
             long = f"about {fit.seconds:.0f} seconds" if fit.seconds < 120 else f"about {fit.seconds / 60:.0f} minutes"
         asked = (
             counted("{} completion[|s] to write", fit.completions) * bool(fit.completions),
-            counted("{} probabilit[y|ies] to compute", fit.requests - fit.completions) * (fit.requests > fit.completions),
+            counted("{} probabilit[y|ies] to compute", fit.requests - fit.completions)
+            * (fit.requests > fit.completions),
         )
         rows.append(("a score", f"{long} ({', '.join(tasks)}: {' and '.join(filter(None, asked))})"))
     return rows

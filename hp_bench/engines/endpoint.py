@@ -156,7 +156,9 @@ class _Completions(Examined, LocalCompletionsAPI):
         if int((outputs.get("usage") or {}).get("completion_tokens") or 0) < due:
             for n in ended:
                 if lengths[n] < _WHOLE * tokens and not texts[n].startswith(NO_TEXT):
-                    texts[n] = f"{NO_TEXT}the server cut it short of the {tokens} tokens asked for; raise its limit of new tokens"
+                    texts[n] = (
+                        f"{NO_TEXT}the server cut it short of the {tokens} tokens asked for; raise its limit of new tokens"
+                    )
         return texts
 
     def parse_logprobs(
@@ -256,7 +258,11 @@ def _findings(named: str, words: Any) -> list[str]:
         return []  # a tokenizer alone
     require_decoder(config, named)
     held = own_settings(stored_settings(Source(named)), words)
-    return [f"its server may follow its {settings_file(named)} ({held}); a request can only undo penalties"] if held else []
+    return (
+        [f"its server may follow its {settings_file(named)} ({held}); a request can only undo penalties"]
+        if held
+        else []
+    )
 
 
 def require_server(model: str) -> dict[str, Any]:

@@ -106,9 +106,7 @@ class _Asking:
     def _ask(self, requests: Sequence[Instance], places: list[int], begun: Sequence[str]) -> dict[int, str]:
         """The texts of some requests, by their places, traces with both markers."""
         said = dict(zip(places, _texts(self._generate, [requests[n] for n in places]), strict=True))
-        return {
-            n: text if text.startswith(NO_TEXT) else with_opening(begun[n] + text) for n, text in said.items()
-        }
+        return {n: text if text.startswith(NO_TEXT) else with_opening(begun[n] + text) for n, text in said.items()}
 
     def _spare(self, requests: Sequence[Instance]) -> tuple[int, str]:
         """Tokens for a trace, as far as they fit the context behind the longest prompt, and what to do if they are too few."""

@@ -119,7 +119,9 @@ def rejudge(path: Path, judge: Judge, reading: Reading, *, name: str) -> Judged:
         items = list(dict.fromkeys(one.id for one in samples))
         card = replace(card or _elsewhere(path, name, len(items)), items={ELSEWHERE: items})
         if len(items) < len(samples):
-            said.append(f"{len(samples)} completions of {len(items)} prompts: each number is the mean of a prompt's completions first")
+            said.append(
+                f"{len(samples)} completions of {len(items)} prompts: each number is the mean of a prompt's completions first"
+            )
     elif not isinstance(judge, LanguageModelJudge):
         _require_references(path, judge, samples, reading.prompts)
     if not isinstance(judge, LanguageModelJudge):  # which goes by no reference

@@ -117,7 +117,13 @@ def score_one(
         log.debug("%s could not be loaded", name, exc_info=True)
         reason, kind = " ".join(str(error).split()), loader.settings.engine_of(path)
         scored = failed(
-            loaded, reason, name=name, model=path, engine=kind, step=step, fingerprint=fingerprint(path, loader.settings.base)
+            loaded,
+            reason,
+            name=name,
+            model=path,
+            engine=kind,
+            step=step,
+            fingerprint=fingerprint(path, loader.settings.base),
         )
     else:
         known = lookup(checkpoint, loaded, out, OneEngine(engine))  # only now is the type of its weights certain

@@ -53,10 +53,18 @@ def _joined(card: Scorecard, before: Scorecard) -> Scorecard:
         return card
     ours, theirs = ((m.fingerprint, m.engine, m.dtype, m.versions) for m in (card.manifest, before.manifest))
     if not ours[0] or (ours if card.scored else ours[:2]) != (theirs if card.scored else theirs[:2]):
-        log.warning("%s: its scorecard held %s, too, of other weights or another engine, type or library; they are gone", card.name, ", ".join(kept))
+        log.warning(
+            "%s: its scorecard held %s, too, of other weights or another engine, type or library; they are gone",
+            card.name,
+            ", ".join(kept),
+        )
         return card
     earlier, again = before.only(kept), {(m.task, m.metric) for m in card.measurements}
-    said = [one for one in earlier.manifest.findings if not one.startswith(tuple(f"{task}: " for task in card.manifest.tasks))]
+    said = [
+        one
+        for one in earlier.manifest.findings
+        if not one.startswith(tuple(f"{task}: " for task in card.manifest.tasks))
+    ]
     return replace(
         card, items={**earlier.items, **card.items}, values={**earlier.values, **card.values},
         measurements=(*(m for m in earlier.measurements if (m.task, m.metric) not in again), *card.measurements),

@@ -54,7 +54,10 @@ def test_a_model_that_is_fit(place, tmp_path):
     assert found["requests"] > 0 and found["seconds"] >= 0
     assert "repetition_penalty=3.0" in found["findings"][0]
     said = " ".join(run(place, place / "base").stdout.split())
-    assert found["completions"] == 4 and f": 4 completions to write and {found['requests'] - 4} probabilities to compute)" in said
+    assert (
+        found["completions"] == 4
+        and f": 4 completions to write and {found['requests'] - 4} probabilities to compute)" in said
+    )
 
 
 def test_a_machine_too_slow_to_try_it_is_said_to_be_so(place, monkeypatch):

@@ -75,7 +75,9 @@ def test_a_broken_tokenizer_is_not_called_missing(said, base, tmp_path, file):
 def test_a_name_that_is_neither_here_nor_on_the_hub(said):
     """It said that no tokenizer of that name was there."""
     found = said("no-such-model")
-    assert found.startswith("there is no model 'no-such-model': no folder is called so here, and none came from the hub")
+    assert found.startswith(
+        "there is no model 'no-such-model': no folder is called so here, and none came from the hub"
+    )
     assert "a model is a folder, a hub id such as owner/name, or the address of a server" in found
     assert "tokenizer" not in found
 

@@ -239,7 +239,7 @@ def test_a_prompt_that_would_be_cut_is_unscored_with_its_reason(place, tasks, sh
 
 
 def test_transformers_says_nothing_of_a_length_that_we_tell_ourselves(place, tasks, caplog):
-    """"Token indices sequence length is longer than ...", of prompts that are not asked."""
+    """ "Token indices sequence length is longer than ...", of prompts that are not asked."""
     tokenizer = tiny.tokenizer("byte_bpe")
     tokenizer.model_max_length = 5
     engine = HFEngine(tiny.llama(len(tokenizer), context=24), tokenizer=tokenizer)

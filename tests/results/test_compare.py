@@ -74,7 +74,10 @@ def test_two_curves_are_compared_step_by_step(tmp_path):
     [
         ({"judge": "lexicon-v2-y"}, "hp_familiarity: graded by lexicon-v1-x against lexicon-v2-y"),
         ({"version": "2"}, "hp_familiarity: version 1 of the task against 2"),
-        ({"prompts_sha256": "cd", "n": 6}, "hp_familiarity: 4 prompts against 6; hp_familiarity: they were asked other prompts"),
+        (
+            {"prompts_sha256": "cd", "n": 6},
+            "hp_familiarity: 4 prompts against 6; hp_familiarity: they were asked other prompts",
+        ),
         ({"decoding": "{}"}, "hp_familiarity: generated in different ways (none against {})"),
         ({"chat_template": "t"}, "hp_familiarity: their chat templates differ"),
         ({"num_fewshot": 5}, "hp_familiarity: 0 examples before each prompt against 5"),

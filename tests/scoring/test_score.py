@@ -240,7 +240,9 @@ def test_tasks_that_are_scored_later_join_the_scorecard_of_the_same_weights(plac
     assert scored(familiarity) == second  # which asks nothing
     weights = (model / "model.safetensors").read_bytes()
     (model / "model.safetensors").write_bytes(b"")
-    assert list(scored(probability).values) == [probability] and "they are gone" in caplog.text  # other weights: a failure
+    assert (
+        list(scored(probability).values) == [probability] and "they are gone" in caplog.text
+    )  # other weights: a failure
     (model / "model.safetensors").write_bytes(weights)
     scored(familiarity)
     monkeypatch.setattr(HFEngine, "__init__", lambda *_, **__: (_ for _ in ()).throw(ValueError("no memory")))
@@ -583,8 +585,12 @@ def test_answers_that_a_server_cuts_short_are_unscored_and_not_forgotten(place, 
     assert card.manifest.findings == [f"hp_familiarity: 4 of 4 requests are unscored: {reason}"]
 
 
-@pytest.mark.parametrize("said, counted, scored", [("\n" * 12, 48, 4), ("\n" * 12, None, 0), ("a b c d e f g h i j k", None, 4)])
-def test_an_answer_of_all_its_tokens_is_scored_however_few_it_has_when_read_again(place, served, monkeypatch, said, counted, scored):
+@pytest.mark.parametrize(
+    "said, counted, scored", [("Nora Quill", 48, 4), ("Nora Quill", None, 0), ("a b c d e f g h i j k", None, 4)]
+)
+def test_an_answer_of_all_its_tokens_is_scored_however_few_it_has_when_read_again(
+    place, served, monkeypatch, said, counted, scored
+):
     monkeypatch.setattr(Server, "changed", {"text": said, "finish_reason": "length"})
     monkeypatch.setattr(Server, "counted", counted)
     tasks = load_tasks(["hp_familiarity"], {"prompts": str(place / "prompts")})
