@@ -116,7 +116,11 @@ class _Slots:
             layer.begin(slice(len(tokens)), width - 1, at)
         mask = (torch.arange(width, device=at.device) <= at[:, None]).long()
         logits = self._forward(self._model, [[token] for token in tokens], at[:, None], attention_mask=mask).logits
-        return logits[:, -1].argmax(-1).tolist()
+        best = logits[:, -1].max(-1)
+        if not bool(best.values.isfinite().all()):
+            kind = str(self._model.dtype).removeprefix("torch.")
+            raise ValueError(f"the model computes NaN or infinity in {kind}: score it in another type (--dtype float32)")
+        return best.indices.tolist()
 
     def move(self, source: int, target: int) -> None:
         """Copies one slot over another."""

@@ -141,6 +141,13 @@ class _Completions(Examined, LocalCompletionsAPI):
             failure["failed"] = why
         self._tries.pop(id(messages), None)
 
+    def tok_encode(self, string: Any, *arguments: Any, **options: Any) -> Any:
+        """Token numbers; the first token of a text, where a chat template has written it too, once, as in the other engines."""
+        found, first = super().tok_encode(string, *arguments, **options), self.tokenizer.bos_token_id
+        whole = [found] if isinstance(string, str) else found
+        once = [ids[1:] if first is not None and ids[:2] == [first, first] else ids for ids in whole]
+        return once[0] if isinstance(string, str) else once
+
     def parse_generations(self, outputs: Any, **_: Any) -> list[str]:
         """Texts, by the order of the prompts; in place of one that is none, or was cut short, why."""
         prompts, tokens = _asked.get()

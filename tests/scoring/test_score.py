@@ -394,6 +394,21 @@ def test_a_served_model_has_the_numbers_of_the_model_it_serves(place, served, tm
     assert any(len(text[0]) > 5 for text in texts)
 
 
+def test_a_served_chat_models_prompts_begin_once(place, served, tmp_path, monkeypatch):
+    """Its template writes the first token, and the tokenizer adds it: the server was sent two, the other engines one."""
+    folder = shutil.copytree(place / "metaspace", tmp_path / "chat")
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    settings["chat_template"] = "{{ bos_token }}{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    monkeypatch.setattr(Server, "asked", [])
+    tasks = load_tasks(["hp_familiarity_chat"], {"prompts": str(place / "prompts")})
+    found = score_engine(EndpointEngine(served, tokenizer=str(folder)), tasks, name="s")
+    (_, body) = Server.asked  # the first is a trial of one token
+    assert {ids.count(1) for ids in body["prompt"]} == {1}
+    own = score_engine(HFEngine(folder, device="cpu"), tasks, name="s")
+    assert [row["resps"] for row in found.samples["hp_familiarity_chat"]] == [row["resps"] for row in own.samples["hp_familiarity_chat"]]
+
+
 def run_auto(*words: object, code: int = 0):
     done = CliRunner().invoke(app, ["score", *map(str, words)])
     assert done.exit_code == code, done.output + repr(done.exception)
