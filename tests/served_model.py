@@ -36,6 +36,7 @@ class Server(BaseHTTPRequestHandler):
     context = 512
     most = 10**6  # new tokens, whatever is asked for
     counted: int | None = None  # tokens of all answers to a request, as it says
+    read: int | None = None  # and of all prompts
     changed: ClassVar[dict] = {}
     other: str | dict | list | None = None
     listing: int = 200  # the status of the list of models, and of an answer
@@ -76,7 +77,7 @@ class Server(BaseHTTPRequestHandler):
                 keep = slice(None) if self.echoes else slice(-1, None)
                 choice["logprobs"] = {"token_logprobs": logprobs[keep], "top_logprobs": tops[keep]}
             choices.append({**choice, **self.changed})
-        usage = {"completion_tokens": self.counted} if self.counted else None
+        usage = {"completion_tokens": self.counted, "prompt_tokens": self.read}
         self._answer({"choices": choices[::-1], "usage": usage})
 
     def _answer(self, content, status=200):

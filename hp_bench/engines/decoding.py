@@ -119,7 +119,9 @@ class _Slots:
         best = logits[:, -1].max(-1)
         if not bool(best.values.isfinite().all()):
             kind = str(self._model.dtype).removeprefix("torch.")
-            raise ValueError(f"the model computes NaN or infinity in {kind}: score it in another type (--dtype float32)")
+            raise ValueError(
+                f"the model computes NaN or infinity in {kind}: score it in another type (--dtype float32)"
+            )
         return best.indices.tolist()
 
     def move(self, source: int, target: int) -> None:

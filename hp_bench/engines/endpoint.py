@@ -150,7 +150,7 @@ class _Completions(Examined, LocalCompletionsAPI):
 
     def parse_generations(self, outputs: Any, **_: Any) -> list[str]:
         """Texts, by the order of the prompts; in place of one that is none, or was cut short, why."""
-        prompts, tokens = _asked.get()
+        prompts, tokens, given = _asked.get()
         if why := _failed(outputs):
             return [f"{NO_TEXT}{why}"] * prompts
         choices = self._choices(outputs)
@@ -160,7 +160,10 @@ class _Completions(Examined, LocalCompletionsAPI):
         ended = [n for n in choices if choices[n].get("finish_reason") == "length"]
         # if each of these had all its tokens, so many were said; a loop of blanks has fewer when it is read again
         due = tokens * len(ended) + sum(length + 1 for n, length in enumerate(lengths) if n not in ended)
-        if int((outputs.get("usage") or {}).get("completion_tokens") or 0) < due:
+        usage = outputs.get("usage") or {}
+        if int(usage.get("prompt_tokens") or given) < given and _CUTS not in self.findings:
+            self.findings.append(_CUTS)
+        if int(usage.get("completion_tokens") or 0) < due:
             for n in ended:
                 if lengths[n] < _WHOLE * tokens and not texts[n].startswith(NO_TEXT):
                     texts[n] = (
@@ -192,7 +195,7 @@ class _Completions(Examined, LocalCompletionsAPI):
     def _create_payload(self, messages: Any, generate: bool = False, gen_kwargs: Any = None, **options: Any) -> Any:
         """The request, without lm-eval's fixed seed where samples are asked for: with it, all samples of a prompt would be one."""
         payload = super()._create_payload(messages, generate=generate, gen_kwargs=gen_kwargs, **options)
-        _asked.set((len(messages), payload["max_tokens"]))
+        _asked.set((len(messages), payload["max_tokens"], sum(map(len, messages))))
         if generate and payload["temperature"] > 0:
             del payload["seed"]
         return {**self.neutral, **payload} if generate else payload
@@ -209,8 +212,10 @@ def _failed(answer: Any) -> str:
     return str(answer.get("failed", "")) if isinstance(answer, dict) else ""
 
 
-#: Prompts in the request under way, and new tokens of each; every request of lm-eval's runs in a context of its own.
-_asked: ContextVar[tuple[int, int]] = ContextVar("_asked", default=(0, 0))
+#: Prompts in the request under way, new tokens of each, tokens of all prompts; every request of lm-eval's runs in a context of its own.
+_asked: ContextVar[tuple[int, int, int]] = ContextVar("_asked", default=(0, 0, 0))
+
+_CUTS = "its server counts fewer tokens of a prompt than it was sent: look whether it cuts prompts (its context may be set too small)"
 
 #: An answer that the server's limit has ended, with a smaller share than this of the tokens asked for, was cut short.
 _WHOLE = 0.9

@@ -259,7 +259,9 @@ def load_tokenizer(source: Source, chosen: Any = None) -> Any:
     if tokenizer is None and not Path(source.path).is_dir():
         try:
             _config(source)
-        except ValueError:
+        except ValueError as error:
+            if "gated" in str(error):
+                raise
             raise ValueError(
                 f"there is no model {source.name!r}: no folder is called so here, and none came from the hub or its cache; a model is a "
                 "folder, a hub id such as owner/name, or the address of a server; look at the name, and at the network"

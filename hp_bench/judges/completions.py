@@ -154,8 +154,9 @@ def _alone(value: Any) -> Any:
 
 
 def _text(value: Any, what: str) -> str:
-    if isinstance(value, list):
-        raise _Unfit(f"{len(value)} {what}s in one row, which must hold one")
+    if isinstance(value, list | Mapping):
+        kind = "list" if isinstance(value, list) else "object"
+        raise _Unfit(f"its {what} is a {kind}; --field {what}=NAME.0.content, or a name like it, names the text in it")
     if not isinstance(value, str):
         raise _Unfit(f"its {what} is no text")
     return _LONE_SURROGATE.sub("\ufffd", value)

@@ -108,6 +108,15 @@ def rejudge(path: Path, judge: Judge, reading: Reading, *, name: str) -> Judged:
     several = len({sample.place for sample in samples}) < len(samples)  # in one row
     card = None if several else _run_of(path, samples)
     if card is None:
+        repeat = [
+            one.completion is not None and one.completion.lstrip().startswith(one.prompt.strip()) for one in samples
+        ]
+        if 2 * sum(repeat) > len(samples):  # as generators return them
+            samples = [
+                replace(one, completion=str(one.completion).lstrip().removeprefix(one.prompt.strip())) if again else one
+                for one, again in zip(samples, repeat, strict=True)
+            ]
+            said.append(counted("{} completion[|s] begin[s|] with [its|their] prompt, which is left out", sum(repeat)))
         # whether the prompt opened a trace, as the model saw it, is not known
         samples = [replace(one, completion=one.completion and with_opening(one.completion)) for one in samples]
     if reading.cut:

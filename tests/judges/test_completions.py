@@ -120,10 +120,10 @@ BROKEN = {
     "no completion": ('{"prompt": "The lamp is", "text": "x"}', "no completion; --field completion=NAME names it; there are prompt, text"),
     "a completion of null": ('{"prompt": "The lamp is", "completion": null}', LOST.unscored),
     "a completion that is a number": ('{"prompt": "The lamp is", "completion": 7}', "its completion is no text"),
-    "no completion in a list": ('{"prompt": "The lamp is", "completion": []}', "0 completions in one row"),
+    "no completion in a list": ('{"prompt": "The lamp is", "completion": []}', "its completion is a list; --field completion=NAME.0.content"),
     "no prompt": ('{"completion": "x"}', "no prompt; --field prompt=NAME names it; there are completion"),
     "an empty prompt": ('{"prompt": " ", "completion": "x"}', "its prompt is empty"),
-    "a prompt that is a conversation": ('{"prompt": [{"role": "user"}, {}], "completion": "x"}', "2 prompts in one row"),
+    "a prompt that is a conversation": ('{"prompt": [{"role": "user"}, {}], "completion": "x"}', "its prompt is a list; --field prompt=NAME.0.content"),
     "bytes that are not UTF-8": ('{"prompt": "The lamp is", "completion": "caf\udce9"}', "not UTF-8 text"),
     "an empty object": ("{}", "there are no fields"),
 }  # fmt: skip
@@ -236,6 +236,18 @@ def test_every_completion_of_a_prompt_counts_and_every_prompt_the_same(tmp_path,
     save([judged], tmp_path / "judged")
     again = graded(tmp_path / "judged/samples/rows/completions.jsonl")
     assert again.card.values == judged.card.values and again.card.items == judged.card.items
+
+
+def test_completions_that_begin_with_their_prompt_are_judged_without_it(tmp_path):
+    """As text-generation pipelines return them: of 28 degenerate ones 18 were no longer found to be."""
+    loop = " and so on" * 6
+    rows = [{"prompt": p + " ", "completion": p + c} for p, c in zip(PROMPTS, [*SAID[:3], loop], strict=True)]
+    judged = graded(lines(tmp_path / "rows.jsonl", rows))
+    assert [s.completion for s in judged.samples] == [*SAID[:3], loop]
+    assert "4 completions begin with their prompt, which is left out" in judged.said
+    assert judged.card.values[ELSEWHERE]["degenerate"] == [0, 0, 0, 1]
+    rows[:2] = [{"prompt": p, "completion": c} for p, c in PAIRS[:2]]
+    assert graded(lines(tmp_path / "half.jsonl", rows)).samples[2].completion == rows[2]["completion"]
 
 
 def test_a_runs_samples_with_several_completions_a_prompt_can_be_judged(tmp_path):

@@ -406,7 +406,9 @@ def test_a_served_chat_models_prompts_begin_once(place, served, tmp_path, monkey
     (_, body) = Server.asked  # the first is a trial of one token
     assert {ids.count(1) for ids in body["prompt"]} == {1}
     own = score_engine(HFEngine(folder, device="cpu"), tasks, name="s")
-    assert [row["resps"] for row in found.samples["hp_familiarity_chat"]] == [row["resps"] for row in own.samples["hp_familiarity_chat"]]
+    assert [row["resps"] for row in found.samples["hp_familiarity_chat"]] == [
+        row["resps"] for row in own.samples["hp_familiarity_chat"]
+    ]
 
 
 def run_auto(*words: object, code: int = 0):
@@ -611,6 +613,17 @@ def test_an_answer_of_all_its_tokens_is_scored_however_few_it_has_when_read_agai
     tasks = load_tasks(["hp_familiarity"], {"prompts": str(place / "prompts")})
     card = score_engine(EndpointEngine(served), tasks, name="s").card
     assert card.get("hp_familiarity", "familiarity").n == scored
+
+
+@pytest.mark.parametrize("fewer", [0, 1])
+def test_a_server_that_reads_less_than_it_was_sent_is_said_to(place, served, monkeypatch, fewer):
+    sent = sum(len(tiny.tokenizer("metaspace_bpe")(prompt)["input_ids"]) for prompt, _ in small_prompts.STORY)
+    monkeypatch.setattr(Server, "read", sent - fewer)
+    tasks = load_tasks(["hp_familiarity"], {"prompts": str(place / "prompts")})
+    findings = score_engine(EndpointEngine(served), tasks, name="s").card.manifest.findings
+    assert [said.startswith("its server counts fewer tokens of a prompt than it was sent") for said in findings] == [
+        True
+    ] * fewer
 
 
 def test_an_empty_answer_of_a_server_is_empty_and_no_evidence(place, served, monkeypatch):

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 import shutil
 from pathlib import Path
@@ -164,6 +165,14 @@ class StepsBar(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Moves it."""
         self._bars.update(self._row, completed=state.global_step)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        """Raises ValueError if the loss is no number any more: nothing that comes after would be."""
+        if not math.isfinite((logs or {}).get("loss", 0)):
+            rate = f"learning_rate={args.learning_rate:g}"
+            raise ValueError(
+                f"{self._description}: the loss is no number at step {state.global_step}: choose a lower rate than {rate}"
+            )
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Closes it."""

@@ -13,6 +13,7 @@ from hp_bench.judges.llm.lm_eval_model import HostModel
 from hp_bench.judges.llm.rubric import Rubric
 from hp_bench.judges.llm.server import Endpoint
 from hp_bench.probes.rows import Probe
+from hp_bench.text.completion import parts, with_opening
 from hp_bench.text.degeneracy import degeneracy
 from hp_bench.text.terms import words
 from unlearn.chat import Reply, ReplyCache, reply_key
@@ -100,9 +101,9 @@ def read_grade(reply: str, *, cut_off: bool = False, offered: Sequence[Grade] = 
         return None, "the judge's reply was cut off at its length limit"
     if not reply.strip():
         return None, "the judge's reply is empty"
-    if "</think>" in reply:
-        reply = reply.rsplit("</think>", 1)[1]
-    elif "<think>" in reply:
+    answer = parts(with_opening(reply))[1]
+    reply = (answer or "").rsplit("</think>", 1)[-1]
+    if answer is None or "<think>" in reply:
         return None, "the judge's reply ends within its thoughts"
     verdicts = [found.end() for found in _VERDICT.finditer(reply) if _own(reply, found)]
     if not verdicts:

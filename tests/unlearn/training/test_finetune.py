@@ -212,6 +212,18 @@ def test_a_long_training_that_saves_nothing_goes_on_where_it_was_killed(place, f
     assert [folder.name for folder in (place / "killed" / "checkpoints").iterdir()] == [whole.name]
 
 
+def test_a_loss_that_is_no_number_ends_the_training_in_one_sentence(place, finished):
+    """It went on to the end, and then said that "Out of range float values are not JSON compliant"."""
+    model, tokenizer = load_model(place / "base", device="cpu"), load_tokenizer(place / "base")
+    labels = label_columns(load_from_disk(str(Path(finished[0].out) / "labels")))
+    training = Training(**{**SMALL, "epochs": 2, "learning_rate": 1e38})
+    where = {"work": place / "nan" / "work", "checkpoints": place / "nan" / "checkpoints"}
+    with pytest.raises(
+        ValueError, match=r"the loss is no number at step 2: choose a lower rate than learning_rate=1e\+38"
+    ):
+        fine_tune(model, tokenizer, labels, training, **where, device="cpu")
+
+
 def test_blocks_that_the_model_cannot_read_are_refused(place):
     tokenizer, training = load_tokenizer(place / "base"), Training(**SMALL)
     rows = Dataset.from_dict({"input_ids": [[5, 6, 399]], "labels": [[5, 6, 399]]})
