@@ -242,7 +242,7 @@ def load_tokenizer(source: Source, chosen: Any = None) -> Any:
     if isinstance(chosen, str | Path):
         try:
             named = AutoTokenizer.from_pretrained(find_model(chosen))
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:  # tokenizers' own errors have no type
             raise ValueError(f"no tokenizer could be loaded from {str(chosen)!r}: {first_line(error)}") from None
         own = None
         with suppress(ValueError):  # a broken one is what another is named for

@@ -164,12 +164,12 @@ def save(judged: Sequence[Judged], folder: Path) -> None:
 def _probes(samples: Sequence[Sample], prompts: Sequence[Probe], changes: Counter[str]) -> list[Probe | None]:
     """A probe for every sample with a prompt; what was changed in its references is counted in `changes`."""
     by_prompt = {probe.prompt: probe for probe in prompts}
-    return [
-        by_prompt.get(s.prompt.rstrip()) or lenient_probe(s.id, s.prompt, s.references, changes)
-        if s.prompt.strip()
-        else None
-        for s in samples
-    ]
+    probes: dict[tuple[str, tuple[str, ...]], Probe | None] = {}
+    for s in samples:
+        if (key := (s.prompt.rstrip(), s.references)) not in probes:
+            ours = by_prompt.get(key[0])
+            probes[key] = (ours or lenient_probe(s.id, s.prompt, s.references, changes)) if key[0] else None
+    return [probes[s.prompt.rstrip(), s.references] for s in samples]
 
 
 def _require_references(path: Path, judge: Judge, samples: Sequence[Sample], prompts: Sequence[Probe]) -> None:

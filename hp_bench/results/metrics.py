@@ -52,9 +52,12 @@ class Metric:
 
     def interval(self, values: Sequence[float]) -> Interval:
         """95 % interval of the mean of per-prompt values."""
-        if self.kind == "familiarity" and {*values} <= {0.0, 1.0, 5.0}:
+        if self.kind == "familiarity":
             counts = list(values)
-            return statistics.familiarity_interval(counts.count(5.0), counts.count(1.0), len(counts))
+            if {*values} <= {0.0, 1.0, 5.0}:
+                return statistics.familiarity_interval(counts.count(5.0), counts.count(1.0), len(counts))
+            share = statistics.mass_interval([value / self.high for value in values])  # means of several completions
+            return Interval(share.low * self.high, share.high * self.high)
         if self.kind == "rate":
             return statistics.rate_interval(round(sum(values)), len(values))
         if self.kind == "mass":

@@ -17,6 +17,9 @@ _NEXT = re.compile(r"\}\s*,?\s*(?=\{)")  # where another one begins after a brok
 
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")  # what `surrogateescape` makes of such a byte
 
+#: Ends of the names of tables that are no text.
+_TABLES = (".parquet", ".arrow", ".feather", ".xlsx", ".xls", ".ods", ".gz", ".zip")
+
 _MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 
@@ -50,6 +53,8 @@ def read_records(path: Path | str) -> list[Record]:
         ValueError: the file cannot be read.
     """
     path = Path(path)
+    if path.suffix.lower() in _TABLES:
+        raise ValueError(f"{str(path)!r} is a table of another kind ({path.suffix}): save it as CSV or as JSON lines")
     try:
         text = _decoded(path.read_bytes()).rstrip()
     except OSError as error:

@@ -132,3 +132,10 @@ def test_an_empty_file_has_no_rows_and_a_missing_one_is_named(tmp_path):
     for path in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(ValueError, match="cannot be read: "):
             read_records(path)
+
+
+@pytest.mark.parametrize("end", [".parquet", ".xlsx", ".gz"])
+def test_a_table_that_is_no_text_is_said_to_be_one(tmp_path, end):
+    """It was "not UTF-8 text" in each of its lines."""
+    with pytest.raises(ValueError, match=rf"is a table of another kind \({end}\): save it as CSV or as JSON lines"):
+        read_records(written(tmp_path / f"rows{end}", b"PAR1\xff"))

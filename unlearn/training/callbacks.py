@@ -14,7 +14,6 @@ from accelerate.utils import broadcast
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from unlearn.files import whole_folder, write_json
-from unlearn.progress import progress_bars
 
 log = logging.getLogger(__name__)
 
@@ -149,32 +148,31 @@ class SaveTheEnd(TrainerCallback):
 
 
 class StepsBar(TrainerCallback):
-    """One rich bar in optimiser steps, with an estimate."""
+    """One row of `bars`, a progress display, in optimiser steps, with an estimate."""
+
+    bars: Any
 
     def __init__(self, description: str) -> None:
         self._description = description
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Opens the bar."""
+        """Opens the row."""
         if state.global_step and state.is_world_process_zero:
             log.info("%s: continuing at step %d of %d", self._description, state.global_step, state.max_steps)
-        self._context = progress_bars(enabled=state.is_local_process_zero)
-        self._bars = self._context.__enter__()
-        self._row = self._bars.add_task(self._description, total=state.max_steps, completed=state.global_step)
+        self._row = self.bars.add_task(self._description, total=state.max_steps, completed=state.global_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Moves it."""
-        self._bars.update(self._row, completed=state.global_step)
+        self.bars.update(self._row, completed=state.global_step)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         """Raises ValueError if the loss is no number any more: nothing that comes after would be."""
         if not math.isfinite((logs or {}).get("loss", 0)):
-            rate = f"learning_rate={args.learning_rate:g}"
+            step, rate = state.global_step, f"learning_rate={args.learning_rate:g}"
             raise ValueError(
-                f"{self._description}: the loss is no number at step {state.global_step}: choose a lower rate than {rate}"
+                f"{self._description}: the loss is no number at step {step}: choose a lower rate than {rate}"
             )
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Closes it."""
-        self._bars.remove_task(self._row)
-        self._context.__exit__(None, None, None)
+        self.bars.remove_task(self._row)

@@ -30,6 +30,7 @@ from transformers.utils import is_liger_kernel_available
 
 from unlearn.files import write_json
 from unlearn.processes import processes
+from unlearn.progress import progress_bars
 from unlearn.recipe import Training
 from unlearn.training.callbacks import STATE, Export, KeepGoing, ReallySharded, SaveTheEnd, StepsBar, require_gathered
 from unlearn.training.chunked_loss import ChunkedLossTrainer
@@ -131,13 +132,13 @@ def fine_tune(
     held_out, size = None, round(len(dataset) * training.holdout)
     if size:
         held_out, dataset = _split(dataset, size, seed)
-    tokenizer = _padding(tokenizer)
+    tokenizer, bar = _padding(tokenizer), StepsBar(description)
     soft = temperature is not None or build is not None
     arguments = _arguments(training, work, seed=seed, device=device, evaluate=held_out is not None, soft=soft)
     collator: Any = DataCollatorForSeq2Seq(tokenizer, label_pad_token_id=-100)
     options: dict[str, Any] = {
         "model": model, "args": arguments, "train_dataset": dataset, "eval_dataset": held_out,
-        "processing_class": tokenizer, "callbacks": [Export(checkpoints), KeepGoing(), StepsBar(description), *callbacks, SaveTheEnd()],
+        "processing_class": tokenizer, "callbacks": [Export(checkpoints), KeepGoing(), bar, *callbacks, SaveTheEnd()],
     }  # fmt: skip
     trainer: Trainer
     if build is not None:
@@ -151,7 +152,8 @@ def fine_tune(
         trainer.add_callback(ReallySharded(trainer))
     resume = _last_whole(work) if trainer.is_world_process_zero() or work.exists() else None
     trainer.accelerator.wait_for_everyone()
-    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    with progress_bars(enabled=trainer.is_local_process_zero()) as bar.bars:
+        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     steps, entries = trainer.state.global_step, [entry for entry in trainer.state.log_history if set(entry) & _LOSSES]
     history = tuple({k: v for k, v in entry.items() if k in _LOGGED} for entry in entries)
     return Trained(steps, trainer.state.max_steps, history, checkpoints / f"checkpoint-{steps}")
