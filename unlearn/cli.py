@@ -137,14 +137,8 @@ def reinforce(
     fixed: dict[str, Any] = {"device": device, "dtype": dtype, "seed": seed}
     recipe = _recipe("reinforce", overrides, model=model, corpus=corpus, out=out, labels=labels, **fixed)
     if dry_run:
-        planned = asdict(plan(recipe))
-        _show(
-            {
-                key: planned[key]
-                for key in ("documents", "blocks", "tokens", "reinforce_steps", "parameters", "training_gib")
-            },
-            as_json,
-        )
+        planned, keys = asdict(plan(recipe)), "documents blocks tokens reinforce_steps parameters training_gib".split()
+        _show({key: planned[key] for key in keys}, as_json)
         logging.getLogger("unlearn").info(_NO_TIME)
         return
     target = stages.Target.open(recipe)

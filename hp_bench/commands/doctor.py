@@ -61,7 +61,6 @@ def _machine(here: "Machine") -> list[tuple[str, str]]:
 
 def _model(fit: "Fitness", tasks: list[str]) -> list[tuple[str, str]]:
     from hp_bench.scoring.doctor import PATIENCE
-    from hp_bench.text.counted import counted
 
     rows = [("model", fit.model)]
     if fit.context:
@@ -73,10 +72,6 @@ def _model(fit: "Fitness", tasks: list[str]) -> list[tuple[str, str]]:
         long = f"not timed: to try a few prompts took more than {PATIENCE} seconds"
         if fit.seconds is not None:
             long = f"about {fit.seconds:.0f} seconds" if fit.seconds < 120 else f"about {fit.seconds / 60:.0f} minutes"
-        asked = (
-            counted("{} completion[|s] to write", fit.completions) * bool(fit.completions),
-            counted("{} probabilit[y|ies] to compute", fit.requests - fit.completions)
-            * (fit.requests > fit.completions),
-        )
-        rows.append(("a score", f"{long} ({', '.join(tasks)}: {' and '.join(filter(None, asked))})"))
+        asked = f"{fit.completions} completions to write, {fit.requests - fit.completions} probabilities to compute"
+        rows.append(("a score", f"{long} ({', '.join(tasks)}: {asked})"))
     return rows

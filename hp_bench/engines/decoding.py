@@ -118,9 +118,8 @@ class _Slots:
         logits = self._forward(self._model, [[token] for token in tokens], at[:, None], attention_mask=mask).logits
         best = logits[:, -1].max(-1)
         if not bool(best.values.isfinite().all()):
-            kind = str(self._model.dtype).removeprefix("torch.")
             raise ValueError(
-                f"the model computes NaN or infinity in {kind}: score it in another type (--dtype float32)"
+                f"the model computes NaN or infinity in {self._model.dtype}: score it with --dtype float32"
             )
         return best.indices.tolist()
 

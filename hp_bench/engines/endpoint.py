@@ -157,7 +157,7 @@ class _Completions(Examined, LocalCompletionsAPI):
         none = f"{NO_TEXT}{self.base_url!r} answers without a completion of it (choices: {len(choices)})"
         texts = [said(choices[n]) if n in choices else none for n in range(prompts)]
         lengths = [len(self.tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
-        ended = [n for n in choices if choices[n].get("finish_reason") == "length"]
+        ended = [n for n in range(prompts) if choices.get(n, {}).get("finish_reason") == "length"]
         # if each of these had all its tokens, so many were said; a loop of blanks has fewer when it is read again
         due = tokens * len(ended) + sum(length + 1 for n, length in enumerate(lengths) if n not in ended)
         usage = outputs.get("usage") or {}
@@ -166,9 +166,7 @@ class _Completions(Examined, LocalCompletionsAPI):
         if int(usage.get("completion_tokens") or 0) < due:
             for n in ended:
                 if lengths[n] < _WHOLE * tokens and not texts[n].startswith(NO_TEXT):
-                    texts[n] = (
-                        f"{NO_TEXT}the server cut it short of the {tokens} tokens asked for; raise its limit of new tokens"
-                    )
+                    texts[n] = f"{NO_TEXT}the server cut it short of the {tokens} tokens asked for; raise its limit"
         return texts
 
     def parse_logprobs(
@@ -269,12 +267,8 @@ def _findings(named: str, words: Any) -> list[str]:
     except Exception:  # checks of configs have errors of their own
         return []  # a tokenizer alone
     require_decoder(config, named)
-    held = own_settings(stored_settings(Source(named)), words)
-    return (
-        [f"its server may follow its {settings_file(named)} ({held}); a request can only undo penalties"]
-        if held
-        else []
-    )
+    held, file = own_settings(stored_settings(Source(named)), words), settings_file(named)
+    return [f"its server may follow its {file} ({held}); a request can only undo penalties"] if held else []
 
 
 def require_server(model: str) -> dict[str, Any]:

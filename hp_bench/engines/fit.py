@@ -248,9 +248,7 @@ def _new_tokens(lm: Any, request: Instance) -> int:
 
 def _ids(tokenizer: Any, text: str, *, special: bool = False) -> list[int]:
     try:
-        return list(
-            tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"]
-        )  # its length we tell ourselves
+        return list(tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"])  # a long one we tell
     except Exception as error:  # tokenizers' own errors have no type
         raise ValueError(
             f"the tokenizer of {tokenizer.name_or_path!r} cannot read {reprlib.repr(text)}: {error}; its tokenizer.json is incomplete, or "

@@ -19,7 +19,7 @@ from hp_bench.judges.references import names_answer
 from hp_bench.probes.foreign import NO_REFERENCE, lenient_probe
 from hp_bench.probes.rows import Probe
 from hp_bench.results.metrics import known
-from hp_bench.results.scorecard import ELSEWHERE, Manifest, Scorecard, TaskManifest, measure
+from hp_bench.results.scorecard import ELSEWHERE, Manifest, Scorecard, TaskManifest, measure, merged
 from hp_bench.text.completion import cut_at_blank_line, with_opening
 from hp_bench.text.counted import counted
 from hp_bench.text.refusals import refuses
@@ -235,18 +235,6 @@ def _mean(values: Sequence[float]) -> float | None:
     """Of those that are numbers."""
     scored = [value for value in values if not math.isnan(value)]
     return math.fsum(scored) / len(scored) if scored else None
-
-
-def merged(cards: Sequence[Scorecard]) -> Scorecard:
-    """One scorecard of several tasks of the same run."""
-    first = cards[0]
-    return replace(
-        first,
-        measurements=tuple(m for card in cards for m in card.measurements),
-        items={task: ids for card in cards for task, ids in card.items.items()},
-        values={task: values for card in cards for task, values in card.values.items()},
-        manifest=replace(first.manifest, tasks={t: m for card in cards for t, m in card.manifest.tasks.items()}),
-    )
 
 
 def _elsewhere(path: Path, name: str, n: int) -> Scorecard:

@@ -89,7 +89,3 @@ def stand_in(id: str, prompt: str, references: Sequence[str] = (), **fields: Any
     """A probe of a prompt of which less may be known than of ours, its references least."""
     known = {"kind": "partial", "subtlety": 5, "topic": "", **fields}
     return Probe(id, prompt, tuple(references) or (NO_REFERENCE,), **known)
-
-
-def _renamed(probe: Probe, number: int) -> Probe:
-    return replace(probe, id=f"{probe.id}-{number}")

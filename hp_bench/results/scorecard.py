@@ -203,6 +203,18 @@ def measure(task: str, metric: str, values: Sequence[float | None], *, degenerat
     return Measurement(task, metric, mean, interval.low, interval.high, len(scored), unscored, degenerate)
 
 
+def merged(cards: Sequence[Scorecard]) -> Scorecard:
+    """One scorecard of several tasks of the same run."""
+    first = cards[0]
+    return replace(
+        first,
+        measurements=tuple(m for card in cards for m in card.measurements),
+        items={task: ids for card in cards for task, ids in card.items.items()},
+        values={task: values for card in cards for task, values in card.values.items()},
+        manifest=replace(first.manifest, tasks={t: m for card in cards for t, m in card.manifest.tasks.items()}),
+    )
+
+
 def measure_group(group: str, metric: str, members: Sequence[Measurement]) -> Measurement:
     """The unweighted mean of a group's tasks."""
     n, unscored = sum(m.n for m in members), sum(m.unscored for m in members)

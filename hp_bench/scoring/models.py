@@ -116,15 +116,8 @@ def score_one(
             raise
         log.debug("%s could not be loaded", name, exc_info=True)
         reason, kind = " ".join(str(error).split()), loader.settings.engine_of(path)
-        scored = failed(
-            loaded,
-            reason,
-            name=name,
-            model=path,
-            engine=kind,
-            step=step,
-            fingerprint=fingerprint(path, loader.settings.base),
-        )
+        same = fingerprint(path, loader.settings.base)
+        scored = failed(loaded, reason, name=name, model=path, engine=kind, step=step, fingerprint=same)
     else:
         known = lookup(checkpoint, loaded, out, OneEngine(engine))  # only now is the type of its weights certain
         engine.lm.journal = journal_of(engine, name, out)

@@ -16,7 +16,7 @@ from hp_bench.engines import Engine
 from hp_bench.engines.fingerprint import identity_of
 from hp_bench.engines.loader import Loader
 from hp_bench.engines.windows import Journal
-from hp_bench.results.scorecard import Scorecard
+from hp_bench.results.scorecard import Scorecard, merged
 from hp_bench.scoring.checkpoints import Checkpoint
 from hp_bench.scoring.score import Scored, task_manifest
 from unlearn.files import write_lines
@@ -53,26 +53,20 @@ def _joined(card: Scorecard, before: Scorecard) -> Scorecard:
         return card
     ours, theirs = ((m.fingerprint, m.engine, m.dtype, m.versions) for m in (card.manifest, before.manifest))
     if not ours[0] or (ours if card.scored else ours[:2]) != (theirs if card.scored else theirs[:2]):
-        log.warning(
-            "%s: its scorecard held %s, too, of other weights or another engine, type or library; they are gone",
-            card.name,
-            ", ".join(kept),
-        )
+        what = "its scorecard held more, of other weights or by another engine, type or library, which is gone"
+        log.warning("%s: %s: %s", card.name, what, ", ".join(kept))
         return card
-    earlier, again = before.only(kept), {(m.task, m.metric) for m in card.measurements}
-    said = [
-        one
-        for one in earlier.manifest.findings
-        if not one.startswith(tuple(f"{task}: " for task in card.manifest.tasks))
-    ]
-    return replace(
-        card, items={**earlier.items, **card.items}, values={**earlier.values, **card.values},
-        measurements=(*(m for m in earlier.measurements if (m.task, m.metric) not in again), *card.measurements),
-        manifest=replace(
-            card.manifest, dtype=before.manifest.dtype, tasks={**earlier.manifest.tasks, **card.manifest.tasks},
-            findings=list(dict.fromkeys([*said, *card.manifest.findings])),
-        ),
-    )  # fmt: skip
+    again, asked = {(m.task, m.metric) for m in card.measurements}, tuple(f"{task}: " for task in card.manifest.tasks)
+    earlier = before.only(kept)
+    earlier = replace(earlier, measurements=tuple(m for m in earlier.measurements if (m.task, m.metric) not in again))
+    said = [one for one in earlier.manifest.findings if not one.startswith(asked)]
+    joined = merged([earlier, card])
+    manifest = replace(
+        joined.manifest,
+        model=card.manifest.model,
+        findings=[*said, *(f for f in card.manifest.findings if f not in said)],
+    )
+    return replace(joined, step=card.step, failures=card.failures, manifest=manifest)
 
 
 def journal_of(engine: Engine, name: str, out: Path | str | None) -> Journal | None:

@@ -56,7 +56,7 @@ def test_a_model_that_is_fit(place, tmp_path):
     said = " ".join(run(place, place / "base").stdout.split())
     assert (
         found["completions"] == 4
-        and f": 4 completions to write and {found['requests'] - 4} probabilities to compute)" in said
+        and f": 4 completions to write, {found['requests'] - 4} probabilities to compute)" in said
     )
 
 

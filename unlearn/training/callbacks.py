@@ -168,9 +168,9 @@ class StepsBar(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         """Raises ValueError if the loss is no number any more: nothing that comes after would be."""
         if not math.isfinite((logs or {}).get("loss", 0)):
-            step, rate = state.global_step, f"learning_rate={args.learning_rate:g}"
+            what, step = self._description, state.global_step
             raise ValueError(
-                f"{self._description}: the loss is no number at step {step}: choose a lower rate than {rate}"
+                f"{what}: the loss is no number at step {step}: lower learning_rate={args.learning_rate:g}"
             )
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:

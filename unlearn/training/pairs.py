@@ -28,9 +28,7 @@ def rest_text(retain: Retain) -> Corpus:
     try:
         return Corpus(retain.corpus, split=retain.split, column=retain.text_column)
     except ValueError as error:  # perhaps the recipe's own, of which the user has not heard
-        raise ValueError(
-            f"retain.{error}; it is text of the rest, which the model keeps: retain.corpus=FILE names yours"
-        ) from None
+        raise ValueError(f"retain.{error}; it is text of the rest: retain.corpus=FILE names yours") from None
 
 
 def open_rest(retain: Retain, tokenizer: PreTrainedTokenizerBase, block_tokens: int, folder: Path) -> Blocks:

@@ -218,9 +218,7 @@ def test_a_loss_that_is_no_number_ends_the_training_in_one_sentence(place, finis
     labels = label_columns(load_from_disk(str(Path(finished[0].out) / "labels")))
     training = Training(**{**SMALL, "epochs": 2, "learning_rate": 1e30})
     where = {"work": place / "nan" / "work", "checkpoints": place / "nan" / "checkpoints"}
-    with pytest.raises(
-        ValueError, match=r"the loss is no number at step 2: choose a lower rate than learning_rate=1e\+30"
-    ):
+    with pytest.raises(ValueError, match=r"the loss is no number at step 2: lower learning_rate=1e\+30"):
         fine_tune(model, tokenizer, labels, training, **where, device="cpu")
 
 
