@@ -113,8 +113,8 @@ def score_engine(
 
 
 def failed(
-    loaded: Mapping[str, Any], reason: str, *, name: str, model: str, engine: str, step: int | None, fingerprint: str
-) -> Scored:
+    loaded: Mapping[str, Any], reason: str, *, name: str, model: str, engine: str, step: int | None = None, fingerprint: str = "",
+) -> Scored:  # fmt: skip
     """The scorecard of a model that could not be loaded: every task failed for the same reason, every prompt unscored."""
     parts = {task_name: _broken_off(task, reason) for task_name, task in loaded["tasks"].items()}
     manifest = Manifest(model, engine, dtype="", tasks={}, versions=_versions(), fingerprint=fingerprint)
