@@ -18,6 +18,13 @@ Seed = Annotated[int, Option(help="Random seed.", min=0)]
 Json = Annotated[bool, Option("--json", help="Print the result as JSON.")]
 
 
+#: Settings of our tasks.
+_METADATA = (
+    "prompts", "lexicon", "judge", "text", "thinking_tokens", "strict", "quick", "vocabulary", "windows", "stride", "choice_seed",
+    "leak_seed", "recall_seed", "chat_template_args", "enable_thinking",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Run:
     """What every command that scores is told.
@@ -105,7 +112,13 @@ def _run(
     names = [name.strip() for name in tasks.split(",") if name.strip()]
     if not names:
         raise ValueError(f"--tasks {tasks!r} names no task; `hp-bench tasks` lists ours")
-    return Run(names, _pairs(metadata, "--metadata"), settings)
+    chosen = _pairs(metadata, "--metadata")
+    unknown = [key for key in chosen if key not in _METADATA and not key.startswith("judge_")]
+    if unknown and all(name.startswith("hp_") for name in names):  # others' tasks have settings of their own
+        raise ValueError(
+            f"--metadata {unknown[0]!r} is no setting of these tasks; allowed: {', '.join(_METADATA)}, judge_NAME"
+        )
+    return Run(names, chosen, settings)
 
 
 def _pairs(words: Sequence[str] | None, option: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Gives every model in turn an engine that holds it: opened with the first that can be loaded, its weights swapped for the others."""
 
+import inspect
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -44,8 +45,13 @@ class EngineSettings:
         return cls(engine, **{**own, "arguments": {**own.get("arguments", {}), **options}})
 
     def open(self, model: str | Path, *, dtype: str = "", **further: Any) -> Engine:
-        """A fresh engine holding a model."""
-        engine: Engine = engine_class(self.engine_of(model))(
+        """A fresh engine holding a model. Raises ValueError: it has no such argument, or cannot hold the model."""
+        made = engine_class(self.engine_of(model))
+        takes = inspect.signature(made).parameters
+        unknown = [name for name in self.arguments if name not in takes]
+        if unknown and not any(one.kind is one.VAR_KEYWORD for one in takes.values()):
+            raise ValueError(f"engine {self.engine_of(model)} has no setting {unknown[0]!r} (--engine-arg)")
+        engine: Engine = made(
             model, device=self.device, dtype=dtype or self.dtype, batch_size=self.batch_size, tokenizer=self.tokenizer, base=self.base,
             **self.arguments, **further,
         )  # fmt: skip

@@ -53,7 +53,7 @@ def refused(result: tuple[int, str, str]) -> str:
 
 
 @pytest.mark.parametrize(
-    "words", [("a=1", "b=x"), ("a=1,b=x",), ("a=1", "--metadata", "b=x"), ('{"a": 1, "b": "x"}',)]
+    "words", [("stride=1", "text=x"), ("stride=1,text=x",), ("stride=1", "--metadata", "text=x"), ('{"stride": 1, "text": "x"}',)]
 )  # fmt: skip
 def test_metadata_is_written_in_every_way_that_lm_eval_reads(command, monkeypatch, words):
     found = []
@@ -61,7 +61,17 @@ def test_metadata_is_written_in_every_way_that_lm_eval_reads(command, monkeypatc
         "hp_bench.scoring.score.load_tasks", lambda _, metadata: found.append(metadata) or {"tasks": {}}
     )
     command("score", "base", "--metadata", *words)
-    assert found == [{"a": 1, "b": "x"}]
+    assert found == [{"stride": 1, "text": "x"}]
+
+
+def test_a_setting_that_no_task_has_is_not_passed_over(command, place):
+    """`--metadata prompt=FILE` scored our own 300 prompts without a word; an unknown --engine-arg was a traceback."""
+    said = refused(command("score", place / "base", "--metadata", f"prompt={place / 'prompts'}"))
+    assert "--metadata 'prompt' is no setting of these tasks; allowed: prompts, lexicon, judge," in said
+    words = ("--metadata", f"prompts={place / 'prompts'}", "--engine-arg", "tensor_parallel_size=2")
+    code, out, err = command("score", place / "base", *words)
+    assert code == 1 and not out and "Traceback" not in err
+    assert "hp-bench: base: engine hf has no setting 'tensor_parallel_size' (--engine-arg)" in err
 
 
 def test_no_task_is_no_score(command):
