@@ -573,10 +573,7 @@ def test_a_judge_that_fails_ends_the_command_with_the_reason_and_some_failures_w
     [
         ("", "holds no completions"),
         ("{", "line 1: not a JSON object"),
-        (
-            '{"doc": {"prompt": "a"}, "resps": [[[-1.0, true]]]}',
-            "line 1: 2 completions in one row, which must hold one",
-        ),
+        ('{"doc": {"prompt": "a"}, "resps": [[[-1.0, true]]]}', "line 1: its completion is no text"),
         ('{"id": "q", "prompt": "a"}', "line 1: no completion; --field completion=NAME names it; there are id, prompt"),
     ],
 )
