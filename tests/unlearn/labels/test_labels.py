@@ -200,6 +200,17 @@ def test_other_architectures_read_inside_anchors(name, trees):
     compare((tokenizer, *models), [ADVERSARIAL[0], ADVERSARIAL[2], ADVERSARIAL[10]], rows, settings, 3)
 
 
+def test_special_tokens_where_rounding_runs_wild_do_not_hide_that_a_model_takes_the_mask():
+    """SmolLM2, taught: 4e-3 between two readings of tokens that no training has touched; branch by branch its labels took three times as long."""
+    model = tiny.llama(400)
+
+    def wild(_, given, states):
+        return states + 0.05 * torch.randn_like(states) * (given[0] < 17)[..., None]
+
+    model.get_input_embeddings().register_forward_hook(wild)
+    assert PositionLogits(model).reads_trees
+
+
 def test_models_in_half_precision_take_the_mask():
     for dtype in (torch.bfloat16, torch.float16):
         assert PositionLogits(tiny.llama(40, dtype=dtype, layers=4)).reads_trees
