@@ -57,6 +57,7 @@ def _rows(
         if first is not None and before is None:
             continue
         d = differences.get(key)
+        before, after = (d.of_pairs[1], d.of_pairs[0]) if d and d.of_pairs else (before, m)
         twins = [t for card in story.twins if (t := card.find(*key)) is not None]
         yield Row(
             task=m.task,
@@ -65,8 +66,8 @@ def _rows(
             method=name,
             step=last.step,
             before=describe(before) if before else "",
-            after=describe(m),
-            difference=describe_difference(d.difference) if d else "",
+            after=describe(after),
+            difference=describe_difference(d.difference) + f" on {d.difference.n} prompts" * bool(d.of_pairs) if d else "",
             p=describe_p(d.p_adjusted) if d else "",
             twin="; ".join(describe(t) for t in twins),
             degenerate="" if m.degenerate is None else f"{m.degenerate} of {m.n}",
