@@ -83,9 +83,7 @@ class _Unfit(ValueError):
     """Why a row cannot be graded."""
 
 
-def _samples(
-    record: Record, names: Mapping[str, str], prompts: Mapping[str, str], taken: Counter[str]
-) -> list[Sample]:
+def _samples(record: Record, names: Mapping[str, str], prompts: Mapping[str, str], taken: Counter[str]) -> list[Sample]:
     """One for each completion of a row."""
     row = record.fields
     if row is None:

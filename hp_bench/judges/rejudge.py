@@ -209,7 +209,9 @@ def _matched(samples: Sequence[Sample], prompts: Sequence[Probe], *, within: boo
     def match(asked: str) -> Probe | None:
         if asked in by_prompt or not within:
             return by_prompt.get(asked)
-        held = [one for one in by_prompt if one in asked and re.search(rf"(?<!\w){re.escape(one)}(?![^\S\n]*\w)", asked)]
+        held = [
+            one for one in by_prompt if one in asked and re.search(rf"(?<!\w){re.escape(one)}(?![^\S\n]*\w)", asked)
+        ]
         return by_prompt[max(held, key=lambda one: (asked.rindex(one) + len(one), len(one)))] if held else None
 
     found = {prompt: match(prompt) for prompt in {sample.prompt.rstrip() for sample in samples}}

@@ -67,7 +67,9 @@ def _rows(
             step=last.step,
             before=describe(before) if before else "",
             after=describe(after),
-            difference=describe_difference(d.difference) + f" on {d.difference.n} prompts" * bool(d.of_pairs) if d else "",
+            difference=describe_difference(d.difference) + f" on {d.difference.n} prompts" * bool(d.of_pairs)
+            if d
+            else "",
             p=describe_p(d.p_adjusted) if d else "",
             twin="; ".join(describe(t) for t in twins),
             degenerate="" if m.degenerate is None else f"{m.degenerate} of {m.n}",

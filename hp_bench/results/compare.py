@@ -143,13 +143,14 @@ def broken(card: Scorecard, baseline: Scorecard | None = None) -> str:
     A degenerate rate 10 points above the baseline's is too much, or, without a baseline, one over half.
     """
     for m in card.measurements:
+        what = "completions" + f" of {m.task}" * (m.task != ELSEWHERE)
         allowed = too_degenerate(m, baseline.find(m.task, m.metric) if baseline else None)
         if allowed is not None:
-            many = f"{m.degenerate} of {m.n} completions of {m.task} are degenerate (loops or noise)"
+            many = f"{m.degenerate} of {m.n} {what} are degenerate (loops or noise)"
             return f"{card.name} is broken: {many}, more than {allowed:.0%}"
         if m.metric in _SHOW_NOTHING and m.value is not None and m.value > 0.5:
             kind, shown = _SHOW_NOTHING[m.metric]
-            return f"{card.name} {kind}: {round(m.value * m.n)} of {m.n} completions of {m.task} are {shown}, so they show nothing"
+            return f"{card.name} {kind}: {round(m.value * m.n)} of {m.n} {what} are {shown}, so they show nothing"
     return ""
 
 
