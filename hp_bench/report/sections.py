@@ -12,7 +12,7 @@ from hp_bench.report.story import Method, Story
 from hp_bench.report.tables import describe_difference, describe_p
 from hp_bench.results.compare import Compared, compare, too_degenerate
 from hp_bench.results.metrics import METRICS
-from hp_bench.results.scorecard import Scorecard, measure
+from hp_bench.results.scorecard import ELSEWHERE, Scorecard, measure
 from hp_bench.scoring.score import describe
 
 
@@ -54,9 +54,9 @@ def _rows(
     for m in last.measurements:
         key = m.task, m.metric
         before = first.find(*key) if first is not None else None
-        if first is not None and before is None:
-            continue
         d = differences.get(key)
+        if first is not None and (before is None or (d is None and m.task == ELSEWHERE)):
+            continue
         before, after = (d.of_pairs[1], d.of_pairs[0]) if d and d.of_pairs else (before, m)
         twins = [t for card in story.twins if (t := card.find(*key)) is not None]
         yield Row(

@@ -10,7 +10,7 @@ from rich.text import Text
 from hp_bench.judges.agreement import SAID, Agreement, Share
 from hp_bench.results.compare import Compared, broken
 from hp_bench.results.metrics import METRICS
-from hp_bench.results.scorecard import Difference, Measurement, Scorecard
+from hp_bench.results.scorecard import ELSEWHERE, Difference, Measurement, Scorecard
 from hp_bench.scoring.score import describe
 from hp_bench.stress.recovery import Recovery
 from hp_bench.text.counted import counted
@@ -106,7 +106,8 @@ def _model_table(card: Scorecard, changes: Mapping[tuple[str, str], Compared], r
         measured = [m for m in card.measurements if m.task == task]
         higher = [m.metric for m in measured if METRICS[m.metric].higher_is_better]
         paired = [c.difference for c in changes.values() if c.difference.task == task and c.of_pairs]
-        measured = [m for m in measured if not paired or (task, m.metric) in changes]  # else of other prompts
+        if paired and task == ELSEWHERE:  # what is in no pair is of other prompts
+            measured = [m for m in measured if (task, m.metric) in changes]
         counts = {
             "unscored": max(m.unscored for m in measured),
             "scored in both": max((d.n for d in paired), default=0),

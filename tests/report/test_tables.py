@@ -10,6 +10,8 @@ from hp_bench.cli import app
 from hp_bench.experiments.tuning import Candidate, Choices
 from hp_bench.judges.agreement import agreement
 from hp_bench.probes.paths import tasks_dir
+from hp_bench.report import sections
+from hp_bench.report.story import Story
 from hp_bench.report.tables import (
     agreement_tables,
     answer,
@@ -151,6 +153,8 @@ def test_what_is_compared_is_of_the_prompts_that_both_have_scored(shared, value,
     assert f"{shared + 12} prompts, {shared} scored in both" in shown and value in shown
     assert "0.000 [" not in shown.partition("+")[0]
     assert value in str(numbers_table([after], changes))
+    (row,) = sections.table(Story("t", [], models=[after], baseline=before))
+    assert (row.after, row.before[:7]) == (value, "0.000 [") and row.difference.endswith(f"] on {shared} prompts")
 
 
 def test_a_broken_model_has_not_forgotten():

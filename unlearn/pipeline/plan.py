@@ -20,7 +20,7 @@ _BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 #: Fewer optimiser steps than this hardly move a model; the paper takes about 120.
 FEWEST_STEPS = 20
 
-#: A training that passes over its text more often than this learns its words by heart; the paper passes 2 or 3 times.
+#: A training that passes over its text more often learns little but its words by heart; the paper passes 2 or 3 times.
 MOST_PASSES = 20
 
 
@@ -122,8 +122,8 @@ def _passes(key: str, training: Training, blocks: int, devices: int) -> Iterator
     if passes > MOST_PASSES:
         named = "max_steps" if training.max_steps else "epochs"
         yield (
-            f"{key} passes over its {blocks} blocks {passes:.0f} times ({steps} steps), and after {MOST_PASSES} times a model says them by "
-            f"heart: lower {key}.{named}, or give more text"
+            f"{key} passes over its {blocks} blocks {passes:.0f} times ({steps} steps); beyond {MOST_PASSES} times a model learns little "
+            f"but their words by heart (the paper: 2 or 3 times): lower {key}.{named}, or give more text"
         )
 
 
