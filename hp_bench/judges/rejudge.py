@@ -218,9 +218,7 @@ def _matched(samples: Sequence[Sample], prompts: Sequence[Probe], *, within: boo
     return [found[sample.prompt.rstrip()] for sample in samples]
 
 
-def _probes(
-    samples: Sequence[Sample], matched: Sequence[Probe | None], changes: Counter[str]
-) -> list[Probe | None]:
+def _probes(samples: Sequence[Sample], matched: Sequence[Probe | None], changes: Counter[str]) -> list[Probe | None]:
     """What every sample with a prompt is judged by; what was changed in a prompt's references is counted in `changes`, once."""
     probes: dict[tuple[str, tuple[str, ...]], Probe | None] = {}
     for s, ours in zip(samples, matched, strict=True):
