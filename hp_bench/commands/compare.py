@@ -37,11 +37,7 @@ def compare(
     if any(ELSEWHERE in card.manifest.tasks for group in groups.values() for card in group):
         prompts = prompts_dir() / "familiarity.jsonl"
         groups = {
-            key: [
-                one if ELSEWHERE in one.manifest.tasks else as_completions(one, "hp_familiarity", prompts)
-                for one in group
-            ]
-            for key, group in groups.items()
+            key: [as_completions(one, "hp_familiarity", prompts) for one in group] for key, group in groups.items()
         }
     shown = [card for group in groups.values() for card in group]
     require_comparable(shown)

@@ -129,8 +129,8 @@ def rejudge(path: Path, judge: Judge, reading: Reading, *, name: str) -> Judged:
                 replace(one, completion=(one.completion or "").lstrip()[length:]) if length else one
                 for one, length in zip(samples, repeated, strict=True)
             ]
-            sentence = "{} completion[|s] begin[s|] with [its|their] prompt, which is left out"
-            said.append(counted(sentence, sum(map(bool, repeated))))
+            begins = "{} completion[|s] begin[s|] with [its|their] prompt, which is left out"
+            said.append(counted(begins, sum(map(bool, repeated))))
         # whether the prompt opened a trace, as the model saw it, is not known
         samples = [replace(one, completion=one.completion and with_opening(one.completion)) for one in samples]
     goes_on = sum(cut_at_blank_line(one.completion or "") != (one.completion or "") for one in samples)
@@ -146,10 +146,11 @@ def rejudge(path: Path, judge: Judge, reading: Reading, *, name: str) -> Judged:
             )
     elif not isinstance(judge, LanguageModelJudge):
         _require_references(path, judge, samples, matched)
-    alone = {s.id for s, probe in zip(samples, probes, strict=True) if probe and probe.references == (NO_REFERENCE,)}
-    if isinstance(judge, LanguageModelJudge):  # which goes by no reference
-        alone = set()
-    else:
+    alone: set[str] = set()
+    if not isinstance(judge, LanguageModelJudge):  # which goes by no reference
+        alone = {
+            s.id for s, probe in zip(samples, probes, strict=True) if probe and probe.references == (NO_REFERENCE,)
+        }
         said += [counted(sentence, count) for sentence, count in changes.items() if sentence != LEXICON_ALONE]
     verdicts = _verdicts(judge, samples, probes)
     if all(verdict.grade is None for verdict in verdicts):
