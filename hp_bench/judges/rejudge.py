@@ -136,7 +136,7 @@ def rejudge(path: Path, judge: Judge, reading: Reading, *, name: str) -> Judged:
     goes_on = sum(cut_at_blank_line(one.completion or "") != (one.completion or "") for one in samples)
     if reading.cut:
         samples = [replace(one, completion=one.completion and cut_at_blank_line(one.completion)) for one in samples]
-    if elsewhere:
+    if card is None or elsewhere:
         samples = [_called_by_prompt(s, m or probe) for s, m, probe in zip(samples, matched, probes, strict=True)]
         items = list(dict.fromkeys(one.id for one in samples))
         card = replace(card or _elsewhere(path, name, len(items)), items={ELSEWHERE: items})
