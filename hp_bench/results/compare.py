@@ -13,7 +13,10 @@ def incomparable(a: Scorecard, b: Scorecard) -> list[str]:
     shared = [task for task in a.manifest.tasks if task in b.manifest.tasks]
     if not shared:
         ours, theirs = (", ".join(card.manifest.tasks) or "none" for card in (a, b))
-        reasons.append(f"no task in common: {ours} against {theirs}")
+        alone = (
+            "; a file of completions compares with hp_familiarity, where that was asked the prompts that come with it"
+        )
+        reasons.append(f"no task in common: {ours} against {theirs}" + alone * (ELSEWHERE in (ours, theirs)))
     for task in shared:
         one, other = asdict(a.manifest.tasks[task]), asdict(b.manifest.tasks[task])
         if task == ELSEWHERE:

@@ -265,6 +265,10 @@ def test_a_judged_file_compares_with_a_scorecard_of_the_same_prompts(tmp_path):
     ]
     lines(prompts, [asdict(one) for one in KNOWN[1:]])
     assert as_completions(scored, "hp_familiarity", prompts) is scored
+    (reason,) = incomparable(scored, judged)
+    assert reason.startswith(
+        "no task in common: hp_familiarity, other against completions; a file of completions compares with"
+    )
 
 
 def test_a_completion_ends_at_a_blank_line_only_if_that_is_asked_for(tmp_path):
