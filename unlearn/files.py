@@ -50,8 +50,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
         raise
 
 
-def require_writable(folder: Path | str) -> None:
-    """Raises ValueError if a folder cannot be made or written to; asked before work starts, whose result would be lost."""
+def require_writable(folder: Path | str, what: str = "folder") -> None:
+    """Raises ValueError if a folder cannot be made or written to, saying `what` it is; asked before work whose result would be lost."""
     path = Path(folder).absolute()
     there = next(place for place in (path, *path.parents) if place.exists())
     try:
@@ -60,7 +60,7 @@ def require_writable(folder: Path | str) -> None:
             trial.flush()
     except OSError as error:
         raise ValueError(
-            f"folder {str(folder)!r} cannot be made or written to ({there}: {error.strerror}): choose another one"
+            f"{what} {str(folder)!r} cannot be made or written to ({there}: {error.strerror}): choose another one"
         ) from None
 
 

@@ -7,7 +7,17 @@ from contextvars import ContextVar
 from datetime import timedelta
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.text import Text
 
 console = Console(stderr=True)
 
@@ -24,13 +34,14 @@ def progress_bars(*, enabled: bool = True) -> Iterator[Progress]:
     if outer is not None:
         yield outer
         return
+    left = TimeLeft()
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), left,
     )  # fmt: skip
     bars = Progress(*columns, console=console, transient=True, disable=not enabled, speed_estimate_period=120)
     ended = threading.Event()
     if enabled and not console.is_terminal:
-        threading.Thread(target=_say_lines, args=(bars, ended), daemon=True).start()
+        threading.Thread(target=_say_lines, args=(bars, left, ended), daemon=True).start()
     with bars as progress, shown_by(progress):
         try:
             yield progress
@@ -38,10 +49,30 @@ def progress_bars(*, enabled: bool = True) -> Iterator[Progress]:
             ended.set()
 
 
-def _say_lines(progress: Progress, ended: threading.Event) -> None:
+class TimeLeft(ProgressColumn):
+    """rich's estimate of the time left, and no less than has passed since the last step: it grows while nothing moves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: dict[
+            TaskID, tuple[float, float]
+        ] = {}  # steps done, and after how many seconds they were first seen to be
+
+    def render(self, task: Task) -> Text:
+        """Hours, minutes and seconds; "" where there is no estimate."""
+        now = task.elapsed or 0.0
+        if self._last.get(task.id, (None, now))[0] != task.completed:
+            self._last[task.id] = task.completed, now
+        left = task.time_remaining
+        if left and not task.finished:
+            left = max(left, now - self._last[task.id][1])
+        return Text("" if left is None else str(timedelta(seconds=int(left))), style="progress.remaining")
+
+
+def _say_lines(progress: Progress, column: TimeLeft, ended: threading.Event) -> None:
     while not ended.wait(_LINE_EVERY):
         for task in progress.tasks:
-            left = "" if task.time_remaining is None else f", {timedelta(seconds=int(task.time_remaining))} left"
+            left = f", {time} left" if (time := str(column.render(task))) else ""
             of = "" if task.total is None else f" of {task.total:.0f}"
             passed = timedelta(seconds=int(task.elapsed or 0))
             line = f"{task.description.strip()}: {task.completed:.0f}{of}, {passed}{left}"

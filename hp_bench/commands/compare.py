@@ -27,11 +27,18 @@ def compare(
     """
     from dataclasses import asdict
 
+    from hp_bench.judges.rejudge import as_completions
+    from hp_bench.probes.paths import prompts_dir
     from hp_bench.report.tables import answer, curves_table, model_tables
     from hp_bench.results.compare import doubtful, require_comparable
-    from hp_bench.results.scorecard import failures, to_json
+    from hp_bench.results.scorecard import ELSEWHERE, failures, to_json
 
     groups = _read(cards)
+    if any(ELSEWHERE in card.manifest.tasks for group in groups.values() for card in group):
+        prompts = prompts_dir() / "familiarity.jsonl"
+        groups = {
+            key: [as_completions(one, "hp_familiarity", prompts) for one in group] for key, group in groups.items()
+        }
     shown = [card for group in groups.values() for card in group]
     require_comparable(shown)
     changes, reference = _compared(groups, shown)
@@ -56,26 +63,32 @@ def _read(paths: list[Path]) -> "dict[str, list[Scorecard]]":
     from hp_bench.scoring.store import load_cards
 
     groups: dict[str, list[Scorecard]] = {}
-    for path in paths:
+    for path, key in _told_apart(paths).items():
         if path.is_dir():
-            cards = load_cards(path)
-            if not cards:
+            groups[key] = load_cards(path)
+            if not groups[key]:
                 raise ValueError(f"{str(path)!r} holds no scorecards/*.json; `hp-bench score` and `curve` write them")
         elif path.is_file():
-            cards = [Scorecard.load(path)]
+            groups[key] = [Scorecard.load(path)]
         else:
             raise ValueError(f"{str(path)!r} is neither a scorecard nor a folder of scorecards")
-        key = path.resolve().name if path.is_dir() else str(path)
-        groups[key if key not in groups else str(path)] = cards
     names = [card.name for group in groups.values() for card in group]
-    if len(set(names)) == len(names):
+    if len(set(names)) == len(names) or len(groups) == 1:
         return groups
     return {
-        key: [replace(card, name=f"{Path(key).name if card.name in key else key}/{card.name}") for card in group]
-        if len(paths) > 1
-        else group
+        key: [replace(card, name=key if Path(key).name == card.name else f"{key}/{card.name}") for card in group]
         for key, group in groups.items()
     }
+
+
+def _told_apart(paths: list[Path]) -> dict[Path, str]:
+    """Each path by as much of it as tells it from the others: what all begin or end with is left out."""
+    parts = {path: list(path.resolve().with_suffix("" if path.is_file() else path.suffix).parts) for path in paths}
+    for end in (-1, 0):
+        while all(len(own) > 1 for own in parts.values()) and len({own[end] for own in parts.values()}) == 1:
+            for own in parts.values():
+                own.pop(end)
+    return {path: "/".join(own) for path, own in parts.items()}
 
 
 def _compared(groups: "dict[str, list[Scorecard]]", shown: "list[Scorecard]") -> "tuple[list[Compared], str]":

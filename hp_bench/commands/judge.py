@@ -119,7 +119,8 @@ def judge(
         return
     from hp_bench.judges.rejudge import Reading
 
-    reading = Reading(probes, dict(_field(one) for one in field or ()), cut, scale)
+    source = "hp_familiarity" if prompts is None else str(prompts)
+    reading = Reading(probes, dict(_field(one) for one in field or ()), cut, scale, source)
     _completions(chosen, files or [], reading, out, as_json)
 
 
@@ -166,6 +167,8 @@ def _completions(chosen: Any, files: list[Path], reading: "Reading", out: Path |
             "unscored": one.unscored(),
             "own_grades": asdict(one.own) if one.own else None,
             "read": one.said,
+            "told": one.told,
+            "counts": one.counts,
         }
         for one in judged
     ]
@@ -196,7 +199,9 @@ def _tables(judge_name: str, judged: "list[Judged]") -> Iterator[Any]:
     from hp_bench.text.counted import counted
 
     cards = [one.card for one in judged]
-    yield from (*map(answer, cards), f"judge {judge_name}", "\n", *model_tables(cards))
+    for one in judged:
+        yield from (answer(one.card), " ".join(one.told))
+    yield from (f"judge {judge_name}", "\n", *model_tables(cards))
     for one in judged:
         if one.own:
             yield counted(f"{one.card.name}: the judge against the file's own grades of {{}} completion[|s]", one.own.n)

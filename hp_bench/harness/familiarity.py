@@ -5,7 +5,6 @@ Source: arXiv:2310.02238, completion-based evaluation.
 
 import json
 import logging
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,12 +14,12 @@ from lm_eval.api.instance import Instance
 
 from hp_bench.engines.fit import reason_of
 from hp_bench.harness.packaged import PackagedTask, sha256
-from hp_bench.judges.grades import Verdict, grade_apart, metrics, with_errors
+from hp_bench.judges.grades import Verdict, by_fame, grade_apart, metrics, with_errors
 from hp_bench.judges.llm.judge import LanguageModelJudge
 from hp_bench.judges.references import names_answer
 from hp_bench.judges.registry import choose_judge, require_target
 from hp_bench.probes.foreign import read_probes
-from hp_bench.probes.rows import FAMES, Probe, load_probes, quick_probes
+from hp_bench.probes.rows import Probe, load_probes, quick_probes
 from hp_bench.text.completion import cut_at_blank_line, ends_at_blank_line
 from hp_bench.text.refusals import refuses
 from hp_bench.text.terms import Lexicon
@@ -113,8 +112,7 @@ class FamiliarityTask(PackagedTask):
         if not self._thinks:
             values = {k: v for k, v in values.items() if not k.startswith("leak_trace")}
         if self._by_fame:
-            of_fame = {f"explicit_fame_{n}": values["explicit"] if doc["fame"] == n else math.nan for n in FAMES}
-            values |= with_errors(of_fame, unscored=bool(values["unscored"]))
+            values |= with_errors(by_fame(values["explicit"], doc["fame"]), unscored=bool(values["unscored"]))
         return values
 
 

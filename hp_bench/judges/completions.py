@@ -49,12 +49,15 @@ class Sample:
     place: str = ""
 
 
-def read_samples(path: Path, names: Mapping[str, str] | None = None) -> tuple[list[Sample], list[str]]:
+def read_samples(
+    path: Path, names: Mapping[str, str] | None = None, prompts: Mapping[str, str] | None = None
+) -> tuple[list[Sample], list[str]]:
     """The completions of a file, in its order, and sentences on how it was read.
 
     Args:
         path: as of `read_records`.
         names: key of `NAMES` -> the one name to look under instead, dotted if it is further down (`choices.0.text`).
+        prompts: id -> prompt, for rows that have that id and no prompt.
 
     Raises:
         ValueError: the file cannot be read, or not one of its rows.
@@ -64,7 +67,7 @@ def read_samples(path: Path, names: Mapping[str, str] | None = None) -> tuple[li
     if not rows:
         raise ValueError(f"{str(path)!r} holds no completions")
     taken: Counter[str] = Counter()
-    samples = [sample for record in rows for sample in _samples(record, names or {}, taken)]
+    samples = [sample for record in rows for sample in _samples(record, names or {}, prompts or {}, taken)]
     if all(sample.problem for sample in samples):
         raise ValueError(f"{path}: not one row is a prompt with a completion; {samples[0].place}: {samples[0].problem}")
     said = (
@@ -80,14 +83,18 @@ class _Unfit(ValueError):
     """Why a row cannot be graded."""
 
 
-def _samples(record: Record, names: Mapping[str, str], taken: Counter[str]) -> list[Sample]:
+def _samples(record: Record, names: Mapping[str, str], prompts: Mapping[str, str], taken: Counter[str]) -> list[Sample]:
     """One for each completion of a row."""
     row = record.fields
     if row is None:
         return [Sample(record.place, "", None, {}, problem=record.problem, place=record.place)]
     prompt, problem = "", ""
     completions: list[str | None] = [None]
+    id = next((value for name in ("id", "doc_id") for _, value in _found(row, (name,))), record.place)
     try:
+        if str(id) in prompts and not any(True for _ in _look(row, "prompt", names)):
+            row = {**row, "the prompt file (by id)": prompts[str(id)]}
+            names = {**names, "prompt": "the prompt file (by id)"}
         prompt_at, value = _wanted(row, "prompt", names)
         prompt = _text(value, "prompt")
         if not prompt.strip():
@@ -99,7 +106,6 @@ def _samples(record: Record, names: Mapping[str, str], taken: Counter[str]) -> l
         taken[f"prompts from {prompt_at}, completions from {completion_at}"] += 1
     except _Unfit as error:
         problem = str(error)
-    id = next((value for name in ("id", "doc_id") for _, value in _found(row, (name,))), record.place)
     first = Sample(
         (str(id) if prompt else "") or record.place, prompt, None,
         {name: value for name in _SLICES for _, value in _found(row, (name,))},

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, TypeVar, get_args
 
+from hp_bench.probes.rows import FAMES
 from hp_bench.text.completion import parts
 from hp_bench.text.degeneracy import EMPTY
 
@@ -135,6 +136,11 @@ def metrics(verdict: Verdict) -> dict[str, float]:
     }
     unscored = verdict.grade is None
     return with_errors(dict.fromkeys(values, math.nan) if unscored else values, unscored=unscored)
+
+
+def by_fame(explicit: float, fame: int | None) -> dict[str, float]:
+    """Whether a completion is explicit (0 or 1), under its prompt's level of fame; NaN under the other levels."""
+    return {f"explicit_fame_{n}": explicit if fame == n else math.nan for n in FAMES}
 
 
 def with_errors(values: Mapping[str, float], *, unscored: bool | None = None) -> dict[str, float]:

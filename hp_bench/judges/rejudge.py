@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,13 +13,13 @@ from typing import Any
 from hp_bench.judges import Judge
 from hp_bench.judges.agreement import Agreement
 from hp_bench.judges.completions import Sample, read_samples
-from hp_bench.judges.grades import Verdict, grade_apart, metrics
+from hp_bench.judges.grades import Verdict, by_fame, grade_apart, metrics
 from hp_bench.judges.llm.judge import LanguageModelJudge
 from hp_bench.judges.own_grades import against_own, read_grades
 from hp_bench.judges.references import names_answer
-from hp_bench.probes.foreign import NO_REFERENCE, lenient_probe
-from hp_bench.probes.rows import Probe
-from hp_bench.results.metrics import known
+from hp_bench.probes.foreign import LEXICON_ALONE, NO_REFERENCE, lenient_probe
+from hp_bench.probes.rows import Probe, load_probes
+from hp_bench.results.metrics import METRICS, known
 from hp_bench.results.scorecard import ELSEWHERE, Manifest, Scorecard, TaskManifest, measure, merged
 from hp_bench.text.completion import cut_at_blank_line, with_opening
 from hp_bench.text.counted import counted
@@ -27,6 +28,9 @@ from unlearn.files import write_lines
 
 #: Of `ELSEWHERE`; raised whenever a number could change.
 VERSION = 1
+
+#: What the decoding of completions that were cut ends with.
+CUT = "; cut at the first blank line"
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,14 @@ class Reading:
         names: as of `read_samples`.
         cut: whether a completion ends where the tasks' do, at the first blank line after a word.
         scale: of the grades that the completions came with, as of `read_grades`.
+        source: of the prompts: the name of a task or file.
     """
 
     prompts: Sequence[Probe]
     names: Mapping[str, str] | None = None
     cut: bool = False
     scale: str = ""
+    source: str = "the prompt file"
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,9 @@ class Judged:
         card: familiarity and the rates of the grades, of one task: the one of the run that it is of, or `ELSEWHERE`.
         own: the judge against the grades that the completions came with, if they did.
         said: sentences on how the file was read.
+        counts: of a file made elsewhere: its prompts that are `known`, `of` how many, and its prompts with `no_reference`; its
+            completions of which each `goes_on` after a blank line.
+        told: sentences without which its numbers are not understood.
     """
 
     samples: tuple[Sample, ...]
@@ -63,6 +72,8 @@ class Judged:
     card: Scorecard
     own: Agreement | None
     said: tuple[str, ...]
+    counts: Mapping[str, int]
+    told: tuple[str, ...]
 
     @property
     def task(self) -> str:
@@ -95,36 +106,38 @@ def rejudge_all(paths: Sequence[Path], judge: Judge, reading: Reading) -> list[J
 def rejudge(path: Path, judge: Judge, reading: Reading, *, name: str) -> Judged:
     """Grades every completion of a file; `name` is the model's, if its run left none.
 
-    References are the prompt file's where that has the prompt, white space at its end aside; else the row's own, as far as they can count.
-    Where there are none, the lexicon alone judges.
+    References are the prompt file's where the row's prompt holds one of that file; else the row's own, as far as they can count. Where
+    there are none, the lexicon alone judges. Where most completions repeat their prompts first, they are judged without.
 
     Raises:
         ValueError: no row can be read, or the judge could grade none; the grades of the rows are not of the scale that was chosen; or
             references of a run's prompts are unknown, and the judge is no language model.
     """
-    samples, said = read_samples(path, reading.names)
+    samples, said = read_samples(path, reading.names, {probe.id: probe.prompt for probe in reading.prompts})
     if reading.scale:  # a wrong one is an error before anything is judged
         read_grades([sample.grade for sample in samples], reading.scale)
     several = len({sample.place for sample in samples}) < len(samples)  # in one row
     card = None if several else _run_of(path, samples)
+    elsewhere = card is None or ELSEWHERE in card.items
+    changes: Counter[str] = Counter()
+    matched = _matched(samples, reading.prompts, within=elsewhere)
+    probes = _probes(samples, matched, changes)
     if card is None:
-        repeat = [
-            one.completion is not None and one.completion.lstrip().startswith(one.prompt.strip()) for one in samples
-        ]
-        if 2 * sum(repeat) > len(samples):  # as generators return them
+        repeated = [_repeated(sample, known) for sample, known in zip(samples, matched, strict=True)]
+        if 2 * sum(map(bool, repeated)) > len(samples):  # as generators return them
             samples = [
-                replace(one, completion=str(one.completion).lstrip().removeprefix(one.prompt.strip())) if again else one
-                for one, again in zip(samples, repeat, strict=True)
+                replace(one, completion=(one.completion or "").lstrip()[length:]) if length else one
+                for one, length in zip(samples, repeated, strict=True)
             ]
-            said.append(counted("{} completion[|s] begin[s|] with [its|their] prompt, which is left out", sum(repeat)))
+            begins = "{} completion[|s] begin[s|] with [its|their] prompt, which is left out"
+            said.append(counted(begins, sum(map(bool, repeated))))
         # whether the prompt opened a trace, as the model saw it, is not known
         samples = [replace(one, completion=one.completion and with_opening(one.completion)) for one in samples]
+    goes_on = sum(cut_at_blank_line(one.completion or "") != (one.completion or "") for one in samples)
     if reading.cut:
         samples = [replace(one, completion=one.completion and cut_at_blank_line(one.completion)) for one in samples]
-    changes: Counter[str] = Counter()
-    probes = _probes(samples, reading.prompts, changes)
-    if card is None or ELSEWHERE in card.items:
-        samples = [_called_by_prompt(sample, probe) for sample, probe in zip(samples, probes, strict=True)]
+    if card is None or elsewhere:
+        samples = [_called_by_prompt(s, m or probe) for s, m, probe in zip(samples, matched, probes, strict=True)]
         items = list(dict.fromkeys(one.id for one in samples))
         card = replace(card or _elsewhere(path, name, len(items)), items={ELSEWHERE: items})
         if len(items) < len(samples):
@@ -132,9 +145,13 @@ def rejudge(path: Path, judge: Judge, reading: Reading, *, name: str) -> Judged:
                 f"{len(samples)} completions of {len(items)} prompts: each number is the mean of a prompt's completions first"
             )
     elif not isinstance(judge, LanguageModelJudge):
-        _require_references(path, judge, samples, reading.prompts)
+        _require_references(path, judge, samples, matched)
+    alone: set[str] = set()
     if not isinstance(judge, LanguageModelJudge):  # which goes by no reference
-        said += [counted(sentence, count) for sentence, count in changes.items()]
+        alone = {
+            s.id for s, probe in zip(samples, probes, strict=True) if probe and probe.references == (NO_REFERENCE,)
+        }
+        said += [counted(sentence, count) for sentence, count in changes.items() if sentence != LEXICON_ALONE]
     verdicts = _verdicts(judge, samples, probes)
     if all(verdict.grade is None for verdict in verdicts):
         reasons = [v.unscored for s, v in zip(samples, verdicts, strict=True) if not s.problem]
@@ -143,8 +160,30 @@ def rejudge(path: Path, judge: Judge, reading: Reading, *, name: str) -> Judged:
         )
     own, sentence = against_own(judge.name, samples, verdicts, reading.scale)
     said += [sentence] if sentence else []
-    card = _scored(card, judge.name, [one.id for one in samples], verdicts, cut=reading.cut)
-    return Judged(tuple(samples), tuple(verdicts), card, own, tuple(said))
+    fames = {sample.id: known.fame for sample, known in zip(samples, matched, strict=True) if known}
+    card = _scored(card, judge.name, [one.id for one in samples], verdicts, fames, cut=reading.cut)
+    counts = {
+        "known": len({known.id for known in matched if known}), "of": len(reading.prompts), "no_reference": len(alone),
+        "goes_on": goes_on,
+    }  # fmt: skip
+    told = _told(card, counts, len(samples), reading.source) if elsewhere else ()
+    return Judged(tuple(samples), tuple(verdicts), card, own, tuple(said), counts, told)
+
+
+def _told(card: Scorecard, counts: Mapping[str, int], n: int, source: str) -> tuple[str, ...]:
+    """Sentences on `counts` of a file with n completions."""
+    told = {
+        f"It was asked {{}} of the {counts['of']} prompts of {source}.": counts["known"],
+        f"No answer is known to {{}} prompt[|s], which [is|are] not in {source}: the lexicon alone judges [it|them], which lowers "
+        "familiarity, and `named` leaves [it|them] out.": counts["no_reference"],
+    }  # fmt: skip
+    ends = (
+        f"Completions are cut at their first blank line, as by the tasks: {{}} of {n} [was|were] longer."
+        if card.manifest.tasks[ELSEWHERE].decoding.endswith(CUT)
+        else f"Completions are judged whole; --cut would end {{}} of {n} at a blank line, as the tasks do."
+    )
+    said = [counted(sentence, count) for sentence, count in told.items() if count]
+    return *said, counted(ends, counts["goes_on"])
 
 
 def save(judged: Sequence[Judged], folder: Path) -> None:
@@ -161,22 +200,49 @@ def save(judged: Sequence[Judged], folder: Path) -> None:
         merged([one.card for one in judged if one.card.name == name]).save(folder / "scorecards" / f"{name}.json")
 
 
-def _probes(samples: Sequence[Sample], prompts: Sequence[Probe], changes: Counter[str]) -> list[Probe | None]:
-    """A probe for every sample with a prompt; what was changed in its references is counted in `changes`."""
+def _matched(samples: Sequence[Sample], prompts: Sequence[Probe], *, within: bool) -> list[Probe | None]:
+    """The prompt of the file that each sample's prompt is; or, if `within` counts, that stands in it last, as after an instruction.
+
+    What follows such a prompt is no further word of its line.
+    """
     by_prompt = {probe.prompt: probe for probe in prompts}
+
+    def match(asked: str) -> Probe | None:
+        if asked in by_prompt or not within:
+            return by_prompt.get(asked)
+        held = [
+            one for one in by_prompt if one in asked and re.search(rf"(?<!\w){re.escape(one)}(?![^\S\n]*\w)", asked)
+        ]
+        return by_prompt[max(held, key=lambda one: (asked.rindex(one) + len(one), len(one)))] if held else None
+
+    found = {prompt: match(prompt) for prompt in {sample.prompt.rstrip() for sample in samples}}
+    return [found[sample.prompt.rstrip()] for sample in samples]
+
+
+def _probes(samples: Sequence[Sample], matched: Sequence[Probe | None], changes: Counter[str]) -> list[Probe | None]:
+    """What every sample with a prompt is judged by; what was changed in a prompt's references is counted in `changes`, once."""
     probes: dict[tuple[str, tuple[str, ...]], Probe | None] = {}
-    for s in samples:
+    for s, ours in zip(samples, matched, strict=True):
         if (key := (s.prompt.rstrip(), s.references)) not in probes:
-            ours = by_prompt.get(key[0])
-            probes[key] = (ours or lenient_probe(s.id, s.prompt, s.references, changes)) if key[0] else None
+            references, fame = (ours.references, ours.fame) if ours else (s.references, None)
+            same = ours if ours and ours.prompt == key[0] else None
+            probes[key] = (same or lenient_probe(s.id, s.prompt, references, changes, fame=fame)) if key[0] else None
     return [probes[s.prompt.rstrip(), s.references] for s in samples]
 
 
-def _require_references(path: Path, judge: Judge, samples: Sequence[Sample], prompts: Sequence[Probe]) -> None:
+def _repeated(sample: Sample, known: Probe | None) -> int:
+    """How many characters of a completion repeat its prompt, white space before it aside."""
+    said = (sample.completion or "").lstrip()
+    for prompt in (sample.prompt.strip(), known.prompt if known else ""):
+        if said.startswith(prompt) and not said[len(prompt) :][:1].isalnum():
+            return len(prompt)
+    return 0
+
+
+def _require_references(path: Path, judge: Judge, samples: Sequence[Sample], matched: Sequence[Probe | None]) -> None:
     """Raises ValueError if a run's references are not known: its numbers would be others, under the same manifest."""
-    known_prompts = {probe.prompt for probe in prompts}
-    for sample in samples:
-        if not sample.problem and not sample.references and sample.prompt.rstrip() not in known_prompts:
+    for sample, probe in zip(samples, matched, strict=True):
+        if not sample.problem and not sample.references and not probe:
             raise ValueError(
                 f"{path}: prompt {sample.id!r} is not in the prompt file, and {judge.name} needs its references: "
                 "name its file with --prompts"
@@ -187,9 +253,32 @@ def _called_by_prompt(sample: Sample, probe: Probe | None) -> Sample:
     """A sample under the references that it is judged by, and a name made of them and the prompt: of two files, the same ones pair."""
     if probe is None:
         return replace(sample, id=sample.place)
-    digest = hashlib.sha256(json.dumps([probe.prompt, *sorted(probe.references)]).encode()).hexdigest()
     references = () if probe.references == (NO_REFERENCE,) else probe.references
-    return replace(sample, id=f"prompt-{digest[:12]}", references=references)
+    return replace(sample, id=_name_of(probe), references=references)
+
+
+def _name_of(probe: Probe) -> str:
+    digest = hashlib.sha256(json.dumps([probe.prompt, *sorted(probe.references)]).encode()).hexdigest()
+    return f"prompt-{digest[:12]}"
+
+
+def as_completions(card: Scorecard, task: str, prompts: Path) -> Scorecard:
+    """What `hp-bench judge --cut` would make of a model's completions of a task, so that it compares with a file by prompt.
+
+    The scorecard as it is where it does not hold the task, or was asked other prompts than those of the file `prompts`.
+    """
+    asked = card.manifest.tasks.get(task)
+    if not asked or asked.prompts_sha256 != hashlib.sha256(prompts.read_bytes()).hexdigest():
+        return card
+    names = {probe.id: _name_of(probe) for probe in load_probes(prompts)}
+    as_judged = TaskManifest(str(VERSION), asked.n, judge=asked.judge, decoding="unknown" + CUT)
+    return replace(
+        card,
+        measurements=tuple(replace(m, task=ELSEWHERE) for m in card.measurements if m.task == task),
+        items={ELSEWHERE: [names[id] for id in card.items[task]]},
+        values={ELSEWHERE: card.values[task]},
+        manifest=replace(card.manifest, tasks={ELSEWHERE: as_judged}),
+    )
 
 
 def _verdicts(judge: Judge, samples: Sequence[Sample], probes: Sequence[Probe | None]) -> list[Verdict]:
@@ -210,21 +299,22 @@ def _verdicts(judge: Judge, samples: Sequence[Sample], probes: Sequence[Probe | 
     return verdicts
 
 
-def _scored(card: Scorecard, judge: str, ids: Sequence[str], verdicts: Sequence[Verdict], *, cut: bool) -> Scorecard:
-    """A scorecard with this judge's numbers; `ids`: of the prompt of each verdict, over which it is averaged."""
+def _scored(
+    card: Scorecard, judge: str, ids: Sequence[str], verdicts: Sequence[Verdict], fames: Mapping[str, int | None], *, cut: bool
+) -> Scorecard:  # fmt: skip
+    """A scorecard with this judge's numbers; `ids`: of the prompt of each verdict, over which it is averaged; `fames`: by these."""
     ((task, manifest),) = card.manifest.tasks.items()
     by_prompt: dict[str, list[dict[str, float]]] = {}
     for id, verdict in zip(ids, verdicts, strict=True):
-        by_prompt.setdefault(id, []).append(known(metrics(verdict)))
+        numbers = metrics(verdict)
+        by_prompt.setdefault(id, []).append(known({**numbers, **by_fame(numbers["explicit"], fames.get(id))}))
     columns: dict[str, list[float | None]] = {
         metric: [_mean([one[metric] for one in of_one]) for of_one in by_prompt.values()]
-        for metric in known(metrics(verdicts[0]))
+        for metric in next(iter(by_prompt.values()))[0]
     }
-    for some in ("named", "leak_trace"):
-        if all(value is None for value in columns[some]):
-            del columns[some]
+    columns = {metric: of for metric, of in columns.items() if not METRICS[metric].of_some or {*of} != {None}}
     degenerate = round(math.fsum(value or 0 for value in columns["degenerate"]))
-    manifest = replace(manifest, judge=judge, decoding=manifest.decoding + "; cut at the first blank line" * cut)
+    manifest = replace(manifest, judge=judge, decoding=manifest.decoding.removesuffix(CUT * cut) + CUT * cut)
     return replace(
         card, values={task: columns}, manifest=replace(card.manifest, tasks={task: manifest}),
         measurements=tuple(measure(task, metric, column, degenerate=degenerate) for metric, column in columns.items()),

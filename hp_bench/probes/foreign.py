@@ -14,6 +14,9 @@ from hp_bench.text.terms import words
 #: No text holds it: the reference of a prompt that has none. The judge then goes by the lexicon alone.
 NO_REFERENCE = "\x00"
 
+#: What is counted of prompts without one.
+LEXICON_ALONE = "{} prompt[|s] without a reference judged by the lexicon alone"
+
 _KINDS = ("partial", "overt", "covert")
 
 
@@ -78,7 +81,7 @@ def lenient_probe(id: str, prompt: str, given: Sequence[str], changes: Counter[s
     references = [one for one in given if one.strip() and not any(len(w) >= 4 and w in told for w in words(one))]
     probe = stand_in(id, prompt.rstrip(), references, **fields)
     changes["{} reference[|s] that stand[s|] in [its|their] prompt dropped"] += len(given) - len(references)
-    changes["{} prompt[|s] without a reference judged by the lexicon alone"] += not references
+    changes[LEXICON_ALONE] += not references
     changes["white space cut from the end of {} prompt[|s]"] += prompt != probe.prompt
     for empty in [key for key, count in changes.items() if not count]:
         del changes[empty]

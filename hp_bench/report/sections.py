@@ -12,7 +12,7 @@ from hp_bench.report.story import Method, Story
 from hp_bench.report.tables import describe_difference, describe_p
 from hp_bench.results.compare import Compared, compare, too_degenerate
 from hp_bench.results.metrics import METRICS
-from hp_bench.results.scorecard import Scorecard, measure
+from hp_bench.results.scorecard import ELSEWHERE, Scorecard, measure
 from hp_bench.scoring.score import describe
 
 
@@ -54,9 +54,10 @@ def _rows(
     for m in last.measurements:
         key = m.task, m.metric
         before = first.find(*key) if first is not None else None
-        if first is not None and before is None:
-            continue
         d = differences.get(key)
+        if first is not None and (before is None or (d is None and m.task == ELSEWHERE)):
+            continue
+        before, after = (d.of_pairs[1], d.of_pairs[0]) if d and d.of_pairs else (before, m)
         twins = [t for card in story.twins if (t := card.find(*key)) is not None]
         yield Row(
             task=m.task,
@@ -65,8 +66,10 @@ def _rows(
             method=name,
             step=last.step,
             before=describe(before) if before else "",
-            after=describe(m),
-            difference=describe_difference(d.difference) if d else "",
+            after=describe(after),
+            difference=describe_difference(d.difference) + f" on {d.difference.n} prompts" * bool(d.of_pairs)
+            if d
+            else "",
             p=describe_p(d.p_adjusted) if d else "",
             twin="; ".join(describe(t) for t in twins),
             degenerate="" if m.degenerate is None else f"{m.degenerate} of {m.n}",

@@ -10,7 +10,7 @@ from rich.text import Text
 from hp_bench.judges.agreement import SAID, Agreement, Share
 from hp_bench.results.compare import Compared, broken
 from hp_bench.results.metrics import METRICS
-from hp_bench.results.scorecard import Difference, Scorecard
+from hp_bench.results.scorecard import ELSEWHERE, Difference, Measurement, Scorecard
 from hp_bench.scoring.score import describe
 from hp_bench.stress.recovery import Recovery
 from hp_bench.text.counted import counted
@@ -21,10 +21,13 @@ if TYPE_CHECKING:  # torch takes a second
 WIDTH = 80
 
 #: What is red where a terminal has colours: numbers that are missing, and models that show nothing.
-_AMISS = r"failed \(\d+ unscored\)|, \d+ unscored|, \d+ in no pair| broken\b| failed\b"
+_AMISS = r"failed \(\d+ unscored\)|, \d+ unscored|, \d+ scored in both| broken\b| failed\b"
 
 _NOTE = "95 % intervals in brackets"
 _CHANGE_NOTE = f"{_NOTE}; changes are paired, prompt by prompt; p adjusted (Holm)"
+
+#: Of fewer pairs no paired test can say anything: p of an exact one is at least 2 / 2 ** n, which is .0625 for 5.
+FEWEST_PAIRS = 6
 
 Groups = Mapping[str, Sequence[Sequence[str]]]
 
@@ -74,10 +77,14 @@ def answer(card: Scorecard, reference: Scorecard | None = None, changes: Sequenc
     if reason := broken(card, reference):
         return f"{said}, no evidence of forgetting: {reason.partition(': ')[2]}"
     if change and reference:
-        how = "not clearly different from"
-        if change.p_adjusted < 0.05 and not change.difference.low <= 0 <= change.difference.high:
-            how = "lower than" if change.difference.value < 0 else "higher than"
-        said += f", {how} {reference.name}'s {describe(reference.get(m.task, m.metric)).partition(' [')[0]}"
+        ours, theirs = change.of_pairs or (m, reference.get(m.task, m.metric))
+        d, how, few = change.difference, "not clearly different from", change.difference.n < FEWEST_PAIRS
+        if few:
+            how = "too few to tell it from"
+        elif change.p_adjusted < 0.05 and not d.low <= 0 <= d.high:
+            how = "lower than" if d.value < 0 else "higher than"
+        on = counted(" on the {} prompt[|s] scored in both", d.n) * bool(few or change.of_pairs)
+        said = f"{card.name}: {m.metric} {describe(ours)}{on}, {how} {reference.name}'s {describe(theirs).partition(' [')[0]}"
     rates = {kind: card.find(m.task, metric) for metric, kind in (("empty", "empty"), ("refused", "refusals"))}
     counts = {kind: round(rate.value * rate.n) for kind, rate in rates.items() if rate and rate.value}
     counts |= {"degenerate (loops or noise)": m.degenerate or 0}
@@ -98,13 +105,18 @@ def _model_table(card: Scorecard, changes: Mapping[tuple[str, str], Compared], r
     for task in dict.fromkeys(m.task for m in card.measurements):
         measured = [m for m in card.measurements if m.task == task]
         higher = [m.metric for m in measured if METRICS[m.metric].higher_is_better]
-        unpaired = [c.difference.unpaired for c in changes.values() if c.difference.task == task]
-        counts = {"unscored": max(m.unscored for m in measured), "in no pair": min(unpaired, default=0)}
+        paired = [c.difference for c in changes.values() if c.difference.task == task and c.of_pairs]
+        if paired and task == ELSEWHERE:  # what is in no pair is of other prompts
+            measured = [m for m in measured if (task, m.metric) in changes]
+        counts = {
+            "unscored": max(m.unscored for m in measured),
+            "scored in both": max((d.n for d in paired), default=0),
+        }
         heading = counted(f"{task}: {{}} prompt[|s]", measured[0].n + measured[0].unscored)
         heading += "".join(f", {count} {what}" for what, count in counts.items() if count)
         heading += ", higher is better" * bool(higher) + f" of {', '.join(higher)}" * (0 < len(higher) < len(measured))
         groups[heading] = [
-            (m.metric, describe(m), *(_change(changes.get((task, m.metric))) if changes else ())) for m in measured
+            (m.metric, *_cells(m, changes.get((task, m.metric)), compared=bool(changes))) for m in measured
         ]
     title = card.name + f", compared with {reference}" * bool(changes)
     caption = f"{_CHANGE_NOTE if changes else _NOTE}; lower is better where nothing else is said"
@@ -123,11 +135,7 @@ def numbers_table(
     by_model = [(card, _changes(card, changes)) for card in cards]
     groups = {
         f"{metric} of {task}, {METRICS[metric].better} is better": [
-            (
-                card.name,
-                describe(m),
-                *(_change(of.get((task, metric))) if changes else ()),
-            )
+            (card.name, *_cells(m, of.get((task, metric)), compared=bool(changes)))
             for card, of in by_model
             if (m := card.find(task, metric)) is not None
         ]
@@ -195,6 +203,12 @@ def _share(share: Share) -> str:
 def _changes(card: Scorecard, changes: Sequence[Compared]) -> dict[tuple[str, str], Compared]:
     """A model's changes by task and metric."""
     return {(one.difference.task, one.difference.metric): one for one in changes if one.name == card.name}
+
+
+def _cells(m: Measurement, change: Compared | None, *, compared: bool) -> tuple[str, ...]:
+    """A number, over the pairs if it was compared, and its change."""
+    shown = change.of_pairs[0] if change and change.of_pairs else m
+    return describe(shown), *(_change(change) if compared else ())
 
 
 def _change(change: Compared | None) -> tuple[str, str]:

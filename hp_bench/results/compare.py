@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from hp_bench.results.scorecard import ELSEWHERE, Difference, Measurement, Scorecard, difference, scored_pairs
+from hp_bench.results.scorecard import ELSEWHERE, Difference, Measurement, Scorecard, difference, measure, scored_pairs
 from hp_bench.results.statistics import holm
 
 
@@ -13,7 +13,10 @@ def incomparable(a: Scorecard, b: Scorecard) -> list[str]:
     shared = [task for task in a.manifest.tasks if task in b.manifest.tasks]
     if not shared:
         ours, theirs = (", ".join(card.manifest.tasks) or "none" for card in (a, b))
-        reasons.append(f"no task in common: {ours} against {theirs}")
+        alone = (
+            "; a file of completions compares with hp_familiarity, where that was asked the prompts that come with it"
+        )
+        reasons.append(f"no task in common: {ours} against {theirs}" + alone * (ELSEWHERE in (ours, theirs)))
     for task in shared:
         one, other = asdict(a.manifest.tasks[task]), asdict(b.manifest.tasks[task])
         if task == ELSEWHERE:
@@ -21,7 +24,8 @@ def incomparable(a: Scorecard, b: Scorecard) -> list[str]:
             if not set(a.items[task]) & set(b.items[task]):
                 reasons.append(f"{task}: not one prompt in common, with the same references")
         differ = [key for key in one if one[key] != other[key]]
-        told = [_DIFFER[key].format(*("none" if d[key] == "" else d[key] for d in (one, other))) for key in differ]
+        how = _DIFFER | _DIFFER_ELSEWHERE if task == ELSEWHERE else _DIFFER
+        told = [how[key].format(*("none" if d[key] == "" else d[key] for d in (one, other))) for key in differ]
         reasons += [f"{task}: {sentence}" for sentence in told]
     return reasons
 
@@ -38,11 +42,16 @@ _DIFFER = {
     "prompts_changed": "a part of the prompts, or prompts that were mended ({} against {})",
     "tokens_sha256": "they were asked other tokens",
 }
+_DIFFER_ELSEWHERE = {
+    "decoding": "one is cut at the first blank line, as the tasks do, and the other is not: judge both with --cut"
+}
 
 
 def doubtful(a: Scorecard, b: Scorecard) -> list[str]:
     """What does not forbid a comparison but may move numbers a little: engine, type of the weights, library versions."""
     ours, theirs = a.manifest, b.manifest
+    if "unknown" in (ours.engine, theirs.engine):
+        return ["how a file's completions were generated is unknown"] * (ours.engine != theirs.engine)
     pairs = [(key, repr(getattr(ours, key)), repr(getattr(theirs, key))) for key in ("engine", "dtype")]
     libraries = sorted({*ours.versions, *theirs.versions})
     pairs += [(name, ours.versions.get(name, "none"), theirs.versions.get(name, "none")) for name in libraries]
@@ -65,11 +74,13 @@ class Compared:
         name: of the model compared with the reference.
         difference: model minus reference.
         p_adjusted: after Holm over all models of the call, per metric.
+        of_pairs: the model's number and the reference's over the pairs alone; None where the pairs are all that either has scored.
     """
 
     name: str
     difference: Difference
     p_adjusted: float
+    of_pairs: tuple[Measurement, Measurement] | None = None
 
 
 def compare(reference: Scorecard, others: Sequence[Scorecard]) -> list[Compared]:
@@ -88,12 +99,20 @@ def _families(cards: Sequence[Scorecard], pairs: Sequence[tuple[str, Scorecard, 
     for task, metric in dict.fromkeys(
         (task, m) for card in cards for task, metrics in card.values.items() for m in metrics
     ):
-        differences = [
-            (name, difference(a, b, task, metric)) for name, a, b in pairs if scored_pairs(a, b, task, metric)
+        told = [
+            (name, difference(a, b, task, metric), _of_pairs(a, b, task, metric))
+            for name, a, b in pairs
+            if scored_pairs(a, b, task, metric)
         ]
-        adjusted = holm([d.p for _, d in differences])
-        compared += [Compared(name, d, p) for (name, d), p in zip(differences, adjusted, strict=True)]
+        adjusted = holm([d.p for _, d, _ in told])
+        compared += [Compared(name, d, p, values) for (name, d, values), p in zip(told, adjusted, strict=True)]
     return compared
+
+
+def _of_pairs(a: Scorecard, b: Scorecard, task: str, metric: str) -> tuple[Measurement, Measurement] | None:
+    ours, theirs = zip(*scored_pairs(a, b, task, metric), strict=True)
+    alone = any(m.n > len(ours) for card in (a, b) if (m := card.find(task, metric)))
+    return (measure(task, metric, ours), measure(task, metric, theirs)) if alone else None
 
 
 def compare_curves(curves: Mapping[str, Sequence[Scorecard]]) -> list[Compared]:
@@ -127,13 +146,14 @@ def broken(card: Scorecard, baseline: Scorecard | None = None) -> str:
     A degenerate rate 10 points above the baseline's is too much, or, without a baseline, one over half.
     """
     for m in card.measurements:
+        what = "completions" + f" of {m.task}" * (m.task != ELSEWHERE)
         allowed = too_degenerate(m, baseline.find(m.task, m.metric) if baseline else None)
         if allowed is not None:
-            many = f"{m.degenerate} of {m.n} completions of {m.task} are degenerate (loops or noise)"
+            many = f"{m.degenerate} of {m.n} {what} are degenerate (loops or noise)"
             return f"{card.name} is broken: {many}, more than {allowed:.0%}"
         if m.metric in _SHOW_NOTHING and m.value is not None and m.value > 0.5:
             kind, shown = _SHOW_NOTHING[m.metric]
-            return f"{card.name} {kind}: {round(m.value * m.n)} of {m.n} completions of {m.task} are {shown}, so they show nothing"
+            return f"{card.name} {kind}: {round(m.value * m.n)} of {m.n} {what} are {shown}, so they show nothing"
     return ""
 
 

@@ -88,10 +88,10 @@ def points_of(models: Sequence[str | Path]) -> list[Checkpoint]:
             path = model
             match = re.search(r"(\d+)/?$", model)
             if match is None:
-                find_model(model)
                 if not Path(model).exists():
                     raise ValueError(
-                        f"{model!r} is no folder here, and no model whose name ends in its optimiser steps"
+                        f"there is no folder {model!r}; a curve wants a run directory of `unlearn run`, a folder of checkpoints such as "
+                        "checkpoint-100, or models whose names end in their optimiser steps"
                     )
                 raise ValueError(
                     f"how many optimiser steps is {model!r}? Its name does not end in a number: write <steps>:{model}"

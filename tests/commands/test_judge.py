@@ -37,9 +37,14 @@ def test_a_scorecard_is_printed_and_kept_and_so_is_the_agreement_with_the_files_
     )
     assert printed["own_grades"]["confusion"]["accidental"]["none"] == 1
     assert printed["own_grades"]["n"] == 3
+    assert printed["counts"] == {"known": 0, "of": 300, "no_reference": 3, "goes_on": 0}
     card = Scorecard.load(tmp_path / "judged" / "scorecards" / "before.json")
     assert card.get("completions", "familiarity").value == 2.0
     shown = run("judge", file, "--out", tmp_path / "judged")
+    shown_words = " ".join(shown.stdout.split())
+    assert (
+        "No answer is known to 3 prompts, which are not in hp_familiarity: the lexicon alone judges them" in shown_words
+    )
     for sentence in ("2.00", "Cohen's kappa 0.571 [", "own grades of 3 completions"):
         assert sentence in shown.stdout
     assert "prompts from raw_question, completions from completion.response; " in shown.stderr

@@ -193,7 +193,10 @@ def test_what_the_points_of_a_curve_are(place, tmp_path):
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["{place}/nowhere"], "does not exist"),
+        (
+            ["{place}/nowhere"],
+            "there is no folder .*nowhere'; a curve wants a run directory of `unlearn run`, a folder of checkpoints such as",
+        ),
         (["{place}/prompts"], "holds no checkpoint-<steps> folder"),
         (["{place}/base"], "how many optimiser steps is .*base'"),
         (["3:{place}/base", "3:{place}/full/checkpoint-20"], "are both at step 3"),

@@ -1,8 +1,10 @@
 """Completions made elsewhere: every usual form is read, a row that cannot be graded is unscored and costs no other, two files pair."""
 
 import csv
+import hashlib
 import json
 import math
+from dataclasses import asdict
 
 import pytest
 
@@ -10,10 +12,10 @@ from hp_bench.judges.completions import NAMES, read_samples
 from hp_bench.judges.grades import LOST, Verdict
 from hp_bench.judges.lexicon import LexiconJudge
 from hp_bench.judges.own_grades import read_grades
-from hp_bench.judges.rejudge import Reading, rejudge, rejudge_all, save
+from hp_bench.judges.rejudge import Reading, as_completions, rejudge, rejudge_all, save
 from hp_bench.probes.rows import Probe
 from hp_bench.results.compare import compare, incomparable
-from hp_bench.results.scorecard import ELSEWHERE, Scorecard
+from hp_bench.results.scorecard import ELSEWHERE, Manifest, Scorecard, TaskManifest, measure
 from hp_bench.text.terms import Lexicon, Term
 
 JUDGE = LexiconJudge(Lexicon([Term("Nora Quill", "person", "idiosyncratic"), Term("detective", "theme", "thematic")]))
@@ -196,7 +198,7 @@ def test_references_are_the_prompt_files_else_the_rows_own_else_none(tmp_path):
     assert judged.card.values[ELSEWHERE]["named"] == [1, 1, None]
     named = judged.card.get(ELSEWHERE, "named")
     assert (named.value, named.n, named.unscored) == (1, 2, 0)
-    assert "1 prompt without a reference judged by the lexicon alone" in judged.said
+    assert judged.counts["no_reference"] == 1 and "No answer is known to 1 prompt, which is not in" in judged.told[1]
     assert not judged.card.failed
     save([judged], tmp_path / "out")
     kept = tmp_path / "out" / "samples" / "rows" / f"{ELSEWHERE}.jsonl"
@@ -204,12 +206,82 @@ def test_references_are_the_prompt_files_else_the_rows_own_else_none(tmp_path):
     assert graded(kept, prompts=[Probe("p0", PROMPTS[0], ("Ada",), "partial", 2, "x")]).card.items != judged.card.items
 
 
+KNOWN = [Probe(f"p{n}", p, ("Ben", "Ames"), "partial", 2, "x", fame=n + 1) for n, p in enumerate(PROMPTS)]
+PLAIN = [{"prompt": p, "completion": c} for p, c in PAIRS]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda n, p: {"prompt": p}, lambda n, p: {"id": f"p{n}"}, lambda n, p: {"prompt": f"Continue the text.\n\n{p} "},
+        lambda n, p: {"prompt": f"[INST] {PROMPTS[-1]} out.\n{p} [/INST]"}, lambda n, p: {"prompt": f"{p}\n\nAnswer:"},
+    ],
+    ids=["as it is", "by its id", "after a line", "between markers, after an example", "before a line"],
+)  # fmt: skip
+def test_a_prompt_of_the_file_is_known_by_its_id_and_within_an_instruction(tmp_path, form):
+    rows = [{**form(n, p), "completion": c} for n, (p, c) in enumerate(PAIRS)][:3]
+    judged = graded(lines(tmp_path / "rows.jsonl", rows), prompts=KNOWN, source="lamps")
+    plain = graded(lines(tmp_path / "plain.jsonl", PLAIN[:3]), prompts=KNOWN)
+    assert judged.card.items == plain.card.items and judged.card.values == plain.card.values
+    assert judged.card.values[ELSEWHERE]["explicit_fame_1"] == [1, None, None]
+    assert "explicit_fame_4" not in judged.card.values[ELSEWHERE]
+    assert (judged.counts["known"], judged.counts["of"], judged.counts["no_reference"]) == (3, 4, 0)
+    assert judged.told[0] == "It was asked 3 of the 4 prompts of lamps."
+
+
+def test_a_longer_prompt_is_another_one_and_what_an_instruction_tells_is_no_leak(tmp_path):
+    rows = [{"prompt": PROMPTS[0] + " called", "completion": "x"}, {"prompt": "x" + PROMPTS[1], "completion": "x"}]
+    judged = graded(lines(tmp_path / "rows.jsonl", rows), prompts=KNOWN)
+    assert judged.counts["known"] == 0 and judged.counts["no_reference"] == 2
+    assert judged.told[0] == (
+        "No answer is known to 2 prompts, which are not in the prompt file: the lexicon alone judges them, which lowers familiarity, and "
+        "`named` leaves them out."
+    )
+    told = [{"prompt": f"A story of Nora Quill.\n\n{PROMPTS[0]}", "completion": SAID[0]}]
+    (verdict,) = graded(lines(tmp_path / "told.jsonl", told), prompts=KNOWN).verdicts
+    assert verdict.grade == "none"
+
+
+def test_a_judged_file_compares_with_a_scorecard_of_the_same_prompts(tmp_path):
+    prompts = tmp_path / "prompts.jsonl"
+    lines(prompts, [asdict(one) for one in KNOWN])
+    digest = hashlib.sha256(prompts.read_bytes()).hexdigest()
+    ids, values = [one.id for one in KNOWN[1:]], [0.0, 5.0, 5.0]  # a quick score: some of the prompts
+    task = TaskManifest("3", 3, digest, judge=JUDGE.name, decoding='{"until": []}', prompts_changed="quick")
+    scored = Scorecard(
+        "m", (measure("hp_familiarity", "familiarity", values),), {"hp_familiarity": ids, "other": ["o"]},
+        {"hp_familiarity": {"familiarity": values}, "other": {"acc": [1.0]}},
+        Manifest("m", "hf", "float32", {"hp_familiarity": task, "other": TaskManifest("1", 1)}),
+    )  # fmt: skip
+    card = as_completions(scored, "hp_familiarity", prompts)
+    judged = graded(lines(tmp_path / "rows.jsonl", PLAIN), prompts=KNOWN, cut=True).card
+    (change,) = compare(card, [judged])
+    # Its prompts 1 to 3: 1, 0 and 5 in place of 0, 5 and 5; of prompt 0 nothing is said.
+    assert (change.difference.n, change.difference.value) == (3, pytest.approx(-4 / 3))
+    assert [m.value for m in change.of_pairs] == [2, pytest.approx(10 / 3)]
+    whole = graded(tmp_path / "rows.jsonl", prompts=KNOWN).card
+    assert incomparable(card, whole) == [
+        "completions: one is cut at the first blank line, as the tasks do, and the other is not: judge both with --cut"
+    ]
+    lines(prompts, [asdict(one) for one in KNOWN[1:]])
+    assert as_completions(scored, "hp_familiarity", prompts) is scored
+    (reason,) = incomparable(scored, judged)
+    assert reason.startswith(
+        "no task in common: hp_familiarity, other against completions; a file of completions compares with"
+    )
+
+
 def test_a_completion_ends_at_a_blank_line_only_if_that_is_asked_for(tmp_path):
     path = lines(tmp_path / "rows.jsonl", [{"prompt": PROMPTS[0], "completion": " a man.\n\nNora Quill came in."}])
     whole, cut = graded(path), graded(path, cut=True)
     assert (familiarity(whole)[0], familiarity(cut)[0]) == (5, 0)
     assert cut.samples[0].completion == " a man."
-    assert any("generated in different ways" in reason for reason in incomparable(whole.card, cut.card))
+    assert cut.told[-1] == "Completions are cut at their first blank line, as by the tasks: 1 of 1 was longer."
+    assert whole.told[-1] == "Completions are judged whole; --cut would end 1 of 1 at a blank line, as the tasks do."
+    save([cut], tmp_path / "out")
+    again = graded(tmp_path / "out/samples/rows/completions.jsonl", cut=True)
+    assert again.card == cut.card and again.told[-1].startswith("Completions are cut")
+    assert any("judge both with --cut" in reason for reason in incomparable(whole.card, cut.card))
 
 
 @pytest.mark.parametrize("at_once", [True, False])
@@ -230,7 +302,7 @@ def test_every_completion_of_a_prompt_counts_and_every_prompt_the_same(tmp_path,
     assert (found.value, found.n, found.unscored) == (1, 2, 0) and found.low < 1 < found.high
     assert judged.unscored() == {LOST.unscored: [judged.samples[-1].place]}
     assert "5 completions of 2 prompts: each number is the mean of a prompt's completions first" in judged.said
-    assert "2 prompts without a reference judged by the lexicon alone" in judged.said
+    assert judged.counts["no_reference"] == 2
     alone = graded(lines(tmp_path / "other.jsonl", [{"prompt": p, "completion": " Nora Quill"} for p in few]))
     (change,) = [one.difference for one in compare(judged.card, [alone.card]) if one.difference.metric == "familiarity"]
     assert (change.n, change.value) == (2, 4)
@@ -247,6 +319,11 @@ def test_completions_that_begin_with_their_prompt_are_judged_without_it(tmp_path
     assert [s.completion for s in judged.samples] == [*SAID[:3], loop]
     assert "4 completions begin with their prompt, which is left out" in judged.said
     assert judged.card.values[ELSEWHERE]["degenerate"] == [0, 0, 0, 1]
+    within = [
+        {**row, "prompt": f"Go on.\n\n{row['prompt']}"} for row in rows
+    ]  # cut at the instruction's blank line, nothing was left
+    judged = graded(lines(tmp_path / "within.jsonl", within), prompts=KNOWN, cut=True)
+    assert [s.completion for s in judged.samples] == [*SAID[:3], loop]
     rows[:2] = [{"prompt": p, "completion": c} for p, c in PAIRS[:2]]
     assert graded(lines(tmp_path / "half.jsonl", rows)).samples[2].completion == rows[2]["completion"]
 
@@ -295,8 +372,6 @@ def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
 
 
 def test_a_broken_line_in_a_runs_samples_costs_itself_alone(tmp_path):
-    from hp_bench.results.scorecard import Manifest, TaskManifest
-
     ids = [f"q{n}" for n in range(4)]
     manifest = Manifest("m", "hf", "float32", {"hp_familiarity": TaskManifest("2", 4, prompts_sha256="abc")})
     Scorecard("m", (), {"hp_familiarity": ids}, {}, manifest).save(tmp_path / "scorecards" / "m.json")

@@ -10,6 +10,8 @@ from hp_bench.cli import app
 from hp_bench.experiments.tuning import Candidate, Choices
 from hp_bench.judges.agreement import agreement
 from hp_bench.probes.paths import tasks_dir
+from hp_bench.report import sections
+from hp_bench.report.story import Story
 from hp_bench.report.tables import (
     agreement_tables,
     answer,
@@ -23,7 +25,8 @@ from hp_bench.report.tables import (
 )
 from hp_bench.results.compare import Compared, broken, compare
 from hp_bench.results.metrics import METRICS
-from hp_bench.results.scorecard import Difference, Manifest, Measurement, Scorecard, TaskManifest, measure
+from hp_bench.results.scorecard import ELSEWHERE, Difference, Manifest, Measurement, Scorecard, TaskManifest, measure
+from hp_bench.results.statistics import familiarity_interval
 from hp_bench.scoring.distances import Distance
 from hp_bench.stress.recovery import Recovery
 from unlearn.cli import app as unlearn_app
@@ -119,6 +122,39 @@ def test_the_first_line_answers():
     assert answer(replace(after, measurements=telling)).startswith("after: reference_hit 0.250")
     assert answer(card("none", [None, None])) == "none: familiarity failed (2 unscored)"
     assert answer(card("few", [0.0] * 19 + [None])).endswith("; 1 of 20 prompts unscored")
+
+
+@pytest.mark.parametrize(
+    "shared, value, verdict",
+    [
+        (2, "2.50", "too few to tell it from"),
+        (5, "4.00", "too few to tell it from"),
+        (6, "4.17", "not clearly different from"),
+        (8, "4.38", "higher than"),
+    ],
+)
+def test_what_is_compared_is_of_the_prompts_that_both_have_scored(shared, value, verdict):
+    """`2.00 [0.96, 3.20], not clearly different from 0.18` stood there: of 20 prompts, of 60, and of two."""
+    before, after = card("before", [5.0] * 40 + [0.0] * 20), card("after", [0.0] + [5.0] * (shared - 1) + [1.0] * 12)
+    (before,), (after,) = (
+        [replace(
+            one, items={ELSEWHERE: ids}, values={ELSEWHERE: one.values[TASK]},
+            measurements=(replace(one.measurements[0], task=ELSEWHERE),), manifest=replace(one.manifest, tasks={ELSEWHERE: TaskManifest("1", 1)}),
+        )]
+        for one, ids in ((before, [f"p{n}" for n in range(60)]), (after, [f"p{60 - shared + n}" for n in range(shared + 12)]))
+    )  # fmt: skip
+    changes = compare(before, [after])
+    interval = familiarity_interval(shared - 1, 0, shared)
+    value += f" [{interval.low:.2f}, {interval.high:.2f}]"
+    assert answer(after, before, changes) == (
+        f"after: familiarity {value} on the {shared} prompts scored in both, {verdict} before's 0.000"
+    )
+    shown = str(model_tables([before, after], changes, "before")[1])
+    assert f"{shared + 12} prompts, {shared} scored in both" in shown and value in shown
+    assert "0.000 [" not in shown.partition("+")[0]
+    assert value in str(numbers_table([after], changes))
+    (row,) = sections.table(Story("t", [], models=[after], baseline=before))
+    assert (row.after, row.before[:7]) == (value, "0.000 [") and row.difference.endswith(f"] on {shared} prompts")
 
 
 def test_a_broken_model_has_not_forgotten():

@@ -55,6 +55,17 @@ def test_a_folder_is_its_scorecards_and_the_baseline_comes_first(tmp_path):
     assert {d["name"] for d in content["differences"]} == {"checkpoint-9", "checkpoint-20"}
 
 
+def test_scorecards_of_one_name_are_told_apart_by_as_little_of_their_paths_as_does(tmp_path):
+    def told(*paths: str, name: str = "mine") -> list[str]:
+        files = [card(name, BEFORE).save(tmp_path / path) for path in paths]
+        return [c["name"] for c in json.loads(run(*files, "--json").stdout)["scorecards"]]
+
+    assert told("a/judged/scorecards/mine.json", "b/judged/scorecards/mine.json") == ["a/mine", "b/mine"]
+    assert told("a/x/mine.json", "a/mine.json") == ["a/x/mine", "a/mine"]
+    assert told("a/before.json", "a/after.json") == ["before/mine", "after/mine"]
+    assert told("a/before.json", "b/after.json", name="base") == ["a/before/base", "b/after/base"]
+
+
 def test_two_curves_are_compared_step_by_step(tmp_path):
     steps = {0: BEFORE, 20: BEFORE, 40: AFTER}
     a = kept(tmp_path / "a", *(card(f"c{s}", v, step=s) for s, v in steps.items()))

@@ -87,6 +87,16 @@ def test_empty_corpus(command, place, tmp_path, text):
     assert not (tmp_path / "labels").exists()
 
 
+@pytest.mark.parametrize("key", ["model", "corpus", "anchors", "out", "retain.corpus"])
+def test_a_path_of_a_recipe_that_leads_nowhere_is_told_with_its_key(command, place, tmp_path, key):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file.txt").write_text(" ")
+    path = recipe(place, tmp_path / "r.yaml", retain={"corpus": str(place / "base" / "config.json")})
+    for value in ("no.txt", "empty", "file.txt") if key != "out" else ("file.txt/run",):
+        code, _, err = command("run", path, f"{key}={tmp_path / value}", *(["--dry-run"] if key != "out" else []))
+        assert code == 2 and f"unlearn: {key} " in err and repr(str(tmp_path / value)) in err, (value, err)
+
+
 def test_a_corpus_of_one_token(command, place, tmp_path):
     (tmp_path / "one.txt").write_text("Nora")
     code, _, err = label(command, place, tmp_path / "labels", corpus=tmp_path / "one.txt")
@@ -257,6 +267,27 @@ def test_dry_run_makes_nothing_and_warns_below_20_steps(command, place, tmp_path
     assert any("fewer than 20" in warning for warning in planned["warnings"])
     assert {"blocks", "reinforce_steps", "training_gib", "labelling_gib", "disk_gib", "anchors"} <= set(planned)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_warns_of_more_than_20_passes_over_the_text_and_names_the_key(place, tmp_path, monkeypatch):
+    from unlearn.pipeline import plan
+    from unlearn.recipe import Recipe
+
+    monkeypatch.setattr(plan, "_model", lambda name: (1, "float32"))
+    few = {"batch_size": 4, "accumulation": 4}  # all blocks in a step
+    path = recipe(place, tmp_path / "r.yaml", reinforce={"epochs": 3, **few}, finetune=few)
+
+    def warned(*changes: str) -> list[str]:
+        planned = plan.plan(Recipe.load(path, changes))
+        assert 4 < planned.blocks <= 16
+        return [one for one in planned.warnings if "passes over" in one]
+
+    assert warned("reinforce.epochs=20", "finetune.max_steps=20") == []
+    first, second = warned("reinforce.epochs=21", "finetune.max_steps=150")
+    assert first.startswith("reinforce passes over its ") and " 21 times (21 steps)" in first
+    assert "lower reinforce.epochs, or give more text" in first
+    assert " 150 times (150 steps)" in second and "lower finetune.max_steps" in second
+    assert len(warned("finetune.batch_size=1", "finetune.accumulation=1", "finetune.max_steps=40")) == 0
 
 
 def test_a_dry_run_of_reinforce_says_what_it_needs_and_makes_nothing(command, place, tmp_path, caplog):

@@ -108,7 +108,9 @@ def anchors(
             from unlearn.models import load_model, load_tokenizer
 
             fit = Fit(load_model(model, device=device, dtype=dtype), load_tokenizer(model))
-        draft = contrast_anchors(text, reference=Corpus(reference) if reference else None, seed=seed, fit=fit, **limits)
+        draft = contrast_anchors(
+            text, reference=Corpus(reference, key="reference") if reference else None, seed=seed, fit=fit, **limits
+        )
         content, measure = draft.to_dict() | {"read by": model or _BLIND}, "contrast"
     draft.save(out)
     if unread := text.unread():

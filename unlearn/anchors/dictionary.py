@@ -75,7 +75,7 @@ class AnchorDictionary:
         read = read_anchors(path)
         made = cls.build(read, prune=prune)
         if not made.anchors:
-            raise ValueError(f"anchor file {str(path)!r} holds no usable anchor ({len(read)} read, all dropped)")
+            raise ValueError(f"anchors file {str(path)!r} holds no usable anchor ({len(read)} read, all dropped)")
         return made
 
     @classmethod
@@ -136,7 +136,7 @@ def read_anchors(path: Path | str) -> list[Anchor]:
     try:
         return [_anchor(row, f"{path}, line {number}") for number, row in json_lines(path)]
     except OSError as error:
-        raise ValueError(f"anchor file {str(path)!r} cannot be read: {error.strerror}") from None
+        raise ValueError(f"anchors file {str(path)!r} cannot be read: {error.strerror}") from None
 
 
 def _anchor(row: object, where: str) -> Anchor:

@@ -29,14 +29,16 @@ class Corpus:
             folder; a hub id, `owner/name` or `owner/name:config`; or an iterable of strings or `Document`s.
         split: of a Hugging Face dataset.
         column: of the text, in JSON lines and datasets.
+        key: what a user names it by, for messages.
 
     Raises:
         ValueError: there is no such source.
     """
 
     def __init__(
-        self, source: str | Path | Iterable[str | Document], *, split: str = "train", column: str = "text"
-    ) -> None:
+        self, source: str | Path | Iterable[str | Document], *, split: str = "train", column: str = "text", key: str = "corpus"
+    ) -> None:  # fmt: skip
+        self._key = key
         self.name = str(source) if isinstance(source, str | Path) else "texts"
         self._split, self._column = split, column
         self._source: Path | str | list[Document]
@@ -48,7 +50,7 @@ class Corpus:
             self._source = str(source)
         else:
             raise ValueError(
-                f"corpus {str(source)!r} is neither a file, a folder nor a Hugging Face dataset id (owner/name)"
+                f"{key} {str(source)!r} is neither a file, a folder nor a Hugging Face dataset id (owner/name)"
             )
 
     def __iter__(self) -> Iterator[Document]:
@@ -61,7 +63,7 @@ class Corpus:
     def require_text(self) -> None:
         """Raises ValueError if there is none, or if a folder holds one book as two kinds of file, so that it would count twice."""
         if next(iter(self), None) is None:
-            raise ValueError(f"corpus {self.name!r} holds no text")
+            raise ValueError(f"{self._key} {self.name!r} holds no text")
         if isinstance(self._source, Path) and self._source.is_dir():
             require_once(self._source)
 
@@ -108,7 +110,7 @@ class Corpus:
             raise
         except Exception as error:  # datasets' own errors have no common type
             raise ValueError(
-                f"folder {str(path)!r} holds no text ({', '.join(READ)}), and is no data set: {first_line(error)}"
+                f"{self._key} {str(path)!r} holds no text ({', '.join(READ)}), and is no data set: {first_line(error)}"
             ) from None
 
     def _file(self, path: Path, name: str) -> Iterator[Document]:
@@ -126,7 +128,7 @@ class Corpus:
             loaded = load_dataset(name, config or None, split=self._split, streaming=True)
         except Exception as error:
             raise ValueError(
-                f"corpus {source!r} is no file or folder here, and could not be loaded from the hub: {error}"
+                f"{self._key} {source!r} is no file or folder here, and could not be loaded from the hub: {error}"
             ) from None
         yield from self._rows(loaded)
 

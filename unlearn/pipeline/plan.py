@@ -1,6 +1,7 @@
 """What a recipe would do: blocks, optimiser steps, memory and disk. Nothing is loaded but the tokenizer and the model's config."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from unlearn.exits import first_line
 from unlearn.files import find_model
 from unlearn.models import require_whole
 from unlearn.pipeline.stages import Target
-from unlearn.recipe import Recipe
+from unlearn.recipe import Recipe, Training
 from unlearn.registry import method_of
 from unlearn.training.fine_tune import optimiser_steps
 from unlearn.training.pairs import retain_count
@@ -18,6 +19,9 @@ _BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
 #: Fewer optimiser steps than this hardly move a model; the paper takes about 120.
 FEWEST_STEPS = 20
+
+#: A training that passes over its text more often learns little but its words by heart; the paper passes 2 or 3 times.
+MOST_PASSES = 20
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,11 @@ def plan(recipe: Recipe, *, keep: bool = False) -> Plan:
         reinforce_steps=reinforce, finetune_steps=finetune, checkpoints=checkpoints, parameters=parameters,
         training_gib=_gib(training), labelling_gib=_gib(parameters * labelling),
         disk_gib=_gib(weights + tokens * 4 * columns),
-        warnings=tuple(_warnings(recipe, target, finetune if method.finetune else None)),
+        warnings=(
+            *_warnings(recipe, target, finetune if method.finetune else None),
+            *(_passes("reinforce", recipe.reinforce, blocks, devices) if recipe.reinforces else ()),
+            *(_passes("finetune", recipe.finetune, blocks + beside, devices) if method.finetune else ()),
+        ),
     )  # fmt: skip
 
 
@@ -105,6 +113,18 @@ def _warnings(recipe: Recipe, target: Target, finetune: int | None) -> list[str]
     if target.anchors.dropped:
         warnings.append(f"anchors: {target.anchors.report()}")
     return warnings
+
+
+def _passes(key: str, training: Training, blocks: int, devices: int) -> Iterator[str]:
+    """A warning where a training passes over its blocks too often."""
+    steps = optimiser_steps(blocks, training, devices)
+    passes = steps / optimiser_steps(blocks, training.model_copy(update={"epochs": 1, "max_steps": 0}), devices)
+    if passes > MOST_PASSES:
+        named = "max_steps" if training.max_steps else "epochs"
+        yield (
+            f"{key} passes over its {blocks} blocks {passes:.0f} times ({steps} steps); beyond {MOST_PASSES} times a model learns little "
+            f"but their words by heart (the paper: 2 or 3 times): lower {key}.{named}, or give more text"
+        )
 
 
 def _model(name: str) -> tuple[int, str]:

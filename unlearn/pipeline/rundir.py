@@ -30,7 +30,7 @@ class RunDirectory:
         self._main = processes().is_main_process
         self._pending: dict[str, str] = {}
         if self._main:
-            require_writable(path)
+            require_writable(path, "out folder")
             self.path.mkdir(parents=True, exist_ok=True)
 
     def stage(self, name: str, inputs: Mapping[str, Any], make: Callable[[Path], None]) -> Path:

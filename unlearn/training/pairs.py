@@ -26,9 +26,9 @@ Reference = Callable[[Sequence[Sequence[int]]], Sequence[float]]
 def rest_text(retain: Retain) -> Corpus:
     """The text of the rest. Raises ValueError: there is none."""
     try:
-        return Corpus(retain.corpus, split=retain.split, column=retain.text_column)
+        return Corpus(retain.corpus, split=retain.split, column=retain.text_column, key="retain.corpus")
     except ValueError as error:  # perhaps the recipe's own, of which the user has not heard
-        raise ValueError(f"retain.{error}; it is text of the rest: retain.corpus=FILE names yours") from None
+        raise ValueError(f"{error}; it is text of the rest: retain.corpus=FILE names yours") from None
 
 
 def open_rest(retain: Retain, tokenizer: PreTrainedTokenizerBase, block_tokens: int, folder: Path) -> Blocks:
