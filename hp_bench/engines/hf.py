@@ -3,7 +3,6 @@
 import contextlib
 import copy
 import gc
-import inspect
 import logging
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,9 @@ from typing import Any
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
-from transformers import DynamicCache, GenerationMixin, PreTrainedModel
-from transformers.cache_utils import DynamicLayer
 
 from hp_bench.engines import NeedsAnotherEngine
-from hp_bench.engines.decoding import decodes, greedy
+from hp_bench.engines.decoding import cache_name, decodes, greedy, roomy_cache
 from hp_bench.engines.fit import Examined, left_out, neutral_settings, require_decoder, require_tokenizer
 from hp_bench.engines.loading import attach, detach, load_model, load_tokenizer, require_swappable, resolve_device
 from hp_bench.engines.source import Source, locate, require_finite
@@ -179,8 +176,9 @@ class _Queue(HFLM):
         if self._rows:
             return self._greedy(context, max_length - context.shape[1], options["attention_mask"])
         bare = _bare(self.model)
-        if (cache := growing_cache(self.model, max_length)) is not None:
-            options[_CACHE] = cache
+        roomy = roomy_cache(self.model, len(context), max_length) if self.model.device.type == "cpu" else None
+        if roomy is not None:
+            options[cache_name(bare.prepare_inputs_for_generation)] = roomy
         own = bare.generation_config
         bare.generation_config = neutral_settings(own, self.tokenizer)
         try:
@@ -235,66 +233,8 @@ def _bare(model: Any) -> Any:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
-#: What `generate` calls its key-value cache: past_key_values up to transformers 5.23.
-_CACHE = (
-    "cache"
-    if "cache" in inspect.signature(GenerationMixin.prepare_inputs_for_generation).parameters
-    else "past_key_values"
-)
-
-
 def _free() -> None:
     gc.collect()
     if torch.cuda.is_available():
         with contextlib.suppress(RuntimeError):
             torch.cuda.empty_cache()
-
-
-def growing_cache(model: Any, length: int) -> DynamicCache | None:
-    """A cache for one call of `generate` of up to `length` tokens, prompt and completion; None where transformers' own is to be taken: on
-    an accelerator, under an adapter, or for a model whose layers do not all attend to the whole text.
-    """
-    if not isinstance(model, PreTrainedModel):
-        return None
-    whole: Any = model
-    if whole.device.type != "cpu" or not whole._supports_default_dynamic_cache():
-        return None
-    cache = DynamicCache(config=model.config.get_text_config(decoder=True))
-    if not cache.layers or any(type(layer) is not DynamicLayer for layer in cache.layers):
-        return None
-    cache.layers = [_GrowingLayer(length) for _ in cache.layers]
-    return cache
-
-
-class _GrowingLayer(DynamicLayer):
-    """One layer's keys and values, (B, heads, T, width); `keys` and `values` are views of what is filled."""
-
-    def __init__(self, length: int) -> None:
-        super().__init__()
-        self._length = length
-        self._room: tuple[torch.Tensor, torch.Tensor] | None = None
-        self._view: torch.Tensor | None = None
-
-    def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *arguments: Any, **options: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Appends the keys and values of further tokens and returns all there are."""
-        if not self.is_initialized:
-            return super().update(key_states, value_states, *arguments, **options)
-        keys: Any = self.keys
-        start = keys.shape[-2]
-        end = start + key_states.shape[-2]
-        if self._room is None or keys is not self._view or end > self._room[0].shape[-2]:
-            self._room = _moved(keys, max(end, self._length)), _moved(self.values, max(end, self._length))
-        for room, new in zip(self._room, (key_states, value_states), strict=True):
-            room[..., start:end, :] = new
-        self.keys, self.values = self._room[0][..., :end, :], self._room[1][..., :end, :]
-        self._view = self.keys
-        return self.keys, self.values
-
-
-def _moved(filled: Any, length: int) -> torch.Tensor:
-    """What is filled, at the beginning of room for `length` tokens."""
-    room: torch.Tensor = filled.new_empty((*filled.shape[:-2], length, filled.shape[-1]))
-    room[..., : filled.shape[-2], :] = filled
-    return room
