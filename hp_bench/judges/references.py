@@ -1,10 +1,10 @@
 """The judge that looks for a prompt's own references and nothing else. Deterministic, offline."""
 
 from collections.abc import Collection, Sequence
-from typing import Protocol
 
 from hp_bench.judges.grades import LOST, Revealed, Verdict
 from hp_bench.probes.foreign import NO_REFERENCE
+from hp_bench.probes.panel_rows import Cloze, ContextProbe
 from hp_bench.probes.rows import Probe
 from hp_bench.text.degeneracy import degeneracy
 from hp_bench.text.spellings import Spellings
@@ -14,16 +14,8 @@ from hp_bench.text.terms import Lexicon, Occurrence, Term, apart, words
 VERSION = 1
 
 
-class Asked(Protocol):
-    """What has a prompt, and references, any of which is an answer."""
-
-    @property
-    def prompt(self) -> str:
-        """Raw text."""
-
-    @property
-    def references(self) -> Sequence[str]:
-        """In words."""
+#: What has a prompt, and references, any of which is an answer.
+Asked = Probe | Cloze | ContextProbe
 
 
 class ReferenceJudge:
