@@ -42,27 +42,6 @@ def gauged(logits: Tensor, gauge: Gauge) -> Tensor:
     return torch.log_softmax(at_least_float32(logits), dim=-1) if gauge == "log_softmax" else at_least_float32(logits)
 
 
-class MeanDistribution:
-    """The mean of `count` distributions over the vocabulary, as logits. One alone comes back as it is, its free constant included."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._sum: Tensor | None = None
-
-    def add(self, logits: Tensor) -> None:
-        """Takes one distribution's logits, (N, V)."""
-        if self._count == 1:
-            self._sum = logits
-        else:
-            probabilities = torch.softmax(logits, dim=-1)
-            self._sum = probabilities if self._sum is None else self._sum.add_(probabilities)
-
-    def logits(self) -> Tensor:
-        """(N, V): the one's logits, or the logarithm of the mean probability."""
-        assert self._sum is not None
-        return self._sum if self._count == 1 else torch.log(self._sum / self._count)
-
-
 def at_least_float32(logits: Tensor) -> Tensor:
     """float32, unless the logits are float64 already."""
     return logits if logits.dtype in (torch.float32, torch.float64) else logits.float()

@@ -18,7 +18,7 @@ from unlearn.anchors.dictionary import AnchorDictionary
 from unlearn.corpus.blocks import Block
 from unlearn.labels.align import Aligned, read
 from unlearn.labels.branches import Branches, paths
-from unlearn.labels.formula import MeanDistribution, gauged, rise
+from unlearn.labels.formula import gauged, rise
 from unlearn.labels.position_logits import PositionLogits
 from unlearn.labels.report import LabelReport
 from unlearn.labels.rule_two import ForbiddenIds, RuleTwo
@@ -164,7 +164,8 @@ class Labeller:
         settings = self.settings
         raw_r = None if hidden_r is None else self._reinforced.logits(hidden_r)  # type: ignore[union-attr]
         before = None
-        means = [MeanDistribution(len(hidden_b)) for _ in settings.alphas]
+        readings = len(hidden_b)  # of one the logits count as they are, of several the mean of the probabilities
+        sums = [torch.empty(0) for _ in settings.alphas]
         for hidden, rule in zip(hidden_b, rules, strict=True):
             raw_b = self._baseline.logits(hidden)
             if raw_r is not None and raw_r.shape[-1] != raw_b.shape[-1]:
@@ -179,15 +180,17 @@ class Labeller:
             b = unsaid.apply(b) if unsaid else b
             r = gauged(raw_r, settings.logits) if raw_r is not None else b
             rises = rise(b, r, offset=settings.offset)
-            for alpha, mean in zip(settings.alphas, means, strict=True):
-                mean.add(torch.add(b, rises, alpha=-alpha))
+            for number, alpha in enumerate(settings.alphas):
+                v = torch.add(b, rises, alpha=-alpha)
+                v = v if readings == 1 else torch.softmax(v, dim=-1)
+                sums[number] = v if first else sums[number].add_(v)
             if first and check_gauge and raw_r is not None:
                 label = torch.add(b, rises, alpha=-settings.alphas[0]).argmax(dim=-1)
                 self._try_other_gauge(raw_b, raw_r, rule, unsaid, label, report)
         assert before is not None
         found: dict[str, Tensor] = {}
-        for number, (alpha, mean) in enumerate(zip(settings.alphas, means, strict=True)):
-            v = mean.logits()
+        for number, (alpha, total) in enumerate(zip(settings.alphas, sums, strict=True)):
+            v = total if readings == 1 else torch.log(total / readings)
             largest, label = v.max(dim=-1)
             found["labels" if number == 0 else alpha_column(alpha)] = label
             if number == 0:

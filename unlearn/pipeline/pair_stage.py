@@ -1,6 +1,7 @@
 """The one stage of the methods that need no labels: the baseline, fine-tuned on blocks of the target and of the rest."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from unlearn.recipe import Recipe
 from unlearn.settings import IGNORED
 from unlearn.training.fine_tune import Trained, fine_tune, say_early_end, train_once
 from unlearn.training.pair_trainer import PairLoss, PairTrainer, block_log_probabilities
-from unlearn.training.pairs import PairCollator, Reference, open_rest, pair_dataset
+from unlearn.training.pairs import Reference, open_rest, pair_batch, pair_dataset
 
 #: A method's `Options`, the recipe and the model about to be trained -> the loss; it may switch parameters' training off.
 MakeLoss = Callable[[Any, Recipe, Any], PairLoss]
@@ -46,7 +47,7 @@ def finetune_on_pairs(
 
     def build(collator: Any, options: dict[str, Any]) -> Trainer:
         pair_loss = loss(recipe.options, recipe, options["model"])
-        return PairTrainer(pair_loss=pair_loss, data_collator=PairCollator(collator), **options)
+        return PairTrainer(pair_loss=pair_loss, data_collator=partial(pair_batch, collator), **options)
 
     def train(folder: Path) -> Trained:
         pairs = folder / "pairs" / "pairs.arrow"
