@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from unlearn.anchors.command import CorpusName, Json, Seed
 from unlearn.anchors.command import anchors as anchors_command
 from unlearn.exits import guarded
 
@@ -26,12 +27,6 @@ app = typer.Typer(
 
 _out = Console()
 Model = Annotated[str, typer.Option(help="Baseline, the model before unlearning: folder or hub id.")]
-CorpusName = Annotated[
-    str,
-    typer.Option(
-        help="Text to unlearn: text, .epub, .html or JSON lines file, folder of these, dataset folder or hub id."
-    ),
-]
 BlockTokens = Annotated[int, typer.Option(help="Largest number of tokens in a block.")]
 Callbacks = Annotated[
     list[str] | None,
@@ -39,8 +34,6 @@ Callbacks = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="Device: auto, cpu, cuda, mps or split (layers over several GPUs).")]
 Dtype = Annotated[str, typer.Option(help="Number type of the weights: auto, float32, bfloat16, float16 or float64.")]
-Seed = Annotated[int, typer.Option(help="Random seed.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 _NO_TIME = "time is not estimated here: a run shows its rate and the time left from its first steps on"
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="Training settings as key=value, such as learning_rate=1e-5.")
