@@ -17,12 +17,11 @@ from hp_bench.engines.fit import reason_of
 from hp_bench.harness.packaged import PackagedTask, sha256
 from hp_bench.judges.grades import Verdict, grade_apart, metrics, with_errors
 from hp_bench.judges.llm.judge import LanguageModelJudge
-from hp_bench.judges.references import names_answer
+from hp_bench.judges.references import flagged
 from hp_bench.judges.registry import choose_judge, require_target
 from hp_bench.probes.foreign import read_probes
 from hp_bench.probes.rows import FAMES, Probe, load_probes, quick_probes
 from hp_bench.text.completion import cut_at_blank_line, ends_at_blank_line
-from hp_bench.text.refusals import refuses
 from hp_bench.text.terms import Lexicon
 
 log = logging.getLogger(__name__)
@@ -100,12 +99,8 @@ class FamiliarityTask(PackagedTask):
         return self._instances
 
     def verdicts(self, items: Sequence[tuple[Probe, str | None]]) -> list[Verdict]:
-        """The judge's verdicts, whether each completion names what its prompt asks for, and whether it refuses."""
-        graded = self.judge.grade(items)
-        return [
-            replace(verdict, named=names_answer(probe, text), refused=refuses(text or ""))
-            for (probe, text), verdict in zip(items, graded, strict=True)
-        ]
+        """The judge's, as of `flagged`."""
+        return flagged(self.judge, items)
 
     def process_results(self, doc: dict[str, Any], results: list[str]) -> dict[str, float]:
         """A verdict's metrics: NaN where it could not be scored."""
