@@ -21,8 +21,8 @@ from unlearn.labels.branches import Branches, paths
 from unlearn.labels.formula import gauged, rise
 from unlearn.labels.position_logits import PositionLogits
 from unlearn.labels.report import LabelReport
-from unlearn.labels.rule_two import ForbiddenIds, RuleTwo
-from unlearn.labels.target_names import ForbiddenNames, TargetNames
+from unlearn.labels.rule_two import Changes, ForbiddenIds, rule_two
+from unlearn.labels.target_names import TargetNames
 from unlearn.settings import IGNORED, Gauge, LabelSettings, alpha_column
 
 Ids = Sequence[NDArray[np.int64]]
@@ -84,7 +84,7 @@ class Labeller:
             hidden_r = self._hidden(self._reinforced, sources, [a.source_positions for a in aligned])
         owner = np.concatenate([np.full(len(a.source_positions), n) for n, a in enumerate(aligned)])
         target = np.concatenate([a.source_positions for a in aligned]) + 1
-        rules = [RuleTwo.of((a.prefix_positions, a.rules) for a in reading) for reading in readings]
+        rules = [rule_two((a.prefix_positions, a.rules) for a in reading) for reading in readings]
         unsaid = self._names.at((a.source_positions, a.names) for a in aligned if a.names) if self._names else None
         chunk = self._chunk(hidden_b[0])
         for begin in range(0, len(owner), chunk):
@@ -157,7 +157,7 @@ class Labeller:
 
     @torch.inference_mode()
     def _combine(
-        self, hidden_b: Sequence[Tensor], hidden_r: Tensor | None, rules: Sequence[RuleTwo], unsaid: ForbiddenNames | None,
+        self, hidden_b: Sequence[Tensor], hidden_r: Tensor | None, rules: Sequence[Changes], unsaid: Changes | None,
         report: LabelReport, *, check_gauge: bool,
     ) -> dict[str, Tensor]:  # fmt: skip
         """Labels of a chunk of kept positions; the only place where logits over the vocabulary exist."""
@@ -202,7 +202,7 @@ class Labeller:
         return {column: values.cpu() for column, values in found.items()}
 
     def _try_other_gauge(
-        self, raw_b: Tensor, raw_r: Tensor, rule: RuleTwo, unsaid: ForbiddenNames | None, label: Tensor, report: LabelReport
+        self, raw_b: Tensor, raw_r: Tensor, rule: Changes, unsaid: Changes | None, label: Tensor, report: LabelReport
     ) -> None:  # fmt: skip
         """Counts, on a chunk's first rows, the labels that the other choice of `logits` would change."""
         settings, few = self.settings, slice(0, _GAUGE_ROWS)
