@@ -35,16 +35,12 @@ def load_model(source: Source, *, dtype: str = "auto", device: str = "cpu") -> A
     if source.base is not None:
         return attach(load_model(source.base, dtype=dtype, device=device), source)
     kind: Any = "auto" if dtype == "auto" else getattr(torch, dtype)
-    options: dict[str, Any] = {
-        "dtype": kind,
-        "device_map": {"": device},
-        "output_loading_info": True,
-        **source.options,
-        "ignore_mismatched_sizes": True,
-    }
+    options: dict[str, Any] = {"dtype": kind, "device_map": {"": device}, **source.options}
     try:
         with quiet_transformers():
-            loaded: Any = AutoModelForCausalLM.from_pretrained(source.path, **options)
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                source.path, output_loading_info=True, ignore_mismatched_sizes=True, **options
+            )
     except Exception as error:  # checks of configs, tokenizers and quantisers have errors of their own
         raise ValueError(
             f"no causal language model could be loaded from {source.name!r}: {first_line(error)}"

@@ -93,8 +93,8 @@ class FamiliarityTask(PackagedTask):
         return verdicts[0]
 
     def _completed(self) -> list[Instance]:
-        """The instances, each answer cut where a completion ends: what is logged is what the judge sees."""
-        for instance in self._instances:
+        """The instances, each answer cut where a completion ends, if within it: what is logged is what the judge sees."""
+        for instance in self._instances if self.ENDED else ():
             instance.resps = [text if text is None else cut_at_blank_line(text) for text in instance.resps]
         return self._instances
 

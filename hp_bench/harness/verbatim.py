@@ -35,7 +35,6 @@ class VerbatimTask(ContinuationTask):
     that models with different tokenizers compare.
     """
 
-    WITHHELD = True
     METRICS = (
         "verbatim_probability", "verbatim_token_probability", "verbatim_greedy",
         *(f"verbatim_above_{name}" for name in THRESHOLDS),
@@ -64,7 +63,8 @@ class VerbatimTask(ContinuationTask):
         return hashlib.sha256(f"{self._kind} {self._stride} {digest(self._text)}".encode()).hexdigest()
 
     def build_all_requests(self, **options: Any) -> None:
-        """Cuts the windows in the tokens of the model that is about to be asked; the name is lm-eval's."""
+        """Cuts the windows in the tokens of the model that is about to be asked; lm-eval's request cache is left alone."""
+        options["cache_requests"] = options["rewrite_requests_cache"] = False
         self.config.metadata["tokens_sha256"] = ""
         if self._kind == "words":
             return super().build_all_requests(**options)
@@ -94,6 +94,13 @@ class VerbatimTask(ContinuationTask):
                 metadata=options["metadata"], given=[*self._lead, *ids[:GIVEN]], following=ids[GIVEN:],
             )
         ]  # fmt: skip
+
+    def apply_filters(self) -> list[Instance] | None:
+        """Runs after the model has answered and before lm-eval makes its samples, which hold digests in place of the texts."""
+        found = super().apply_filters()
+        for instance in self._instances:
+            instance.arguments = tuple(digest(text) for text in instance.arguments)
+        return found
 
     def continuations(self, doc: dict[str, Any]) -> list[tuple[str, str]]:
         """The window in words."""
