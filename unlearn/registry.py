@@ -1,7 +1,5 @@
 """The unlearning methods, by name: where each one's page is, and what it reads of a recipe."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module

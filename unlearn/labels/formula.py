@@ -1,14 +1,9 @@
 """The formula: logits of a model that never read the unlearn target, approximately."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from unlearn.settings import Gauge, Offset
+from unlearn.settings import Gauge, Offset
 
 
 def generic_logits(baseline: Tensor, reinforced: Tensor, *, alpha: float, offset: Offset = "relu") -> Tensor:
