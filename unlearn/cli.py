@@ -19,6 +19,7 @@ from rich.console import Console
 from unlearn.anchors.command import CorpusName, Json, Seed
 from unlearn.anchors.command import anchors as anchors_command
 from unlearn.exits import guarded
+from unlearn.progress import quiet_bars
 
 app = typer.Typer(
     help="Approximate unlearning in language models, after arXiv:2310.02238.", no_args_is_help=True, add_completion=False,
@@ -102,7 +103,7 @@ def run(
         _show(asdict(planned), as_json)
         logging.getLogger("unlearn").info(_NO_TIME)
         return
-    _quiet_libraries()
+    quiet_bars()
     checkpoints = run_method(loaded, callbacks=[_load(name)() for name in callback or []])
     if _first_rank():
         _show(_result(checkpoints), as_json)
@@ -125,7 +126,7 @@ def reinforce(
     from unlearn.pipeline import stages
     from unlearn.pipeline.plan import plan
 
-    _quiet_libraries()
+    quiet_bars()
     labels = {"block_tokens": block_tokens, "use_anchors": False}
     fixed: dict[str, Any] = {"device": device, "dtype": dtype, "seed": seed}
     recipe = _recipe("reinforce", overrides, model=model, corpus=corpus, out=out, labels=labels, **fixed)
@@ -187,7 +188,7 @@ def label(
     from unlearn.labels.dataset import REPORT, LabelReport
     from unlearn.pipeline import stages
 
-    _quiet_libraries()
+    quiet_bars()
     labels = {
         "alphas": alpha or [5.0], "block_tokens": block_tokens, "batch_blocks": batch_blocks, "offset": offset, "logits": logits,
         "repeats": repeats, "forbid": forbid, "inside": inside, "translations": translations, "soft": soft, "top_k": top_k,
@@ -223,7 +224,7 @@ def finetune(
     from unlearn.models import load_tokenizer
     from unlearn.pipeline import stages
 
-    _quiet_libraries()
+    quiet_bars()
     fixed: dict[str, Any] = {"device": device, "dtype": dtype, "seed": seed}
     section = {"soft": soft, "temperature": temperature}
     recipe = _recipe("finetune", overrides, model=model, corpus="labels", out=out, labels=section, **fixed)
@@ -277,13 +278,3 @@ def _first_rank() -> bool:
     from unlearn.processes import processes
 
     return bool(processes().is_main_process)
-
-
-def _quiet_libraries() -> None:
-    """Their bars would fight with ours."""
-    import datasets
-    import transformers
-
-    datasets.utils.logging.disable_progress_bar()
-    transformers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.set_verbosity_error()

@@ -23,9 +23,10 @@ from hp_bench.scoring.checkpoints import Checkpoint, checkpoints_in
 from hp_bench.scoring.distances import Distance, distances
 from hp_bench.scoring.models import score_checkpoints
 from hp_bench.scoring.score import load_tasks
-from hp_bench.workers import one_thread, quiet_bars, side_by_side
+from hp_bench.workers import one_thread, side_by_side
 from unlearn.files import write_json
 from unlearn.methods import whp
+from unlearn.progress import quiet_bars
 from unlearn.recipe import Recipe
 
 log = logging.getLogger(__name__)

@@ -23,9 +23,9 @@ from hp_bench.scoring.checkpoints import Checkpoint, checkpoints_in
 from hp_bench.scoring.distances import Distance, distances
 from hp_bench.scoring.models import score_checkpoints
 from hp_bench.scoring.score import load_tasks
-from hp_bench.workers import quiet_bars
 from unlearn.files import whole_folder, write_json
 from unlearn.methods import whp
+from unlearn.progress import quiet_bars
 from unlearn.recipe import Recipe
 
 #: Methods: the paper's hard labels, and the whole generic distribution by our rules.
