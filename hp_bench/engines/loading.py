@@ -199,13 +199,11 @@ def same_tokenizer(loaded: Any, source: Source) -> None:
             f"{source.name!r} has another tokenizer ({len(other)} tokens) than the model loaded ({len(loaded)} tokens): its words "
             "would get other numbers"
         )
-    if loaded(_SAMPLE)["input_ids"] != other(_SAMPLE)["input_ids"]:
+    ours, theirs = (tokenizer(_SAMPLE)["input_ids"] for tokenizer in (loaded, other))
+    if ours != theirs or loaded.decode(ours) != other.decode(theirs):
+        what = "splits text otherwise" if ours != theirs else "makes other text of it"
         raise DoesNotFit(
-            f"{source.name!r} has a tokenizer of the same vocabulary that splits text otherwise than that of the model loaded"
-        )
-    if loaded.decode(loaded(_SAMPLE)["input_ids"]) != other.decode(other(_SAMPLE)["input_ids"]):
-        raise DoesNotFit(
-            f"{source.name!r} has a tokenizer of the same vocabulary that makes other text of it than that of the model loaded"
+            f"{source.name!r} has a tokenizer of the same vocabulary that {what} than that of the model loaded"
         )
     if loaded.chat_template != other.chat_template or loaded.eos_token != other.eos_token:
         raise NeedsAnotherEngine(f"{source.name!r} has another chat template or end token than the model loaded")
