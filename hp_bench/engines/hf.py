@@ -54,7 +54,7 @@ class HFEngine:
         batch_size: int | None = None,
     ) -> None:
         self.base = base
-        self._checked: set[str] = set()
+        self._checked = False
         self._source: Source | None = None
         if isinstance(model, torch.nn.Module):
             live: Any = model
@@ -74,9 +74,9 @@ class HFEngine:
         self._begin_findings()
 
     def swap(self, checkpoint: Path | str) -> None:
-        """Loads another checkpoint's weights into the same module, or puts another adapter on it; identical to a fresh load.
+        """Loads another checkpoint in the model's place, or puts another adapter on it; identical to a fresh load.
 
-        The first swap of either kind is checked tensor by tensor against a fresh load.
+        The first adapter that is put on is checked tensor by tensor against a fresh load.
         """
         if self._source is None:
             raise NeedsAnotherEngine("a live model is scored as it is: it takes no other weights")
@@ -87,14 +87,15 @@ class HFEngine:
             self.lm._model = detach(self.lm._model).eval()
             self._source, self.model = plain, plain.name
         if source.whole != plain:
-            self._overwrite(source.whole)
+            fresh, device = load_model(source.whole, dtype=self.dtype), self.lm._model.device
+            self.lm._model = None  # an accelerator may have no room for two
             _free()
+            self.lm._model = fresh.to(device)
+            self._source, self.model = source.whole, source.whole.name
         if source.base is not None:
             self.lm._model = attach(self.lm._model, source)
             self._source, self.model = source, str(checkpoint)
-            if "adapter" not in self._checked:
-                self._check("adapter", load_model(source, dtype=self.dtype), source)
-                _free()
+            self._check(source)
         self.model = str(checkpoint)
         self._begin_findings()
 
@@ -107,23 +108,11 @@ class HFEngine:
         model = self._source.whole.path if self._source else self.model
         self.lm.findings = left_out(_bare(self.lm.model).generation_config, self.lm.tokenizer, model)
 
-    def _overwrite(self, source: Source) -> None:
-        """Copies a whole model's weights into the module; what is loaded is sound before anything is written."""
+    def _check(self, source: Source) -> None:
+        """Raises RuntimeError unless every parameter and buffer of the model is that of a fresh load; the first time."""
+        if self._checked:
+            return
         fresh = load_model(source, dtype=self.dtype)
-        model = self.lm._model
-        result = model.load_state_dict(fresh.state_dict(), strict=False)
-        if result.missing_keys or result.unexpected_keys:
-            raise RuntimeError(
-                f"{source.name!r} left {result.missing_keys} as they were, and {result.unexpected_keys} out"
-            )
-        model.tie_weights()
-        model.generation_config = copy.deepcopy(fresh.generation_config)
-        self._source, self.model = source, source.name
-        if "weights" not in self._checked:
-            self._check("weights", fresh, source)
-
-    def _check(self, kind: str, fresh: Any, source: Source) -> None:
-        """Raises RuntimeError unless every parameter and buffer of the swapped model is that of a fresh load."""
         ours, theirs = (
             {**dict(model.named_parameters()), **dict(model.named_buffers())} for model in (self.lm._model, fresh)
         )
@@ -135,7 +124,7 @@ class HFEngine:
                 f"after the swap {len(wrong)} tensors differ from a fresh load of {source.name!r} ({', '.join(wrong[:3])}): its weights "
                 "were not replaced as they should be; score the checkpoints one by one"
             )
-        self._checked.add(kind)
+        self._checked = True
 
 
 def _host(model: Any, tokenizer: Any, batch_size: int) -> Any:
