@@ -113,23 +113,12 @@ class FamiliarityTask(PackagedTask):
         return values
 
 
-class AliasTask(FamiliarityTask):
-    """`hp_aliases`: people and places under a nickname, a title or a description, never under the name that an unlearning begins from."""
-
-    PROMPTS = "aliases.jsonl"
-
-
 class LanguageTask(FamiliarityTask):
-    """Completions of prompts in the language that `language` of the metadata names, by its two letters.
+    """Completions of prompts in another language.
 
     Graded by the judge of `hp_familiarity`: the lexicon holds the forms of the official translations, and the references are in the
     language and in English. Only explicit completions count, since the words of the theme are English ones.
     """
-
-    @property
-    def PROMPTS(self) -> str:  # type: ignore[override]
-        """The language's prompt file."""
-        return f"languages-{self.config.metadata['language']}.jsonl"
 
     def process_results(self, doc: dict[str, Any], results: list[str]) -> dict[str, float]:
         """A verdict's metrics but familiarity and thematic, and refusals, which are known in English alone."""

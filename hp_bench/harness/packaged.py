@@ -39,11 +39,12 @@ class PackagedTask(ConfigurableTask):
         ValueError: a file is missing or holds something else than this task's prompts.
     """
 
-    PROMPTS = ""  # file name in prompts/
+    PROMPTS = ""  # file name in prompts/; `file` of a task file's metadata names another one
 
     def __init__(self, config: dict[str, Any]) -> None:
         config = {key: value for key, value in config.items() if key != "class"}
         config["metadata"] = dict(config.get("metadata") or {})
+        self.PROMPTS = str(config["metadata"].get("file", self.PROMPTS))
         super().__init__(config=config)
 
     def download(self, dataset_kwargs: dict[str, Any] | None = None, **options: Any) -> None:

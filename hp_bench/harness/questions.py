@@ -62,22 +62,13 @@ class QuestionTask(ContinuationTask):
         return asked.right, control.right, gain, cloze.right, cloze.share, exact
 
 
-class _KeptTask(QuestionTask):
-    """Facts that must not be forgotten: metrics of names of their own, since a metric has one direction."""
+class KeptTask(QuestionTask):
+    """`hp_qa_author_films`, `hp_neighbours`: facts near the unlearn target that must not be forgotten. Higher = better.
+
+    The metrics have names of their own, since a metric has one direction.
+    """
 
     METRICS = tuple(f"kept_{name}" for name in _METRICS)
-
-
-class AuthorFilmsTask(_KeptTask):
-    """`hp_qa_author_films`: the author, the editions and the films of the unlearn target. No part of it, so higher = better."""
-
-    PROMPTS = "qa_author_films.jsonl"
-
-
-class NeighbourTask(_KeptTask):
-    """`hp_neighbours`: what lies near the unlearn target and must not be forgotten. Higher = better."""
-
-    PROMPTS = "neighbours.jsonl"
 
 
 class TwoHopsTask(ContinuationTask):
