@@ -139,17 +139,14 @@ class Entities:
         )
         if " " not in single and bendable:
             more = single + "s"
-            count = self._seen[more].count if more in self._seen else 0
+            count = self._seen.get(more, Occurrences()).count
             if 0 < count <= self._seen[text].count and (not capital or self._tally.capital[more]):
                 proper = {"female", "male", "surname"} & {*form.lists}
                 template = "{surname}" if proper and capital else form.template
                 yield Form(more, template, "capital plural" if form.style == "capital" else "plural")
         for variant in (text.upper(),) if capital else (text.capitalize(), text.upper()):
-            seen = (
-                self._seen[variant].count
-                if variant != text and variant not in self._names and variant in self._seen
-                else 0
-            )
+            own = variant == text or variant in self._names
+            seen = 0 if own else self._seen.get(variant, Occurrences()).count
             if seen and (not capital or self._tally.lower[text.lower()] < self._seen[text].count):
                 capitals: Style = "capital plural" if form.style == "plural" else "capital"
                 yield Form(variant, form.template, "upper" if variant.isupper() else capitals)
