@@ -12,7 +12,7 @@ from transformers import Trainer
 from unlearn.fingerprint import model_fingerprint
 from unlearn.models import load_model
 from unlearn.pipeline.stages import Target, blocks_folder, open_run, trainable
-from unlearn.processes import barrier, processes
+from unlearn.processes import processes
 from unlearn.recipe import Recipe
 from unlearn.settings import IGNORED
 from unlearn.training.fine_tune import Trained, fine_tune, say_early_end, train_once
@@ -55,7 +55,7 @@ def finetune_on_pairs(
         if processes().is_main_process and not pairs.exists():
             reference = _reference(recipe, target) if with_reference else None
             pair_dataset(target.blocks, rest, pairs, share=share, reference=reference)
-        barrier()
+        processes().wait_for_everyone()
         dataset = pair_dataset(target.blocks, rest, pairs, share=share)
         return fine_tune(
             trainable(recipe, recipe.finetune), target.tokenizer, dataset, recipe.finetune, work=folder / "work",
