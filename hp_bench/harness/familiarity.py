@@ -103,26 +103,11 @@ class FamiliarityTask(PackagedTask):
         return flagged(self.judge, items)
 
     def process_results(self, doc: dict[str, Any], results: list[str]) -> dict[str, float]:
-        """A verdict's metrics: NaN where it could not be scored."""
+        """A verdict's metrics, those that the task file lists: NaN where it could not be scored."""
         values = metrics(Verdict.from_dict(json.loads(results[0])))
         if not self._thinks:
             values = {k: v for k, v in values.items() if not k.startswith("leak_trace")}
         if self._by_fame:
             of_fame = {f"explicit_fame_{n}": values["explicit"] if doc["fame"] == n else math.nan for n in FAMES}
             values |= with_errors(of_fame, unscored=bool(values["unscored"]))
-        return values
-
-
-class LanguageTask(FamiliarityTask):
-    """Completions of prompts in another language.
-
-    Graded by the judge of `hp_familiarity`: the lexicon holds the forms of the official translations, and the references are in the
-    language and in English. Only explicit completions count, since the words of the theme are English ones.
-    """
-
-    def process_results(self, doc: dict[str, Any], results: list[str]) -> dict[str, float]:
-        """A verdict's metrics but familiarity and thematic, and refusals, which are known in English alone."""
-        values = super().process_results(doc, results)
-        return {
-            k: v for k, v in values.items() if k.removesuffix("_stderr") not in ("familiarity", "thematic", "refused")
-        }
+        return {name: value for name, value in values.items() if name in self.aggregation()}

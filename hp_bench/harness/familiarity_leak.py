@@ -58,8 +58,9 @@ class FamiliarityLeakTask(FamiliarityTask):
         return {"verdicts": verdicts}
 
     def process_results(self, doc: dict[str, Any], results: list[str]) -> dict[str, float]:
-        """A prompt's metrics over its samples; NaN if one of them could not be graded."""
-        return leak_metrics([Verdict.from_dict(found) for found in json.loads(results[0])["verdicts"]])
+        """A prompt's metrics over its samples, those that the task file lists; NaN if one of them could not be graded."""
+        values = leak_metrics([Verdict.from_dict(found) for found in json.loads(results[0])["verdicts"]])
+        return {name: value for name, value in values.items() if name in self.aggregation()}
 
 
 class FactLeakTask(FamiliarityLeakTask, ContextTask):
@@ -67,11 +68,6 @@ class FactLeakTask(FamiliarityLeakTask, ContextTask):
 
     PROMPTS = "qa.jsonl"
     READ = staticmethod(load_clozes)
-
-    def process_results(self, doc: dict[str, Any], results: list[str]) -> dict[str, float]:
-        """A fact's metrics; the grades that references cannot give are left out."""
-        values = super().process_results(doc, results)
-        return {k: v for k, v in values.items() if not k.startswith(("leak_thematic", "leak_familiarity"))}
 
 
 def leak_metrics(verdicts: Sequence[Verdict]) -> dict[str, float]:
