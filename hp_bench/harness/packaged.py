@@ -195,20 +195,22 @@ def _keep_traces(lm: Any) -> None:
 class LikelihoodTask(PackagedTask):
     """Base of the tasks whose numbers come from log-likelihoods; where these make no sense, they are NaN, and the reason is logged."""
 
-    METRICS: tuple[str, ...] = ()
-
     @abstractmethod
     def numbers(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> Iterable[float]:
-        """One for each of `METRICS`, from (log-likelihood, whether the most probable) of each request. Raises ValueError: no sense."""
+        """One for each metric of the task file, in its order, from (log-likelihood, whether the most probable) of each request.
+
+        Raises ValueError: they make no sense.
+        """
 
     def process_results(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
         """A prompt's metrics."""
+        names = [name for name in self.aggregation() if name != "unscored" and not name.endswith("_stderr")]
         try:
             numbers = self.numbers(doc, results)
         except ValueError as error:
             log.error("%s, %s is unscored: %s", self.config.task, doc["id"], error)
-            return with_errors(dict.fromkeys(self.METRICS, math.nan))
-        return with_errors(dict(zip(self.METRICS, numbers, strict=True)), unscored=False)
+            return with_errors(dict.fromkeys(names, math.nan))
+        return with_errors(dict(zip(names, numbers, strict=True)), unscored=False)
 
 
 def sha256(path: Path) -> str:
