@@ -17,6 +17,7 @@ from transformers import GenerationConfig
 
 from hp_bench.engines import fit
 from hp_bench.engines.texts import completions, let_think, seen
+from hp_bench.harness.aggregation import metric_list
 from hp_bench.judges.grades import with_errors
 from hp_bench.probes.paths import prompts_dir
 from unlearn.files import json_lines
@@ -42,7 +43,10 @@ class PackagedTask(ConfigurableTask):
     PROMPTS = ""  # file name in prompts/; `file` of a task file's metadata names another one
 
     def __init__(self, config: dict[str, Any]) -> None:
-        config = {key: value for key, value in config.items() if key != "class"}
+        names = config.get("metrics")  # of its numbers, as our task files have them
+        config = {key: value for key, value in config.items() if key not in ("class", "metrics")}
+        if names:
+            config["metric_list"] = metric_list(names)
         config["metadata"] = dict(config.get("metadata") or {})
         self.PROMPTS = str(config["metadata"].get("file", self.PROMPTS))
         super().__init__(config=config)
