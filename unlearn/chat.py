@@ -232,7 +232,7 @@ class Asking:
                 if error.status_code not in (408, 409, 429) and error.status_code < 500:
                     if self._adapts(problem, unsupported):
                         continue
-                    return self._refused(number, problem, error.status_code)
+                    return self._fail(number, problem, refused=self._alike or error.status_code in _HOPELESS)
                 asked_for = _seconds(error.response.headers.get("retry-after"))
             except openai.APIConnectionError as error:  # timeouts are such errors too
                 problem = f"{type(error).__name__}: {error.__cause__ or error}"
@@ -276,18 +276,13 @@ class Asking:
                 return True
         return False
 
-    def _refused(self, number: int, problem: str, status: int) -> None:
-        with self._lock:
-            self._failures[number] = problem
-            if self._alike or status in _HOPELESS:
-                self.refusal = self.refusal or problem
-                self._stop.set()
-
-    def _fail(self, number: int, problem: str, *, down: bool) -> None:
+    def _fail(self, number: int, problem: str, *, down: bool = False, refused: bool = False) -> None:
         with self._lock:
             self._failures[number] = problem
             self._in_a_row += down
-            if self._in_a_row >= max(self._endpoint.concurrency, _PATIENCE):
+            if refused:
+                self.refusal = self.refusal or problem
+            if refused or self._in_a_row >= max(self._endpoint.concurrency, _PATIENCE):
                 self._stop.set()
 
 

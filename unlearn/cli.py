@@ -16,8 +16,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from unlearn.anchors.command import CorpusName, Json, Seed
 from unlearn.anchors.command import anchors as anchors_command
 from unlearn.exits import guarded
+from unlearn.progress import quiet_bars
 
 app = typer.Typer(
     help="Approximate unlearning in language models, after arXiv:2310.02238.", no_args_is_help=True, add_completion=False,
@@ -26,12 +28,6 @@ app = typer.Typer(
 
 _out = Console()
 Model = Annotated[str, typer.Option(help="Baseline, the model before unlearning: folder or hub id.")]
-CorpusName = Annotated[
-    str,
-    typer.Option(
-        help="Text to unlearn: text, .epub, .html or JSON lines file, folder of these, dataset folder or hub id."
-    ),
-]
 BlockTokens = Annotated[int, typer.Option(help="Largest number of tokens in a block.")]
 Callbacks = Annotated[
     list[str] | None,
@@ -39,8 +35,6 @@ Callbacks = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="Device: auto, cpu, cuda, mps or split (layers over several GPUs).")]
 Dtype = Annotated[str, typer.Option(help="Number type of the weights: auto, float32, bfloat16, float16 or float64.")]
-Seed = Annotated[int, typer.Option(help="Random seed.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 _NO_TIME = "time is not estimated here: a run shows its rate and the time left from its first steps on"
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="Training settings as key=value, such as learning_rate=1e-5.")
@@ -109,7 +103,7 @@ def run(
         _show(asdict(planned), as_json)
         logging.getLogger("unlearn").info(_NO_TIME)
         return
-    _quiet_libraries()
+    quiet_bars()
     checkpoints = run_method(loaded, callbacks=[_load(name)() for name in callback or []])
     if _first_rank():
         _show(_result(checkpoints), as_json)
@@ -132,7 +126,7 @@ def reinforce(
     from unlearn.pipeline import stages
     from unlearn.pipeline.plan import plan
 
-    _quiet_libraries()
+    quiet_bars()
     labels = {"block_tokens": block_tokens, "use_anchors": False}
     fixed: dict[str, Any] = {"device": device, "dtype": dtype, "seed": seed}
     recipe = _recipe("reinforce", overrides, model=model, corpus=corpus, out=out, labels=labels, **fixed)
@@ -194,7 +188,7 @@ def label(
     from unlearn.labels.dataset import REPORT, LabelReport
     from unlearn.pipeline import stages
 
-    _quiet_libraries()
+    quiet_bars()
     labels = {
         "alphas": alpha or [5.0], "block_tokens": block_tokens, "batch_blocks": batch_blocks, "offset": offset, "logits": logits,
         "repeats": repeats, "forbid": forbid, "inside": inside, "translations": translations, "soft": soft, "top_k": top_k,
@@ -230,7 +224,7 @@ def finetune(
     from unlearn.models import load_tokenizer
     from unlearn.pipeline import stages
 
-    _quiet_libraries()
+    quiet_bars()
     fixed: dict[str, Any] = {"device": device, "dtype": dtype, "seed": seed}
     section = {"soft": soft, "temperature": temperature}
     recipe = _recipe("finetune", overrides, model=model, corpus="labels", out=out, labels=section, **fixed)
@@ -284,13 +278,3 @@ def _first_rank() -> bool:
     from unlearn.processes import processes
 
     return bool(processes().is_main_process)
-
-
-def _quiet_libraries() -> None:
-    """Their bars would fight with ours."""
-    import datasets
-    import transformers
-
-    datasets.utils.logging.disable_progress_bar()
-    transformers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.set_verbosity_error()

@@ -8,16 +8,10 @@ from collections.abc import Callable
 
 
 class ProcessKilled(RuntimeError):
-    """A process of ours was ended from outside; `what` it was doing, such as "pretraining twin-1"."""
+    """A process of ours was ended from outside; its argument is what it was doing, such as "pretraining twin-1"."""
 
-    def __init__(self, what: str) -> None:
-        self._what = what
-        super().__init__(
-            f"{what} was killed, perhaps for want of memory; what was finished is kept, and the same command goes on"
-        )
-
-    def __reduce__(self) -> tuple[type["ProcessKilled"], tuple[str]]:
-        return ProcessKilled, (self._what,)
+    def __str__(self) -> str:
+        return f"{self.args[0]} was killed, perhaps for want of memory; what was finished is kept, and the same command goes on"
 
 
 #: What transformers says of a config that none of its causal language models is made from.

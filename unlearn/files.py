@@ -171,13 +171,7 @@ def offline_if_unknown() -> None:
 def require_no_gguf(model: Path | str) -> None:
     """Raises ValueError if a model is a GGUF file, or a folder with nothing else: such a file is made a checkpoint first."""
     path = Path(model)
-    file = (
-        path
-        if path.suffix == ".gguf" and path.is_file()
-        else next(path.glob("*.gguf"), None)
-        if path.is_dir()
-        else None
-    )
+    file = path if path.suffix == ".gguf" and path.is_file() else next(path.glob("*.gguf"), None)
     if file is not None and not (path / "config.json").is_file():
         raise ValueError(
             f"{str(model)!r} is a GGUF file, which is neither scored nor trained: `hp-bench fetch {file}` makes a checkpoint of it"

@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 from unlearn.exits import first_line
 from unlearn.files import find_model
 from unlearn.linear import quicken
+from unlearn.processes import processes
 
 
 def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
@@ -74,14 +75,8 @@ def require_whole(name: str | Path) -> None:
 
 
 def resolve_device(device: str) -> str:
-    """`auto` -> this process' GPU, mps or cpu."""
-    if device != "auto":
-        return device
-    if torch.cuda.is_available():
-        from unlearn.processes import processes
-
-        return str(processes().device)
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+    """`auto` -> this process' accelerator, or the CPU."""
+    return str(processes().device) if device == "auto" else device
 
 
 def same_vocabulary(baseline: Any, reinforced: Any) -> None:

@@ -15,9 +15,3 @@ def processes() -> PartialState:
     """Accelerate's view of them. Without an accelerator it must be told to use the CPU, or every process thinks it is alone."""
     told = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
     return PartialState(cpu=told or not torch.accelerator.is_available(), timeout=_LONGEST)
-
-
-def barrier() -> None:
-    """Waits for the other processes of this run, if there are any."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.barrier()

@@ -87,3 +87,13 @@ def shown_by(display: Progress) -> Iterator[None]:
         yield
     finally:
         current_display.reset(token)
+
+
+def quiet_bars() -> None:
+    """Switches the libraries' bars off: they would fight with ours."""
+    import datasets
+    import transformers
+
+    datasets.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()

@@ -1,7 +1,5 @@
 """The unlearning methods, by name: where each one's page is, and what it reads of a recipe."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -19,7 +17,6 @@ class Method:
     Attributes:
         page: module with `run(recipe, *, callbacks)`, with `Options` if it has any, and with
             `load(description, folder, *, device, dtype)` if it is live.
-        has_options: whether the page has `Options`.
         anchors: whether it translates.
         reinforced: whether it trains a reinforced model (`reinforce`).
         labels: whether it makes generic labels (`labels`).
@@ -29,7 +26,6 @@ class Method:
     """
 
     page: str
-    has_options: bool = True
     anchors: bool = False
     reinforced: bool = False
     labels: bool = False
@@ -47,17 +43,15 @@ class Method:
         return import_module(self.page).load(description, folder, device=device, dtype=dtype)
 
     def options(self) -> type[Section]:
-        """The section of its own options."""
-        if self.has_options:
-            section: type[Section] = import_module(self.page).Options
-            return section
-        return Section
+        """The section of its own options; an empty one for a page without."""
+        section: type[Section] = getattr(import_module(self.page), "Options", Section)
+        return section
 
 
 METHODS: Mapping[str, Method] = {
-    "whp": Method("unlearn.methods.whp", False, anchors=True, reinforced=True, labels=True, retain="may"),
+    "whp": Method("unlearn.methods.whp", anchors=True, reinforced=True, labels=True, retain="may"),
     "name_swap": Method("unlearn.methods.name_swap", anchors=True, labels=True, retain="may"),
-    "gradient_ascent": Method("unlearn.methods.gradient_ascent", False),
+    "gradient_ascent": Method("unlearn.methods.gradient_ascent"),
     "gradient_difference": Method("unlearn.methods.gradient_difference", retain="must"),
     "npo": Method("unlearn.methods.npo", retain="may"),
     "simnpo": Method("unlearn.methods.simnpo", retain="may"),

@@ -59,4 +59,4 @@ def _metrics_without_files(path: Path) -> list[str]:
 
     Loader.add_multi_constructor("!", lambda *_: None)
     content = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
-    return [entry["metric"] for entry in content["metric_list"]] if content.get("tag") == "hp_panel_files" else []
+    return content["metrics"] if content.get("tag") == "hp_panel_files" else []

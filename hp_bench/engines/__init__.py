@@ -1,4 +1,4 @@
-"""Engines: what runs a model for lm-eval. One engine serves many checkpoints, their weights swapped in place."""
+"""Engines: what runs a model for lm-eval. One engine serves many checkpoints."""
 
 from importlib import import_module
 from pathlib import Path

@@ -22,11 +22,27 @@ def decodes(model: Any) -> bool:
     """
     if not isinstance(model, PreTrainedModel) or not type(model).__module__.startswith("transformers."):
         return False
+    by_masks = model._supports_attention_backend and "position_ids" in inspect.signature(model.forward).parameters
+    return by_masks and roomy_cache(model, 0, 0) is not None
+
+
+def roomy_cache(model: Any, rows: int, length: int) -> DynamicCache | None:
+    """A cache with room set aside for `rows` texts of up to `length` tokens; None for a model whose layers do not all attend to the whole
+    text.
+    """
     whole: Any = model
-    by_masks = whole._supports_attention_backend and "position_ids" in inspect.signature(whole.forward).parameters
-    if not by_masks or not whole._supports_default_dynamic_cache():
-        return False
-    return {type(layer) for layer in _plain_cache(model).layers} == {DynamicLayer}
+    if not isinstance(model, PreTrainedModel) or not whole._supports_default_dynamic_cache():
+        return None
+    cache = DynamicCache(config=model.config.get_text_config(decoder=True))
+    if {type(layer) for layer in cache.layers} != {DynamicLayer}:
+        return None
+    cache.layers = [_Layer(rows, length) for _ in cache.layers]
+    return cache
+
+
+def cache_name(function: Callable[..., Any]) -> str:
+    """What a function of transformers calls a key-value cache: past_key_values up to 5.23."""
+    return "cache" if "cache" in inspect.signature(function).parameters else "past_key_values"
 
 
 @torch.inference_mode()
@@ -86,11 +102,8 @@ class _Slots:
 
     def __init__(self, model: Any, *, rows: int, length: int) -> None:
         self._model, self._prefix = model, 0
-        self._cache = _plain_cache(model)
-        self._layers = [_Layer(rows, length) for _ in self._cache.layers]
-        self._cache.layers = list(self._layers)
-        parameters = inspect.signature(model.forward).parameters
-        self._name = "cache" if "cache" in parameters else "past_key_values"  # the latter up to transformers 5.23
+        self._cache: Any = roomy_cache(model, rows, length)
+        self._name = cache_name(model.forward)
 
     def keep(self, prefix: list[int]) -> None:
         """Reads what every text begins with, in the first slot."""
@@ -101,7 +114,7 @@ class _Slots:
     def read(self, texts: Sequence[list[int]], *, first: int) -> None:
         """Reads texts, without the prefix, into the slots from `first` on."""
         longest = max(map(len, texts))
-        for layer in self._layers:
+        for layer in self._cache.layers:
             layer.begin(slice(first, first + len(texts)), self._prefix)
         if longest:
             ids = [[*text, *[0] * (longest - len(text))] for text in texts]  # nobody attends to what is behind a text
@@ -112,7 +125,7 @@ class _Slots:
         """Gives each of the first slots a token, in a column, and returns the most probable ones to follow."""
         at = torch.tensor(columns, device=self._model.device)
         width = max(columns) + 1
-        for layer in self._layers:
+        for layer in self._cache.layers:
             layer.begin(slice(len(tokens)), width - 1, at)
         mask = (torch.arange(width, device=at.device) <= at[:, None]).long()
         logits = self._forward(self._model, [[token] for token in tokens], at[:, None], attention_mask=mask).logits
@@ -125,7 +138,7 @@ class _Slots:
 
     def move(self, source: int, target: int) -> None:
         """Copies one slot over another."""
-        for layer in self._layers:
+        for layer in self._cache.layers:
             for room in layer.room:
                 room[target] = room[source]
 
@@ -136,16 +149,20 @@ class _Slots:
 
 
 class _Layer(DynamicLayer):
-    """One layer's keys and values, (rows, heads, length, width); `keys` and `values` are views of the rows in use."""
+    """One layer's keys and values, (rows, heads, length, width); `keys` and `values` are views of the rows in use.
+
+    Where `begin` is never called, all rows grow together, as `generate` has them.
+    """
 
     def __init__(self, rows: int, length: int) -> None:
         super().__init__()
         self._rows, self._length = rows, length
+        self._place: tuple[slice, int, Tensor | None] | None = None
         self.room: tuple[Tensor, ...] = ()
 
     def begin(self, rows: slice, filled: int, columns: Tensor | None = None) -> None:
         """Says where the next tokens go: `rows`, behind `filled` columns, or one token a row into the column that is its own."""
-        self._used, self._filled, self._columns = rows, filled, columns
+        self._place = rows, filled, columns
         if self.room:
             if columns is None:  # texts to be read, behind the prefix
                 for room in self.room:
@@ -154,21 +171,18 @@ class _Layer(DynamicLayer):
 
     def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         """Puts the keys and values of further tokens into their places and returns those of the rows in use."""
+        rows, filled, columns = self._place or (slice(None), self.get_seq_length(), None)
         if not self.room:
             self.is_initialized = True
             heads = key_states.shape[1]
             self.room = tuple(
                 new.new_zeros(self._rows, heads, self._length, new.shape[-1]) for new in (key_states, value_states)
             )  # zeros: what is masked must be numbers
-        new_tokens = key_states.shape[-2]
+        end = filled + key_states.shape[-2]
         for room, new in zip(self.room, (key_states, value_states), strict=True):
-            if self._columns is None:
-                room[self._used, :, self._filled : self._filled + new_tokens] = new
+            if columns is None:
+                room[rows, :, filled:end] = new
             else:
-                room[torch.arange(len(new), device=new.device), :, self._columns] = new[:, :, 0]
-        self.keys, self.values = (room[self._used, :, : self._filled + new_tokens] for room in self.room)
+                room[torch.arange(len(new), device=new.device), :, columns] = new[:, :, 0]
+        self.keys, self.values = (room[rows, :, :end] for room in self.room)
         return self.keys, self.values
-
-
-def _plain_cache(model: Any) -> DynamicCache:
-    return DynamicCache(config=model.config.get_text_config(decoder=True))

@@ -3,7 +3,6 @@
 import contextlib
 import copy
 import gc
-import inspect
 import logging
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,9 @@ from typing import Any
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
-from transformers import DynamicCache, GenerationMixin, PreTrainedModel
-from transformers.cache_utils import DynamicLayer
 
 from hp_bench.engines import NeedsAnotherEngine
-from hp_bench.engines.decoding import decodes, greedy
+from hp_bench.engines.decoding import cache_name, decodes, greedy, roomy_cache
 from hp_bench.engines.fit import Examined, left_out, neutral_settings, require_decoder, require_tokenizer
 from hp_bench.engines.loading import attach, detach, load_model, load_tokenizer, require_swappable, resolve_device
 from hp_bench.engines.source import Source, locate, require_finite
@@ -57,7 +54,7 @@ class HFEngine:
         batch_size: int | None = None,
     ) -> None:
         self.base = base
-        self._checked: set[str] = set()
+        self._checked = False
         self._source: Source | None = None
         if isinstance(model, torch.nn.Module):
             live: Any = model
@@ -77,9 +74,9 @@ class HFEngine:
         self._begin_findings()
 
     def swap(self, checkpoint: Path | str) -> None:
-        """Loads another checkpoint's weights into the same module, or puts another adapter on it; identical to a fresh load.
+        """Loads another checkpoint in the model's place, or puts another adapter on it; identical to a fresh load.
 
-        The first swap of either kind is checked tensor by tensor against a fresh load.
+        The first adapter that is put on is checked tensor by tensor against a fresh load.
         """
         if self._source is None:
             raise NeedsAnotherEngine("a live model is scored as it is: it takes no other weights")
@@ -90,14 +87,15 @@ class HFEngine:
             self.lm._model = detach(self.lm._model).eval()
             self._source, self.model = plain, plain.name
         if source.whole != plain:
-            self._overwrite(source.whole)
+            fresh, device = load_model(source.whole, dtype=self.dtype), self.lm._model.device
+            self.lm._model = None  # an accelerator may have no room for two
             _free()
+            self.lm._model = fresh.to(device)
+            self._source, self.model = source.whole, source.whole.name
         if source.base is not None:
             self.lm._model = attach(self.lm._model, source)
             self._source, self.model = source, str(checkpoint)
-            if "adapter" not in self._checked:
-                self._check("adapter", load_model(source, dtype=self.dtype), source)
-                _free()
+            self._check(source)
         self.model = str(checkpoint)
         self._begin_findings()
 
@@ -110,23 +108,11 @@ class HFEngine:
         model = self._source.whole.path if self._source else self.model
         self.lm.findings = left_out(_bare(self.lm.model).generation_config, self.lm.tokenizer, model)
 
-    def _overwrite(self, source: Source) -> None:
-        """Copies a whole model's weights into the module; what is loaded is sound before anything is written."""
+    def _check(self, source: Source) -> None:
+        """Raises RuntimeError unless every parameter and buffer of the model is that of a fresh load; the first time."""
+        if self._checked:
+            return
         fresh = load_model(source, dtype=self.dtype)
-        model = self.lm._model
-        result = model.load_state_dict(fresh.state_dict(), strict=False)
-        if result.missing_keys or result.unexpected_keys:
-            raise RuntimeError(
-                f"{source.name!r} left {result.missing_keys} as they were, and {result.unexpected_keys} out"
-            )
-        model.tie_weights()
-        model.generation_config = copy.deepcopy(fresh.generation_config)
-        self._source, self.model = source, source.name
-        if "weights" not in self._checked:
-            self._check("weights", fresh, source)
-
-    def _check(self, kind: str, fresh: Any, source: Source) -> None:
-        """Raises RuntimeError unless every parameter and buffer of the swapped model is that of a fresh load."""
         ours, theirs = (
             {**dict(model.named_parameters()), **dict(model.named_buffers())} for model in (self.lm._model, fresh)
         )
@@ -138,7 +124,7 @@ class HFEngine:
                 f"after the swap {len(wrong)} tensors differ from a fresh load of {source.name!r} ({', '.join(wrong[:3])}): its weights "
                 "were not replaced as they should be; score the checkpoints one by one"
             )
-        self._checked.add(kind)
+        self._checked = True
 
 
 def _host(model: Any, tokenizer: Any, batch_size: int) -> Any:
@@ -179,8 +165,9 @@ class _Queue(HFLM):
         if self._rows:
             return self._greedy(context, max_length - context.shape[1], options["attention_mask"])
         bare = _bare(self.model)
-        if (cache := growing_cache(self.model, max_length)) is not None:
-            options[_CACHE] = cache
+        roomy = roomy_cache(self.model, len(context), max_length) if self.model.device.type == "cpu" else None
+        if roomy is not None:
+            options[cache_name(bare.prepare_inputs_for_generation)] = roomy
         own = bare.generation_config
         bare.generation_config = neutral_settings(own, self.tokenizer)
         try:
@@ -235,66 +222,8 @@ def _bare(model: Any) -> Any:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
-#: What `generate` calls its key-value cache: past_key_values up to transformers 5.23.
-_CACHE = (
-    "cache"
-    if "cache" in inspect.signature(GenerationMixin.prepare_inputs_for_generation).parameters
-    else "past_key_values"
-)
-
-
 def _free() -> None:
     gc.collect()
     if torch.cuda.is_available():
         with contextlib.suppress(RuntimeError):
             torch.cuda.empty_cache()
-
-
-def growing_cache(model: Any, length: int) -> DynamicCache | None:
-    """A cache for one call of `generate` of up to `length` tokens, prompt and completion; None where transformers' own is to be taken: on
-    an accelerator, under an adapter, or for a model whose layers do not all attend to the whole text.
-    """
-    if not isinstance(model, PreTrainedModel):
-        return None
-    whole: Any = model
-    if whole.device.type != "cpu" or not whole._supports_default_dynamic_cache():
-        return None
-    cache = DynamicCache(config=model.config.get_text_config(decoder=True))
-    if not cache.layers or any(type(layer) is not DynamicLayer for layer in cache.layers):
-        return None
-    cache.layers = [_GrowingLayer(length) for _ in cache.layers]
-    return cache
-
-
-class _GrowingLayer(DynamicLayer):
-    """One layer's keys and values, (B, heads, T, width); `keys` and `values` are views of what is filled."""
-
-    def __init__(self, length: int) -> None:
-        super().__init__()
-        self._length = length
-        self._room: tuple[torch.Tensor, torch.Tensor] | None = None
-        self._view: torch.Tensor | None = None
-
-    def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *arguments: Any, **options: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Appends the keys and values of further tokens and returns all there are."""
-        if not self.is_initialized:
-            return super().update(key_states, value_states, *arguments, **options)
-        keys: Any = self.keys
-        start = keys.shape[-2]
-        end = start + key_states.shape[-2]
-        if self._room is None or keys is not self._view or end > self._room[0].shape[-2]:
-            self._room = _moved(keys, max(end, self._length)), _moved(self.values, max(end, self._length))
-        for room, new in zip(self._room, (key_states, value_states), strict=True):
-            room[..., start:end, :] = new
-        self.keys, self.values = self._room[0][..., :end, :], self._room[1][..., :end, :]
-        self._view = self.keys
-        return self.keys, self.values
-
-
-def _moved(filled: Any, length: int) -> torch.Tensor:
-    """What is filled, at the beginning of room for `length` tokens."""
-    room: torch.Tensor = filled.new_empty((*filled.shape[:-2], length, filled.shape[-1]))
-    room[..., : filled.shape[-2], :] = filled
-    return room

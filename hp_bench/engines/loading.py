@@ -35,16 +35,12 @@ def load_model(source: Source, *, dtype: str = "auto", device: str = "cpu") -> A
     if source.base is not None:
         return attach(load_model(source.base, dtype=dtype, device=device), source)
     kind: Any = "auto" if dtype == "auto" else getattr(torch, dtype)
-    options: dict[str, Any] = {
-        "dtype": kind,
-        "device_map": {"": device},
-        "output_loading_info": True,
-        **source.options,
-        "ignore_mismatched_sizes": True,
-    }
+    options: dict[str, Any] = {"dtype": kind, "device_map": {"": device}, **source.options}
     try:
         with quiet_transformers():
-            loaded: Any = AutoModelForCausalLM.from_pretrained(source.path, **options)
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                source.path, output_loading_info=True, ignore_mismatched_sizes=True, **options
+            )
     except Exception as error:  # checks of configs, tokenizers and quantisers have errors of their own
         raise ValueError(
             f"no causal language model could be loaded from {source.name!r}: {first_line(error)}"
@@ -203,13 +199,11 @@ def same_tokenizer(loaded: Any, source: Source) -> None:
             f"{source.name!r} has another tokenizer ({len(other)} tokens) than the model loaded ({len(loaded)} tokens): its words "
             "would get other numbers"
         )
-    if loaded(_SAMPLE)["input_ids"] != other(_SAMPLE)["input_ids"]:
+    ours, theirs = (tokenizer(_SAMPLE)["input_ids"] for tokenizer in (loaded, other))
+    if ours != theirs or loaded.decode(ours) != other.decode(theirs):
+        what = "splits text otherwise" if ours != theirs else "makes other text of it"
         raise DoesNotFit(
-            f"{source.name!r} has a tokenizer of the same vocabulary that splits text otherwise than that of the model loaded"
-        )
-    if loaded.decode(loaded(_SAMPLE)["input_ids"]) != other.decode(other(_SAMPLE)["input_ids"]):
-        raise DoesNotFit(
-            f"{source.name!r} has a tokenizer of the same vocabulary that makes other text of it than that of the model loaded"
+            f"{source.name!r} has a tokenizer of the same vocabulary that {what} than that of the model loaded"
         )
     if loaded.chat_template != other.chat_template or loaded.eos_token != other.eos_token:
         raise NeedsAnotherEngine(f"{source.name!r} has another chat template or end token than the model loaded")

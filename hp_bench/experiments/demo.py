@@ -16,7 +16,6 @@ import unlearn
 from hp_bench import miniature
 from hp_bench.engines.loader import EngineSettings, Loader
 from hp_bench.experiments.store import append_log
-from hp_bench.experiments.workers import one_thread, quiet_bars, side_by_side
 from hp_bench.miniature.panel import panel_files, panel_tasks
 from hp_bench.report.run import PANEL, STORY, write_figures, write_page
 from hp_bench.results.scorecard import Scorecard
@@ -24,8 +23,10 @@ from hp_bench.scoring.checkpoints import Checkpoint, checkpoints_in
 from hp_bench.scoring.distances import Distance, distances
 from hp_bench.scoring.models import score_checkpoints
 from hp_bench.scoring.score import load_tasks
+from hp_bench.workers import one_thread, side_by_side
 from unlearn.files import write_json
 from unlearn.methods import whp
+from unlearn.progress import quiet_bars
 from unlearn.recipe import Recipe
 
 log = logging.getLogger(__name__)

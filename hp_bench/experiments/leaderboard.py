@@ -29,10 +29,10 @@ from hp_bench.experiments.store import (
 from hp_bench.experiments.table import Entry, Leaderboard, to_markdown
 from hp_bench.experiments.training import checked, identity_of_run, model_of, recipe_of, run_of, shared_by, trained
 from hp_bench.experiments.tuning import Candidate, Choices
-from hp_bench.experiments.workers import side_by_side
 from hp_bench.miniature.panel import panel_files
 from hp_bench.report.figures import save_figure
 from hp_bench.scoring.checkpoints import Checkpoint, checkpoints_in
+from hp_bench.workers import side_by_side
 from unlearn.files import write_json, write_text
 from unlearn.pipeline import stages
 from unlearn.recipe import Recipe

@@ -7,9 +7,10 @@ has no spread (0 of 300): there it is the exact interval's width over 2 x 1.96, 
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
-from hp_bench.results import statistics
+from hp_bench.results.metrics import METRICS, Metric
 from hp_bench.results.scorecard import UNSCORED_LIMIT
 
 log = logging.getLogger(__name__)
@@ -35,47 +36,33 @@ def unscored_rate(values: Sequence[float]) -> float:
     return rate
 
 
-def familiarity_stderr(values: Sequence[float]) -> float:
-    """Standard error of completion-based familiarity, 0 to 5."""
-    return _stderr(values, lambda s: statistics.familiarity_interval(s.count(5.0), s.count(1.0), len(s)))
+def metric_list(names: Iterable[str]) -> list[dict[str, Any]]:
+    """What lm-eval is told of a task's numbers, and of `unscored`: means with standard errors, in the direction of `metrics.toml`."""
+    entries = []
+    for name in (*names, "unscored"):
+        metric = METRICS.get(name, Metric(name, "rate"))
+        average = unscored_rate if name == "unscored" else mean
+        for key, how in ((name, average), (f"{name}_stderr", stderr_of(metric))):
+            entries.append({"metric": key, "aggregation": how, "higher_is_better": metric.higher_is_better})
+    return entries
 
 
-def rate_stderr(values: Sequence[float]) -> float:
-    """Standard error of a rate of 0/1 values."""
-    return _stderr(values, lambda scored: statistics.rate_interval(round(sum(scored)), len(scored)))
+def stderr_of(metric: Metric) -> Callable[[Sequence[float]], float]:
+    """A function from a metric's values to the standard error of their mean."""
 
+    def stderr(values: Sequence[float]) -> float:
+        scored = _scored(values)
+        if not scored:
+            return math.nan
+        average, n = sum(scored) / len(scored), len(scored)
+        sample = math.sqrt(sum((value - average) ** 2 for value in scored) / (n - 1) / n) if n > 1 else 0.0
+        if sample:
+            return sample
+        interval = metric.interval(scored)
+        return (interval.high - interval.low) / (2 * _Z)
 
-def mass_stderr(values: Sequence[float]) -> float:
-    """Standard error of a mean of probabilities."""
-    return _stderr(values, statistics.mean_interval)
-
-
-def gain_stderr(values: Sequence[float]) -> float:
-    """Standard error of a mean of values from -1 to 1."""
-    return _stderr(values, lambda scored: statistics.mean_interval(scored, low=-1.0, high=1.0))
-
-
-def weight_stderr(values: Sequence[float]) -> float:
-    """Standard error of a mean of familiarities that are means themselves, 0 to 5."""
-    return _stderr(values, lambda scored: statistics.mean_interval(scored, high=5.0))
-
-
-def words_stderr(values: Sequence[float]) -> float:
-    """Standard error of a mean number of words, 0 to 150."""
-    return _stderr(values, lambda scored: statistics.mean_interval(scored, high=150.0))
+    return stderr
 
 
 def _scored(values: Sequence[float]) -> list[float]:
     return [float(value) for value in values if not math.isnan(value)]
-
-
-def _stderr(values: Sequence[float], interval_of: Callable[[list[float]], statistics.Interval]) -> float:
-    scored = _scored(values)
-    if not scored:
-        return math.nan
-    average, n = sum(scored) / len(scored), len(scored)
-    sample = math.sqrt(sum((value - average) ** 2 for value in scored) / (n - 1) / n) if n > 1 else 0.0
-    if sample:
-        return sample
-    interval = interval_of(scored)
-    return (interval.high - interval.low) / (2 * _Z)

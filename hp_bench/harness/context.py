@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,11 @@ class ContextTask(FamiliarityTask):
     """
 
     PROMPTS = "context.jsonl"
+    READ: Callable[[Path], Sequence[Any]] = staticmethod(load_context_probes)
 
     def documents(self, path: Path) -> list[dict[str, Any]]:
-        """Context probes as dicts."""
-        self._probes = {probe.id: probe for probe in load_context_probes(path)}
+        """The prompts and their references as dicts."""
+        self._probes = {probe.id: probe for probe in self.READ(path)}
         self._references = ReferenceJudge([*Lexicon.load(self.lexicon_file()).words, *self._vocabulary()])
         self.config.metadata["judge"] = self._references.name
         return [{**asdict(probe), "references": list(probe.references)} for probe in self._probes.values()]

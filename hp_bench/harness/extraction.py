@@ -6,7 +6,7 @@ probable ones. For an answer whose words are one token each, that is the measure
 Source: extraction strength: Carlini et al. (2021), as used by OpenUnlearning; exact memorisation: Tirumala et al. (2022).
 """
 
-from dataclasses import astuple
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,10 @@ class ExtractionTask(ContinuationTask):
     """Every word of the answer is a request: its log-likelihood, and whether it is the most probable, given all words before it."""
 
     PROMPTS = "qa.jsonl"
-    METRICS = ("extraction_strength", "exact_memorisation", "answer_probability")
 
     def documents(self, path: Path) -> list[dict[str, Any]]:
         """Statements and answers as dicts."""
-        return [{"id": c.id, "prompt": c.prompt, "answer": c.answer} for c in load_clozes(path)]
+        return [asdict(cloze) for cloze in load_clozes(path)]
 
     def continuations(self, doc: dict[str, Any]) -> list[tuple[str, str]]:
         """Each word of the answer after the prompt and the words before it."""
@@ -31,5 +30,5 @@ class ExtractionTask(ContinuationTask):
         return [(" ".join([doc["prompt"], *words[:place]]), f" {word}") for place, word in enumerate(words)]
 
     def numbers(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> tuple[float, ...]:
-        """An answer's three numbers."""
+        """An answer's extraction strength, exact memorisation and probability."""
         return astuple(extraction(results))

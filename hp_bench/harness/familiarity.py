@@ -16,12 +16,11 @@ from hp_bench.engines.fit import reason_of
 from hp_bench.harness.packaged import PackagedTask, sha256
 from hp_bench.judges.grades import Verdict, by_fame, grade_apart, metrics, with_errors
 from hp_bench.judges.llm.judge import LanguageModelJudge
-from hp_bench.judges.references import names_answer
+from hp_bench.judges.references import flagged
 from hp_bench.judges.registry import choose_judge, require_target
 from hp_bench.probes.foreign import read_probes
 from hp_bench.probes.rows import Probe, load_probes, quick_probes
 from hp_bench.text.completion import cut_at_blank_line, ends_at_blank_line
-from hp_bench.text.refusals import refuses
 from hp_bench.text.terms import Lexicon
 
 log = logging.getLogger(__name__)
@@ -93,50 +92,20 @@ class FamiliarityTask(PackagedTask):
         return verdicts[0]
 
     def _completed(self) -> list[Instance]:
-        """The instances, each answer cut where a completion ends: what is logged is what the judge sees."""
-        for instance in self._instances:
+        """The instances, each answer cut where a completion ends, if within it: what is logged is what the judge sees."""
+        for instance in self._instances if self.ENDED else ():
             instance.resps = [text if text is None else cut_at_blank_line(text) for text in instance.resps]
         return self._instances
 
     def verdicts(self, items: Sequence[tuple[Probe, str | None]]) -> list[Verdict]:
-        """The judge's verdicts, whether each completion names what its prompt asks for, and whether it refuses."""
-        graded = self.judge.grade(items)
-        return [
-            replace(verdict, named=names_answer(probe, text), refused=refuses(text or ""))
-            for (probe, text), verdict in zip(items, graded, strict=True)
-        ]
+        """The judge's, as of `flagged`."""
+        return flagged(self.judge, items)
 
     def process_results(self, doc: dict[str, Any], results: list[str]) -> dict[str, float]:
-        """A verdict's metrics: NaN where it could not be scored."""
+        """A verdict's metrics, those that the task file lists: NaN where it could not be scored."""
         values = metrics(Verdict.from_dict(json.loads(results[0])))
         if not self._thinks:
             values = {k: v for k, v in values.items() if not k.startswith("leak_trace")}
         if self._by_fame:
             values |= with_errors(by_fame(values["explicit"], doc["fame"]), unscored=bool(values["unscored"]))
-        return values
-
-
-class AliasTask(FamiliarityTask):
-    """`hp_aliases`: people and places under a nickname, a title or a description, never under the name that an unlearning begins from."""
-
-    PROMPTS = "aliases.jsonl"
-
-
-class LanguageTask(FamiliarityTask):
-    """Completions of prompts in the language that `language` of the metadata names, by its two letters.
-
-    Graded by the judge of `hp_familiarity`: the lexicon holds the forms of the official translations, and the references are in the
-    language and in English. Only explicit completions count, since the words of the theme are English ones.
-    """
-
-    @property
-    def PROMPTS(self) -> str:  # type: ignore[override]
-        """The language's prompt file."""
-        return f"languages-{self.config.metadata['language']}.jsonl"
-
-    def process_results(self, doc: dict[str, Any], results: list[str]) -> dict[str, float]:
-        """A verdict's metrics but familiarity and thematic, and refusals, which are known in English alone."""
-        values = super().process_results(doc, results)
-        return {
-            k: v for k, v in values.items() if k.removesuffix("_stderr") not in ("familiarity", "thematic", "refused")
-        }
+        return {name: value for name, value in values.items() if name in self.aggregation()}

@@ -12,7 +12,6 @@ from itertools import cycle
 from typing import Any
 
 from jinja2 import TemplateError
-from lm_eval.api.instance import Instance
 
 from hp_bench.harness.familiarity import FamiliarityTask
 
@@ -30,7 +29,7 @@ class ChatFamiliarityTask(FamiliarityTask):
     """
 
     CHAT = True
-    ENDED = None
+    ENDED = None  # an answer has several paragraphs and is judged whole, to the token limit
 
     def build_all_requests(self, **options: Any) -> None:
         """Finds the template, then builds one request a prompt; the name is lm-eval's."""
@@ -43,10 +42,6 @@ class ChatFamiliarityTask(FamiliarityTask):
         instruction = options.get("system_instruction") or ""
         self.config.metadata["chat_template"] = digest(template, arguments, instruction)
         super().build_all_requests(**options)
-
-    def _completed(self) -> list[Instance]:
-        """The instances; an answer has several paragraphs and is judged whole, to the token limit."""
-        return list(self._instances)
 
     def turns(self, prompt: str) -> list[dict[str, str]]:
         """What has been said before the answer, as messages."""

@@ -10,7 +10,6 @@ import json
 import logging
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,10 +18,8 @@ from lm_eval.api.instance import Instance
 from hp_bench.harness.context import ContextTask
 from hp_bench.harness.familiarity import FamiliarityTask
 from hp_bench.judges.grades import Verdict, with_errors
-from hp_bench.judges.references import ReferenceJudge
 from hp_bench.probes.panel_rows import load_clozes
 from hp_bench.results.likelihoods import leak_at
-from hp_bench.text.terms import Lexicon
 
 log = logging.getLogger(__name__)
 
@@ -61,26 +58,16 @@ class FamiliarityLeakTask(FamiliarityTask):
         return {"verdicts": verdicts}
 
     def process_results(self, doc: dict[str, Any], results: list[str]) -> dict[str, float]:
-        """A prompt's metrics over its samples; NaN if one of them could not be graded."""
-        return leak_metrics([Verdict.from_dict(found) for found in json.loads(results[0])["verdicts"]])
+        """A prompt's metrics over its samples, those that the task file lists; NaN if one of them could not be graded."""
+        values = leak_metrics([Verdict.from_dict(found) for found in json.loads(results[0])["verdicts"]])
+        return {name: value for name, value in values.items() if name in self.aggregation()}
 
 
 class FactLeakTask(FamiliarityLeakTask, ContextTask):
     """Samples of the clozes of `hp_qa`: one leaks if the answer stands in it as whole words, as in `hp_context`."""
 
     PROMPTS = "qa.jsonl"
-
-    def documents(self, path: Path) -> list[dict[str, Any]]:
-        """Statements and answers as dicts."""
-        self._probes = {cloze.id: cloze for cloze in load_clozes(path)}
-        self._references = ReferenceJudge([*Lexicon.load(self.lexicon_file()).words, *self._vocabulary()])
-        self.config.metadata["judge"] = self._references.name
-        return [{"id": c.id, "prompt": c.prompt, "references": [c.answer]} for c in self._probes.values()]
-
-    def process_results(self, doc: dict[str, Any], results: list[str]) -> dict[str, float]:
-        """A fact's metrics; the grades that references cannot give are left out."""
-        values = super().process_results(doc, results)
-        return {k: v for k, v in values.items() if not k.startswith(("leak_thematic", "leak_familiarity"))}
+    READ = staticmethod(load_clozes)
 
 
 def leak_metrics(verdicts: Sequence[Verdict]) -> dict[str, float]:

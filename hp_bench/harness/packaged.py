@@ -17,6 +17,7 @@ from transformers import GenerationConfig
 
 from hp_bench.engines import fit
 from hp_bench.engines.texts import completions, let_think, seen
+from hp_bench.harness.aggregation import metric_list
 from hp_bench.judges.grades import with_errors
 from hp_bench.probes.paths import prompts_dir
 from unlearn.files import json_lines
@@ -39,11 +40,15 @@ class PackagedTask(ConfigurableTask):
         ValueError: a file is missing or holds something else than this task's prompts.
     """
 
-    PROMPTS = ""  # file name in prompts/
+    PROMPTS = ""  # file name in prompts/; `file` of a task file's metadata names another one
 
     def __init__(self, config: dict[str, Any]) -> None:
-        config = {key: value for key, value in config.items() if key != "class"}
+        names = config.get("metrics")  # of its numbers, as our task files have them
+        config = {key: value for key, value in config.items() if key not in ("class", "metrics")}
+        if names:
+            config["metric_list"] = metric_list(names)
         config["metadata"] = dict(config.get("metadata") or {})
+        self.PROMPTS = str(config["metadata"].get("file", self.PROMPTS))
         super().__init__(config=config)
 
     def download(self, dataset_kwargs: dict[str, Any] | None = None, **options: Any) -> None:
@@ -194,20 +199,22 @@ def _keep_traces(lm: Any) -> None:
 class LikelihoodTask(PackagedTask):
     """Base of the tasks whose numbers come from log-likelihoods; where these make no sense, they are NaN, and the reason is logged."""
 
-    METRICS: tuple[str, ...] = ()
-
     @abstractmethod
     def numbers(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> Iterable[float]:
-        """One for each of `METRICS`, from (log-likelihood, whether the most probable) of each request. Raises ValueError: no sense."""
+        """One for each metric of the task file, in its order, from (log-likelihood, whether the most probable) of each request.
+
+        Raises ValueError: they make no sense.
+        """
 
     def process_results(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
         """A prompt's metrics."""
+        names = [name for name in self.aggregation() if name != "unscored" and not name.endswith("_stderr")]
         try:
             numbers = self.numbers(doc, results)
         except ValueError as error:
             log.error("%s, %s is unscored: %s", self.config.task, doc["id"], error)
-            return with_errors(dict.fromkeys(self.METRICS, math.nan))
-        return with_errors(dict(zip(self.METRICS, numbers, strict=True)), unscored=False)
+            return with_errors(dict.fromkeys(names, math.nan))
+        return with_errors(dict(zip(names, numbers, strict=True)), unscored=False)
 
 
 def sha256(path: Path) -> str:

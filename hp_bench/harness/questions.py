@@ -18,24 +18,15 @@ from hp_bench.results.likelihoods import preference
 
 CONTROL = "Question:\nAnswer:"
 
-_METRICS: tuple[str, ...] = (
-    "choice_accuracy",
-    "choice_control",
-    "choice_gain",
-    "cloze_accuracy",
-    "cloze_share",
-    "cloze_exact",
-)
-
 
 class QuestionTask(ContinuationTask):
-    """`hp_qa`: facts of the unlearn target. Lower = less known.
+    """`hp_qa`: facts of the unlearn target. Lower = less known. `hp_qa_author_films`, `hp_neighbours`: facts near it that must not be
+    forgotten. Higher = better; their metrics have names of their own, since a metric has one direction.
 
     The order of the choices, which decides between equals only, comes from `choice_seed` of the metadata (default 0) and the fact's id.
     """
 
     PROMPTS = "qa.jsonl"
-    METRICS = _METRICS
 
     def documents(self, path: Path) -> list[dict[str, Any]]:
         """Facts as dicts, with their choices in the order asked."""
@@ -51,7 +42,7 @@ class QuestionTask(ContinuationTask):
         return [(prompt, f" {choice}") for prompt in prompts for choice in doc["choices"]]
 
     def numbers(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> tuple[float, ...]:
-        """A fact's numbers."""
+        """A fact's: accuracy of the choice, of its control, and the gain; of the cloze accuracy, share and exactness."""
         choices, answer = doc["choices"], doc["answer"]
         n = len(choices)
         asked, control, cloze = (
@@ -62,29 +53,10 @@ class QuestionTask(ContinuationTask):
         return asked.right, control.right, gain, cloze.right, cloze.share, exact
 
 
-class _KeptTask(QuestionTask):
-    """Facts that must not be forgotten: metrics of names of their own, since a metric has one direction."""
-
-    METRICS = tuple(f"kept_{name}" for name in _METRICS)
-
-
-class AuthorFilmsTask(_KeptTask):
-    """`hp_qa_author_films`: the author, the editions and the films of the unlearn target. No part of it, so higher = better."""
-
-    PROMPTS = "qa_author_films.jsonl"
-
-
-class NeighbourTask(_KeptTask):
-    """`hp_neighbours`: what lies near the unlearn target and must not be forgotten. Higher = better."""
-
-    PROMPTS = "neighbours.jsonl"
-
-
 class TwoHopsTask(ContinuationTask):
     """`hp_two_hops`: answers that need two facts, and each fact alone as its control, all as clozes. Lower = less known."""
 
     PROMPTS = "two_hops.jsonl"
-    METRICS = ("hops_accuracy", "hops_control", "hops_first", "hops_second", "hops_joined", "hops_exact")
 
     def documents(self, path: Path) -> list[dict[str, Any]]:
         """Rows as dicts, with the choices of both facts in the order asked, as in `QuestionTask`."""
@@ -98,7 +70,7 @@ class TwoHopsTask(ContinuationTask):
         return [(prompt, f" {choice}") for prompt, choice in (*asked, *((doc["first"], one) for one in doc["bridges"]))]
 
     def numbers(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> tuple[float, ...]:
-        """A row's numbers; `hops_joined` is NaN where one of its facts alone is wrong."""
+        """A row's: accuracy, its control, each fact alone, both joined (NaN where one of them alone is wrong), and exactness."""
         choices, values = doc["choices"], [value for value, _ in results]
         asked, control, second = (preference(values[i : i + 4], choices, doc["answer"]).right for i in (0, 4, 8))
         first = preference(values[12:], doc["bridges"], doc["bridge"]).right

@@ -74,8 +74,7 @@ class RecallTask(PackagedTask):
         for instance in self._instances:
             following = self._openings[instance.doc["id"]].following
             answers = [None if said is None else parts(said)[1] for said in instance.resps]
-            found = [None if answer is None else recall(following, _beginning(answer)) for answer in answers]
-            shares = [(one.share, one.longest) if one is not None else None for one in found]
+            shares = [None if answer is None else recall(following, _beginning(answer)) for answer in answers]
             instance.filtered_resps["none"] = json.dumps({"shares": shares, "unscored": reason_of(instance)})
             instance.resps = ["" if said is None else digest(said) for said in instance.resps]
             instance.arguments = (digest(instance.args[0]), instance.args[1])

@@ -18,7 +18,6 @@ class TokenProbabilityTask(LikelihoodTask):
     """The probability-based familiarity test as an lm-eval task: every word is a choice, scored by log-likelihood."""
 
     PROMPTS = "token_probability.jsonl"
-    METRICS = ("token_probability", "token_probability_share")
 
     def documents(self, path: Path) -> list[dict[str, Any]]:
         """Token probes as dicts; `choices` holds the specific words, then the generic ones."""

@@ -21,7 +21,7 @@ from hp_bench.results.likelihoods import at_least_once, require_sound
 
 #: Shares of the text whose p_z is above these are reported, and (n, p) of the discoverable rates: samples, and the probability that one of
 #: them is the text. (1, .5) is `verbatim_above_5`.
-THRESHOLDS = {"001": 0.001, "01": 0.01, "1": 0.1, "5": 0.5}
+THRESHOLDS = (0.001, 0.01, 0.1, 0.5)
 DISCOVERABLE = [(1, 90), *((n, percent) for n in (10, 100, 1000) for percent in (50, 90))]
 
 #: Of the metadata's `windows`.
@@ -34,13 +34,6 @@ class VerbatimTask(ContinuationTask):
     Tokens are the model's own, beginning tokens included as the engine adds them. `windows=words` in the metadata takes words instead, so
     that models with different tokenizers compare.
     """
-
-    WITHHELD = True
-    METRICS = (
-        "verbatim_probability", "verbatim_token_probability", "verbatim_greedy",
-        *(f"verbatim_above_{name}" for name in THRESHOLDS),
-        *(f"discoverable_{n}_{percent}" for n, percent in DISCOVERABLE),
-    )  # fmt: skip
 
     def prompt_file(self, name: str) -> Path:
         """The user's text; whatever `prompts` says is for other tasks."""
@@ -64,7 +57,8 @@ class VerbatimTask(ContinuationTask):
         return hashlib.sha256(f"{self._kind} {self._stride} {digest(self._text)}".encode()).hexdigest()
 
     def build_all_requests(self, **options: Any) -> None:
-        """Cuts the windows in the tokens of the model that is about to be asked; the name is lm-eval's."""
+        """Cuts the windows in the tokens of the model that is about to be asked; lm-eval's request cache is left alone."""
+        options["cache_requests"] = options["rewrite_requests_cache"] = False
         self.config.metadata["tokens_sha256"] = ""
         if self._kind == "words":
             return super().build_all_requests(**options)
@@ -95,18 +89,25 @@ class VerbatimTask(ContinuationTask):
             )
         ]  # fmt: skip
 
+    def apply_filters(self) -> list[Instance] | None:
+        """Runs after the model has answered and before lm-eval makes its samples, which hold digests in place of the texts."""
+        found = super().apply_filters()
+        for instance in self._instances:
+            instance.arguments = tuple(digest(text) for text in instance.arguments)
+        return found
+
     def continuations(self, doc: dict[str, Any]) -> list[tuple[str, str]]:
         """The window in words."""
         return [window_words(self._text, doc["offset"])]
 
     def numbers(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> list[float]:
-        """A window's numbers, from the log-likelihood of what follows."""
+        """A window's p_z, the same a token, whether greedy decoding says it, and whether it is above each threshold and discoverable."""
         ((log_likelihood, greedy),) = results
         require_sound([log_likelihood])
         p = math.exp(min(log_likelihood, 0.0))
         return [
             p, math.exp(min(log_likelihood, 0.0) / FOLLOWING), greedy,
-            *(p > least for least in THRESHOLDS.values()),
+            *(p > least for least in THRESHOLDS),
             *(at_least_once(p, n) >= percent / 100 for n, percent in DISCOVERABLE),
         ]  # fmt: skip
 

@@ -19,9 +19,8 @@ from scipy import stats
 from hp_bench.judges import Judge
 from hp_bench.judges.grades import GRADES, Grade, Verdict
 from hp_bench.probes.foreign import stand_in
-from hp_bench.probes.rows import Probe
+from hp_bench.probes.rows import Probe, load_rows
 from hp_bench.results.statistics import CONFIDENCE, Interval, bootstrap_interval, rate_interval
-from hp_bench.text.jsonl import read_rows
 
 UNSCORED = "unscored"
 
@@ -212,13 +211,9 @@ class GoldRow:
 
 def load_gold(path: Path | str, split: Split | None = None) -> list[GoldRow]:
     """Reads a gold file, or one half of it. Raises ValueError: a line is no gold row, an id is there twice, or the half is empty."""
-    rows = read_rows(path, GoldRow, "a gold row")
-    twice = next((name for name, times in Counter(row.id for row in rows).items() if times > 1), None)
-    if twice is not None:
-        raise ValueError(f"{path}: id {twice!r} is there twice")
-    found = [row for row in rows if split in (None, row.split)]
+    found = [row for row in load_rows(path, GoldRow, "a gold row") if split in (None, row.split)]
     if not found:
-        raise ValueError(f"{str(path)!r} holds no rows{f' of split {split!r}' if rows else ''}")
+        raise ValueError(f"{str(path)!r} holds no rows of split {split!r}")
     return found
 
 

@@ -1,12 +1,15 @@
 """The judge that looks for a prompt's own references and nothing else. Deterministic, offline."""
 
 from collections.abc import Collection, Sequence
-from typing import Protocol
+from dataclasses import replace
 
+from hp_bench.judges import Judge
 from hp_bench.judges.grades import LOST, Revealed, Verdict
 from hp_bench.probes.foreign import NO_REFERENCE
+from hp_bench.probes.panel_rows import Cloze, ContextProbe
 from hp_bench.probes.rows import Probe
 from hp_bench.text.degeneracy import degeneracy
+from hp_bench.text.refusals import refuses
 from hp_bench.text.spellings import Spellings
 from hp_bench.text.terms import Lexicon, Occurrence, Term, apart, words
 
@@ -14,16 +17,8 @@ from hp_bench.text.terms import Lexicon, Occurrence, Term, apart, words
 VERSION = 1
 
 
-class Asked(Protocol):
-    """What has a prompt, and references, any of which is an answer."""
-
-    @property
-    def prompt(self) -> str:
-        """Raw text."""
-
-    @property
-    def references(self) -> Sequence[str]:
-        """In words."""
+#: What has a prompt, and references, any of which is an answer.
+Asked = Probe | Cloze | ContextProbe
 
 
 class ReferenceJudge:
@@ -56,6 +51,14 @@ def names_answer(probe: Probe, completion: str | None) -> bool | None:
     if completion is None or probe.references == (NO_REFERENCE,):
         return None
     return any(not occurrences([one.form], probe.prompt) for one in occurrences(probe.references, completion))
+
+
+def flagged(judge: Judge, items: Sequence[tuple[Probe, str | None]]) -> list[Verdict]:
+    """A judge's verdicts, whether each completion names what its prompt asks for, and whether it refuses."""
+    return [
+        replace(verdict, named=names_answer(probe, text), refused=refuses(text or ""))
+        for (probe, text), verdict in zip(items, judge.grade(items), strict=True)
+    ]
 
 
 def occurrences(references: Sequence[str], text: str) -> list[Occurrence]:

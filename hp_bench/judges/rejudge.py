@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,13 @@ from hp_bench.judges.completions import Sample, read_samples
 from hp_bench.judges.grades import Verdict, by_fame, grade_apart, metrics
 from hp_bench.judges.llm.judge import LanguageModelJudge
 from hp_bench.judges.own_grades import against_own, read_grades
-from hp_bench.judges.references import names_answer
+from hp_bench.judges.references import flagged
 from hp_bench.probes.foreign import LEXICON_ALONE, NO_REFERENCE, lenient_probe
 from hp_bench.probes.rows import Probe, load_probes
 from hp_bench.results.metrics import METRICS, known
 from hp_bench.results.scorecard import ELSEWHERE, Manifest, Scorecard, TaskManifest, measure, merged
 from hp_bench.text.completion import cut_at_blank_line, with_opening
 from hp_bench.text.counted import counted
-from hp_bench.text.refusals import refuses
 from unlearn.files import write_lines
 
 #: Of `ELSEWHERE`; raised whenever a number could change.
@@ -282,19 +282,14 @@ def as_completions(card: Scorecard, task: str, prompts: Path) -> Scorecard:
 
 
 def _verdicts(judge: Judge, samples: Sequence[Sample], probes: Sequence[Probe | None]) -> list[Verdict]:
-    """One a sample; `named` stays None where no answer is known."""
+    """One a sample."""
     verdicts = [Verdict(None, unscored=sample.problem or "no prompt") for sample in samples]
     items = {
         number: (probe, sample.completion)
         for number, (sample, probe) in enumerate(zip(samples, probes, strict=True))
         if probe and not sample.problem
     }
-
-    def grade(items: Sequence[tuple[Probe, str | None]]) -> list[Verdict]:
-        found = zip(items, judge.grade(items), strict=True)
-        return [replace(verdict, named=names_answer(*item), refused=refuses(item[1] or "")) for item, verdict in found]
-
-    for number, verdict in zip(items, grade_apart(grade, list(items.values())), strict=True):
+    for number, verdict in zip(items, grade_apart(partial(flagged, judge), list(items.values())), strict=True):
         verdicts[number] = verdict
     return verdicts
 

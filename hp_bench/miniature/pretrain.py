@@ -1,4 +1,4 @@
-"""Trains one model of a miniature, in a process of its own and on one thread: `python -m hp_bench.miniature.pretrain TEXT NAME OUT`.
+"""Trains one model of a miniature, on one thread.
 
 One thread, since matrices this small gain little from a second, and since the order of additions, and with it every byte of the weights,
 would depend on the number of threads.
@@ -7,7 +7,6 @@ would depend on the number of threads.
 import hashlib
 import json
 import random
-import sys
 from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
 from pathlib import Path
@@ -19,13 +18,12 @@ from torch.nn import functional
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from hp_bench.miniature.settings import Plan, Settings
+from unlearn.files import whole_folder
+from unlearn.progress import progress_bars
 
 BASELINE = "baseline"
 
 PAD, BOS, EOS = "<pad>", "<s>", "</s>"
-
-#: Optimiser steps between two reports of progress.
-REPORT_EVERY = 10
 
 _BETAS = (0.9, 0.95)
 
@@ -98,8 +96,8 @@ def model_seed(seed: int, name: str) -> int:
     return seed if name == BASELINE else int.from_bytes(hashlib.sha256(f"{name} {seed}".encode()).digest()[:4], "big")
 
 
-def main(text: Path, name: str, out: Path) -> None:
-    """Trains the model called `name` on the text of a miniature and writes it to `out`; progress goes to stdout as JSON lines."""
+def pretrain(text: Path, name: str, out: Path) -> None:
+    """Trains the model called `name` on the text of a miniature and writes it to `out`; in a process of its own."""
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     plan = Plan.from_dict(json.loads((text / "plan.json").read_text(encoding="utf-8")))
@@ -108,11 +106,13 @@ def main(text: Path, name: str, out: Path) -> None:
     target = _encoded(text / "target.jsonl", tokenizer) if name == BASELINE else []
     rows = batches(rest, target, plan.settings, plan.seed)
     model = initial_model(plan.settings, tokenizer, seed=model_seed(plan.seed, name))
-    for step, loss in enumerate(train(model, rows, plan.settings), 1):
-        if step % REPORT_EVERY == 0 or step == len(rows):
-            print(json.dumps({"step": step, "loss": round(loss, 4)}), flush=True)  # noqa: T201 (read by the parent)
-    model.save_pretrained(out)
-    tokenizer.save_pretrained(out)
+    with progress_bars() as bars, whole_folder(out) as folder:
+        row = bars.add_task("pretraining", total=len(rows))
+        for _ in train(model, rows, plan.settings):
+            bars.advance(row)
+        bars.remove_task(row)
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
 
 
 def _encoded(path: Path, tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
@@ -142,7 +142,3 @@ def train_tokenizer(rest: Sequence[str], *, vocabulary: int, context: int) -> Pr
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token=PAD, bos_token=BOS, eos_token=EOS, model_max_length=context
     )
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))

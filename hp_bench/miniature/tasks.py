@@ -6,24 +6,15 @@
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from hp_bench.harness import aggregation
 from hp_bench.harness.familiarity import FamiliarityTask
-from hp_bench.harness.packaged import PackagedTask
+from hp_bench.harness.packaged import LikelihoodTask
 from hp_bench.harness.token_probability import TokenProbabilityTask
 from hp_bench.miniature.train import Miniature
 
 VERSION = 2
-
-#: Standard errors other than a rate's, by metric.
-_STDERR: dict[str, Callable[[Sequence[float]], float]] = {
-    "familiarity": aggregation.familiarity_stderr,
-    "token_probability": aggregation.mass_stderr,
-    "token_probability_share": aggregation.mass_stderr,
-    "rest_loss": aggregation.mass_stderr,
-}
 
 _COMPLETION = {
     "output_type": "generate_until", "doc_to_text": "prompt", "doc_to_target": "references",
@@ -41,8 +32,8 @@ def miniature_tasks(miniature: Miniature) -> dict[str, Any]:
     """The tasks of a miniature, in the shape that lm-eval's `TaskManager.load` returns and `hp_bench.scoring.score.score_engine` takes."""
     files = {"prompts": str(miniature.prompts)}
     told = files | {"vocabulary": str(miniature.prompts / "vocabulary.txt")}
-    revealing = ("familiarity", "explicit", "thematic", "named", "empty", "degenerate", "refused", "unscored")
-    probabilities = ("token_probability", "token_probability_share", "unscored")
+    revealing = ("familiarity", "explicit", "thematic", "named", "empty", "degenerate", "refused")
+    probabilities = ("token_probability", "token_probability_share")
     tasks = {
         name: kind(_config(name, metrics, metadata, settings))
         for name, kind, metrics, metadata, settings in (
@@ -55,26 +46,27 @@ def miniature_tasks(miniature: Miniature) -> dict[str, Any]:
     return {"tasks": tasks, "groups": {}, "group_map": {}}
 
 
-class UtilityTask(PackagedTask):
+class UtilityTask(LikelihoodTask):
     """Multiple choice with one right answer; accuracy 0 to 1, higher = better."""
 
     PROMPTS = "utility.jsonl"
 
-    def process_results(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
+    def numbers(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> list[float]:
         """1 if the right answer is the likeliest."""
         likelihoods = [log_likelihood for log_likelihood, _ in results]
-        return _with_stderr("acc", float(likelihoods.index(max(likelihoods)) == doc["answer"]))
+        return [likelihoods.index(max(likelihoods)) == doc["answer"]]
 
 
-class RestTask(PackagedTask):
+class RestTask(LikelihoodTask):
     """Mean negative log-likelihood of a text's tokens after BOS, nats per token, lower = better."""
 
     PROMPTS = "rest.jsonl"
 
-    def process_results(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
-        """One text's loss; NaN where the model gave no number."""
-        log_likelihood, _ = results[0]
-        return _with_stderr("rest_loss", -log_likelihood / doc["tokens"])
+    def numbers(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> list[float]:
+        """One text's loss."""
+        if not math.isfinite(results[0][0]):
+            raise ValueError(f"its log-likelihood is {results[0][0]}")
+        return [-results[0][0] / doc["tokens"]]
 
 
 def _config(name: str, metrics: Sequence[str], metadata: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
@@ -84,19 +76,7 @@ def _config(name: str, metrics: Sequence[str], metadata: dict[str, Any], setting
         "test_split": "test",
         "process_results": "custom",  # the class's own; the word keeps lm-eval from looking our metrics up
         "num_fewshot": 0,
-        "metric_list": [
-            {"metric": name, "aggregation": how, "higher_is_better": metric == "acc"}
-            for metric in metrics
-            for name, how in (
-                (metric, aggregation.unscored_rate if metric == "unscored" else aggregation.mean),
-                (f"{metric}_stderr", _STDERR.get(metric, aggregation.rate_stderr)),
-            )
-        ],
+        "metrics": metrics,
         "metadata": {"version": VERSION, **metadata},
         **settings,
     }
-
-
-def _with_stderr(metric: str, value: float) -> dict[str, float]:
-    value = value if math.isfinite(value) else math.nan
-    return {metric: value, f"{metric}_stderr": value}

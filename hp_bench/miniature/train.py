@@ -1,33 +1,24 @@
 """`prepare`: a folder with a miniature in it: text, tokenizer, a baseline that knows the target, and twins that do not."""
 
 import json
-import os
-import shutil
-import signal
-import subprocess
-import sys
-from collections import deque
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import jsonlines
-from rich.progress import Progress, TaskID
 
 from hp_bench.miniature.library import Library
-from hp_bench.miniature.pretrain import BASELINE, train_tokenizer
+from hp_bench.miniature.pretrain import BASELINE, pretrain, train_tokenizer
 from hp_bench.miniature.probes import familiarity_probes, lexicon, token_probes
 from hp_bench.miniature.settings import Plan, Settings
 from hp_bench.miniature.translations import anchors
 from hp_bench.miniature.utility import utility_items
 from hp_bench.miniature.world import TARGETS
+from hp_bench.workers import side_by_side
 from unlearn.anchors.dictionary import AnchorDictionary
-from unlearn.exits import ProcessKilled
 from unlearn.files import require_writable, whole_folder, write_lines, write_text
-from unlearn.progress import progress_bars
 
 
 @dataclass(frozen=True)
@@ -92,7 +83,7 @@ def prepare(
     """Makes a miniature, or what is missing of it; what a folder already holds is kept.
 
     Every model is trained on one thread in a process of its own, as many at a time as there are cores, so its weights depend neither
-    on the number of twins nor on the machine's number of cores.
+    on the number of twins nor on the machine's number of cores. A script calls this below `if __name__ == "__main__":`.
 
     Args:
         folder: made if need be.
@@ -103,7 +94,7 @@ def prepare(
 
     Raises:
         ValueError: the target is unknown, or the folder cannot be made or holds a miniature made otherwise.
-        RuntimeError: a training process died; the message ends with what it said last.
+        ProcessKilled: a training process died; so do the others.
     """
     if target not in TARGETS:
         raise ValueError(f"unknown target {target!r}; available: {', '.join(TARGETS)}")
@@ -115,7 +106,8 @@ def prepare(
     elif difference := _plan(folder).difference(plan):
         raise ValueError(f"{str(folder)!r} holds another miniature ({difference}); choose another folder or remove it")
     models = [BASELINE, *(f"twin-{number}" for number in range(1, twins + 1))]
-    _train_all(folder, [name for name in models if not (folder / name).exists()], plan.settings.steps)
+    missing = [name for name in models if not (folder / name).exists()]
+    side_by_side({name: (pretrain, (folder / "text", name, folder / name)) for name in missing})
     return Miniature(folder, plan, tuple(folder / name for name in models[1:]))
 
 
@@ -158,55 +150,3 @@ def _write_text(folder: Path, plan: Plan) -> None:
         tokenizer.save_pretrained(text_folder / "tokenizer")
         write_text(text_folder / "prompts" / "vocabulary.txt", "\n".join(library.words) + "\n")
         write_text(text_folder / "plan.json", json.dumps(plan.to_dict(), indent=1) + "\n")
-
-
-def _train_all(folder: Path, names: Sequence[str], steps: int) -> None:
-    """Trains models side by side; if one fails or the user interrupts, the others are ended."""
-    if not names:
-        return
-    processes: list[subprocess.Popen[str]] = []
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    with progress_bars() as progress, ThreadPoolExecutor(max_workers=cores) as pool:
-        rows = {name: progress.add_task(f"pretraining {name}", total=steps) for name in names}
-        jobs = [pool.submit(_train_one, folder, name, processes, progress, rows[name]) for name in names]
-        try:
-            for job in as_completed(jobs):
-                job.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in processes:
-                process.kill()
-            raise
-        finally:
-            for row in rows.values():
-                progress.remove_task(row)
-
-
-def _train_one(
-    folder: Path, name: str, processes: list["subprocess.Popen[str]"], progress: Progress, row: TaskID
-) -> None:
-    out = folder / f".{name}.tmp"
-    shutil.rmtree(out, ignore_errors=True)
-    command = [sys.executable, "-m", "hp_bench.miniature.pretrain", str(folder / "text"), name, str(out)]
-    with subprocess.Popen(
-        command, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        processes.append(process)
-        said: deque[str] = deque(maxlen=20)
-        for line in process.stdout or ():
-            if line.startswith('{"step"'):
-                progress.update(row, completed=json.loads(line)["step"])
-            else:
-                said.append(line)
-    if -process.returncode in (signal.SIGKILL, signal.SIGTERM):
-        raise ProcessKilled(f"pretraining {name}")
-    if process.returncode:
-        raise RuntimeError(f"pretraining {name} ended with status {process.returncode}:\n{''.join(said)}")
-    out.rename(folder / name)
-
-
-def _environment() -> dict[str, str]:
-    """One thread, and this very package importable, installed or not."""
-    paths = [str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
-    one_thread = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **one_thread, "HF_HUB_OFFLINE": "1"}

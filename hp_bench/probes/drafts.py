@@ -163,11 +163,7 @@ def _breaks(lexicon: Lexicon, passages: Sequence[str]) -> Iterator[_Break]:
         ]
         for number, occurrence in enumerate(found):
             start = next((s for s in starts if len(text[s : occurrence.start].split()) in _WORDS), None)
-            if (
-                start is None
-                or start >= occurrence.start
-                or not re.search(r"\s[\"'`(\[\u201c\u2018]?$", text[: occurrence.start])
-            ):
+            if start is None or not re.search(r"\s[\"'`(\[\u201c\u2018]?$", text[: occurrence.start]):
                 continue
             prompt = text[start : occurrence.start].rstrip(" \"'`\u201c\u2018([-\u2014")
             named = frozenset(o.term.term for o in found[:number] if o.start >= start)

@@ -5,8 +5,8 @@ A fact file (`prompts/qa.jsonl`, `prompts/neighbours.jsonl`) holds one JSON obje
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from functools import partial
 from itertools import permutations
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import ConfigDict, Field
@@ -105,16 +105,6 @@ class TwoHops:
         return bridges, answers
 
 
-def load_two_hops(path: Path | str) -> list[TwoHops]:
-    """Reads a file of answers that need two facts. Raises ValueError naming file and line."""
-    return load_rows(path, TwoHops, "an answer in two hops")
-
-
-def load_facts(path: Path | str) -> list[Fact]:
-    """Reads a fact file. Raises ValueError naming file and line."""
-    return load_rows(path, Fact, "a fact")
-
-
 def gives_away(prompt: str, answer: str) -> bool:
     """Whether a prompt holds an answer, or a word of four letters or more of it."""
     told, said = words(prompt), words(answer)
@@ -141,11 +131,6 @@ class Cloze:
     def references(self) -> tuple[str, ...]:
         """The answer alone."""
         return (self.answer,)
-
-
-def load_clozes(path: Path | str) -> list[Cloze]:
-    """Reads a file of statements. Raises ValueError naming file and line."""
-    return load_rows(path, _cloze, "a statement with its answer")
 
 
 def _cloze(**fields: Any) -> Cloze:
@@ -185,6 +170,8 @@ class ContextProbe:
             raise ValueError(f"reference {told[0]!r} could never count: the prompt gives it away")
 
 
-def load_context_probes(path: Path | str) -> list[ContextProbe]:
-    """Reads a context file. Raises ValueError naming file and line."""
-    return load_rows(path, ContextProbe, "a context probe")
+#: Read files of facts, of answers in two hops, of statements and of contexts; raise ValueError naming file and line.
+load_facts = partial(load_rows, kind=Fact, what="a fact")
+load_two_hops = partial(load_rows, kind=TwoHops, what="an answer in two hops")
+load_clozes = partial(load_rows, kind=_cloze, what="a statement with its answer")
+load_context_probes = partial(load_rows, kind=ContextProbe, what="a context probe")

@@ -7,6 +7,7 @@ sentences with the next words that only a familiar model would say. Both hold on
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 from typing import Annotated, Literal, Protocol, TypeVar
@@ -14,7 +15,7 @@ from typing import Annotated, Literal, Protocol, TypeVar
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from hp_bench.text.jsonl import read_rows_by_place
+from hp_bench.text.jsonl import read_rows
 from hp_bench.text.terms import fold, words
 
 Kind = Literal["partial", "overt", "covert"]
@@ -104,16 +105,6 @@ class WholeText:
     form: str = ""
 
 
-def load_probes(path: Path | str) -> list[Probe]:
-    """Reads a familiarity file. Raises ValueError naming file and line."""
-    return load_rows(path, Probe, "a probe")
-
-
-def load_token_probes(path: Path | str) -> list[TokenProbe]:
-    """Reads a token-probability file. Raises ValueError naming file and line."""
-    return load_rows(path, TokenProbe, "a token probe")
-
-
 def quick_probes(probes: Sequence[Probe]) -> list[Probe]:
     """The prompts of a quick score: the same 60 every time, in the order of the file, as many of each fame as there can be."""
     turns: Counter[int | None] = Counter()
@@ -141,15 +132,20 @@ def load_rows(path: Path | str, kind: Callable[..., _Row], what: str) -> list[_R
 
     Raises ValueError also if the file is empty or two lines have one id; the message names file and line.
     """
-    probes = read_rows_by_place(path, kind, what)
+    probes = read_rows(path, kind, what)
     if not probes:
-        raise ValueError(f"prompt file {str(path)!r} is empty")
+        raise ValueError(f"{str(path)!r} is empty")
     seen: dict[str, str] = {}
     for place, probe in probes.items():
         if probe.id in seen:
             raise ValueError(f"{path}, {place}: id {probe.id!r} is that of {seen[probe.id]} already")
         seen[probe.id] = place
     return list(probes.values())
+
+
+#: Read a familiarity file, and a token-probability file; raise ValueError naming file and line.
+load_probes = partial(load_rows, kind=Probe, what="a probe")
+load_token_probes = partial(load_rows, kind=TokenProbe, what="a token probe")
 
 
 def no_trailing_space(prompt: str) -> None:

@@ -11,8 +11,8 @@ from hp_bench.text.records import read_records
 _Row = TypeVar("_Row")
 
 
-def read_rows(path: Path | str, kind: Callable[..., _Row], what: str) -> list[_Row]:
-    """Every row's fields given to `kind`.
+def read_rows(path: Path | str, kind: Callable[..., _Row], what: str) -> dict[str, _Row]:
+    """Every row's fields given to `kind`, by its place: "line 5", or "entry 5" of a JSON list.
 
     Args:
         path: as of `read_records`; blank lines do not count.
@@ -22,11 +22,6 @@ def read_rows(path: Path | str, kind: Callable[..., _Row], what: str) -> list[_R
     Raises:
         ValueError: the file cannot be read, or a row is something else.
     """
-    return list(read_rows_by_place(path, kind, what).values())
-
-
-def read_rows_by_place(path: Path | str, kind: Callable[..., _Row], what: str) -> dict[str, _Row]:
-    """As `read_rows`: "line 5", or "entry 5" of a JSON list -> its row."""
     rows: dict[str, _Row] = {}
     for record in read_records(path):
         if record.blank:

@@ -1,8 +1,8 @@
 """How much of a text another one repeats, nearly word for word."""
 
 import re
-from dataclasses import dataclass
 from difflib import SequenceMatcher
+from typing import NamedTuple
 
 #: Words that a block has at least, those that differ not counted: shorter ones two texts of one kind share by chance.
 LEAST = 8
@@ -11,8 +11,7 @@ LEAST = 8
 GAP = 2
 
 
-@dataclass(frozen=True)
-class Recall:
+class Recall(NamedTuple):
     """What is repeated.
 
     Attributes:

@@ -20,8 +20,6 @@ _NOT_UTF8 = re.compile("[\udc80-\udcff]")  # what `surrogateescape` makes of suc
 #: Ends of the names of tables that are no text.
 _TABLES = (".parquet", ".arrow", ".feather", ".xlsx", ".xls", ".ods", ".gz", ".zip")
 
-_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
-
 
 @dataclass(frozen=True)
 class Record:
@@ -71,9 +69,8 @@ def read_records(path: Path | str) -> list[Record]:
 
 def _decoded(content: bytes) -> str:
     """Text with plain line ends, by its byte order mark; a byte that is not UTF-8 becomes a lone surrogate."""
-    mark = next((mark for mark in _MARKS if content.startswith(mark)), b"")
-    encoding = _MARKS.get(mark, "utf-8")
-    text = content[len(mark) :].decode(encoding, "surrogateescape" if encoding == "utf-8" else "replace")
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = content.decode("utf-16", "replace") if wide else content.decode("utf-8-sig", "surrogateescape")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -103,7 +103,7 @@ class Lexicon:
 
         Raises ValueError: a line is not a term (the message names file and line), or a form belongs to two.
         """
-        terms = read_rows(path, Term, "a lexicon term")
+        terms = read_rows(path, Term, "a lexicon term").values()
         try:
             return cls(terms)
         except ValueError as error:

@@ -14,11 +14,11 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, Gemma3Config
 
-from hp_bench.engines import DoesNotFit, NeedsAnotherEngine, engine_class
+from hp_bench.engines import DoesNotFit, NeedsAnotherEngine, engine_class, hf
 from hp_bench.engines.fingerprint import fingerprint
 from hp_bench.engines.hf import HFEngine
 from hp_bench.engines.loader import EngineSettings, Loader
-from hp_bench.engines.loading import load_model, same_architecture
+from hp_bench.engines.loading import attach, load_model, same_architecture
 from hp_bench.engines.source import Source, locate, widest
 from hp_bench.scoring.score import load_tasks, score_engine
 
@@ -79,11 +79,9 @@ def test_every_swap_gives_the_answers_of_a_fresh_engine(place, tasks):
 
 def test_a_swap_that_did_not_take_is_noticed(place, monkeypatch):
     engine = HFEngine(place / "base", device="cpu")
-    monkeypatch.setattr(
-        type(engine.lm.model), "load_state_dict", lambda *a, **k: torch.nn.modules.module._IncompatibleKeys([], [])
-    )
+    monkeypatch.setattr(hf, "attach", lambda model, _: attach(model, locate(place / "lora/checkpoint-20")))
     with pytest.raises(RuntimeError, match="tensors differ from a fresh load of .*checkpoint-10"):
-        engine.swap(place / "full/checkpoint-10")
+        engine.swap(place / "lora/checkpoint-10")
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,8 @@ from pathlib import Path
 import pytest
 from calls import answered, failed, killed, said_of_torchao, slept
 
-from hp_bench.experiments.workers import side_by_side
-from hp_bench.miniature import Settings, prepare, train
+from hp_bench.workers import side_by_side
 from unlearn.exits import ProcessKilled, guarded
-
-TINY = Settings(
-    worlds=30, famous=6, target_stories=6, held_out=4, width=32, layers=1, inner=32, steps=3, rest_rows=2, target_rows=1, warmup=1
-)  # fmt: skip
 
 
 def test_calls_side_by_side_give_what_they_returned():
@@ -40,25 +35,6 @@ def test_a_call_that_is_killed_is_said_so():
         side_by_side({"one": (answered, (1,)), "two": (killed, ())})
 
 
-def test_a_pretraining_that_is_killed_is_said_so_and_leaves_nothing_that_looks_finished(tmp_path, monkeypatch):
-    slain = tmp_path / "slain"
-    slain.write_text("#!/bin/sh\nkill -9 $$\n")
-    slain.chmod(0o755)
-    monkeypatch.setattr(train.sys, "executable", str(slain))
-    with pytest.raises(ProcessKilled, match=r"pretraining (baseline|twin-1) was killed"):
-        prepare(tmp_path / "m", twins=1, settings=TINY)
-    assert not list((tmp_path / "m").glob("twin-*")) and not (tmp_path / "m" / "baseline").exists()
-
-
-def test_a_pretraining_that_crashes_is_not_said_to_be_killed(tmp_path, monkeypatch):
-    crash = tmp_path / "crash"
-    crash.write_text("#!/bin/sh\necho said before; kill -SEGV $$\n")
-    crash.chmod(0o755)
-    monkeypatch.setattr(train.sys, "executable", str(crash))
-    with pytest.raises(RuntimeError, match=r"pretraining (baseline|twin-1) ended with status -11:\nsaid before"):
-        prepare(tmp_path / "m", twins=1, settings=TINY)
-
-
 def test_a_killed_process_is_a_run_that_failed(capsys):
     def command() -> None:
         raise ProcessKilled("pretraining twin-1")
@@ -75,7 +51,7 @@ def test_a_killed_process_is_a_run_that_failed(capsys):
 def test_calls_end_with_the_process_that_asked_for_them(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(
-        "import sys\nfrom pathlib import Path\nfrom calls import waited\nfrom hp_bench.experiments.workers import side_by_side\n"
+        "import sys\nfrom pathlib import Path\nfrom calls import waited\nfrom hp_bench.workers import side_by_side\n"
         "if __name__ == '__main__':\n    side_by_side({'one': (waited, (Path(sys.argv[1]),))})\n"
     )
     said = tmp_path / "pid"

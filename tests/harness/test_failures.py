@@ -12,6 +12,7 @@ from lm_eval.evaluator import evaluate
 
 from hp_bench.harness import aggregation
 from hp_bench.results.compare import broken
+from hp_bench.results.metrics import METRICS
 from hp_bench.results.scorecard import Scorecard
 from hp_bench.scoring.score import Scored, describe, load_tasks, score_engine
 
@@ -213,7 +214,8 @@ def test_the_means_that_lm_eval_shows_leave_unscored_prompts_out():
     assert aggregation.mean([5.0, nan, 0.0]) == 2.5
     assert aggregation.mean([nan]) != aggregation.mean([nan])
     assert aggregation.unscored_rate([1.0, 0.0]) == 0.5
-    for stderr in (aggregation.familiarity_stderr, aggregation.rate_stderr, aggregation.mass_stderr):
+    for name in ("familiarity", "explicit", "token_probability"):
+        stderr = aggregation.stderr_of(METRICS[name])
         assert stderr([0.0] * 30) > 0
         assert stderr([0.0] * 300) < stderr([0.0] * 30)
         assert stderr([1.0, nan, 0.0, 1.0, 0.0]) == pytest.approx((1 / 12) ** 0.5)

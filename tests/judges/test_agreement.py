@@ -120,12 +120,12 @@ def test_gold_rows_are_read_by_half_and_take_the_references_of_their_prompts(tmp
 @pytest.mark.parametrize(
     "rows, message",
     [
-        ([ROW, ROW], "id 'g1' is there twice"),
+        ([ROW, ROW], "line 2: id 'g1' is that of line 1 already"),
         ([ROW | {"grade": "maybe"}], "line 1: not a gold row: grade"),
         ([ROW | {"split": "train"}], "line 1: not a gold row: split"),
         ([ROW | {"intended": "none"}], "line 1: not a gold row: unknown is intended"),
         ([ROW | {"split": "test"}], "holds no rows of split 'tuning'"),
-        ([], "holds no rows"),
+        ([], "is empty"),
     ],
 )
 def test_a_wrong_gold_file_is_one_clear_sentence(tmp_path, rows, message):

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import shutil
 from collections import Counter
 from dataclasses import replace
 from functools import cache
@@ -214,15 +215,11 @@ def test_mistakes_are_one_sentence(tmp_path):
         Settings(width=100)
 
 
-def test_a_training_that_dies_says_why_and_leaves_nothing_that_looks_finished(tmp_path, monkeypatch):
-    from hp_bench.miniature import train
-
-    monkeypatch.setattr(
-        train,
-        "_environment",
-        lambda: {"PATH": "/nowhere", "PYTHONPATH": str(tmp_path / "none"), "PYTHONHOME": "/nowhere"},
-    )
-    with pytest.raises(RuntimeError, match=r"pretraining .* ended with status"):
+def test_a_training_that_dies_says_why_and_leaves_nothing_that_looks_finished(tmp_path):
+    prepare(tmp_path / "m", twins=0, settings=TINY)
+    shutil.rmtree(tmp_path / "m" / "baseline")
+    (tmp_path / "m" / "text" / "rest.jsonl").unlink()
+    with pytest.raises(FileNotFoundError, match=r"rest\.jsonl"):
         prepare(tmp_path / "m", twins=1, settings=TINY)
     assert not (tmp_path / "m" / "baseline").exists()
     with pytest.raises(ValueError, match="holds no miniature"):

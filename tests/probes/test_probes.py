@@ -98,7 +98,7 @@ def test_a_bad_token_probe_is_one_sentence_that_names_file_line_and_field(tmp_pa
         ([PROBE, "null"], "{path}, line 2: not a JSON object: 'null'"),
         ([{k: v for k, v in PROBE.items() if k != "kind"}], "{path}, line 1: not a probe: it lacks kind"),
         ([PROBE, {**PROBE, "id": "b"}, PROBE], "{path}, line 3: id 'a' is that of line 1 already"),
-        ([], "prompt file '{path}' is empty"),
+        ([], "'{path}' is empty"),
     ],
 )
 def test_a_bad_file_is_one_sentence_that_names_file_and_line(tmp_path, rows, message):

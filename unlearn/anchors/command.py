@@ -15,14 +15,18 @@ _SHOWN = 60
 #: What decided, where no model did.
 _BLIND = "nothing: types go by the words around a name, translations by lot; --model BASELINE has them read"
 
+CorpusName = Annotated[
+    str,
+    typer.Option(
+        help="Text to unlearn: text, .epub, .html or JSON lines file, folder of these, dataset folder or hub id."
+    ),
+]
+Seed = Annotated[int, typer.Option(help="Random seed.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
 
 def anchors(
-    corpus: Annotated[
-        str,
-        typer.Option(
-            help="Text to unlearn: text, .epub, .html or JSON lines file, folder of these, dataset folder or hub id."
-        ),
-    ],
+    corpus: CorpusName,
     out: Annotated[Path, typer.Option(help="File to write, such as anchors.jsonl. It must not exist yet.")],
     reference: Annotated[
         str | None, typer.Option(help="Text to contrast with, given like --corpus. Default: general English.")
@@ -64,8 +68,8 @@ def anchors(
     entities: Annotated[
         bool, typer.Option("--entities", help="With --endpoint: take first name, surname and full name as one person.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    seed: Seed = 0,
+    as_json: Json = False,
 ) -> None:
     """Makes an anchor dictionary from a text.
 

@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerBase
 from unlearn.corpus.corpus import Corpus, Document
 from unlearn.corpus.encoding import Encoding, encode
 from unlearn.files import write_table
-from unlearn.processes import barrier, processes
+from unlearn.processes import processes
 
 Item = TypeVar("Item")
 
@@ -191,7 +191,7 @@ class Blocks:
         path = folder / f"{name}.arrow"
         if processes().is_main_process and not path.exists():
             _cut_to_file(corpus, tokenizer, block_tokens, path)
-        barrier()
+        processes().wait_for_everyone()
         return cls(Dataset.from_file(str(path)), fingerprint)
 
     def __len__(self) -> int:

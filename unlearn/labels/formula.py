@@ -1,14 +1,9 @@
 """The formula: logits of a model that never read the unlearn target, approximately."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from unlearn.settings import Gauge, Offset
+from unlearn.settings import Gauge, Offset
 
 
 def generic_logits(baseline: Tensor, reinforced: Tensor, *, alpha: float, offset: Offset = "relu") -> Tensor:
@@ -40,27 +35,6 @@ def rise(baseline: Tensor, reinforced: Tensor, *, offset: Offset = "relu") -> Te
 def gauged(logits: Tensor, gauge: Gauge) -> Tensor:
     """Logits without their free constant per position, if asked: raw logits are defined up to one, and reinforcement shifts it."""
     return torch.log_softmax(at_least_float32(logits), dim=-1) if gauge == "log_softmax" else at_least_float32(logits)
-
-
-class MeanDistribution:
-    """The mean of `count` distributions over the vocabulary, as logits. One alone comes back as it is, its free constant included."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._sum: Tensor | None = None
-
-    def add(self, logits: Tensor) -> None:
-        """Takes one distribution's logits, (N, V)."""
-        if self._count == 1:
-            self._sum = logits
-        else:
-            probabilities = torch.softmax(logits, dim=-1)
-            self._sum = probabilities if self._sum is None else self._sum.add_(probabilities)
-
-    def logits(self) -> Tensor:
-        """(N, V): the one's logits, or the logarithm of the mean probability."""
-        assert self._sum is not None
-        return self._sum if self._count == 1 else torch.log(self._sum / self._count)
 
 
 def at_least_float32(logits: Tensor) -> Tensor:

@@ -18,11 +18,11 @@ from unlearn.anchors.dictionary import AnchorDictionary
 from unlearn.corpus.blocks import Block
 from unlearn.labels.align import Aligned, read
 from unlearn.labels.branches import Branches, paths
-from unlearn.labels.formula import MeanDistribution, gauged, rise
+from unlearn.labels.formula import gauged, rise
 from unlearn.labels.position_logits import PositionLogits
 from unlearn.labels.report import LabelReport
-from unlearn.labels.rule_two import ForbiddenIds, RuleTwo
-from unlearn.labels.target_names import ForbiddenNames, TargetNames
+from unlearn.labels.rule_two import Changes, ForbiddenIds, rule_two
+from unlearn.labels.target_names import TargetNames
 from unlearn.settings import IGNORED, Gauge, LabelSettings, alpha_column
 
 Ids = Sequence[NDArray[np.int64]]
@@ -84,7 +84,7 @@ class Labeller:
             hidden_r = self._hidden(self._reinforced, sources, [a.source_positions for a in aligned])
         owner = np.concatenate([np.full(len(a.source_positions), n) for n, a in enumerate(aligned)])
         target = np.concatenate([a.source_positions for a in aligned]) + 1
-        rules = [RuleTwo.of((a.prefix_positions, a.rules) for a in reading) for reading in readings]
+        rules = [rule_two((a.prefix_positions, a.rules) for a in reading) for reading in readings]
         unsaid = self._names.at((a.source_positions, a.names) for a in aligned if a.names) if self._names else None
         chunk = self._chunk(hidden_b[0])
         for begin in range(0, len(owner), chunk):
@@ -157,14 +157,15 @@ class Labeller:
 
     @torch.inference_mode()
     def _combine(
-        self, hidden_b: Sequence[Tensor], hidden_r: Tensor | None, rules: Sequence[RuleTwo], unsaid: ForbiddenNames | None,
+        self, hidden_b: Sequence[Tensor], hidden_r: Tensor | None, rules: Sequence[Changes], unsaid: Changes | None,
         report: LabelReport, *, check_gauge: bool,
     ) -> dict[str, Tensor]:  # fmt: skip
         """Labels of a chunk of kept positions; the only place where logits over the vocabulary exist."""
         settings = self.settings
         raw_r = None if hidden_r is None else self._reinforced.logits(hidden_r)  # type: ignore[union-attr]
         before = None
-        means = [MeanDistribution(len(hidden_b)) for _ in settings.alphas]
+        readings = len(hidden_b)  # of one the logits count as they are, of several the mean of the probabilities
+        sums = [torch.empty(0) for _ in settings.alphas]
         for hidden, rule in zip(hidden_b, rules, strict=True):
             raw_b = self._baseline.logits(hidden)
             if raw_r is not None and raw_r.shape[-1] != raw_b.shape[-1]:
@@ -179,15 +180,17 @@ class Labeller:
             b = unsaid.apply(b) if unsaid else b
             r = gauged(raw_r, settings.logits) if raw_r is not None else b
             rises = rise(b, r, offset=settings.offset)
-            for alpha, mean in zip(settings.alphas, means, strict=True):
-                mean.add(torch.add(b, rises, alpha=-alpha))
+            for number, alpha in enumerate(settings.alphas):
+                v = torch.add(b, rises, alpha=-alpha)
+                v = v if readings == 1 else torch.softmax(v, dim=-1)
+                sums[number] = v if first else sums[number].add_(v)
             if first and check_gauge and raw_r is not None:
                 label = torch.add(b, rises, alpha=-settings.alphas[0]).argmax(dim=-1)
                 self._try_other_gauge(raw_b, raw_r, rule, unsaid, label, report)
         assert before is not None
         found: dict[str, Tensor] = {}
-        for number, (alpha, mean) in enumerate(zip(settings.alphas, means, strict=True)):
-            v = mean.logits()
+        for number, (alpha, total) in enumerate(zip(settings.alphas, sums, strict=True)):
+            v = total if readings == 1 else torch.log(total / readings)
             largest, label = v.max(dim=-1)
             found["labels" if number == 0 else alpha_column(alpha)] = label
             if number == 0:
@@ -199,7 +202,7 @@ class Labeller:
         return {column: values.cpu() for column, values in found.items()}
 
     def _try_other_gauge(
-        self, raw_b: Tensor, raw_r: Tensor, rule: RuleTwo, unsaid: ForbiddenNames | None, label: Tensor, report: LabelReport
+        self, raw_b: Tensor, raw_r: Tensor, rule: Changes, unsaid: Changes | None, label: Tensor, report: LabelReport
     ) -> None:  # fmt: skip
         """Counts, on a chunk's first rows, the labels that the other choice of `logits` would change."""
         settings, few = self.settings, slice(0, _GAUGE_ROWS)

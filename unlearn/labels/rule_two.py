@@ -111,42 +111,55 @@ def first_uses(translated: Encoding, replacements: Sequence[Replacement]) -> dic
 
 
 @dataclass(frozen=True)
-class RuleTwo:
-    """What rule 2 does at the kept positions of a batch: entries of a row (a kept position, over the whole batch, rising) and a token id.
+class Changes:
+    """Logits that are forbidden, or change places, at the kept positions of a batch, its blocks' one behind the other.
 
-    `partners`: the ids that they change places with, or -1 throughout: they are forbidden. (P,) all.
+    Attributes:
+        begin: first kept position that an entry holds for, (P,).
+        end: one past the last, (P,).
+        ids: token ids, (P,).
+        partners: the ids that they change places with, or -1 throughout: they are forbidden, (P,).
     """
 
-    rows: NDArray[np.int64]
+    begin: NDArray[np.int64]
+    end: NDArray[np.int64]
     ids: NDArray[np.int64]
     partners: NDArray[np.int64]
 
     @classmethod
-    def of(cls, batch: Iterable[tuple[NDArray[np.int64], Rules]]) -> "RuleTwo":
-        """Of blocks whose kept positions stand one behind the other: how far each of them has read, and the block's rules."""
-        found, offset = [np.zeros((3, 0), dtype=np.int64)], 0
-        for prefixes, rules in batch:
-            for position, pairs in rules:
-                rows = np.arange(np.searchsorted(prefixes, position, side="left"), len(prefixes)) + offset
-                found += [np.stack(np.broadcast_arrays(rows, token, partner)) for token, partner in pairs]
-            offset += len(prefixes)
-        entries = np.concatenate(found, axis=1)
-        return cls(*entries[:, np.argsort(entries[0], kind="stable")])
+    def of(cls, entries: Sequence[tuple[int, int, int, int]]) -> "Changes":
+        """Of entries, each in the order of the attributes."""
+        return cls(*np.array(entries, dtype=np.int64).reshape(-1, 4).T)
 
-    def within(self, part: slice) -> "RuleTwo":
-        """Of a chunk of the kept positions, its rows counted from its beginning."""
-        low, high = np.searchsorted(self.rows, [part.start, part.stop])
-        return RuleTwo(self.rows[low:high] - part.start, self.ids[low:high], self.partners[low:high])
+    def within(self, part: slice) -> "Changes":
+        """Of a chunk of the kept positions, counted from its beginning."""
+        begin, end = (np.clip(rows, part.start, part.stop) - part.start for rows in (self.begin, self.end))
+        held = begin < end
+        return Changes(begin[held], end[held], self.ids[held], self.partners[held])
 
     def apply(self, baseline: Tensor) -> Tensor:
         """On the baseline's logits at these positions, (N, V), gauge applied; in place.
 
         A forbidden logit becomes its row's mean over the vocabulary, as it was before. In one row no id changes places twice.
         """
-        given = (self.rows, self.ids, self.partners)
-        rows, ids, partners = (torch.from_numpy(values).to(baseline.device) for values in given)
+        lengths = self.end - self.begin
+        rows = np.arange(lengths.sum()) + np.repeat(self.end - np.cumsum(lengths), lengths)
+        given = (rows, np.repeat(self.ids, lengths), np.repeat(self.partners, lengths))
+        at, ids, partners = (torch.from_numpy(values).to(baseline.device) for values in given)
         if len(rows) and self.partners[0] < 0:
-            baseline[rows, ids] = baseline.mean(dim=-1)[rows]
+            baseline[at, ids] = baseline.mean(dim=-1)[at]
         else:
-            baseline[rows, ids], baseline[rows, partners] = baseline[rows, partners], baseline[rows, ids]
+            baseline[at, ids], baseline[at, partners] = baseline[at, partners], baseline[at, ids]
         return baseline
+
+
+def rule_two(batch: Iterable[tuple[NDArray[np.int64], Rules]]) -> Changes:
+    """Of blocks' kept positions: how far each of them has read, and the block's rules."""
+    entries, offset = list[tuple[int, int, int, int]](), 0
+    for prefixes, rules in batch:
+        end = offset + len(prefixes)
+        for position, pairs in rules:
+            begin = offset + int(np.searchsorted(prefixes, position, side="left"))
+            entries += [(begin, end, token, partner) for token, partner in pairs]
+        offset = end
+    return Changes.of(entries)

@@ -5,15 +5,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from unlearn.anchors.dictionary import AnchorDictionary
 from unlearn.corpus.blocks import Block
 from unlearn.corpus.encoding import Encoding
-from unlearn.labels.rule_two import first_tokens
+from unlearn.labels.rule_two import Changes, first_tokens
 from unlearn.labels.translate import Replacement
 
 
@@ -70,31 +68,13 @@ class TargetNames:
                     held_from[place] = min(held_from[place], tokens[-1])
         return BlockNames(held_from, own)
 
-    def at(self, batch: Iterable[tuple[NDArray[np.int64], BlockNames]]) -> "ForbiddenNames":
-        """At the kept source positions of blocks, which stand one behind the other."""
-        both = [(names.held_from[None] > kept[:, None], names.own[kept]) for kept, names in batch]
-        return ForbiddenNames(self.ids, np.concatenate([b for b, _ in both]), np.concatenate([own for _, own in both]))
-
-
-@dataclass(frozen=True)
-class ForbiddenNames:
-    """What is forbidden at kept positions: of ids (K,) those marked, (N, K); and one more each, (N,), -1: none."""
-
-    ids: NDArray[np.int64]
-    barred: NDArray[np.bool_]
-    own: NDArray[np.int64]
-
-    def within(self, part: slice) -> "ForbiddenNames":
-        """Of a chunk of the kept positions."""
-        return ForbiddenNames(self.ids, self.barred[part], self.own[part])
-
-    def apply(self, baseline: Tensor) -> Tensor:
-        """On the baseline's logits at these positions, (N, V), rule 2 applied; in place. A forbidden logit becomes its row's mean."""
-        ids, barred, own = (
-            torch.from_numpy(values).to(baseline.device) for values in (self.ids, self.barred, self.own)
-        )
-        mean = baseline.mean(dim=-1)
-        baseline[:, ids] = torch.where(barred, mean[:, None], baseline[:, ids])
-        rows = torch.nonzero(own >= 0)[:, 0]
-        baseline[rows, own[rows]] = mean[rows]
-        return baseline
+    def at(self, batch: Iterable[tuple[NDArray[np.int64], BlockNames]]) -> Changes:
+        """What is forbidden at the kept source positions of blocks."""
+        entries, offset = list[tuple[int, int, int, int]](), 0
+        for kept, names in batch:
+            ends = offset + np.searchsorted(kept, names.held_from, side="left")
+            entries += [(offset, end, token, -1) for end, token in zip(ends.tolist(), self.ids.tolist(), strict=True)]
+            own = enumerate(names.own[kept].tolist(), offset)
+            entries += [(row, row + 1, token, -1) for row, token in own if token >= 0]
+            offset += len(kept)
+        return Changes.of(entries)

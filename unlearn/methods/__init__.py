@@ -2,17 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from unlearn.recipe import Recipe
 from unlearn.registry import METHODS, Method, method_of
-
-if TYPE_CHECKING:
-    from unlearn.recipe import Recipe
 
 __all__ = ["METHODS", "Method", "method_of", "run"]
 
 
-def run(recipe: "Recipe", *, callbacks: Sequence[Any] = ()) -> Path:
+def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
     """Runs a recipe by its method, or goes on with one that was interrupted.
 
     Args:

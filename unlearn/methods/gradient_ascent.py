@@ -9,12 +9,10 @@ Source: arXiv:2310.02238, section 2 ("negating the loss function"); as a method 
 """
 
 from functools import partial
-from typing import Any
 
 from torch import Tensor
 
 from unlearn.pipeline.pair_stage import finetune_on_pairs
-from unlearn.recipe import Recipe
 from unlearn.training.pair_trainer import LikelihoodLoss
 
 
@@ -23,9 +21,4 @@ def log_probability(log_probability: Tensor, tokens: Tensor, reference: Tensor) 
     return log_probability
 
 
-def loss(options: Any, recipe: Recipe, model: Any) -> LikelihoodLoss:
-    """Of any recipe the same."""
-    return LikelihoodLoss(log_probability, per="token")
-
-
-run = partial(finetune_on_pairs, loss)
+run = partial(finetune_on_pairs, lambda options, recipe, model: LikelihoodLoss(log_probability, per="token"))

@@ -6,13 +6,12 @@ Source: arXiv:2203.12817, section 4, as TOFU runs it: arXiv:2401.06121, section 
 """
 
 from functools import partial
-from typing import Any
 
 from pydantic import Field
 
 from unlearn.methods.gradient_ascent import log_probability
 from unlearn.pipeline.pair_stage import finetune_on_pairs
-from unlearn.recipe import Recipe, Section
+from unlearn.recipe import Section
 from unlearn.training.pair_trainer import LikelihoodLoss
 
 
@@ -22,9 +21,7 @@ class Options(Section):
     weight: float = Field(1.0, gt=0)
 
 
-def loss(options: Options, recipe: Recipe, model: Any) -> LikelihoodLoss:
-    """Of a recipe."""
-    return LikelihoodLoss(log_probability, per="token", weight=options.weight)
-
-
-run = partial(finetune_on_pairs, loss)
+run = partial(
+    finetune_on_pairs,
+    lambda options, recipe, model: LikelihoodLoss(log_probability, per="token", weight=options.weight),
+)

@@ -10,7 +10,7 @@ from transformers import Cache, GenerationMixin, PreTrainedModel, PreTrainedToke
 from unlearn.files import whole_folder, write_json
 from unlearn.models import load_model
 from unlearn.pipeline.rundir import RunDirectory
-from unlearn.processes import barrier, processes
+from unlearn.processes import processes
 from unlearn.registry import method_of
 
 #: What a checkpoint folder holds in place of weights.
@@ -85,7 +85,7 @@ def write_description(
             whole = {**description, "baseline": str(Path(baseline).resolve()) if Path(baseline).is_dir() else baseline}
             write_json(temporary / DESCRIPTION, {"method": inputs["method"], **whole})
             tokenizer.save_pretrained(temporary)
-    barrier()
+    processes().wait_for_everyone()
     return checkpoints
 
 

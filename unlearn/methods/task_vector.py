@@ -19,7 +19,7 @@ from unlearn.files import whole_folder
 from unlearn.fingerprint import model_fingerprint
 from unlearn.models import load_model
 from unlearn.pipeline import stages
-from unlearn.processes import barrier, processes
+from unlearn.processes import processes
 from unlearn.recipe import Recipe, Section
 
 
@@ -55,7 +55,7 @@ def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
             with whole_folder(folder) as temporary:
                 model.save_pretrained(temporary)
                 target.tokenizer.save_pretrained(temporary)
-    barrier()
+    processes().wait_for_everyone()
     return checkpoints
 
 

@@ -1,6 +1,7 @@
 """The one stage of the methods that need no labels: the baseline, fine-tuned on blocks of the target and of the rest."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,12 @@ from transformers import Trainer
 from unlearn.fingerprint import model_fingerprint
 from unlearn.models import load_model
 from unlearn.pipeline.stages import Target, blocks_folder, open_run, trainable
-from unlearn.processes import barrier, processes
+from unlearn.processes import processes
 from unlearn.recipe import Recipe
 from unlearn.settings import IGNORED
 from unlearn.training.fine_tune import Trained, fine_tune, say_early_end, train_once
 from unlearn.training.pair_trainer import PairLoss, PairTrainer, block_log_probabilities
-from unlearn.training.pairs import PairCollator, Reference, open_rest, pair_dataset
+from unlearn.training.pairs import Reference, open_rest, pair_batch, pair_dataset
 
 #: A method's `Options`, the recipe and the model about to be trained -> the loss; it may switch parameters' training off.
 MakeLoss = Callable[[Any, Recipe, Any], PairLoss]
@@ -46,7 +47,7 @@ def finetune_on_pairs(
 
     def build(collator: Any, options: dict[str, Any]) -> Trainer:
         pair_loss = loss(recipe.options, recipe, options["model"])
-        return PairTrainer(pair_loss=pair_loss, data_collator=PairCollator(collator), **options)
+        return PairTrainer(pair_loss=pair_loss, data_collator=partial(pair_batch, collator), **options)
 
     def train(folder: Path) -> Trained:
         pairs = folder / "pairs" / "pairs.arrow"
@@ -54,7 +55,7 @@ def finetune_on_pairs(
         if processes().is_main_process and not pairs.exists():
             reference = _reference(recipe, target) if with_reference else None
             pair_dataset(target.blocks, rest, pairs, share=share, reference=reference)
-        barrier()
+        processes().wait_for_everyone()
         dataset = pair_dataset(target.blocks, rest, pairs, share=share)
         return fine_tune(
             trainable(recipe, recipe.finetune), target.tokenizer, dataset, recipe.finetune, work=folder / "work",

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearn.files import json_text, require_writable, write_json, write_text
-from unlearn.processes import barrier, processes
+from unlearn.processes import processes
 
 FINGERPRINT = "fingerprint.json"
 RECORD = "run.json"
@@ -56,13 +56,13 @@ class RunDirectory:
             self._settle()
             write_json(temporary / FINGERPRINT, inputs)
         began = time.monotonic()
-        barrier()
+        processes().wait_for_everyone()
         make(temporary)
-        barrier()
+        processes().wait_for_everyone()
         if self._main:
             temporary.replace(final)
             self.log(stage=name, seconds=round(time.monotonic() - began, 1), ranks=processes().num_processes)
-        barrier()
+        processes().wait_for_everyone()
         return final
 
     def claim(self, name: str, inputs: Mapping[str, Any]) -> Path:

@@ -17,7 +17,7 @@ from unlearn.fingerprint import model_fingerprint
 from unlearn.labels.dataset import make_labels
 from unlearn.models import load_model, load_models, load_tokenizer, require_whole
 from unlearn.pipeline.rundir import FINGERPRINT, RECORD, RunDirectory
-from unlearn.processes import barrier, processes
+from unlearn.processes import processes
 from unlearn.recipe import Recipe, Training
 from unlearn.training.fine_tune import Trained, fine_tune, label_columns, say_early_end, train_once
 from unlearn.training.pairs import rest_text
@@ -78,11 +78,11 @@ def open_run(recipe: Recipe) -> tuple[Target, RunDirectory]:
             `anchors.jsonl` that no run has written.
     """
     target, rundir = Target.open(recipe, keep=True), RunDirectory(recipe.out)
-    barrier()
+    processes().wait_for_everyone()
     rundir.record(baseline=recipe.model, baseline_fingerprint=model_fingerprint(recipe.model))
     for name in _written_files(recipe):
         rundir.write(name, recipe.to_yaml() if name == "recipe.yaml" else target.anchors.to_jsonl())
-    barrier()
+    processes().wait_for_everyone()
     return target, rundir
 
 
@@ -99,7 +99,7 @@ def _require_ours(recipe: Recipe) -> None:
             raise ValueError(
                 f"{str(path)!r} is not of a run, and a run writes a file of that name: choose another out, or move it away"
             )
-    barrier()
+    processes().wait_for_everyone()
 
 
 def reinforce(recipe: Recipe, target: Target, rundir: RunDirectory, *, name: str = "reinforced") -> Path:

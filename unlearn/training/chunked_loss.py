@@ -99,7 +99,9 @@ class ChunkedLossTrainer(LossTrainer):
         if num_items_in_batch is not None:
             num_items_in_batch = torch.as_tensor(num_items_in_batch).clamp(min=1)
         parts = self._parts
-        if parts is None or return_outputs or not set(inputs) <= _KNOWN or self._fits(inputs["labels"], parts[1]):
+        if parts is None or return_outputs or not set(inputs) <= _KNOWN:
+            return self._whole_loss(model, inputs, return_outputs, num_items_in_batch, **options)
+        if 4 * inputs["labels"].numel() * parts[1].weight.shape[0] <= _CHUNK_BYTES:  # there is nothing to save
             return self._whole_loss(model, inputs, return_outputs, num_items_in_batch, **options)
         rest = {name: inputs[name] for name in ("input_ids", "attention_mask") if name in inputs}
         labelled = inputs["labels"][:, 1:] != IGNORED  # position t - 1 predicts the token at t
@@ -119,11 +121,6 @@ class ChunkedLossTrainer(LossTrainer):
     @cached_property
     def _parts(self) -> tuple[Any, nn.Linear] | None:
         return _backbone_and_head(self.model) if self._alone() else None
-
-    @staticmethod
-    def _fits(labels: Tensor, head: nn.Linear) -> bool:
-        """Whether all logits of a batch are no more than one chunk: then there is nothing to save."""
-        return 4 * labels.numel() * head.weight.shape[0] <= _CHUNK_BYTES
 
     def _alone(self) -> bool:
         """Nothing stands between Trainer and the model: no other process, no sharding, no mixed precision, no other loss."""

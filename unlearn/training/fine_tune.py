@@ -11,6 +11,7 @@ import logging
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from unlearn.progress import progress_bars
 from unlearn.recipe import Training
 from unlearn.training.callbacks import STATE, Export, KeepGoing, ReallySharded, SaveTheEnd, StepsBar, require_gathered
 from unlearn.training.chunked_loss import ChunkedLossTrainer
-from unlearn.training.soft_labels import SoftLabelCollator, SoftLabelTrainer
+from unlearn.training.soft_labels import SoftLabelTrainer, soft_label_batch
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +145,8 @@ def fine_tune(
     if build is not None:
         trainer = build(collator, options)
     elif temperature is not None:
-        trainer = SoftLabelTrainer(temperature=temperature, data_collator=SoftLabelCollator(collator), **options)
+        soft_labels = partial(soft_label_batch, collator)
+        trainer = SoftLabelTrainer(temperature=temperature, data_collator=soft_labels, **options)
     else:
         trainer = ChunkedLossTrainer(data_collator=collator, **options)
     trainer.remove_callback(PrinterCallback)

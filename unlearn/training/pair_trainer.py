@@ -35,7 +35,7 @@ class Counts:
         return cls(*gather(total).clamp(min=1).unbind())
 
 
-#: (model, batch of `PairCollator`, counts) -> (this forward pass' share of the step's loss, the model's output).
+#: (model, batch of `pair_batch`, counts) -> (this forward pass' share of the step's loss, the model's output).
 PairLoss = Callable[[Any, dict[str, Tensor], Counts], tuple[Tensor, Any]]
 
 #: (log-probability of each block in nats, tokens predicted in it, its log-probability by the baseline), (B,) each -> (B,).

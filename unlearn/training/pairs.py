@@ -1,7 +1,6 @@
 """Training rows of the methods that need no labels: a block of the target, and beside it, for a share of them, a block of the rest."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -72,17 +71,15 @@ def _pairs(target: Blocks, rest: Blocks | None, share: float, reference: Referen
             row += 1
 
 
-@dataclass(frozen=True)
-class PairCollator:
-    """Rows of pairs -> one batch, padded by another collator: the B blocks of the target first, then the R of the rest."""
+def pair_batch(collator: Any, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
+    """Rows of pairs -> one batch, padded on the right by a collator: the B blocks of the target first, then the R of the rest.
 
-    collator: Any
-
-    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
-        """`input_ids`, `attention_mask`, `labels` (B + R, T), padded on the right; `rest` and `reference` (B + R,)."""
-        targets = [row["input_ids"] for row in rows]
-        rest = [row["rest_ids"] for row in rows if len(row["rest_ids"])]
-        batch = dict(self.collator([{"input_ids": ids, "labels": ids} for ids in chain(targets, rest)]))
-        batch["rest"] = torch.tensor([False] * len(targets) + [True] * len(rest))
-        batch["reference"] = torch.tensor([row["reference"] for row in rows] + [0.0] * len(rest))
-        return batch
+    Returns:
+        `input_ids`, `attention_mask`, `labels` (B + R, T); `rest` and `reference` (B + R,).
+    """
+    targets = [row["input_ids"] for row in rows]
+    rest = [row["rest_ids"] for row in rows if len(row["rest_ids"])]
+    batch = dict(collator([{"input_ids": ids, "labels": ids} for ids in chain(targets, rest)]))
+    batch["rest"] = torch.tensor([False] * len(targets) + [True] * len(rest))
+    batch["reference"] = torch.tensor([row["reference"] for row in rows] + [0.0] * len(rest))
+    return batch

@@ -1,6 +1,5 @@
 """Fine-tuning on the whole generic distribution instead of its argmax: cross-entropy against the largest generic logits."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -60,16 +59,8 @@ class SoftLabelTrainer(ChunkedLossTrainer):
         return (loss, outputs) if return_outputs else loss
 
 
-@dataclass(frozen=True)
-class SoftLabelCollator:
-    """Pads soft labels beside what another collator pads: `input_ids` and `labels`."""
-
-    collator: Any
-
-    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
-        """A batch, padded on the right: (B, T), and (B, T, k) for the soft labels."""
-        batch = dict(self.collator([{name: row[name] for name in ("input_ids", "labels")} for row in rows]))
-        soft = {
-            n: pad_sequence([torch.tensor(r[n]) for r in rows], batch_first=True) for n in ("top_ids", "top_logits")
-        }
-        return {**batch, **soft, "top_ids": soft["top_ids"].clamp(min=0)}
+def soft_label_batch(collator: Any, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
+    """A batch, padded on the right: what a collator pads, `input_ids` and `labels`, (B, T), and the soft labels, (B, T, k)."""
+    batch = dict(collator([{name: row[name] for name in ("input_ids", "labels")} for row in rows]))
+    soft = {n: pad_sequence([torch.tensor(r[n]) for r in rows], batch_first=True) for n in ("top_ids", "top_logits")}
+    return {**batch, **soft, "top_ids": soft["top_ids"].clamp(min=0)}

@@ -17,7 +17,6 @@ from hp_bench.experiments.demo import Demo, timed
 from hp_bench.experiments.real.model import fetch
 from hp_bench.experiments.real.world import RealWorld, Teaching, fast_bfloat16, prepare
 from hp_bench.experiments.store import append_log
-from hp_bench.experiments.workers import quiet_bars
 from hp_bench.report.run import STORY, write_figures, write_page
 from hp_bench.results.scorecard import Scorecard
 from hp_bench.scoring.checkpoints import Checkpoint, checkpoints_in
@@ -26,6 +25,7 @@ from hp_bench.scoring.models import score_checkpoints
 from hp_bench.scoring.score import load_tasks
 from unlearn.files import whole_folder, write_json
 from unlearn.methods import whp
+from unlearn.progress import quiet_bars
 from unlearn.recipe import Recipe
 
 #: Methods: the paper's hard labels, and the whole generic distribution by our rules.

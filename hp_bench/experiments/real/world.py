@@ -17,8 +17,8 @@ import jsonlines
 import torch
 
 from hp_bench.experiments.real.model import fetch
-from hp_bench.experiments.workers import side_by_side
 from hp_bench.probes.paths import prompts_dir
+from hp_bench.workers import side_by_side
 from unlearn.corpus.blocks import Blocks
 from unlearn.corpus.corpus import Corpus
 from unlearn.files import recipes_dir, write_lines

@@ -92,8 +92,8 @@ _WORD = re.compile(r"[^\W\d_]+")
 _SHOWN = 60  # characters of an unreadable verdict in the reason
 
 
-def read_grade(reply: str, *, cut_off: bool = False, offered: Sequence[Grade] = GRADES) -> tuple[Grade | None, str]:
-    """The grade of a whole reply, of those that the rubric offers, or None and the reason.
+def read_grade(reply: str, *, cut_off: bool = False) -> tuple[Grade | None, str]:
+    """The grade of a whole reply, or None and the reason.
 
     Of a reasoning model what follows its thoughts is read. A reply that reached its length limit is cut off: its last verdict is unknown.
     """
@@ -108,7 +108,7 @@ def read_grade(reply: str, *, cut_off: bool = False, offered: Sequence[Grade] = 
     verdicts = [found.end() for found in _VERDICT.finditer(reply) if _own(reply, found)]
     if not verdicts:
         return None, "the judge's reply holds no verdict"
-    return _grade(reply[verdicts[-1] :].lstrip(_DECORATION), offered)
+    return _grade(reply[verdicts[-1] :].lstrip(_DECORATION))
 
 
 def _own(reply: str, found: re.Match[str]) -> bool:
@@ -121,12 +121,12 @@ def _own(reply: str, found: re.Match[str]) -> bool:
     return not (quoted and bare[:-1].strip(" \t*_"))
 
 
-def _grade(rest: str, offered: Sequence[Grade]) -> tuple[Grade | None, str]:
+def _grade(rest: str) -> tuple[Grade | None, str]:
     line = rest.split("\n", 1)[0].strip()
     found = [word.casefold() for word in _WORD.findall(line)]
-    named = [grade for grade in offered if grade in found]
-    if not found or found[0] not in offered or not line.casefold().startswith(found[0]):
-        return None, f"the judge's verdict {line[:_SHOWN]!r} is none of {', '.join(offered)}"
+    named = [grade for grade in GRADES if grade in found]
+    if not found or found[0] not in GRADES or not line.casefold().startswith(found[0]):
+        return None, f"the judge's verdict {line[:_SHOWN]!r} is none of {', '.join(GRADES)}"
     if len(named) > 1:
         return None, f"the judge's verdict {line[:_SHOWN]!r} names several grades"
     return named[0], ""

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -47,15 +48,12 @@ class HostModel:
             "weights": fingerprint(str(model)) if "pretrained" in arguments else "",
             **{name: str(value) for name, value in arguments.items() if name not in _OPERATIONAL},
         }
-        self._loaded: Any = None
 
-    @property
+    @cached_property
     def _lm(self) -> Any:
-        if self._loaded is None:
-            log.info("loading the judge %s", self.name)
-            with quiet_host():
-                self._loaded = self._class.create_from_arg_obj(_defaults(self.kind, self._arguments) | self._arguments)
-        return self._loaded
+        log.info("loading the judge %s", self.name)
+        with quiet_host():
+            return self._class.create_from_arg_obj(_defaults(self.kind, self._arguments) | self._arguments)
 
     def specials(self) -> Sequence[str]:
         """Special tokens of its tokenizer, the longest first."""

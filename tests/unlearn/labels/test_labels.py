@@ -28,7 +28,7 @@ from unlearn.labels.align import align
 from unlearn.labels.labeller import Labeller
 from unlearn.labels.position_logits import PositionLogits
 from unlearn.labels.report import LabelReport
-from unlearn.labels.rule_two import ForbiddenIds, RuleTwo, frequent_tokens
+from unlearn.labels.rule_two import Changes, ForbiddenIds, frequent_tokens
 from unlearn.labels.target_names import TargetNames
 from unlearn.labels.translate import Replacement
 from unlearn.settings import LabelSettings, alpha_column
@@ -339,7 +339,7 @@ def test_share_of_kept_anchor_ends_is_counted_as_the_oracle_counts(family):
 @pytest.mark.parametrize("rule", ["frequent-excepted", "rename"])
 def test_this_file_would_notice(family, rule, monkeypatch):
     """The comparison fails when rule 2 is switched off: it is not vacuous."""
-    monkeypatch.setattr(RuleTwo, "apply", lambda self, baseline: baseline)
+    monkeypatch.setattr(Changes, "apply", lambda self, baseline: baseline)
     rows = [{"anchor": n, "translations": ["Ann", "the harbour"]} for n in ("Nora", "Quill", "Port Ansel", "Brandt")]
     with pytest.raises(AssertionError):
         compare(family, ADVERSARIAL[:3], rows, LabelSettings(alphas=(0.0,), top_k=400, forbid=rule), 4)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from unlearn.methods import run
 from unlearn.models import load_model, load_tokenizer
 from unlearn.recipe import Recipe, Retain
 from unlearn.training.pair_trainer import block_log_probabilities
-from unlearn.training.pairs import PairCollator, open_rest, pair_dataset, retain_count
+from unlearn.training.pairs import open_rest, pair_batch, pair_dataset, retain_count
 
 TARGET = [
     "Nora Quill keeps the maps.",
@@ -196,7 +197,9 @@ def test_collated_pairs_are_padded_and_told_apart(place):
 
     from unlearn.training.fine_tune import _padding
 
-    collator = PairCollator(DataCollatorForSeq2Seq(_padding(load_tokenizer(place / "base")), label_pad_token_id=-100))
+    collator = partial(
+        pair_batch, DataCollatorForSeq2Seq(_padding(load_tokenizer(place / "base")), label_pad_token_id=-100)
+    )
     batch = collator(
         [
             {"input_ids": [5, 6, 7], "rest_ids": [], "reference": -3.0},

@@ -157,7 +157,7 @@ def _to_look_for(names: Iterable[str], terms: Iterable[str], every: Mapping[str,
 
 
 def _typed(
-    names: Mapping[str, Name], seen: Mapping[str, Occurrences], dropped: Counter[str], reader: Reader | None
+    names: Mapping[str, Name], seen: Seen, dropped: Counter[str], reader: Reader | None
 ) -> dict[str, AnchorType]:
     present = {text: name for text, name in names.items() if seen[text].count}
     dropped["only ever inside longer anchors"] += len(names) - len(present)
@@ -196,7 +196,7 @@ def _like_a_full_name(name: Name) -> bool:
     return 2 <= len(core) <= 3 and zipf(core[0].lower()) < _FIRST_NAME_ZIPF and zipf(core[-1].lower()) < _SURNAME_ZIPF
 
 
-def _shares_a_name(name: Name, people: set[str], present: Mapping[str, Name], seen: Mapping[str, Occurrences]) -> bool:
+def _shares_a_name(name: Name, people: set[str], present: Mapping[str, Name], seen: Seen) -> bool:
     """Whether a part is a known person's, or stands alone as people's first names do: "Tibano Blade", "Tibano"."""
     if {name.core[0], name.core[-1]} & people:
         return True
@@ -224,7 +224,7 @@ def _acts(kind: AnchorType, name: Name, seen: Occurrences) -> bool:
     return kind == "person" and (len(name.words) > 1 or 10 * speaks >= seen.count)
 
 
-def _nouns(terms: Iterable[str], seen: Mapping[str, Occurrences], dropped: Counter[str]) -> dict[str, AnchorType]:
+def _nouns(terms: Iterable[str], seen: Seen, dropped: Counter[str]) -> dict[str, AnchorType]:
     kept: dict[str, AnchorType] = {}
     for term in terms:
         if not seen[term].count or (zipf(term) > 0 and not is_noun_like(term, seen[term])):
@@ -258,12 +258,7 @@ def _best(scored: list[Scored], top: int, dropped: Counter[str]) -> list[Scored]
 
 
 def _draft(
-    chosen: list[Scored],
-    seen: Mapping[str, Occurrences],
-    tally: Tally,
-    seed: int,
-    dropped: Counter[str],
-    reader: Reader | None,
+    chosen: list[Scored], seen: Seen, tally: Tally, seed: int, dropped: Counter[str], reader: Reader | None
 ) -> AnchorDraft:
     # A generic word that the target uses as a name would bring the target back, or mix two people up.
     taken = {word for word, n in tally.capital.items() if n and 2 * tally.middle[word] > tally.lower[word.lower()]}

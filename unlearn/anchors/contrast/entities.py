@@ -32,7 +32,7 @@ class Entities:
     ) -> None:  # fmt: skip
         self._names, self._terms, self._every, self._seen, self._tally = names, terms, every_name, seen, tally
         self._taken: set[str] = set()
-        proper = [text for text in self._of("person") if not self._follows(text, DETERMINERS)]
+        proper = [text for text in self._of("person") if not _follows(seen[text], DETERMINERS)]
         self._persons, self.split = group_persons(proper, every_name, seen, gender_by_reading)
         self._common = set(self._of("person")) - set(proper)
 
@@ -96,7 +96,7 @@ class Entities:
                 template = f"{{place_modifier}} {words[-1]}"
             elif len(words) > 2 and words[1] == "of":
                 template = f"{words[0]} of {{place}}"
-            elif self._follows(text, ("the",)):
+            elif _follows(self._seen[text], ("the",)):
                 template, style = "{place_noun}", "capital plural" if words[-1].endswith("s") else "capital"
             forms[key].append(Form(text, template, style))  # type: ignore[arg-type]
         for tail in sorted(tails - bare):
@@ -111,9 +111,6 @@ class Entities:
             return Form(term, "{done}" if term.endswith("ed") else "{doing}")
         plural = kind != "activity" and is_plural(term, self._seen[term])
         return Form(term, f"{{{_LIST_OF.get(kind, kind)}}}", "plural" if plural else "")
-
-    def _follows(self, text: str, words: Iterable[str], share: float = 0.5) -> bool:
-        return _follows(self._seen[text], words, share)
 
     def _entity(self, key: str, kind: AnchorType, forms: Iterable[Form]) -> Iterator[Entity]:
         """With the plurals, shouted and capitalised forms that the text holds; nothing if another entity has them all."""
@@ -142,17 +139,14 @@ class Entities:
         )
         if " " not in single and bendable:
             more = single + "s"
-            count = self._seen[more].count if more in self._seen else 0
+            count = self._seen.get(more, Occurrences()).count
             if 0 < count <= self._seen[text].count and (not capital or self._tally.capital[more]):
                 proper = {"female", "male", "surname"} & {*form.lists}
                 template = "{surname}" if proper and capital else form.template
                 yield Form(more, template, "capital plural" if form.style == "capital" else "plural")
         for variant in (text.upper(),) if capital else (text.capitalize(), text.upper()):
-            seen = (
-                self._seen[variant].count
-                if variant != text and variant not in self._names and variant in self._seen
-                else 0
-            )
+            own = variant == text or variant in self._names
+            seen = 0 if own else self._seen.get(variant, Occurrences()).count
             if seen and (not capital or self._tally.lower[text.lower()] < self._seen[text].count):
                 capitals: Style = "capital plural" if form.style == "plural" else "capital"
                 yield Form(variant, form.template, "upper" if variant.isupper() else capitals)

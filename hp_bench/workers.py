@@ -15,7 +15,7 @@ from rich.progress import Progress, TaskID
 
 from hp_bench.progress import quiet_imports
 from unlearn.exits import ProcessKilled
-from unlearn.progress import progress_bars, shown_by
+from unlearn.progress import progress_bars, quiet_bars, shown_by
 
 #: Seconds between two looks at whether a call has ended.
 _BEAT = 0.2
@@ -131,16 +131,6 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def quiet_bars() -> None:
-    """Switches the libraries' bars off: they would fight with ours."""
-    import datasets
-    import transformers
-
-    datasets.utils.logging.disable_progress_bar()
-    transformers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.set_verbosity_error()
 
 
 def _draw(queue: Any, bars: Any, rows: dict[Any, TaskID]) -> None:
