@@ -31,7 +31,7 @@ def inspect(
     """
     from dataclasses import asdict
 
-    from hp_bench.report.figures import save_figure
+    from hp_bench.report.figures import save_figures
     from hp_bench.report.layers import draw_layers, print_layers
     from hp_bench.scoring.checkpoints import model_name
     from hp_bench.stress.patching import inspect_models
@@ -43,8 +43,7 @@ def inspect(
     name = model_name(twin)
     content = {"baseline": model_name(baseline), "twin": name, "models": [asdict(one) for one in found]}
     write_json(out / "inspect.json", content, sort_keys=False)
-    for ending in ("png", "svg"):
-        save_figure(draw_layers(found, name), out / f"inspect.{ending}")
+    save_figures({"inspect": draw_layers(found, name)}, out)
     show(as_json, content, *print_layers(found, name))
     if any(one.unreadable for one in found):
         warn(

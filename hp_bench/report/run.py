@@ -6,12 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hp_bench.report import sections
-from hp_bench.report.figures import draw_curve, draw_fame, draw_leaks, draw_plane, save_figure
-from hp_bench.report.page import leaks_of, render
+from hp_bench.report.figures import save_figures
+from hp_bench.report.page import drawings, render
 from hp_bench.report.panel import panel_part, panel_section
 from hp_bench.report.story import Method, Story
-from hp_bench.report.strip import draw_strips, strips_of
 from hp_bench.results.curve import Curve
 from hp_bench.results.scorecard import Scorecard
 from hp_bench.scoring.distances import Distance
@@ -92,19 +90,8 @@ def _guess(run: Path, cards: Mapping[str, Scorecard]) -> dict[str, Any]:
 def write_figures(run: Path | str) -> list[Path]:
     """Every figure that the scorecards can fill (curve, fame, plane, strip, leak), .png and .svg; same scorecards, same bytes."""
     run, story = Path(run), read_story(run)
-    curves = [method.curve for method in story.methods if len(method.curve.points) > 1]
-    planes, panel = sections.planes(story), panel_section(story)
-    figures = {
-        "curve": draw_curve(curves, story.twins) if curves else None,
-        "fame": draw_fame(story.ends, story.twins),
-        "plane": draw_plane(*planes) if planes[0] else None,
-        "strip": draw_strips(strips_of(panel.named)),
-        "leak": draw_leaks(*leaks_of(story, panel)),
-    }
-    written = {run / f"{name}.{kind}": figure for name, figure in figures.items() if figure for kind in ("png", "svg")}
-    for path, figure in written.items():
-        save_figure(figure, path)
-    return list(written)
+    draws = drawings(story, panel_section(story))
+    return save_figures({name: draw() for name, draw in draws.items() if name != "panel"}, run)
 
 
 def write_page(run: Path | str) -> Path:

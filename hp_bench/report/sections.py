@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from hp_bench.judges.grades import GRADES, WEIGHTS
-from hp_bench.report.figures import PlanePoint, panels_of
+from hp_bench.report.figures import panels_of
 from hp_bench.report.story import Method, Story
 from hp_bench.report.tables import describe_difference, describe_p
 from hp_bench.results.compare import Compared, compare, too_degenerate
@@ -97,27 +97,6 @@ def headline(story: Story) -> list[str]:
                     "(loops or noise)."
                 )
     return said
-
-
-def planes(story: Story) -> tuple[dict[str, list[PlanePoint]], list[PlanePoint]]:
-    """Each method's way through the forget-versus-utility plane, and the twins; empty where a familiarity or a utility was not measured."""
-    shown = {method.curve.name: method.curve.points for method in story.methods}
-    shown |= {card.name: (card,) for card in story.models}
-    tasks = {panel.metric: panel.task for panel in panels_of([card for cards in shown.values() for card in cards])}
-    if not {"familiarity", "acc"} <= set(tasks):
-        return {}, []
-    methods = {name: points for name, cards in shown.items() if (points := _plane_points(cards, tasks))}
-    return methods, _plane_points(story.twins, tasks)
-
-
-def _plane_points(cards: Sequence[Scorecard], tasks: Mapping[str, str]) -> list[PlanePoint]:
-    """The models of which both numbers were measured, by metric -> task."""
-    points = []
-    for card in cards:
-        familiarity, utility = (card.find(tasks[metric], metric) for metric in ("familiarity", "acc"))
-        if familiarity is not None and utility is not None:
-            points.append(PlanePoint(card.name, card.step, familiarity, utility))
-    return points
 
 
 def exchanges(story: Story, method: Method) -> list[dict[str, Any]]:

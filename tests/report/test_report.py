@@ -9,10 +9,11 @@ from dataclasses import replace
 import jsonlines
 import pytest
 
-from hp_bench.report.figures import draw_curve, draw_fame, panels_of, save_figure
-from hp_bench.report.page import render
+from hp_bench.report.figures import draw_curve, draw_fame, draw_plane, panels_of, save_figure
+from hp_bench.report.page import drawings, render
+from hp_bench.report.panel import panel_section
 from hp_bench.report.run import read_story, write_figures, write_page
-from hp_bench.report.sections import exchanges, headline, marked, planes, slices, table
+from hp_bench.report.sections import exchanges, headline, marked, slices, table
 from hp_bench.results.curve import Curve
 from hp_bench.results.scorecard import Manifest, Scorecard, TaskManifest, measure
 
@@ -183,9 +184,19 @@ def test_the_curve_draws_every_point_with_its_interval_and_the_paper_apart(run):
 
 
 def test_the_plane_holds_baseline_ends_and_twins(run):
-    methods, twins = planes(read_story(run))
-    assert set(methods) == {"a", "b"} and len(twins) == 2
-    assert methods["a"][-1].utility.value == pytest.approx(25 / 40)
+    story = read_story(run)
+    figure = drawings(story, panel_section(story))["plane"]()
+    (axis,) = figure.axes
+    ways = {line.get_label(): line.get_ydata() for line in axis.lines if not line.get_label().startswith("_")}
+    assert set(ways) == {"a", "b"} and list(ways["a"]) == pytest.approx([30 / 40, 30 / 40, 25 / 40])
+    assert [text.get_text() for text in axis.texts if "step" in text.get_text()] == ["step 40", "step 40"]
+    assert len([one for one in axis.containers if one.lines[0].get_marker() == "*"]) == 2, "the twins"
+
+
+def test_a_model_without_a_number_is_not_on_the_plane():
+    dead = replace(card("m", 20, 3), measurements=tuple(replace(m, value=None) for m in card("m", 20, 3).measurements))
+    figure = draw_plane({"m": [card("baseline", 0, 30), dead, card("m", 40, 1)]})
+    assert len(figure.axes[0].lines[0].get_xdata()) == 2 and draw_plane({"m": [dead]}) is None
 
 
 def test_points_of_other_judges_make_no_curve():

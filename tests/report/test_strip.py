@@ -92,7 +92,7 @@ def test_the_curve_is_leak_at_k_beside_the_greedy_number(run):
     whole = Scorecard(
         "baseline", (*baseline.measurements, *greedy.measurements), baseline.items, baseline.values, baseline.manifest
     )
-    figure = draw_leaks([("baseline", whole)], [("twin-1", card("twin-1", [0.0] * 10))], columns=1)
+    figure = draw_leaks([("baseline", whole)], [("twin-1", card("twin-1", [0.0] * 10))], narrow=True)
     (axis,) = figure.axes
     curves = {container.get_label(): container.lines[0].get_data() for container in axis.containers}
     ks, values = curves["baseline"]
