@@ -173,15 +173,17 @@ def draw_plane(
 
     def numbers(cards: Sequence[Scorecard]) -> list[tuple[int | None, Measurement, Measurement]]:
         """Step, familiarity and utility of the models that have both."""
-        both = ((card.step, *(card.find(tasks[metric], metric) for metric in ("familiarity", "acc"))) for card in cards)
-        return [(step, f, u) for step, f, u in both if f and u and f.value is not None and u.value is not None]
+        both = (
+            (card, card.find(tasks["familiarity"], "familiarity"), card.find(tasks["acc"], "acc")) for card in cards
+        )
+        return [(card.step, f, u) for card, f, u in both if f and u and f.value is not None and u.value is not None]
 
     lines = {name: points for name, cards in curves.items() if (points := numbers(cards))}
     grey = numbers(twins)
     if not lines:
         return None
     with theme.figure(5.6, 4.9) as figure:
-        axis = figure.subplots()
+        axis: Any = figure.subplots()
         for number, (name, points) in enumerate(lines.items()):
             way = [f.value for _, f, _ in points], [u.value for _, _, u in points]
             axis.plot(*way, **series(number, name), linewidth=1.3)

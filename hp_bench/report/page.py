@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from itertools import groupby
-from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -37,7 +36,6 @@ def render(story: Story) -> str:
         undefined=jinja2.StrictUndefined,
     )  # fmt: skip
     panel = panel_section(story)
-    to_json = partial(json.dumps, indent=1, ensure_ascii=False, default=str)
     rows = groupby(
         sections.table(story), lambda row: row.method + (f", step {row.step}" if row.step is not None else "")
     )
@@ -49,18 +47,19 @@ def render(story: Story) -> str:
         change=describe_difference, describe=describe, p_value=describe_p,
         metrics=METRICS,
         methods=[
-            {"name": method.curve.name, "exchanges": sections.exchanges(story, method), "slices": sections.slices(method)}
+            {"name": method.name, "exchanges": sections.exchanges(story, method), "slices": sections.slices(story, method)}
             for method in story.methods
         ],
-        shown=SHOWN, paper=PAPER, version=__version__, manifests=_manifests(story), json=to_json,
+        shown=SHOWN, paper=PAPER, version=__version__, json=partial(json.dumps, indent=1, ensure_ascii=False, default=str),
+        manifests=[{"name": card.name, **asdict(card.manifest)} for card in (*story.ends, *story.twins)],
     )  # fmt: skip
 
 
 def drawings(story: Story, panel: PanelSection) -> dict[str, Callable[..., Figure | None]]:
     """Every figure of a report, by name: what draws it, in a `theme`, and, but for the small ones, `narrow`; None: nothing to draw."""
-    ways: dict[str, Sequence[Scorecard]] = {method.curve.name: method.curve.points for method in story.methods}
+    ways: dict[str, Sequence[Scorecard]] = {method.name: method.points for method in story.methods}
     return {
-        "curve": partial(draw_curve, [method.curve for method in story.methods if len(method.curve.points) > 1], story.twins),
+        "curve": partial(draw_curve, [method for method in story.methods if len(method.points) > 1], story.twins),
         "fame": partial(draw_fame, story.ends, story.twins),
         "plane": partial(draw_plane, ways | {card.name: (card,) for card in story.models}, story.twins),
         "strip": partial(draw_strips, strips_of(panel.named)),
@@ -98,7 +97,3 @@ def _both_themes(draw: Callable[..., Figure | None], *, small: bool) -> Markup:
         div = Markup('<div class="{}"><div class="light">{}</div><div class="dark">{}</div></div>')
         divs.append(div.format(width, svg_text(light), svg_text(dark)))
     return Markup("\n").join(divs)
-
-
-def _manifests(story: Story) -> Sequence[dict[str, Any]]:
-    return [{"name": card.name, **asdict(card.manifest)} for card in (*story.ends, *story.twins)]

@@ -40,7 +40,7 @@ def draw_panel(panel: PanelSection, *, theme: Theme, narrow: bool = False) -> Fi
             axis = figure.add_axes((left, (top - own + 0.4) / height, width, (own - head) / height))
             _draw_part(axis, panel, rows, rows is scaled, narrow, theme.ink)
             axis.set_title(title)
-            below = {"xycoords": "axes fraction", "xytext": (0, 5), "textcoords": "offset points"}
+            below: Any = {"xycoords": "axes fraction", "xytext": (0, 5), "textcoords": "offset points"}
             axis.annotate(direction, (0, 1), fontsize=8, alpha=0.75, **below)
             top -= own
         legend_below(figure, figure.axes, 2 if narrow else 5)

@@ -9,7 +9,7 @@ from typing import Any
 from hp_bench.report.figures import save_figures
 from hp_bench.report.page import drawings, render
 from hp_bench.report.panel import panel_part, panel_section
-from hp_bench.report.story import Method, Story
+from hp_bench.report.story import Story
 from hp_bench.results.curve import Curve
 from hp_bench.results.scorecard import Scorecard
 from hp_bench.scoring.distances import Distance
@@ -45,17 +45,13 @@ def read_story(run: Path | str) -> Story:
     if missing:
         raise ValueError(f"{str(path)!r} names scorecards that are not there: {', '.join(missing[:3])}")
     files = {name: sorted((run / "samples" / name).glob("*.jsonl")) for name in cards}
-    samples = {name: {file.stem: load_samples(run, name, file.stem) for file in own} for name, own in files.items()}
     return Story(
         title=told["title"],
-        methods=[
-            Method(Curve(name, tuple(cards[point] for point in points)), {point: samples[point] for point in points})
-            for name, points in told["methods"].items()
-        ],
+        methods=[Curve(name, tuple(cards[point] for point in points)) for name, points in told["methods"].items()],
         models=[cards[name] for name in told.get("models", [])],
         baseline=cards.get(told.get("baseline") or ""),
         twins=[cards[name] for name in told["twins"]],
-        twin_samples={name: samples[name] for name in told["twins"]},
+        samples={name: {file.stem: load_samples(run, name, file.stem) for file in own} for name, own in files.items()},
         panel=all_cards(run / PANEL) or [part for card in cards.values() if (part := panel_part(card)) is not None],
         stress=[_stress(path, run / STRESS) for path in sorted((run / STRESS).rglob(RESULT))],
         distances=[Distance(**distance) for distance in told.get("distances", [])],
