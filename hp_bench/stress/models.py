@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from hp_bench.engines.loader import EngineSettings
 from hp_bench.engines.loading import load_model, load_tokenizer, resolve_device
 from hp_bench.engines.source import Source
 from hp_bench.progress import quiet_transformers
@@ -20,10 +21,7 @@ def make(
     stress: Rounding | Relearning,
     passages: Sequence[str],
     folder: Path,
-    *,
-    dtype: str,
-    device: str,
-    tokenizer: str | None = None,
+    settings: EngineSettings,
 ) -> dict[str, Any]:
     """Loads a model, stresses it, and saves it with its tokenizer, under a temporary name first.
 
@@ -32,9 +30,8 @@ def make(
         stress: what to do to it.
         passages: to relearn from.
         folder: where to; what is there is replaced.
-        dtype: to load and save it in; relearning is in float32 whatever it is.
-        device: to relearn on; rounding is done on the CPU, where it gives the same bits everywhere.
-        tokenizer: where the model has none beside it.
+        settings: the type to load and save it in (relearning is in float32 whatever it is), the device to relearn on (rounding is done on
+            the CPU, where it gives the same bits everywhere), and the tokenizer where the model has none beside it.
 
     Returns:
         What is worth knowing of it: the `share` of weights rounded, or the `first_loss` and `last_loss`, nats a token.
@@ -42,11 +39,10 @@ def make(
     Raises:
         ValueError: the model cannot be loaded, is quantised, or does not survive it.
     """
-    words = load_tokenizer(source, tokenizer)
+    words, dtype = load_tokenizer(source, settings.tokenizer), settings.dtype
     learning = isinstance(stress, Relearning)
-    model = load_model(
-        source, dtype="float32" if learning else dtype, device=resolve_device(device) if learning else "cpu"
-    )
+    device = resolve_device(settings.device) if learning else "cpu"
+    model = load_model(source, dtype="float32" if learning else dtype, device=device)
     if source.base is not None:
         model = model.merge_and_unload()
     if isinstance(stress, Rounding):
