@@ -82,12 +82,6 @@ def ask_own(folder: SeedFolder, name: str) -> None:
     bench.panel(bench.own[name])
 
 
-def stress_twin(folder: SeedFolder, identity: str) -> Finding:
-    """Stresses the second twin against the first, in a process of its own: a row that never knew, and the control that all share."""
-    bench = bench_of(folder)
-    return look(STRESS, bench, folder, "twin-2", identity, lambda: bench.own["twin-2"])
-
-
 def look(kind: str, bench: Bench, folder: SeedFolder, name: str, identity: str, model: Callable[[], Model]) -> Finding:
     """Panel or stress of a row; kept, the failure too, if it fails.
 
