@@ -2,7 +2,7 @@
 
 import io
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,20 +105,25 @@ def draw_curve(
     panels = panels_of([*(point for curve in curves for point in curve.points), *twins])
     count = len(panels) + 1
     columns = 1 if narrow else min(2, count)
-    rows = -(-count // columns)
-    height = 3.6 * rows + 0.5
+    height = 3.6 * -(-count // columns) + 0.5
     with theme.figure(5.2 * columns, height) as figure:
-        axes = figure.subplots(rows, columns, squeeze=False).flatten()
+        axes = _grid(figure, count, columns)
         for axis, panel in zip(axes, panels, strict=False):
             _draw_panel(axis, panel, curves, twins)
-        _draw_paper(axes[len(panels)])
-        for axis in axes[count:]:
-            axis.set_visible(False)
+        _draw_paper(axes[-1])
         legend_below(figure, axes[:1], 2 if narrow else 4)
         figure.subplots_adjust(
             left=0.18 / columns, right=0.975, top=1 - 0.54 / height, bottom=1.1 / height, hspace=0.42, wspace=0.26
         )
     return figure
+
+
+def _grid(figure: Figure, count: int, columns: int) -> list[Any]:
+    """So many panels, row by row."""
+    axes = figure.subplots(-(-count // columns), columns, squeeze=False).flatten()
+    for axis in axes[count:]:
+        axis.set_visible(False)
+    return list(axes[:count])
 
 
 def _draw_panel(axis: Any, panel: Panel, curves: Sequence[Curve], twins: Sequence[Scorecard]) -> None:
@@ -264,32 +269,25 @@ _LEAKS = {1: "leak_1", 2: "leak_2", 4: "leak_4", 8: "leak_8", 16: "leak"}
 
 
 def draw_leaks(
-    models: Sequence[tuple[str, Scorecard]],
-    twins: Sequence[tuple[str, Scorecard]] = (),
-    *,
-    theme: Theme = LIGHT,
-    narrow: bool = False,
+    models: Mapping[str, Scorecard], twins: Collection[str] = (), *, theme: Theme = LIGHT, narrow: bool = False
 ) -> Figure | None:
     """leak@k against k, with 95 % intervals over prompts, and what greedy decoding says on the left; None where nothing was sampled.
 
     Args:
-        models: names and scorecards, the baseline first.
-        twins: models that never read the target.
+        models: name -> scorecard, the baseline first, the twins last.
+        twins: names of the models that never read the target.
         theme: light or dark.
         narrow: one panel under the other, for a phone.
     """
-    asked = [task for task in _SAMPLED if any(len(_leaks(card, task)) > 1 for _, card in (*models, *twins))]
+    asked = [task for task in _SAMPLED if any(len(_leaks(card, task)) > 1 for card in models.values())]
     if not asked:
         return None
     columns = 1 if narrow else 2
-    rows = -(-len(asked) // columns)
-    height = 3.4 * rows + 0.7
+    height = 3.4 * -(-len(asked) // columns) + 0.7
     with theme.figure(5.2 * columns, height) as figure:
-        axes = figure.subplots(rows, columns, squeeze=False).flatten()
-        for axis in axes[len(asked) :]:
-            axis.set_visible(False)
-        for axis, task in zip(axes, asked, strict=False):
-            _draw_leaks(axis, task, [one for one in (*models, *twins) if _leaks(one[1], task)], twins)
+        axes = _grid(figure, len(asked), columns)
+        for axis, task in zip(axes, asked, strict=True):
+            _draw_leaks(axis, task, {name: card for name, card in models.items() if _leaks(card, task)}, twins)
         count = legend_below(figure, axes, 1 if narrow else 3)
         figure.subplots_adjust(
             left=0.2 / (columns + 0.6), right=0.975, top=1 - 0.54 / height, hspace=0.5, wspace=0.2,
@@ -298,13 +296,11 @@ def draw_leaks(
     return figure
 
 
-def _draw_leaks(
-    axis: Any, task: str, shown: Sequence[tuple[str, Scorecard]], twins: Sequence[tuple[str, Scorecard]]
-) -> None:
+def _draw_leaks(axis: Any, task: str, models: Mapping[str, Scorecard], twins: Collection[str]) -> None:
     title, end, metric = _SAMPLED[task]
-    for number, (name, card) in enumerate(shown):
-        look = series(number, name, twin=(name, card) in twins)
-        nudge = 1.04 ** (number - (len(shown) - 1) / 2)
+    for number, (name, card) in enumerate(models.items()):
+        look = series(number, name, twin=name in twins)
+        nudge = 1.04 ** (number - (len(models) - 1) / 2)
         points = _leaks(card, task)
         _errorbar(axis, [k * nudge for k in points], [*points.values()], look, 1.4)
         greedy = [m for m in card.measurements if m.metric == metric and m.task.endswith(end) and m.value is not None]

@@ -63,20 +63,18 @@ def drawings(story: Story, panel: PanelSection) -> dict[str, Callable[..., Figur
         "fame": partial(draw_fame, story.ends, story.twins),
         "plane": partial(draw_plane, ways | {card.name: (card,) for card in story.models}, story.twins),
         "strip": partial(draw_strips, strips_of(panel.named)),
-        "leak": partial(draw_leaks, *_leaks_of(story, panel)),
+        "leak": partial(draw_leaks, _leaks_of(story, panel), [twin.label for twin in panel.twins]),
         "panel": partial(draw_panel, panel),
     }  # fmt: skip
 
 
-def _leaks_of(story: Story, panel: PanelSection) -> tuple[list[tuple[str, Scorecard]], list[tuple[str, Scorecard]]]:
-    """Models and twins of the panel by name, each with what greedy decoding said, which may stand in a run's other scorecards."""
+def _leaks_of(story: Story, panel: PanelSection) -> dict[str, Scorecard]:
+    """The panel's models by name, each with what greedy decoding said, which may stand in a run's other scorecards."""
     greedy = {card.name: card.measurements for card in (*story.ends, *story.twins)}
-    whole = [
-        (label, replace(card, measurements=(*card.measurements, *greedy.get(card.name, ()))))
+    return {
+        label: replace(card, measurements=(*card.measurements, *greedy.get(card.name, ())))
         for label, card in panel.named
-    ]
-    models = len(whole) - len(panel.twins)
-    return whole[:models], whole[models:]
+    }
 
 
 def _book(panel: PanelSection) -> list[tuple[str, list[str]]]:
