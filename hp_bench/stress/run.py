@@ -14,12 +14,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import TypeAdapter
 
 from hp_bench.engines.fingerprint import fingerprint
 from hp_bench.engines.loader import EngineSettings, Loader
-from hp_bench.engines.source import locate, stored_dtype, widest
+from hp_bench.engines.loading import load_model, load_tokenizer, resolve_device
+from hp_bench.engines.source import Source, locate, stored_dtype, widest
 from hp_bench.probes.passages import passages_of
+from hp_bench.progress import quiet_transformers
 from hp_bench.results.metrics import METRICS
 from hp_bench.results.scorecard import Scorecard, failures
 from hp_bench.scoring.checkpoints import Checkpoint, model_name
@@ -28,11 +31,10 @@ from hp_bench.scoring.score import failed, load_tasks
 from hp_bench.scoring.store import asks_otherwise, save
 from hp_bench.stress.answer_leaks import answers_of, first_given, lexicon_of
 from hp_bench.stress.facts import FactRelearning, fact_tasks, halves, untaught
-from hp_bench.stress.models import make
 from hp_bench.stress.recovery import Recovery, recoveries
-from hp_bench.stress.relearning import Relearning
-from hp_bench.stress.rounding import Rounding, usual_rounding
-from unlearn.files import find_model, write_json
+from hp_bench.stress.relearning import Relearning, blocks_of, relearn
+from hp_bench.stress.rounding import Rounding, round_weights, usual_rounding
+from unlearn.files import find_model, whole_folder, write_json
 from unlearn.progress import progress_bars
 
 log = logging.getLogger(__name__)
@@ -250,7 +252,7 @@ def _under(
     try:
         if isinstance(stress, Relearning):
             loader.close()  # training needs the device's memory
-        about = make(locate(path, base=settings.base), stress, passages, folder, settings)
+        about = _make(locate(path, base=settings.base), stress, passages, folder, settings)
     except (ValueError, RuntimeError) as error:
         log.debug("%s was not made", name, exc_info=True)
         scored = failed(loaded, " ".join(str(error).split()), name=name, model=path, engine=settings.engine_of(path))
@@ -260,6 +262,46 @@ def _under(
     card = score_one(loader, loaded, Checkpoint(name, str(folder)), out=out).card
     shutil.rmtree(folder)
     return card
+
+
+def _make(
+    source: Source, stress: Rounding | Relearning, passages: Sequence[str], folder: Path, settings: EngineSettings
+) -> dict[str, Any]:
+    """Loads a model, stresses it, and saves it with its tokenizer, so that any engine can load it; under a temporary name first.
+
+    Args:
+        source: the model; an adapter is merged.
+        stress: what to do to it.
+        passages: to relearn from.
+        folder: where to; what is there is replaced.
+        settings: the type to load and save it in (relearning is in float32 whatever it is), the device to relearn on (rounding is done on
+            the CPU, where it gives the same bits everywhere), and the tokenizer where the model has none beside it.
+
+    Returns:
+        What is worth knowing of it: the `share` of weights rounded, or the `first_loss` and `last_loss`, nats a token.
+
+    Raises:
+        ValueError: the model cannot be loaded, is quantised, or does not survive it.
+    """
+    words, dtype = load_tokenizer(source, settings.tokenizer), settings.dtype
+    learning = isinstance(stress, Relearning)
+    device = resolve_device(settings.device) if learning else "cpu"
+    model = load_model(source, dtype="float32" if learning else dtype, device=device)
+    if source.base is not None:
+        model = model.merge_and_unload()
+    if isinstance(stress, Rounding):
+        about = {"share": round_weights(model, stress)}
+    else:
+        context = getattr(model.config, "max_position_embeddings", None)
+        first, last = relearn(model, blocks_of(passages, words, block=stress.block, context=context), stress)
+        about = {"first_loss": first, "last_loss": last}
+    if learning and dtype != "auto":
+        model = model.to(getattr(torch, dtype))
+    shutil.rmtree(folder, ignore_errors=True)
+    with whole_folder(folder) as part, quiet_transformers():
+        model.save_pretrained(part)
+        words.save_pretrained(part)
+    return about
 
 
 def _earlier(record: Path, asked: Mapping[str, Any], path: Path, loaded: Mapping[str, Any]) -> Scorecard | None:
