@@ -13,7 +13,7 @@ from typing import Any
 
 from hp_bench import miniature
 from hp_bench.experiments.findings import STRESS, Finding, ask_own, known, look
-from hp_bench.experiments.measure import Bench, Model, bench_of, measure_own, try_baseline
+from hp_bench.experiments.measure import Bench, bench_of, measure_own, try_baseline
 from hp_bench.experiments.plane import draw_board
 from hp_bench.experiments.rows import Row, Rows
 from hp_bench.experiments.store import (
@@ -216,23 +216,10 @@ def _findings(
         for names in (("twin-2",), rows):  # the twin under stress is the control that all rows share
             kinds = {name: [kind for kind, other in missing if other == name] for name in names}
             calls: dict[str, _Call] = {
-                name: (_look, (folder, name, rows.get(name), scores[name].fingerprint, own)) for name, own in kinds.items() if own
+                name: (look, (folder, name, rows.get(name), scores[name].fingerprint, own)) for name, own in kinds.items() if own
             }  # fmt: skip
             findings |= {(one.kind, name): one for name, made in side_by_side(calls).items() for one in made}
     return [one for one in findings.values() if one is not None]
-
-
-def _look(folder: SeedFolder, name: str, row: Row | None, identity: str, kinds: Sequence[str]) -> list[Finding]:
-    """Panel or stress of one row, or both, in a process of its own; without a row, of the world's own model."""
-    bench = bench_of(folder)
-
-    def model() -> Model:
-        if row is None:
-            return bench.own[name]
-        recipe, _ = run_of(row, name, bench.world, folder)
-        return model_of(name, recipe, checkpoint_at(Path(recipe.out), row.step), row.step)
-
-    return [look(kind, bench, folder, name, identity, model) for kind in kinds]
 
 
 def _try_row(folder: SeedFolder, name: str, row: Row) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
 from hp_bench.experiments.table import Entry, Leaderboard, Spread
 from hp_bench.report.figures import GREY, LIGHT, SERIES, style_axis
@@ -70,11 +69,10 @@ def _limits(axis: Any, points: Sequence[tuple[Entry, Spread, Spread]], linear: M
 
 
 def _dress(axis: Any, board: Leaderboard, linear: Mapping[str, float]) -> None:
-    plain = FuncFormatter(lambda value, _: f"{value:g}")
     for which, key in ((axis.xaxis, _X), (axis.yaxis, _Y)):
         which.set_ticks([0.0, *(tick for tick in _TICKS if tick >= linear[key] * 0.99)])
         which.set_ticks([], minor=True)
-        which.set_major_formatter(plain)
+        which.set_major_formatter("{x:g}")
     style_axis(axis, grid="both", width=0.6)
     if board.between:
         for draw, key in ((axis.axvspan, _X), (axis.axhspan, _Y)):
