@@ -1,5 +1,6 @@
 """`hp-bench inspect`."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -29,8 +30,6 @@ def inspect(
     The baseline answers, with the model's hidden states in place of its own. 0: they hold no more than the twin's. 1: as much as its own.
     Needs the weights of all models, of one architecture.
     """
-    from dataclasses import asdict
-
     from hp_bench.report.figures import save_figures
     from hp_bench.report.layers import draw_layers, print_layers
     from hp_bench.scoring.checkpoints import model_name
