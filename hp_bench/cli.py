@@ -6,6 +6,7 @@ stdout holds results, stderr log and progress. Exit codes: 0 done, 1 the run fai
 import gc
 import logging
 import re
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,21 +14,13 @@ import typer
 from typer.core import TyperGroup
 
 from hp_bench import __version__
-from hp_bench.commands.compare import compare
-from hp_bench.commands.curve import curve
-from hp_bench.commands.demo import demo
-from hp_bench.commands.doctor import doctor
-from hp_bench.commands.fetch import fetch
-from hp_bench.commands.inspect import inspect
-from hp_bench.commands.judge import judge
-from hp_bench.commands.leaderboard import leaderboard
-from hp_bench.commands.probes import probes
-from hp_bench.commands.report import report
-from hp_bench.commands.score import score
-from hp_bench.commands.stress import stress
-from hp_bench.commands.tasks import tasks
 from hp_bench.progress import quiet_imports
 from unlearn.exits import guarded
+
+#: Each a module of `hp_bench.commands` with a function of its name, in the order of --help.
+_COMMANDS = (
+    "doctor", "score", "curve", "compare", "stress", "inspect", "demo", "leaderboard", "judge", "fetch", "probes", "report", "tasks"
+)  # fmt: skip
 
 #: Objects between two looks for garbage. Python's 700 make the imports of a command a fifth slower, and nothing is there to be freed.
 _OBJECTS = 100_000
@@ -77,8 +70,8 @@ def _options(
     logging.getLogger("hp_bench").setLevel(logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO)
 
 
-for command in (doctor, score, curve, compare, stress, inspect, demo, leaderboard, judge, fetch, probes, report, tasks):
-    app.command()(command)
+for name in _COMMANDS:
+    app.command()(getattr(import_module(f"hp_bench.commands.{name}"), name))
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from unlearn.progress import current_display
@@ -15,22 +15,14 @@ def quiet_host(least: int = logging.WARNING) -> Iterator[None]:
     """Silences lm-eval's logging below a level and turns its tqdm bars into rows of the current progress display."""
     import sys
 
-    loggers = [logging.getLogger(name) for name in ("lm_eval", "lm-eval")]
-    levels = [logger.level for logger in loggers]
-    replaced = [
-        (module, module.tqdm) for name in _HOST_MODULES if (module := sys.modules.get(name)) and hasattr(module, "tqdm")
-    ]
-    for logger in loggers:
-        logger.setLevel(max(least, logger.level))
-    for module, _ in replaced:
-        module.tqdm = _Row  # type: ignore[attr-defined]
-    try:
+    with ExitStack() as restored:
+        for logger in (logging.getLogger(name) for name in ("lm_eval", "lm-eval")):
+            restored.callback(logger.setLevel, logger.level)
+            logger.setLevel(max(least, logger.level))
+        for module in (sys.modules[name] for name in _HOST_MODULES if hasattr(sys.modules.get(name), "tqdm")):
+            restored.callback(setattr, module, "tqdm", module.tqdm)
+            module.tqdm = _Row  # type: ignore[attr-defined]
         yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-        for module, tqdm in replaced:
-            module.tqdm = tqdm  # type: ignore[attr-defined]
 
 
 class _Row:

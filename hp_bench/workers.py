@@ -93,16 +93,14 @@ def side_by_side(calls: Mapping[str, tuple[Callable[..., Any], tuple[Any, ...]]]
                 for process in (pool._processes or {}).values():
                     process.terminate()
                 if isinstance(error, BrokenProcessPool):
-                    killed = [name for name, one in futures.items() if one.done() and _was_killed(one)]
+                    killed = [
+                        n for n, one in futures.items() if one.done() and isinstance(one.exception(), BrokenProcessPool)
+                    ]
                     raise ProcessKilled(f"one of {', '.join(killed)}") from error
                 raise
             finally:
                 for row in rows.values():
                     bars.remove_task(row)
-
-
-def _was_killed(future: Future[Any]) -> bool:
-    return isinstance(future.exception(), BrokenProcessPool)
 
 
 def _call(call: Callable[..., Any], arguments: tuple[Any, ...], relay: "Relay") -> Any:
@@ -114,8 +112,7 @@ def _call(call: Callable[..., Any], arguments: tuple[Any, ...], relay: "Relay") 
 
 
 def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
+    if parent := multiprocessing.parent_process():
         parent.join()
         os._exit(1)
 

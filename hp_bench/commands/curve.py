@@ -1,5 +1,6 @@
 """`hp-bench curve`."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -36,8 +37,6 @@ def curve(
 
     Writes a scorecard for each checkpoint, draws curve.png and curve.svg, and prints a table for each method.
     """
-    from dataclasses import asdict
-
     from hp_bench.curves.curve import curves, draw, methods_of
     from hp_bench.report.tables import answer, numbers_table
     from hp_bench.results.compare import broken, compare

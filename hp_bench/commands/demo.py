@@ -1,6 +1,7 @@
 """`hp-bench demo`."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,8 +78,6 @@ def demo(
 
 def _plain(made: "Demo") -> dict[str, Any]:
     """Everything but durations, which differ from run to run."""
-    from dataclasses import asdict
-
     from hp_bench.report.run import read_story
     from hp_bench.report.sections import table
     from hp_bench.results.scorecard import to_json

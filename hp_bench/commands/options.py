@@ -3,6 +3,8 @@
 import functools
 import gc
 import inspect
+import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -125,9 +127,6 @@ def _pairs(words: Sequence[str] | None, option: str) -> dict[str, Any]:
     """`key=value` words as a dict, several in one with commas between, or a JSON object, as lm_eval takes them; numbers, true and false
     are read as such.
     """
-    import json
-    import re
-
     import yaml
 
     values: dict[str, Any] = {}
@@ -150,8 +149,6 @@ def _pairs(words: Sequence[str] | None, option: str) -> dict[str, Any]:
 
 def print_json(content: Any) -> None:
     """What --json prints."""
-    import json
-
     typer.echo(json.dumps(content, indent=1, ensure_ascii=False))
 
 

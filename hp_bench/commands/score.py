@@ -1,5 +1,6 @@
 """`hp-bench score`."""
 
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -42,8 +43,6 @@ def score(
     Writes a scorecard for each model. With --baseline, every other model is compared with the baseline, prompt by prompt. If one model
     fails, the others are still scored.
     """
-    from dataclasses import asdict, replace
-
     from hp_bench.engines.loader import Loader
     from hp_bench.report.strip import print_strips, strips_of
     from hp_bench.report.tables import answer, model_tables

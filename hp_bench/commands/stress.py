@@ -1,5 +1,6 @@
 """`hp-bench stress`."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -53,8 +54,6 @@ def stress(
     Asks the panel before and after a stress: the weights are rounded, or the model is trained for a few steps, on harmless text or on half
     of the facts. The control is put under the same stress. What comes back is what the model gains and the control does not.
     """
-    from dataclasses import asdict
-
     from hp_bench.report.tables import recoveries_table
     from hp_bench.stress.facts import FactRelearning
     from hp_bench.stress.relearning import Relearning

@@ -3,10 +3,12 @@
 import inspect
 import logging
 import random
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -181,12 +183,9 @@ def _told_to_all(forgotten: bool) -> bool:
 
 def _calling_trainer() -> Trainer:
     """The Trainer whose event is being handled. It hands its callbacks everything but itself, and it alone can log to all who listen."""
-    frame = inspect.currentframe()
-    while frame is not None:
-        caller = frame.f_locals.get("self")
-        if isinstance(caller, Trainer):
+    for frame, _ in traceback.walk_stack(inspect.currentframe()):
+        if isinstance(caller := frame.f_locals.get("self"), Trainer):
             return caller
-        frame = frame.f_back
     raise RuntimeError("FamiliarityCallback is called by a transformers.Trainer, and by nothing else")
 
 
@@ -215,21 +214,16 @@ def _logged(what: str) -> Iterator[None]:
         log.error("%s: %s", what, " ".join(str(error).split()))
 
 
-class _Silent:
-    """Judge of the processes that write nothing: a language model behind an address is asked once, not once a process."""
+def _leave_judging_to_the_first(loaded: Mapping[str, Any]) -> None:
+    """In the processes that write nothing: a language model behind an address is asked once, not once a process."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def grade(self, items: Sequence[Any]) -> list[Any]:
+    def grade(items: Sequence[Any]) -> list[Verdict]:
         return [Verdict(grade=None, unscored="judged by the first process") for _ in items]
 
-
-def _leave_judging_to_the_first(loaded: Mapping[str, Any]) -> None:
     for task in loaded["tasks"].values():
         judge = getattr(task, "judge", None)
         if judge is not None and not isinstance(judge, LexiconJudge):
-            task.judge = _Silent(judge.name)
+            task.judge = SimpleNamespace(name=judge.name, grade=grade)
 
 
 @contextmanager

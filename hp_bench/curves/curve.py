@@ -110,13 +110,9 @@ def curves(
 
 def draw(curves: Sequence[Curve], out: Path) -> list[Path]:
     """Writes curve.png and curve.svg; no picture where no point has a number."""
-    from hp_bench.report.figures import draw_curve, panels_of, save_figure
+    from hp_bench.report.figures import draw_curve, panels_of, save_figures
 
     points = [point for one in curves for point in one.points]
     if not panels_of(points) or all(m.value is None for point in points for m in point.measurements):
         return []
-    out.mkdir(parents=True, exist_ok=True)
-    paths = [out / "curve.png", out / "curve.svg"]
-    for path in paths:
-        save_figure(draw_curve(curves), path)
-    return paths
+    return save_figures({"curve": draw_curve(curves)}, out)

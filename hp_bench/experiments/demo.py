@@ -6,16 +6,18 @@ Miniature -> reinforce, label, fine-tune on hard and on soft labels (`recipes/mi
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import unlearn
 from hp_bench import miniature
 from hp_bench.engines.loader import EngineSettings, Loader
-from hp_bench.experiments.store import append_log
+from hp_bench.experiments.measure import ON_MINIATURE
+from hp_bench.experiments.store import World, append_log
 from hp_bench.miniature.panel import panel_files, panel_tasks
 from hp_bench.report.run import PANEL, STORY, write_figures, write_page
 from hp_bench.results.scorecard import Scorecard
@@ -36,11 +38,10 @@ HARD, SOFT = "whp", "whp-soft"
 
 RECIPES = {HARD: "miniature.yaml", SOFT: "miniature-soft.yaml"}
 
-
-_STEPS = (
-    ("hp_miniature_familiarity", "familiarity"), ("hp_miniature_token_probability", "token_probability"),
-    ("hp_miniature_utility", "acc"), ("hp_miniature_rest", "rest_loss"),
-)  # fmt: skip
+_NOTES = (
+    "The model is tiny and its world is made up: this shows that method and measures work, not how a large model fares.",
+    f"{HARD}: the paper's method, hard labels. {SOFT}: the whole generic distribution, at every position, inside names too.",
+)
 
 
 @dataclass(frozen=True)
@@ -107,15 +108,12 @@ def run_demo(
         with clock("scoring through lm-eval"):
             curves, twin_cards, prompts, asked = _score(world, out, runs, panel)
         with clock("distances to the twins"):
-            models = {"baseline": world.baseline, **{name: checkpoints_in(run)[-1].path for name, run in runs.items()}}
-            named = {name: str(path) for name, path in models.items()}
-            far = distances(named, world.twins, world.distance_texts())
+            far = distances(ends_of(world, runs), world.twins, world.distance_texts())
         with clock("figures and report"):
-            write_story(out, world, curves, twin_cards, far)
-            write_figures(out)
-            write_page(out)
+            title, ran = f"Has it forgotten? The miniature world of {world.plan.target}", world.plan.to_dict()
+            write_report(out, title, world, curves, far, run={"miniature": ran}, notes=_NOTES)
     append_log(out, seconds=seconds)  # alone: everything else is the same bytes every time
-    return Demo(out, _STEPS, curves, twin_cards, prompts, far, seconds, asked)
+    return Demo(out, tuple(ON_MINIATURE.values()), curves, twin_cards, prompts, far, seconds, asked)
 
 
 def _unlearn(world: miniature.Miniature, out: Path, seed: int, overrides: Sequence[str]) -> dict[str, Path]:
@@ -138,17 +136,14 @@ def _score(
         panel_files(world)  # before two processes want them
     baseline = Checkpoint("baseline", str(world.baseline), 0)
     twins = [Checkpoint(path.name, str(path)) for path in world.twins]
-    curves = {
-        name: [Checkpoint(f"{name}/{c.name}", c.path, c.step) for c in checkpoints_in(folder)]
-        for name, folder in runs.items()
-    }
+    curves = curves_of(runs)
     beside = {HARD: [baseline], SOFT: twins}
     models = {name: ([*curve, *beside[name]], [curve[-1], *beside[name]]) for name, curve in curves.items()}
     made = side_by_side({name: (_score_models, (world.folder, out, *both, panel)) for name, both in models.items()})
     cards, prompts, asked = ({c.name: c for sets in made.values() for c in sets[kind]} for kind in range(3))
     ends = [baseline, *twins, *(curve[-1] for curve in curves.values())]
     return (
-        {name: [cards["baseline"], *(cards[point.name] for point in curve)] for name, curve in curves.items()},
+        {name: [cards[point.name] for point in (baseline, *curve)] for name, curve in curves.items()},
         [cards[twin.name] for twin in twins],
         [prompts[model.name] for model in ends],
         [asked[model.name] for model in ends if model.name in asked],
@@ -168,26 +163,43 @@ def _score_models(
     return tuple([one.card for one in scored] for scored in sets)
 
 
-def write_story(
+def curves_of(runs: Mapping[str, Path]) -> dict[str, list[Checkpoint]]:
+    """Each method's checkpoints, called METHOD/checkpoint-STEP."""
+    return {
+        name: [replace(point, name=f"{name}/{point.name}") for point in checkpoints_in(run)]
+        for name, run in runs.items()
+    }
+
+
+def ends_of(world: World, runs: Mapping[str, Path]) -> dict[str, str]:
+    """The baseline and each method's last checkpoint."""
+    return {"baseline": str(world.baseline), **{name: points[-1].path for name, points in curves_of(runs).items()}}
+
+
+def write_report(
     out: Path,
-    world: miniature.Miniature,
-    curves: dict[str, list[Scorecard]],
-    twins: list[Scorecard],
-    far: list[Distance],
+    title: str,
+    world: World,
+    curves: Mapping[str, Sequence[Scorecard]],
+    far: Sequence[Distance],
+    *,
+    run: Mapping[str, Any],
+    notes: Sequence[str],
+    **models: Any,
 ) -> None:
-    """Writes what the report needs beside the scorecards: which of them make a curve, and what was run."""
+    """Figures, page, and what these need beside the scorecards: which of them make a curve (see `read_story`), and what was run."""
     story = {
-        "title": f"Has it forgotten? The miniature world of {world.plan.target}",
+        "title": title,
         "methods": {name: [card.name for card in cards] for name, cards in curves.items()},
-        "twins": [card.name for card in twins],
+        "twins": [twin.name for twin in world.twins],
+        **models,
         "distances": [asdict(distance) for distance in far],
-        "run": {"miniature": world.plan.to_dict()},
-        "notes": [
-            "The model is tiny and its world is made up: this shows that method and measures work, not how a large model fares.",
-            f"{HARD}: the paper's method, hard labels. {SOFT}: the whole generic distribution, at every position, inside names too.",
-        ],
+        "run": run,
+        "notes": notes,
     }
     write_json(out / STORY, story, sort_keys=False)
+    write_figures(out)
+    write_page(out)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,9 @@ from pydantic import TypeAdapter
 
 from hp_bench.engines.loader import EngineSettings
 from hp_bench.experiments.measure import PANEL, Bench, Model, bench_of
-from hp_bench.experiments.store import SeedFolder, read_record, sentence
+from hp_bench.experiments.rows import Row
+from hp_bench.experiments.store import SeedFolder, checkpoint_at, read_record, sentence
+from hp_bench.experiments.training import model_of, run_of
 from hp_bench.miniature import Miniature
 from hp_bench.miniature.panel import TASKS, panel_metadata
 from hp_bench.report.panel import PanelRow, panel_section
@@ -82,29 +84,24 @@ def ask_own(folder: SeedFolder, name: str) -> None:
     bench.panel(bench.own[name])
 
 
-def stress_twin(folder: SeedFolder, identity: str) -> Finding:
-    """Stresses the second twin against the first, in a process of its own: a row that never knew, and the control that all share."""
-    bench = bench_of(folder)
-    return look(STRESS, bench, folder, "twin-2", identity, lambda: bench.own["twin-2"])
+def look(folder: SeedFolder, name: str, row: Row | None, identity: str, kinds: Sequence[str]) -> list[Finding]:
+    """Panel or stress of one row (without a row, of the world's own model), or both, in a process of its own; kept, the failure too."""
+    bench, findings = bench_of(folder), []
+    for kind in kinds:
+        try:
+            model = bench.own[name] if row is None else _chosen(folder, name, row, bench)
+            finding = (panel if kind == PANEL else stress)(bench, folder, model, identity)
+        except Exception as error:
+            log.debug("%s of row %s failed", kind, name, exc_info=True)
+            finding = Finding(kind, name, folder.seed, identity, failure=sentence(error))
+        findings.append(keep(folder, finding))
+    return findings
 
 
-def look(kind: str, bench: Bench, folder: SeedFolder, name: str, identity: str, model: Callable[[], Model]) -> Finding:
-    """Panel or stress of a row; kept, the failure too, if it fails.
-
-    Args:
-        kind: PANEL or STRESS.
-        bench: of the miniature.
-        folder: of the seed.
-        name: of the row.
-        identity: of the row.
-        model: gives the row's; what it raises is the failure.
-    """
-    try:
-        finding = (panel if kind == PANEL else stress)(bench, folder, model(), identity)
-    except Exception as error:
-        log.debug("%s of row %s failed", kind, name, exc_info=True)
-        finding = Finding(kind, name, folder.seed, identity, failure=sentence(error))
-    return keep(folder, finding)
+def _chosen(folder: SeedFolder, name: str, row: Row, bench: Bench) -> Model:
+    """The checkpoint chosen of a row's finished run."""
+    recipe, _ = run_of(row, name, bench.world, folder)
+    return model_of(name, recipe, checkpoint_at(Path(recipe.out), row.step), row.step)
 
 
 def panel(bench: Bench, folder: SeedFolder, model: Model, identity: str) -> Finding:

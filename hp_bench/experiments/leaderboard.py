@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from hp_bench import miniature
-from hp_bench.experiments.findings import STRESS, Finding, ask_own, known, look, stress_twin
-from hp_bench.experiments.measure import Bench, Model, bench_of, measure_own, try_baseline
+from hp_bench.experiments.findings import STRESS, Finding, ask_own, known, look
+from hp_bench.experiments.measure import Bench, bench_of, measure_own, try_baseline
 from hp_bench.experiments.plane import draw_board
 from hp_bench.experiments.rows import Row, Rows
 from hp_bench.experiments.store import (
@@ -30,7 +30,7 @@ from hp_bench.experiments.table import Entry, Leaderboard, to_markdown
 from hp_bench.experiments.training import checked, identity_of_run, model_of, recipe_of, run_of, shared_by, trained
 from hp_bench.experiments.tuning import Candidate, Choices
 from hp_bench.miniature.panel import panel_files
-from hp_bench.report.figures import save_figure
+from hp_bench.report.figures import save_figures
 from hp_bench.scoring.checkpoints import Checkpoint, checkpoints_in
 from hp_bench.workers import side_by_side
 from unlearn.files import write_json, write_text
@@ -97,8 +97,7 @@ def run_leaderboard(
     write_json(out / "leaderboard.json", board.to_dict(), sort_keys=False)
     date, speeds = logged(out, list(chosen), seeds)
     write_text(out / "leaderboard.md", to_markdown(board, speeds=speeds, date=date))
-    for name in ("plane.png", "plane.svg"):
-        save_figure(draw_board(board), out / name)
+    save_figures({"plane": draw_board(board)}, out)
     return board
 
 
@@ -124,8 +123,7 @@ def choose(out: Path | str, *, rows: Rows, names: Sequence[str] = (), model: str
     calls: dict[str, _Call] = {name: (_try_row, (folder, name, row)) for name, row in rows_to_try.items()}
     if folder.candidates("baseline", 0, identity_of(world, {})) is None:
         calls = {"baseline": (try_baseline, (folder,)), **calls}
-        rows_to_try = {name: row for name, row in wanted.items() if name in calls}
-    _reinforce_once(folder, world, rows_to_try, {})
+    side_by_side(_shared_stages(folder, world, rows_to_try))
     side_by_side(calls)
     baseline = folder.candidates("baseline", 0, identity_of(world, {})) or []
     tried = [one for key, identity in identities.items() for one in folder.candidates(*key, identity) or ()]
@@ -143,26 +141,24 @@ def _measure_seed(
     identities |= {name: run_of(row, name, world, folder)[1] for name, row in rows.items()}
     scores = {name: known for name, identity in identities.items() if (known := folder.known(name, identity))}
     missing = {name: row for name, row in rows.items() if name not in scores}
-    calls: dict[str, _Call] = {name: (measure_own, (folder, name)) for name in _OWN if name not in scores}
-    scores |= _reinforce_once(folder, world, missing, {n: calls.pop(n) for n in ("baseline",) if n in calls})
-    calls |= {name: (_measure_row, (folder, name, row)) for name, row in missing.items()}
-    return scores | side_by_side(calls)
+    own: dict[str, _Call] = {name: (measure_own, (folder, name)) for name in _OWN if name not in scores}
+    first = {name: own.pop(name) for name in ("baseline",) if name in own}
+    made = side_by_side({**first, **_shared_stages(folder, world, missing)})
+    scores |= {name: made[name] for name in first}
+    return scores | side_by_side(
+        {**own, **{name: (_measure_row, (folder, name, row)) for name, row in missing.items()}}
+    )
 
 
-def _reinforce_once(
-    folder: SeedFolder, world: World, rows: Mapping[str, Row], beside: Mapping[str, _Call]
-) -> dict[str, Any]:
-    """Makes the reinforced model that rows share, with other calls beside it; returns what these gave."""
-    calls = dict(beside)
+def _shared_stages(folder: SeedFolder, world: World, rows: Mapping[str, Row]) -> dict[str, _Call]:
+    """Calls that make the reinforced models that rows share, one each, as far as they are missing."""
+    calls: dict[str, _Call] = {}
     for row in rows.values():
-        recipe = recipe_of(
-            row, row.setting, world, folder.path, folder.seed
-        )  # a row of which nothing is chosen yet has none
+        recipe = recipe_of(row, row.setting, world, folder.path, folder.seed)  # its setting is empty before --choose
         shared = shared_by(folder, recipe)
         if recipe.reinforces and not (shared / "reinforced").exists():
             calls.setdefault(shared.name, (_reinforce, (folder, row)))
-    results = side_by_side(calls)
-    return {name: results[name] for name in beside}
+    return calls
 
 
 def _reinforce(folder: SeedFolder, row: Row) -> None:
@@ -217,24 +213,13 @@ def _findings(
     findings = {key: known(folder, *key, scores[key[1]].fingerprint) for key in wanted}
     if missing := [key for key, finding in findings.items() if finding is None]:
         side_by_side({name: (ask_own, (folder, name)) for name in _OWN})
-        if (STRESS, "twin-2") in missing:
-            call = (stress_twin, (folder, scores["twin-2"].fingerprint))
-            findings |= {(STRESS, name): one for name, one in side_by_side({"twin-2": call}).items()}
-        kinds = {name: [kind for kind, other in missing if other == name] for _, name in missing if name in rows}
-        calls: dict[str, _Call] = {name: (_look, (folder, name, rows[name], kinds[name])) for name in kinds}
-        findings |= {(one.kind, name): one for name, made in side_by_side(calls).items() for one in made}
+        for names in (("twin-2",), rows):  # the twin under stress is the control that all rows share
+            kinds = {name: [kind for kind, other in missing if other == name] for name in names}
+            calls: dict[str, _Call] = {
+                name: (look, (folder, name, rows.get(name), scores[name].fingerprint, own)) for name, own in kinds.items() if own
+            }  # fmt: skip
+            findings |= {(one.kind, name): one for name, made in side_by_side(calls).items() for one in made}
     return [one for one in findings.values() if one is not None]
-
-
-def _look(folder: SeedFolder, name: str, row: Row, kinds: Sequence[str]) -> list[Finding]:
-    """Panel or stress of one row, or both, in a process of its own."""
-    bench = bench_of(folder)
-    recipe, identity = run_of(row, name, bench.world, folder)
-
-    def model() -> Model:
-        return model_of(name, recipe, checkpoint_at(Path(recipe.out), row.step), row.step)
-
-    return [look(kind, bench, folder, name, identity, model) for kind in kinds]
 
 
 def _try_row(folder: SeedFolder, name: str, row: Row) -> None:

@@ -28,13 +28,13 @@ from hp_bench.scoring.score import load_tasks
 PANEL = "panel"
 
 #: Number -> task and metric, on the miniature and on a real model.
-_MINIATURE = {
+ON_MINIATURE = {
     "familiarity": ("hp_miniature_familiarity", "familiarity"),
     "token_probability": ("hp_miniature_token_probability", "token_probability"),
     "utility": ("hp_miniature_utility", "acc"),
     "rest_loss": ("hp_miniature_rest", "rest_loss"),
 }
-_REAL = {
+ON_REAL = {
     "familiarity": ("hp_familiarity", "familiarity"),
     "token_probability": ("hp_token_probability", "token_probability"),
     "utility": ("hp_neighbours", "kept_choice_accuracy"),
@@ -75,13 +75,13 @@ class Bench:
     def __init__(self, world: World, out: Path | str) -> None:
         self.world, self._out, self._dtype = world, Path(out), "float32"
         if isinstance(world, Miniature):
-            self._numbers, self._tasks = _MINIATURE, miniature_tasks(world)
+            self._numbers, self._tasks = ON_MINIATURE, miniature_tasks(world)
             self._familiarity = {
                 **self._tasks,
-                "tasks": {(task := _MINIATURE["familiarity"][0]): self._tasks["tasks"][task]},
+                "tasks": {(task := ON_MINIATURE["familiarity"][0]): self._tasks["tasks"][task]},
             }
         else:
-            self._numbers, self._familiarity = _REAL, load_tasks(["hp_familiarity"], {"quick": True})
+            self._numbers, self._familiarity = ON_REAL, load_tasks(["hp_familiarity"], {"quick": True})
             self._tasks = load_tasks(["hp_familiarity", "hp_token_probability", "hp_general"])
             self._tasks["tasks"] |= load_tasks(["hp_neighbours"], {"prompts": str(world.facts)})["tasks"]
             self._dtype = "bfloat16" if fast_bfloat16() else "float32"

@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
 from hp_bench.experiments.table import Entry, Leaderboard, Spread
-from hp_bench.report.figures import GREY, LIGHT, SERIES, new_figure, style_axis
+from hp_bench.report.figures import GREY, LIGHT, SERIES, style_axis
 
 _X, _Y = "kl_target", "kl_rest"
 
@@ -29,22 +28,22 @@ def draw_board(board: Leaderboard) -> Figure:
 
     Both axes are linear up to what two twins differ by, logarithmic from there. Rows that failed are named, not drawn.
     """
-    figure = new_figure(9.6, 6.0, LIGHT)
-    axis = figure.add_axes((0.075, 0.105, 0.545, 0.8))
     points = [(one, x, y) for one in board.entries if (x := one.spread(_X)) and (y := one.spread(_Y))]
     linear = {key: max(board.between.get(key, 0.0), 0.01) for key in (_X, _Y)}
-    axis.set_xscale("symlog", linthresh=linear[_X], linscale=0.6)
-    axis.set_yscale("symlog", linthresh=linear[_Y], linscale=0.6)
-    _dress(axis, board, linear)
-    _limits(axis, points, linear)
-    for entry, x, y in points:
-        _point(axis, entry, x, y)
-    figure.canvas.draw()
     methods = [one for one in board.entries if not one.reference]
     numbers = {one.name: str(number) for number, one in enumerate(methods, 1)}
     labels = {one.name: numbers.get(one.name, one.label) for one in board.entries}
-    _label(axis, [(labels[one.name], x, y, one.reference) for one, x, y in points])
-    _legend(figure, methods, numbers)
+    with LIGHT.figure(9.6, 6.0) as figure:
+        axis = figure.add_axes((0.075, 0.105, 0.545, 0.8))
+        axis.set_xscale("symlog", linthresh=linear[_X], linscale=0.6)
+        axis.set_yscale("symlog", linthresh=linear[_Y], linscale=0.6)
+        _dress(axis, board, linear)
+        _limits(axis, points, linear)
+        for entry, x, y in points:
+            _point(axis, entry, x, y)
+        figure.canvas.draw()
+        _label(axis, [(labels[one.name], x, y, one.reference) for one, x, y in points])
+        _legend(figure, methods, numbers)
     return figure
 
 
@@ -70,25 +69,21 @@ def _limits(axis: Any, points: Sequence[tuple[Entry, Spread, Spread]], linear: M
 
 
 def _dress(axis: Any, board: Leaderboard, linear: Mapping[str, float]) -> None:
-    plain = FuncFormatter(lambda value, _: f"{value:g}")
     for which, key in ((axis.xaxis, _X), (axis.yaxis, _Y)):
         which.set_ticks([0.0, *(tick for tick in _TICKS if tick >= linear[key] * 0.99)])
         which.set_ticks([], minor=True)
-        which.set_major_formatter(plain)
-    style_axis(axis, LIGHT, grid="both", width=0.6)
+        which.set_major_formatter("{x:g}")
+    style_axis(axis, grid="both", width=0.6)
     if board.between:
         for draw, key in ((axis.axvspan, _X), (axis.axhspan, _Y)):
             draw(-board.between[key], board.between[key], color=GREY, alpha=0.16, linewidth=0, zorder=0)
-    words = {"color": LIGHT.ink, "fontsize": 9}
-    axis.set_xlabel("KL target: distance to the twins on the target, nats a token (better: left)", **words)
-    axis.set_ylabel("KL rest: distance on other text, nats a token (better: down)", **words)
-    axis.set_title("Forgetting against utility", color=LIGHT.ink, fontsize=11, loc="left", pad=18)
+    axis.set_xlabel("KL target: distance to the twins on the target, nats a token (better: left)")
+    axis.set_ylabel("KL rest: distance on other text, nats a token (better: down)")
+    axis.set_title("Forgetting against utility", fontsize=11, pad=18)
     seeds = ", ".join(map(str, board.seeds))
     said = f"mean, smallest and largest of seeds {seeds}" if len(board.seeds) > 1 else f"seed {seeds}"
     band = "; grey: within what two twins differ by" if board.between else ""
-    axis.text(
-        0, 1.015, f"0 = as near as another twin{band}; {said}", transform=axis.transAxes, fontsize=8, color=LIGHT.ink, alpha=0.75
-    )  # fmt: skip
+    axis.text(0, 1.015, f"0 = as near as another twin{band}; {said}", transform=axis.transAxes, fontsize=8, alpha=0.75)
 
 
 def _label(axis: Any, points: Sequence[tuple[str, Spread, Spread, bool]]) -> None:
@@ -111,7 +106,7 @@ def _label(axis: Any, points: Sequence[tuple[str, Spread, Spread, bool]]) -> Non
         taken.append(chosen)
         axis.annotate(
             name, (x.mean, y.mean), xytext=((best[0] - centre_x) / to_page, (best[1] - centre_y) / to_page), textcoords="offset points",
-            ha="center", va="center", fontsize=8.5, color=LIGHT.ink, style="italic" if own else "normal", zorder=5,
+            ha="center", va="center", fontsize=8.5, style="italic" if own else "normal", zorder=5,
             arrowprops={"arrowstyle": "-", "color": LIGHT.ink, "linewidth": 0.5, "alpha": 0.6, "shrinkA": 5, "shrinkB": 3},
         )  # fmt: skip
 
@@ -126,20 +121,19 @@ def _legend(figure: Any, methods: Sequence[Entry], numbers: Mapping[str, str]) -
         y = top - line * step
         mark = "  (failed, not drawn)" if entry.failure else "  (hollow: broken)" if entry.broken else ""
         _sign(figure, y, _family(entry), hollow=bool(entry.broken))
-        figure.text(0.687, y, numbers[entry.name], fontsize=8.5, color=LIGHT.ink, ha="right", va="center")
-        figure.text(0.696, y, entry.name + mark, fontsize=8.5, color=LIGHT.ink, va="center")
+        figure.text(0.687, y, numbers[entry.name], fontsize=8.5, ha="right", va="center")
+        figure.text(0.696, y, entry.name + mark, fontsize=8.5, va="center")
     shown = [number for number in range(len(_FAMILIES)) if any(_family(one) == number for one in methods)]
-    figure.text(0.645, 0.165, "numbers: the table's order", fontsize=8, color=LIGHT.ink, alpha=0.75, va="center")
+    figure.text(0.645, 0.165, "numbers: the table's order", fontsize=8, alpha=0.75, va="center")
     for line, number in enumerate(shown):
         y = 0.132 - line * 0.033
         _sign(figure, y, number)
-        figure.text(0.675, y, _FAMILIES[number][1], fontsize=8, color=LIGHT.ink, alpha=0.75, va="center")
+        figure.text(0.675, y, _FAMILIES[number][1], fontsize=8, alpha=0.75, va="center")
 
 
 def _sign(figure: Any, y: float, family: int, *, hollow: bool = False) -> None:
     colour, marker = SERIES[family][:2]
     axis = figure.add_axes((0.645, y - 0.01, 0.016, 0.02))
     axis.set_axis_off()
-    axis.plot(
-        [0], [0], marker=marker, color=colour, markersize=5.5, markerfacecolor=LIGHT.paper if hollow else colour, clip_on=False
-    )  # fmt: skip
+    inside = LIGHT.paper if hollow else colour
+    axis.plot([0], [0], marker=marker, color=colour, markersize=5.5, markerfacecolor=inside, clip_on=False)

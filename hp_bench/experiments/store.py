@@ -4,12 +4,12 @@ import hashlib
 import json
 import shutil
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+import jsonlines
 import numpy as np
 import yaml
 from pydantic import TypeAdapter
@@ -158,9 +158,8 @@ def read_record(path: Path, identity: str, kind: TypeAdapter[_Record], key: str 
 
 def append_log(out: Path, **entry: Any) -> None:
     """A line of a folder's `log.jsonl`, with the time."""
-    at = datetime.now(UTC).isoformat(timespec="seconds")
-    with (out / _LOG).open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps({"at": at, **entry}) + "\n")
+    with jsonlines.open(out / _LOG, "a") as lines:
+        lines.write({"at": datetime.now(UTC).isoformat(timespec="seconds"), **entry})
 
 
 def logged(out: Path, names: Collection[str], seeds: Collection[int]) -> tuple[str, dict[str, float | None]]:
@@ -207,11 +206,10 @@ def stage_seconds(run: Path, stage: str) -> float | None:
 
 def _lines(path: Path) -> list[dict[str, Any]]:
     """A log's entries; a line that was cut short is none, and no log has none."""
-    entries = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        with suppress(ValueError):
-            entries.append(json.loads(line))
-    return entries
+    if not path.exists():
+        return []
+    with jsonlines.open(path) as lines:
+        return list(lines.iter(type=dict, skip_invalid=True))
 
 
 def sentence(error: Exception) -> str:

@@ -157,8 +157,8 @@ class Leaderboard:
         ordered = sorted(entries, key=lambda one: (one.reference, one.distance, one.name))
         seeds = tuple(one.seed for one in entries[0].scores)
         by_seed = {score.seed: score.between for one in reversed(entries) for score in one.scores if score.between}
-        keys = next((by_seed[seed] for seed in seeds if seed in by_seed), ())
-        between = {key: float(np.mean([by_seed[seed][key] for seed in seeds if seed in by_seed])) for key in keys}
+        twins = [by_seed[seed] for seed in seeds if seed in by_seed]
+        between = {key: float(np.mean([one[key] for one in twins])) for key in (twins[0] if twins else ())}
         baseline = next((one for one in ordered if one.name == "baseline"), None)
         sane = [one for one in ordered if not (one.reference or one.failure or one.broken)]
         methods = [one for one in sane if one.forgot(baseline)]

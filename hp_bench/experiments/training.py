@@ -13,6 +13,7 @@ from hp_bench.experiments.real.model import MODELS
 from hp_bench.experiments.real.world import RealWorld
 from hp_bench.experiments.rows import Row, Rows
 from hp_bench.experiments.store import MINIATURE, SeedFolder, World, clear_run, digest, identity_of, stage_seconds
+from unlearn.files import whole_folder
 from unlearn.pipeline import stages
 from unlearn.recipe import Recipe
 from unlearn.registry import method_of
@@ -102,10 +103,8 @@ def trained(recipe: Recipe, shared: Path, *, until: int = 0) -> tuple[Path, floa
     clear_run(run, recipe.to_yaml())
     if until and (run / "finetune").exists() and not (run / "checkpoints" / f"checkpoint-{until}").exists():
         shutil.rmtree(run)  # it had ended at an earlier one
-    if recipe.reinforces and not (run / "reinforced").exists() and (shared / "reinforced").exists():
-        shutil.rmtree(run / "reinforced.copy", ignore_errors=True)
-        shutil.copytree(shared / "reinforced", run / "reinforced.copy")
-        (run / "reinforced.copy").replace(run / "reinforced")
+    if recipe.reinforces:
+        share_reinforced(shared, run)
     whole = not (run / "finetune.tmp").exists()
     checkpoints = unlearn.run(recipe, callbacks=[_Until(until)] if until else [])
     seconds = stage_seconds(run, "finetune") if whole and method_of(recipe.method).finetune else None
@@ -114,6 +113,13 @@ def trained(recipe: Recipe, shared: Path, *, until: int = 0) -> tuple[Path, floa
     blocks, training = stages.Target.open(recipe, keep=True).blocks, recipe.finetune
     tokens = (until or training.max_steps) * training.batch_size * training.accumulation * blocks.tokens() / len(blocks)
     return checkpoints, round(tokens / max(seconds, 0.1), 1)
+
+
+def share_reinforced(made: Path, run: Path) -> None:
+    """Copies one run's reinforced model, if it has it, into another that has none: that stage is the same in both."""
+    if (made / "reinforced").is_dir() and not (run / "reinforced").exists():
+        with whole_folder(run / "reinforced") as place:
+            shutil.copytree(made / "reinforced", place, dirs_exist_ok=True)
 
 
 def model_of(name: str, recipe: Recipe, checkpoint: Path, step: int | None = None) -> Model:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import yaml
@@ -96,8 +97,9 @@ class Choices:
 
     def to_yaml(self) -> str:
         """What belongs under `chosen` in the rows' file."""
+        one_line = partial(yaml.safe_dump, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000)
         return "".join(
-            f"  {row}:\n    chosen: {_flow(one.chosen)}\n" if one else f"  {row}:  # every setting failed\n"
+            f"  {row}:\n    chosen: {one_line(one.chosen)}" if one else f"  {row}:  # every setting failed\n"
             for row, one in self.taken().items()
         )
 
@@ -114,7 +116,3 @@ class Choices:
                 row = (words, str(one.step or ""), *numbers, "chosen" * (id(one) in taken))
             groups.setdefault(one.row, []).append(row)
         return table(("setting", "step", "familiarity", "KL target", "KL rest", "sum", ""), groups)
-
-
-def _flow(value: dict[str, Any]) -> str:
-    return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000).strip()

@@ -2,7 +2,8 @@
 
 import io
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -45,11 +46,25 @@ class Panel:
 
 @dataclass(frozen=True)
 class Theme:
-    """Ink and paper."""
+    """Ink and paper, and how every figure looks that is drawn with them."""
 
     ink: str
     paper: str
     grid: str
+
+    @contextmanager
+    def figure(self, width: float, height: float) -> Iterator[Figure]:
+        """An empty figure, inches, with matplotlib set to the theme while it is drawn; a dark theme's paper is its page's."""
+        style: Any = {
+            **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "legend.labelcolor"), self.ink),
+            "grid.color": self.grid, "figure.facecolor": self.paper, "axes.axisbelow": True, "axes.titlesize": 10.5, "axes.titlepad": 16,
+            "axes.titlelocation": "left", "axes.labelsize": 9, "legend.frameon": False, "legend.fontsize": 9, "lines.markersize": 5,
+            "errorbar.capsize": 2.5,
+        }  # fmt: skip
+        with matplotlib.rc_context(style):
+            figure = Figure(figsize=(width, height))
+            figure.patch.set_alpha(1.0 if self is LIGHT else 0.0)
+            yield figure
 
 
 LIGHT = Theme(ink="#1a1a1a", paper="#ffffff", grid="#dddddd")
@@ -75,142 +90,135 @@ def panels_of(cards: Sequence[Scorecard]) -> list[Panel]:
 
 
 def draw_curve(
-    curves: Sequence[Curve], twins: Sequence[Scorecard] = (), *, theme: Theme = LIGHT, columns: int = 2
-) -> Figure:
+    curves: Sequence[Curve], twins: Sequence[Scorecard] = (), *, theme: Theme = LIGHT, narrow: bool = False
+) -> Figure | None:
     """Both familiarities and utility against optimiser steps, with 95 % intervals, and the paper's Figure 5 in a panel of its own.
 
     Args:
-        curves: one per method; the same tasks in all of them.
+        curves: one per method; the same tasks in all of them. None: nothing is drawn.
         twins: models that never read the unlearn target; drawn as a band from the lowest to the highest end of their intervals.
         theme: light or dark.
-        columns: of panels; 1 for a narrow screen.
+        narrow: one panel under the other, for a phone.
     """
+    if not curves:
+        return None
     panels = panels_of([*(point for curve in curves for point in curve.points), *twins])
     count = len(panels) + 1
-    columns = min(columns, count)
-    rows = -(-count // columns)
-    height = 3.6 * rows + 0.5
-    figure = new_figure(5.2 * columns, height, theme)
-    axes = figure.subplots(rows, columns, squeeze=False).flatten()
-    for axis, panel in zip(axes, panels, strict=False):
-        _draw_panel(axis, panel, curves, twins, theme)
-    _draw_paper(axes[len(panels)], theme)
-    for axis in axes[count:]:
-        axis.set_visible(False)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="lower center", ncols=min(4 if columns > 1 else 2, len(labels)), frameon=False, labelcolor=theme.ink,
-        fontsize=9,
-    )  # fmt: skip
-    figure.subplots_adjust(
-        left=0.18 / columns, right=0.975, top=1 - 0.54 / height, bottom=1.1 / height, hspace=0.42, wspace=0.26
-    )
+    columns = 1 if narrow else min(2, count)
+    height = 3.6 * -(-count // columns) + 0.5
+    with theme.figure(5.2 * columns, height) as figure:
+        axes = _grid(figure, count, columns)
+        for axis, panel in zip(axes, panels, strict=False):
+            _draw_panel(axis, panel, curves, twins)
+        _draw_paper(axes[-1])
+        legend_below(figure, axes[:1], 2 if narrow else 4)
+        figure.subplots_adjust(
+            left=0.18 / columns, right=0.975, top=1 - 0.54 / height, bottom=1.1 / height, hspace=0.42, wspace=0.26
+        )
     return figure
 
 
-def _draw_panel(axis: Any, panel: Panel, curves: Sequence[Curve], twins: Sequence[Scorecard], theme: Theme) -> None:
-    tallest = 0.0
+def _grid(figure: Figure, count: int, columns: int) -> list[Any]:
+    """So many panels, row by row."""
+    axes = figure.subplots(-(-count // columns), columns, squeeze=False).flatten()
+    for axis in axes[count:]:
+        axis.set_visible(False)
+    return list(axes[:count])
+
+
+def _draw_panel(axis: Any, panel: Panel, curves: Sequence[Curve], twins: Sequence[Scorecard]) -> None:
+    highest = [0.0]
     for number, curve in enumerate(curves):
-        colour, marker, line = SERIES[number % len(SERIES)]
         points = curve.series(panel.task, panel.metric)
-        steps, values = [step for step, _ in points], [m.value or 0.0 for _, m in points]
-        nudge = [step + (number - (len(curves) - 1) / 2) * 1.2 if step else step for step in steps]
-        bars = _bars([m for _, m in points])
-        axis.errorbar(
-            nudge, values, yerr=bars, color=colour, marker=marker, linestyle=line, markersize=5, linewidth=1.6, capsize=2.5,
-            elinewidth=1.0, label=curve.name,
-        )  # fmt: skip
-        tallest = max([tallest, *(value + above for value, above in zip(values, bars[1], strict=True))])
-    measured = [m for t in twins if (m := t.find(panel.task, panel.metric)) and m.value is not None]
-    if measured:
-        low, high = min(m.interval.low for m in measured), max(m.interval.high for m in measured)
+        aside = (number - (len(curves) - 1) / 2) * 1.2
+        measured = [m for _, m in points]
+        _errorbar(
+            axis, [step + aside if step else step for step, _ in points], measured, series(number, curve.name), 1.6
+        )
+        highest += [m.interval.high for m in measured]
+    own = [m for t in twins if (m := t.find(panel.task, panel.metric)) and m.value is not None]
+    if own:
+        low, high = min(m.interval.low for m in own), max(m.interval.high for m in own)
         name = "twin (never read the target)" if len(twins) == 1 else f"{len(twins)} twins (never read the target)"
         axis.axhspan(low, high, color=GREY, alpha=0.28, linewidth=0, label=f"{name}, 95 % interval")
-        tallest = max(tallest, high)
-    _dress(axis, panel.title, panel.direction, theme)
+        highest.append(high)
+    _dress(axis, panel.title, panel.direction)
     taken = sorted({point.step for curve in curves for point in curve.points if point.step is not None})
     if 1 < len(taken) <= 9:
         axis.set_xticks(taken)
-    axis.set_ylim(*((0, 1) if METRICS[panel.metric].higher_is_better else (-0.02 * tallest, tallest * 1.06 or 1)))
+    top = max(highest)
+    axis.set_ylim(*((0, 1) if METRICS[panel.metric].higher_is_better else (-0.02 * top, top * 1.06 or 1)))
 
 
-def _bars(measurements: Sequence[Measurement]) -> list[list[float]]:
-    """How far the 95 % intervals reach below the values, and how far above, as `errorbar` takes it."""
-    values = [(m.value or 0.0, m.interval) for m in measurements]
-    return [[value - i.low for value, i in values], [i.high - value for value, i in values]]
-
-
-def _draw_paper(axis: Any, theme: Theme) -> None:
-    tasks = PAPER["accuracy"].values()
+def _draw_paper(axis: Any) -> None:
+    tasks, ink = PAPER["accuracy"].values(), matplotlib.rcParams["text.color"]
     accuracy = [sum(values) / len(tasks) for values in zip(*tasks, strict=True)]
-    for values, colour, marker, line, label in (
-        (PAPER["completion"], theme.ink, "o", "-", "familiarity, completion"),
-        (PAPER["probability"], theme.ink, "s", "--", "familiarity, probability"),
-        (accuracy, GREY, "^", ":", f"accuracy, mean of {len(tasks)} tasks"),
+    for values, colour, how, label in (
+        (PAPER["completion"], ink, "o-", "familiarity, completion"),
+        (PAPER["probability"], ink, "s--", "familiarity, probability"),
+        (accuracy, GREY, "^:", f"accuracy, mean of {len(tasks)} tasks"),
     ):
-        axis.plot(
-            PAPER["steps"],
-            values,
-            color=colour,
-            marker=marker,
-            markersize=3.5,
-            linewidth=1.2,
-            linestyle=line,
-            label=label,
-        )
-    _dress(axis, f"For comparison: the paper's {PAPER['model']}", "another model, another judge, other prompts", theme)
+        axis.plot(PAPER["steps"], values, how, color=colour, markersize=3.5, linewidth=1.2, label=label)
+    _dress(axis, f"For comparison: the paper's {PAPER['model']}", "another model, another judge, other prompts")
     axis.set_ylim(0, 1)
-    legend = axis.legend(fontsize=7.5, frameon=False, loc="center right", labelcolor=theme.ink)
-    legend.set_title(PAPER["source"], prop={"size": 7.5})
-    legend.get_title().set_color(theme.ink)
+    axis.legend(fontsize=7.5, loc="center right", title=PAPER["source"], title_fontsize=7.5)
     axis.set_facecolor((0.5, 0.5, 0.5, 0.08))
 
 
-@dataclass(frozen=True)
-class PlanePoint:
-    """A model on the forget-versus-utility plane: its name, step and the two measurements."""
-
-    name: str
-    step: int | None
-    familiarity: Measurement
-    utility: Measurement
-
-
 def draw_plane(
-    curves: Mapping[str, Sequence[PlanePoint]], twins: Sequence[PlanePoint], *, theme: Theme = LIGHT
-) -> Figure:
-    """Utility against familiarity, each method's way through the plane from the baseline on; the best place is the twins'."""
-    figure = new_figure(5.6, 4.9, theme)
-    axis = figure.subplots()
-    for number, (name, points) in enumerate(curves.items()):
-        colour, marker, line = SERIES[number % len(SERIES)]
-        axis.plot(
-            [p.familiarity.value or 0.0 for p in points], [p.utility.value or 0.0 for p in points], color=colour, marker=marker,
-            linestyle=line, markersize=5, linewidth=1.3, label=name,
-        )  # fmt: skip
-        _cross(axis, points[-1], colour)
-        for point in dict.fromkeys((points[0], points[-1])) if len(points) > 1 else ():
-            if number and point is points[0]:
-                continue  # the baseline, where all methods begin
-            if point.familiarity.value is not None and point.utility.value is not None:
-                label = "baseline" if point.step == 0 else f"step {point.step}"
-                axis.annotate(
-                    label, (point.familiarity.value, point.utility.value), textcoords="offset points", fontsize=8,
-                    xytext=(-6, 9) if point is points[0] else (7, 7 - 20 * number), ha="right" if point is points[0] else "left",
-                    color=theme.ink,
-                )  # fmt: skip
-    for index, twin in enumerate(twins):
-        _cross(axis, twin, GREY, marker="*", label=None if index else "twins")
-    _dress(axis, "Forgetting against utility", "the utility axis does not begin at 0", theme)
-    axis.set_xlabel("completion-based familiarity (lower = less familiar)", color=theme.ink, fontsize=9)
-    axis.set_ylabel("utility (higher = better)", color=theme.ink, fontsize=9)
-    utilities = [p.utility for points in (*curves.values(), twins) for p in points if p.utility.value is not None]
-    if utilities:
-        low, high = min(u.interval.low for u in utilities), max(u.interval.high for u in utilities)
-        axis.set_ylim(max(0, low - 0.1), min(1, high + 0.05))
-    axis.legend(fontsize=8.5, frameon=False, labelcolor=theme.ink, loc="lower right")
-    figure.subplots_adjust(left=0.12, right=0.97, top=0.92, bottom=0.13)
+    curves: Mapping[str, Sequence[Scorecard]], twins: Sequence[Scorecard] = (), *, theme: Theme = LIGHT
+) -> Figure | None:
+    """Utility against familiarity, each method's way through the plane from the baseline on; the best place is the twins'.
+
+    `curves`: method -> its models, the baseline first. None where a familiarity or a utility was not measured.
+    """
+    tasks = {panel.metric: panel.task for panel in panels_of([card for cards in curves.values() for card in cards])}
+    if not {"familiarity", "acc"} <= set(tasks):
+        return None
+
+    def numbers(cards: Sequence[Scorecard]) -> list[tuple[int | None, Measurement, Measurement]]:
+        """Step, familiarity and utility of the models that have both."""
+        both = (
+            (card, card.find(tasks["familiarity"], "familiarity"), card.find(tasks["acc"], "acc")) for card in cards
+        )
+        return [(card.step, f, u) for card, f, u in both if f and u and f.value is not None and u.value is not None]
+
+    lines = {name: points for name, cards in curves.items() if (points := numbers(cards))}
+    grey = numbers(twins)
+    if not lines:
+        return None
+    with theme.figure(5.6, 4.9) as figure:
+        axis: Any = figure.subplots()
+        for number, (name, points) in enumerate(lines.items()):
+            way = [f.value for _, f, _ in points], [u.value for _, _, u in points]
+            axis.plot(*way, **series(number, name), linewidth=1.3)
+            _cross(axis, *points[-1][1:], color=SERIES[number % len(SERIES)][0])
+            if len(points) > 1:
+                if not number:  # the baseline, where all methods begin
+                    _annotate(axis, *points[0], xytext=(-6, 9), ha="right")
+                _annotate(axis, *points[-1], xytext=(7, 7 - 20 * number), ha="left")
+        for index, (_, f, u) in enumerate(grey):
+            _cross(axis, f, u, color=GREY, marker="*", label=None if index else "twins")
+        _dress(axis, "Forgetting against utility", "the utility axis does not begin at 0")
+        axis.set_xlabel("completion-based familiarity (lower = less familiar)")
+        axis.set_ylabel("utility (higher = better)")
+        utilities = [u.interval for points in (*lines.values(), grey) for _, _, u in points]
+        axis.set_ylim(max(0, min(u.low for u in utilities) - 0.1), min(1, max(u.high for u in utilities) + 0.05))
+        axis.legend(fontsize=8.5, loc="lower right")
+        figure.subplots_adjust(left=0.12, right=0.97, top=0.92, bottom=0.13)
     return figure
+
+
+def _cross(axis: Any, familiarity: Measurement, utility: Measurement, **look: Any) -> None:
+    axis.errorbar(
+        [familiarity.value], [utility.value], xerr=_bars([familiarity]), yerr=_bars([utility]), markersize=9, elinewidth=1.0,
+        **{"marker": "", "linestyle": "", **look},
+    )  # fmt: skip
+
+
+def _annotate(axis: Any, step: int | None, familiarity: Measurement, utility: Measurement, **where: Any) -> None:
+    name = "baseline" if step == 0 else f"step {step}"
+    axis.annotate(name, (familiarity.value, utility.value), textcoords="offset points", fontsize=8, **where)
 
 
 #: Who knows what is asked at each level of fame.
@@ -222,30 +230,32 @@ def draw_fame(models: Sequence[Scorecard], twins: Sequence[Scorecard] = (), *, t
 
     `models`: the baseline first. None where a prompt's fame is not known.
     """
-    lines = [(card.name, shares) for card in models if (shares := _by_fame(card))]
+    lines, grey = ([(card.name, shares) for card in cards if (shares := _by_fame(card))] for cards in (models, twins))
     if not lines:
         return None
-    figure = new_figure(5.6, 4.2, theme)
-    axis = figure.subplots()
     places = range(1, len(FAME) + 1)
-    grey = [(card.name, shares) for card in twins if (shares := _by_fame(card))]
-    for number, (name, shares) in enumerate([*lines, *grey]):
-        twin = number >= len(lines)
-        colour, marker, line = (GREY, "*", ":") if twin else SERIES[number % len(SERIES)]
-        nudge = [place + 0.06 * (number - (len(lines) + len(grey) - 1) / 2) for place in places]
-        axis.errorbar(
-            nudge, [m.value or 0.0 for m in shares], yerr=_bars(shares), color=colour, marker=marker, linestyle=line, markersize=5,
-            linewidth=1.4, capsize=2.5, elinewidth=1.0, label=f"{name} (never read the target)" if twin else name,
-        )  # fmt: skip
-    _dress(axis, "Explicit completions by fame", "lower = less familiar; 95 % intervals", theme)
-    axis.set_xlabel("who knows the answer (fame of the prompt)", color=theme.ink, fontsize=9)
-    axis.set_xticks(list(places), [f"{place}\n{who}" for place, who in zip(places, FAME, strict=True)], fontsize=7.5)
-    axis.set_ylim(-0.02, 1)
-    axis.legend(
-        fontsize=8.5, frameon=False, labelcolor=theme.ink, loc="upper center", bbox_to_anchor=(0.5, -0.19), ncols=2
-    )
-    figure.subplots_adjust(left=0.1, right=0.95, top=0.91, bottom=0.3)
+    with theme.figure(5.6, 4.2) as figure:
+        axis = figure.subplots()
+        for number, (name, shares) in enumerate([*lines, *grey]):
+            aside = 0.06 * (number - (len(lines) + len(grey) - 1) / 2)
+            look = series(number, name, twin=number >= len(lines))
+            _errorbar(axis, [place + aside for place in places], shares, look, 1.4)
+        _dress(axis, "Explicit completions by fame", "lower = less familiar; 95 % intervals")
+        axis.set_xlabel("who knows the answer (fame of the prompt)")
+        axis.set_xticks(
+            list(places), [f"{place}\n{who}" for place, who in zip(places, FAME, strict=True)], fontsize=7.5
+        )
+        axis.set_ylim(-0.02, 1)
+        axis.legend(fontsize=8.5, loc="upper center", bbox_to_anchor=(0.5, -0.19), ncols=2)
+        figure.subplots_adjust(left=0.1, right=0.95, top=0.91, bottom=0.3)
     return figure
+
+
+def _by_fame(card: Scorecard) -> list[Measurement]:
+    """A scorecard's five shares; empty where one of them is missing, or was asked by the chat template alone."""
+    task = next((m.task for m in card.measurements if m.metric == "explicit_fame_1"), "")
+    shares = [m for level in range(1, len(FAME) + 1) if (m := card.find(task, f"explicit_fame_{level}"))]
+    return shares if len(shares) == len(FAME) and all(m.value is not None for m in shares) else []
 
 
 #: Task of samples -> title, and the end of the task's name and the number of greedy answers to the same prompts.
@@ -259,71 +269,49 @@ _LEAKS = {1: "leak_1", 2: "leak_2", 4: "leak_4", 8: "leak_8", 16: "leak"}
 
 
 def draw_leaks(
-    models: Sequence[tuple[str, Scorecard]],
-    twins: Sequence[tuple[str, Scorecard]] = (),
-    *,
-    theme: Theme = LIGHT,
-    columns: int = 2,
+    models: Mapping[str, Scorecard], twins: Collection[str] = (), *, theme: Theme = LIGHT, narrow: bool = False
 ) -> Figure | None:
     """leak@k against k, with 95 % intervals over prompts, and what greedy decoding says on the left; None where nothing was sampled.
 
     Args:
-        models: names and scorecards, the baseline first.
-        twins: models that never read the target.
+        models: name -> scorecard, the baseline first, the twins last.
+        twins: names of the models that never read the target.
         theme: light or dark.
-        columns: of panels; 1 for a narrow screen.
+        narrow: one panel under the other, for a phone.
     """
-    asked = [task for task in _SAMPLED if any(len(_leaks(card, task)) > 1 for _, card in (*models, *twins))]
+    asked = [task for task in _SAMPLED if any(len(_leaks(card, task)) > 1 for card in models.values())]
     if not asked:
         return None
-    rows = -(-len(asked) // columns)
-    height = 3.4 * rows + 0.7
-    figure = new_figure(5.2 * columns, height, theme)
-    axes = figure.subplots(rows, columns, squeeze=False).flatten()
-    for axis in axes[len(asked) :]:
-        axis.set_visible(False)
-    for axis, task in zip(axes, asked, strict=False):
-        title, end, metric = _SAMPLED[task]
-        shown = [(name, card) for name, card in (*models, *twins) if _leaks(card, task)]
-        for number, (name, card) in enumerate(shown):
-            twin = (name, card) in twins
-            colour, marker, line = (GREY, "*", ":") if twin else SERIES[number % len(SERIES)]
-            how: dict[str, Any] = {
-                "color": colour,
-                "marker": marker,
-                "markersize": 5,
-                "capsize": 2.5,
-                "elinewidth": 1.0,
-            }
-            nudge = 1.04 ** (number - (len(shown) - 1) / 2)
-            points = _leaks(card, task)
-            axis.errorbar(
-                [k * nudge for k in points], [m.value or 0.0 for m in points.values()], yerr=_bars([*points.values()]),
-                linestyle=line, linewidth=1.4, label=f"{name} (never read the target)" if twin else name, **how,
-            )  # fmt: skip
-            greedy = [
-                m for m in card.measurements if m.metric == metric and m.task.endswith(end) and m.value is not None
-            ]
-            axis.errorbar(
-                [0.5 * nudge] * len(greedy), [m.value for m in greedy], yerr=_bars(greedy), linestyle="", **how
-            )
-        _dress(axis, title, "lower = less known; 95 % intervals", theme)
-        axis.set_xlabel("k, samples of a prompt", color=theme.ink, fontsize=9)
-        axis.set_xscale("log", base=2)
-        axis.set_xticks([0.5, *_LEAKS], ["greedy", *map(str, _LEAKS)])
-        axis.minorticks_off()
-        axis.set_xlim(0.4, 20)
-        axis.set_ylim(-0.02, 1.02)
-    handles = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
-    figure.legend(
-        [*handles.values()], [*handles], loc="lower center", ncols=min(3 if columns > 1 else 1, len(handles)), frameon=False,
-        labelcolor=theme.ink, fontsize=9,
-    )  # fmt: skip
-    figure.subplots_adjust(
-        left=0.2 / (columns + 0.6), right=0.975, top=1 - 0.54 / height, hspace=0.5, wspace=0.2,
-        bottom=(0.6 + 0.2 * (-(-len(handles) // 3) if columns > 1 else len(handles))) / height,
-    )  # fmt: skip
+    columns = 1 if narrow else 2
+    height = 3.4 * -(-len(asked) // columns) + 0.7
+    with theme.figure(5.2 * columns, height) as figure:
+        axes = _grid(figure, len(asked), columns)
+        for axis, task in zip(axes, asked, strict=True):
+            _draw_leaks(axis, task, {name: card for name, card in models.items() if _leaks(card, task)}, twins)
+        count = legend_below(figure, axes, 1 if narrow else 3)
+        figure.subplots_adjust(
+            left=0.2 / (columns + 0.6), right=0.975, top=1 - 0.54 / height, hspace=0.5, wspace=0.2,
+            bottom=(0.6 + 0.2 * (count if narrow else -(-count // 3))) / height,
+        )  # fmt: skip
     return figure
+
+
+def _draw_leaks(axis: Any, task: str, models: Mapping[str, Scorecard], twins: Collection[str]) -> None:
+    title, end, metric = _SAMPLED[task]
+    for number, (name, card) in enumerate(models.items()):
+        look = series(number, name, twin=name in twins)
+        nudge = 1.04 ** (number - (len(models) - 1) / 2)
+        points = _leaks(card, task)
+        _errorbar(axis, [k * nudge for k in points], [*points.values()], look, 1.4)
+        greedy = [m for m in card.measurements if m.metric == metric and m.task.endswith(end) and m.value is not None]
+        _errorbar(axis, [0.5 * nudge] * len(greedy), greedy, {**look, "linestyle": "", "label": None})
+    _dress(axis, title, "lower = less known; 95 % intervals")
+    axis.set_xlabel("k, samples of a prompt")
+    axis.set_xscale("log", base=2)
+    axis.set_xticks([0.5, *_LEAKS], ["greedy", *map(str, _LEAKS)])
+    axis.minorticks_off()
+    axis.set_xlim(0.4, 20)
+    axis.set_ylim(-0.02, 1.02)
 
 
 def _leaks(card: Scorecard, task: str) -> dict[int, Measurement]:
@@ -332,52 +320,67 @@ def _leaks(card: Scorecard, task: str) -> dict[int, Measurement]:
     return {k: m for k, m in found.items() if m is not None and m.value is not None}
 
 
-def _by_fame(card: Scorecard) -> list[Measurement]:
-    """A scorecard's five shares; empty where one of them is missing, or was asked by the chat template alone."""
-    task = next((m.task for m in card.measurements if m.metric == "explicit_fame_1"), "")
-    shares = [m for level in range(1, len(FAME) + 1) if (m := card.find(task, f"explicit_fame_{level}"))]
-    return shares if len(shares) == len(FAME) and all(m.value is not None for m in shares) else []
+def series(number: int, name: str, *, twin: bool = False) -> dict[str, Any]:
+    """Label, colour, marker and line of the model of that number, or of a twin."""
+    colour, marker, line = (GREY, "*", ":") if twin else SERIES[number % len(SERIES)]
+    label = f"{name} (never read the target)" if twin else name
+    return {"label": label, "color": colour, "marker": marker, "linestyle": line}
 
 
-def _cross(axis: Any, point: PlanePoint, colour: str, *, marker: str = "", label: str | None = None) -> None:
-    f, u = point.familiarity, point.utility
-    if f.value is not None and u.value is not None:
-        axis.errorbar(
-            [f.value], [u.value], xerr=_bars([f]), yerr=_bars([u]), color=colour, marker=marker, markersize=9, capsize=2.5,
-            elinewidth=1.0, linestyle="", label=label,
-        )  # fmt: skip
-
-
-def _dress(axis: Any, title: str, direction: str, theme: Theme) -> None:
-    axis.set_title(title, fontsize=10.5, color=theme.ink, loc="left", pad=16)
-    axis.text(0, 1.02, direction, transform=axis.transAxes, fontsize=8, color=theme.ink, alpha=0.75)
-    axis.set_xlabel("optimiser steps", fontsize=9, color=theme.ink)
-    style_axis(axis, theme, grid="y")
-
-
-def style_axis(
+def _errorbar(
     axis: Any,
-    theme: Theme,
-    *,
-    grid: Literal["x", "y", "both"],
-    width: float = 0.7,
-    sides: Sequence[str] = ("bottom", "left"),
+    x: Sequence[float],
+    measured: Sequence[Measurement],
+    look: Mapping[str, Any],
+    linewidth: float | None = None,
 ) -> None:
-    """Colours, grid (across which axes; lines of `width` points) and frame (the `sides` that are drawn) of every figure."""
-    axis.set_facecolor(theme.paper)
-    axis.grid(True, axis=grid, color=theme.grid, linewidth=width)
-    axis.set_axisbelow(True)
-    axis.tick_params(colors=theme.ink, labelsize=8.5)
-    for side, spine in axis.spines.items():
-        spine.set_visible(side in sides)
-        spine.set_color(theme.ink)
+    """Numbers with their 95 % intervals."""
+    values = [m.value or 0.0 for m in measured]
+    axis.errorbar(x, values, yerr=_bars(measured), elinewidth=1.0, linewidth=linewidth, **look)
 
 
-def new_figure(width: float, height: float, theme: Theme) -> Figure:
-    """An empty figure, inches; a dark theme's paper is its page's."""
-    figure = Figure(figsize=(width, height), facecolor=theme.paper)
-    figure.patch.set_alpha(1.0 if theme is LIGHT else 0.0)
-    return figure
+def _bars(measurements: Sequence[Measurement]) -> list[list[float]]:
+    """How far the 95 % intervals reach below the values, and how far above, as `errorbar` takes it."""
+    values = [(m.value or 0.0, m.interval) for m in measurements]
+    return [[value - i.low for value, i in values], [i.high - value for value, i in values]]
+
+
+def _dress(axis: Any, title: str, direction: str) -> None:
+    head(axis, title, direction)
+    axis.set_xlabel("optimiser steps")
+    style_axis(axis, grid="y")
+
+
+def head(axis: Any, title: str, direction: str) -> None:
+    """What stands above a panel: its title, and how it is to be read."""
+    axis.set_title(title)
+    axis.text(0, 1.02, direction, transform=axis.transAxes, fontsize=8, alpha=0.75)
+
+
+def style_axis(axis: Any, *, grid: Literal["x", "y", "both"], width: float = 0.7, left: bool = True) -> None:
+    """Ground, grid (across which axes; lines of `width` points) and frame (below, and on the left) of every figure."""
+    theme = matplotlib.rcParams
+    axis.set_facecolor(theme["figure.facecolor"])
+    axis.grid(True, axis=grid, color=theme["grid.color"], linewidth=width)
+    axis.tick_params(colors=theme["text.color"], labelsize=8.5)
+    axis.spines[["top", "right"] if left else ["top", "right", "left"]].set_visible(False)
+
+
+def legend_below(figure: Figure, axes: Iterable[Any], columns: int) -> int:
+    """A legend under all panels, each label of some of them once; returns how many there are."""
+    handles = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    figure.legend([*handles.values()], [*handles], loc="lower center", ncols=columns)
+    return len(handles)
+
+
+def save_figures(figures: Mapping[str, Figure | None], folder: Path) -> list[Path]:
+    """Writes NAME.png and NAME.svg of every figure that there is."""
+    written = {
+        folder / f"{name}.{kind}": figure for name, figure in figures.items() if figure for kind in ("png", "svg")
+    }
+    for path, figure in written.items():
+        save_figure(figure, path)
+    return list(written)
 
 
 def save_figure(figure: Figure, path: Path | str) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from rich.text import Text
 
-from hp_bench.report.figures import GREY, LIGHT, SERIES, Theme, new_figure, style_axis
+from hp_bench.report.figures import GREY, LIGHT, SERIES, Theme, head, legend_below, style_axis
 from hp_bench.report.tables import table
 from hp_bench.stress.patching import LEAST, Inspection, Recovered
 
@@ -41,40 +41,40 @@ def _share(share: Recovered) -> str:
 
 def draw_layers(found: Sequence[Inspection], twin: str, *, theme: Theme = LIGHT) -> Figure:
     """What each model's states give back, with 95 % intervals, and what they cost the answers, by layer; own answers as a last mark."""
-    figure = new_figure(10.4, 4.3, theme)
-    shares, costs = figure.subplots(1, 2)
     twins = [layer.twin_cost for layer in found[0].layers]
     numbers = range(1, len(twins))
     end = len(numbers) + max(1.5, len(numbers) / 12)
-    costs.plot(numbers, twins[1:], color=GREY, linewidth=1.6, label=twin)
-    costs.plot([end], twins[:1], color=GREY, marker="*", markersize=9)
-    for place, one in enumerate(found):
-        colour, marker, line = SERIES[place % len(SERIES)]
-        value, low, high = np.array(
-            [[getattr(layer.recovered, key) for layer in one.layers] for key in ("value", "low", "high")], dtype=float
+    with theme.figure(10.4, 4.3) as figure:
+        shares, costs = figure.subplots(1, 2)
+        costs.plot(numbers, twins[1:], color=GREY, linewidth=1.6, label=twin)
+        costs.plot([end], twins[:1], color=GREY, marker="*", markersize=9)
+        for place, one in enumerate(found):
+            colour, marker, line = SERIES[place % len(SERIES)]
+            columns = [(r.value, r.low, r.high) for r in (layer.recovered for layer in one.layers)]
+            value, low, high = np.array(columns, dtype=float).T
+            shares.fill_between(numbers, low[1:], high[1:], color=colour, alpha=0.18, linewidth=0)
+            shares.plot(numbers, value[1:], color=colour, linestyle=line, linewidth=1.6)
+            own = [value[:1] - low[:1], high[:1] - value[:1]]
+            shares.errorbar([end + 0.4 * place], value[:1], yerr=own, color=colour, marker=marker, elinewidth=1.0)
+            lost = [layer.cost for layer in one.layers]
+            costs.plot(numbers, lost[1:], color=colour, linestyle=line, linewidth=1.6, label=one.name)
+            costs.plot([end], lost[:1], color=colour, marker=marker)
+        head(
+            shares,
+            "What the states give back",
+            f"0: as {twin}; 1: as the baseline; marks on the right: the models' own answers",
         )
-        shares.fill_between(numbers, low[1:], high[1:], color=colour, alpha=0.18, linewidth=0)
-        shares.plot(numbers, value[1:], color=colour, linestyle=line, linewidth=1.6)
-        shares.errorbar(
-            [end + 0.4 * place], value[:1], yerr=[value[:1] - low[:1], high[:1] - value[:1]], color=colour, marker=marker, markersize=5,
-            capsize=2.5, elinewidth=1.0,
-        )  # fmt: skip
-        lost = [layer.cost for layer in one.layers]
-        costs.plot(numbers, lost[1:], color=colour, linestyle=line, linewidth=1.6, label=one.name)
-        costs.plot([end], lost[:1], color=colour, marker=marker, markersize=5)
-    for axis, title, below in (
-        (shares, "What the states give back", f"0: as {twin}; 1: as the baseline; marks on the right: the models' own answers"),
-        (costs, "What the states cost the answers", "nats of the margin, mean over facts; lower = nearer to the baseline"),
-    ):  # fmt: skip
-        style_axis(axis, theme, grid="y")
-        axis.set_title(title, fontsize=10.5, color=theme.ink, loc="left", pad=16)
-        axis.text(0, 1.02, below, transform=axis.transAxes, fontsize=8, color=theme.ink, alpha=0.75)
-        axis.set_xlabel("layer after which the states are put into the baseline", fontsize=9, color=theme.ink)
-        axis.axvline((len(numbers) + end) / 2, color=theme.grid, linewidth=0.7)
-    shares.set_ylim(-0.03, 1.03)
-    costs.set_ylim(bottom=min(0, costs.get_ylim()[0]))
-    figure.legend(
-        *costs.get_legend_handles_labels(), loc="lower center", ncols=4, frameon=False, labelcolor=theme.ink, fontsize=9
-    )
-    figure.subplots_adjust(left=0.06, right=0.98, top=0.86, bottom=0.23, wspace=0.16)
+        head(
+            costs,
+            "What the states cost the answers",
+            "nats of the margin, mean over facts; lower = nearer to the baseline",
+        )
+        for axis in (shares, costs):
+            style_axis(axis, grid="y")
+            axis.set_xlabel("layer after which the states are put into the baseline")
+            axis.axvline((len(numbers) + end) / 2, color=theme.grid, linewidth=0.7)
+        shares.set_ylim(-0.03, 1.03)
+        costs.set_ylim(bottom=min(0, costs.get_ylim()[0]))
+        legend_below(figure, [costs], 4)
+        figure.subplots_adjust(left=0.06, right=0.98, top=0.86, bottom=0.23, wspace=0.16)
     return figure

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from itertools import groupby
-from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -13,7 +12,7 @@ from matplotlib.figure import Figure
 
 from hp_bench import __version__
 from hp_bench.report import sections
-from hp_bench.report.figures import DARK, LIGHT, PAPER, Theme, draw_curve, draw_fame, draw_leaks, draw_plane, svg_text
+from hp_bench.report.figures import DARK, LIGHT, PAPER, draw_curve, draw_fame, draw_leaks, draw_plane, svg_text
 from hp_bench.report.panel import PanelSection, panel_section
 from hp_bench.report.panel_figure import draw_panel
 from hp_bench.report.story import Story
@@ -26,6 +25,9 @@ from hp_bench.scoring.score import describe
 #: Prompts shown openly; the others are one click away.
 SHOWN = 8
 
+#: Figures that fit a phone as they are.
+_SMALL = ("fame", "plane")
+
 
 def render(story: Story) -> str:
     """The page as HTML; the same story, the same bytes."""
@@ -33,46 +35,46 @@ def render(story: Story) -> str:
         loader=jinja2.PackageLoader("hp_bench.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )  # fmt: skip
-    panel, planes = panel_section(story), sections.planes(story)
-    strips, leaks = strips_of(panel.named), leaks_of(story, panel)
-    to_json = partial(json.dumps, indent=1, ensure_ascii=False, default=str)
-    curves = [method.curve for method in story.methods if len(method.curve.points) > 1]
+    panel = panel_section(story)
     rows = groupby(
         sections.table(story), lambda row: row.method + (f", step {row.step}" if row.step is not None else "")
     )
     tables = [(name, list(of_model)) for name, of_model in rows]
     return environment.get_template("page.html.j2").render(
-        story=story, headline=sections.headline(story), tables=tables,
-        curve=_both_themes(lambda theme: draw_curve(curves, story.twins, theme=theme) if curves else None),
-        narrow_curve=_both_themes(lambda theme: draw_curve(curves, story.twins, theme=theme, columns=1) if curves else None),
-        fame=_both_themes(lambda theme: draw_fame(story.ends, story.twins, theme=theme)),
-        plane=_both_themes(lambda theme: draw_plane(*planes, theme=theme) if planes[0] else None),
-        panel=panel, panel_figure=_both_themes(lambda theme: draw_panel(panel, theme=theme)),
-        narrow_panel=_both_themes(lambda theme: draw_panel(panel, theme=theme, narrow=True)),
-        strips=_both_themes(lambda theme: draw_strips(strips, theme=theme)), book=_book(panel),
-        runs={strip.name: strip.longest_run() for strip in strips}, above=RUNS_ABOVE,
-        narrow_strips=_both_themes(lambda theme: draw_strips(strips, theme=theme, narrow=True)),
-        leaks=_both_themes(lambda theme: draw_leaks(*leaks, theme=theme)),
-        narrow_leaks=_both_themes(lambda theme: draw_leaks(*leaks, theme=theme, columns=1)),
+        story=story, headline=sections.headline(story), tables=tables, panel=panel, book=_book(panel),
+        figures={name: _both_themes(draw, small=name in _SMALL) for name, draw in drawings(story, panel).items()},
+        runs={strip.name: strip.longest_run() for strip in strips_of(panel.named)}, above=RUNS_ABOVE,
         change=describe_difference, describe=describe, p_value=describe_p,
         metrics=METRICS,
         methods=[
-            {"name": method.curve.name, "exchanges": sections.exchanges(story, method), "slices": sections.slices(method)}
+            {"name": method.name, "exchanges": sections.exchanges(story, method), "slices": sections.slices(story, method)}
             for method in story.methods
         ],
-        shown=SHOWN, paper=PAPER, version=__version__, manifests=_manifests(story), json=to_json,
+        shown=SHOWN, paper=PAPER, version=__version__, json=partial(json.dumps, indent=1, ensure_ascii=False, default=str),
+        manifests=[{"name": card.name, **asdict(card.manifest)} for card in (*story.ends, *story.twins)],
     )  # fmt: skip
 
 
-def leaks_of(story: Story, panel: PanelSection) -> tuple[list[tuple[str, Scorecard]], list[tuple[str, Scorecard]]]:
-    """Models and twins of the panel by name, each with what greedy decoding said, which may stand in a run's other scorecards."""
+def drawings(story: Story, panel: PanelSection) -> dict[str, Callable[..., Figure | None]]:
+    """Every figure of a report, by name: what draws it, in a `theme`, and, but for the small ones, `narrow`; None: nothing to draw."""
+    ways: dict[str, Sequence[Scorecard]] = {method.name: method.points for method in story.methods}
+    return {
+        "curve": partial(draw_curve, [method for method in story.methods if len(method.points) > 1], story.twins),
+        "fame": partial(draw_fame, story.ends, story.twins),
+        "plane": partial(draw_plane, ways | {card.name: (card,) for card in story.models}, story.twins),
+        "strip": partial(draw_strips, strips_of(panel.named)),
+        "leak": partial(draw_leaks, _leaks_of(story, panel), [twin.label for twin in panel.twins]),
+        "panel": partial(draw_panel, panel),
+    }  # fmt: skip
+
+
+def _leaks_of(story: Story, panel: PanelSection) -> dict[str, Scorecard]:
+    """The panel's models by name, each with what greedy decoding said, which may stand in a run's other scorecards."""
     greedy = {card.name: card.measurements for card in (*story.ends, *story.twins)}
-    whole = [
-        (label, replace(card, measurements=(*card.measurements, *greedy.get(card.name, ()))))
+    return {
+        label: replace(card, measurements=(*card.measurements, *greedy.get(card.name, ())))
         for label, card in panel.named
-    ]
-    models = len(whole) - len(panel.twins)
-    return whole[:models], whole[models:]
+    }
 
 
 def _book(panel: PanelSection) -> list[tuple[str, list[str]]]:
@@ -83,11 +85,13 @@ def _book(panel: PanelSection) -> list[tuple[str, list[str]]]:
     return [(METRICS[metric].label, [describe(m) if m else "" for m in row]) for metric, row in rows]
 
 
-def _both_themes(draw: Callable[[Theme], Figure | None]) -> dict[str, Markup]:
-    """A figure for light and for dark pages; empty where there is nothing to draw."""
-    figures = {"light": draw(LIGHT), "dark": draw(DARK)}
-    return {name: svg_text(figure) if figure is not None else Markup("") for name, figure in figures.items()}
-
-
-def _manifests(story: Story) -> Sequence[dict[str, Any]]:
-    return [{"name": card.name, **asdict(card.manifest)} for card in (*story.ends, *story.twins)]
+def _both_themes(draw: Callable[..., Figure | None], *, small: bool) -> Markup:
+    """A figure for light and for dark pages, of both widths if it is not small; empty where there is nothing to draw."""
+    divs = []
+    for width, options in {"small": {}}.items() if small else {"broad": {}, "narrow": {"narrow": True}}.items():
+        light, dark = (draw(theme=theme, **options) for theme in (LIGHT, DARK))
+        if light is None or dark is None:
+            return Markup("")
+        div = Markup('<div class="{}"><div class="light">{}</div><div class="dark">{}</div></div>')
+        divs.append(div.format(width, svg_text(light), svg_text(dark)))
+    return Markup("\n").join(divs)

@@ -1,8 +1,9 @@
 """What is left: the panel's numbers of baseline, unlearned models and twins, side by side, and what they come to."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from hp_bench.report.story import Story
 from hp_bench.results.compare import broken, incomparable
@@ -22,8 +23,7 @@ def panel_part(card: Scorecard) -> Scorecard | None:
     return card.only(tasks) if tasks else None
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """A model of the panel; the label is for the table's head and the figure's legend."""
 
     label: str
@@ -62,20 +62,23 @@ class PanelRow:
 @dataclass(frozen=True)
 class PanelSection:
     """The section "What is left": baseline (None where it was not measured), unlearned models, twins (models that never read the target),
-    rows in the order of tasks (none: there is no panel), and what it comes to, in words; one paragraph a model.
+    and rows in the order of tasks (none: there is no panel).
     """
 
     baseline: Column | None = None
     models: tuple[Column, ...] = ()
     twins: tuple[Column, ...] = ()
     rows: tuple[PanelRow, ...] = ()
-    sentences: tuple[str, ...] = ()
 
     @property
-    def named(self) -> list[tuple[str, Scorecard]]:
+    def named(self) -> list[Column]:
         """Every model's label and scorecard, the baseline first."""
-        columns = (*([self.baseline] if self.baseline else []), *self.models, *self.twins)
-        return [(column.label, column.card) for column in columns]
+        return [*([self.baseline] if self.baseline else []), *self.models, *self.twins]
+
+    @property
+    def sentences(self) -> list[str]:
+        """What it comes to, a paragraph a model."""
+        return [_paragraph(self, number) for number in range(len(self.models))]
 
     @property
     def leading_rows(self) -> list[PanelRow]:
@@ -89,18 +92,18 @@ class PanelSection:
 def panel_section(story: Story) -> PanelSection:
     """The panel of a run: its baseline, the last checkpoint of each method, models on no curve, and twins."""
     cards = {card.name: card for card in story.panel}
-    start = story.methods[0].curve.points[0] if story.methods else story.baseline
-    baseline = Column("baseline", cards[start.name]) if start is not None and start.name in cards else None
-    ends = [(f"{m.curve.name}, step {m.curve.points[-1].step}", m.curve.points[-1].name) for m in story.methods]
+    baseline = Column("baseline", cards[story.start.name]) if story.start and story.start.name in cards else None
+    ends = [(f"{method.name}, step {method.points[-1].step}", method.points[-1].name) for method in story.methods]
     ends += [(card.name, card.name) for card in story.models]
     models = tuple(Column(label, cards[name]) for label, name in ends if name in cards)
     twins = tuple(Column(card.name, cards[card.name]) for card in story.twins if card.name in cards)
     if not models and baseline is None:
         return PanelSection()
+    section = PanelSection(baseline, models, twins)
     keys = dict.fromkeys(
         (task, metric)
-        for one in (*([baseline] if baseline else []), *models, *twins)
-        for task, metrics in one.card.values.items()
+        for _, card in section.named
+        for task, metrics in card.values.items()
         for metric in known(metrics)
         if not METRICS[metric].detail
     )
@@ -112,7 +115,7 @@ def panel_section(story: Story) -> PanelSection:
         own, others = (tuple(column.card.find(*key) for column in columns) for columns in (models, twins))
         before = baseline.card.find(*key) if baseline else None
         rows.append(PanelRow(*key, before, own, others, tuple(key in keys for keys in above), informative))
-    return PanelSection(baseline, models, twins, tuple(rows), tuple(_sentences(baseline, models, twins, rows)))
+    return replace(section, rows=tuple(rows))
 
 
 def _p_above(card: Scorecard, twins: Sequence[Column], task: str, metric: str) -> float | None:
@@ -134,21 +137,18 @@ def _above(card: Scorecard, twins: Sequence[Column], keys: Sequence[tuple[str, s
     return {key for key, p in zip(tested, holm(list(tested.values())), strict=True) if p < _LEVEL}
 
 
-def _sentences(
-    baseline: Column | None, models: Sequence[Column], twins: Sequence[Column], rows: Sequence[PanelRow]
-) -> Iterator[str]:
-    by_metric = {row.metric: row for row in reversed(rows)}
-    asked, to_keep = by_metric.get("choice_accuracy"), by_metric.get("kept_choice_accuracy")
-    for number, model in enumerate(models):
-        said = []
-        if reason := broken(model.card, baseline.card if baseline else None):
-            said.append(f"{reason}.")
-        if asked is not None and asked.models[number] is not None:
-            said.append(f"{model.label} still answers {_counts(asked, number)}.")
-        said.append(_verdict(model.label, number, twins, rows))
-        if to_keep is not None and to_keep.models[number] is not None:
-            said.append(f"Of what should be kept, it answers {_counts(to_keep, number)}.")
-        yield " ".join(said)
+def _paragraph(section: PanelSection, number: int) -> str:
+    """What the panel says of the model of that number."""
+    label, card = section.models[number]
+    counts = {row.metric: _counts(row, number) for row in reversed(section.rows) if row.models[number] is not None}
+    reason = broken(card, section.baseline.card if section.baseline else None)
+    said = [f"{reason}." * bool(reason)]
+    if "choice_accuracy" in counts:
+        said.append(f"{label} still answers {counts['choice_accuracy']}.")
+    said.append(_verdict(label, number, section))
+    if "kept_choice_accuracy" in counts:
+        said.append(f"Of what should be kept, it answers {counts['kept_choice_accuracy']}.")
+    return " ".join(filter(None, said))
 
 
 def _counts(row: PanelRow, number: int) -> str:
@@ -168,13 +168,13 @@ def _count(m: Measurement) -> str:
     return "failed" if m.value is None else f"{m.value * m.n:.0f}"
 
 
-def _verdict(label: str, number: int, twins: Sequence[Column], rows: Sequence[PanelRow]) -> str:
-    if not twins:
+def _verdict(label: str, number: int, section: PanelSection) -> str:
+    if not section.twins:
         return f"Without a twin nothing tells what is left in {label} from what any model would guess."
-    asked = [row for row in rows if row.how.knowledge and row.models[number] is not None]
+    asked = [row for row in section.rows if row.how.knowledge and row.models[number] is not None]
     told = [row for row in asked if row.informative is not False]
     above = [row for row in told if row.above[number]]
-    every, silent = "the twin" if len(twins) == 1 else "every twin", len(asked) - len(told)
+    every, silent = "the twin" if len(section.twins) == 1 else "every twin", len(asked) - len(told)
     if above:
         names = ", ".join(f"{row.how.label} ({row.task}{_at_chance(row, number)})" for row in above[:4])
         more = f", and {len(above) - 4} more" if len(above) > 4 else ""
@@ -198,6 +198,5 @@ def names_alone(above: Sequence[PanelRow]) -> str:
 def _at_chance(row: PanelRow, number: int) -> str:
     """Above a twin, which may prefer the names that it knows, and yet no better than guessing."""
     own = row.models[number]
-    return (
-        ", not above chance" if own is not None and own.low is not None and own.low <= (row.how.chance or -1.0) else ""
-    )
+    below = own is not None and own.low is not None and own.low <= (row.how.chance or -1.0)
+    return ", not above chance" * below

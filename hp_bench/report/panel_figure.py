@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.transforms import blended_transform_factory
 
-from hp_bench.report.figures import GREY, SERIES, Theme, new_figure, style_axis
+from hp_bench.report.figures import GREY, SERIES, Theme, legend_below, style_axis
 from hp_bench.report.panel import PanelRow, PanelSection
 from hp_bench.results.scorecard import Measurement
 
@@ -33,24 +33,17 @@ def draw_panel(panel: PanelSection, *, theme: Theme, narrow: bool = False) -> Fi
     each, head = (0.72, 0.95) if narrow else (0.42, 0.95)
     heights = [head + each * len(rows) for _, _, rows in parts]
     height = sum(heights) + 0.75
-    figure = new_figure(4.2 if narrow else 10.4, height, theme)
     top = height
-    for (title, direction, rows), own in zip(parts, heights, strict=True):
-        left, width = (0.05, 0.92) if narrow else (0.36, 0.61)
-        axis = figure.add_axes((left, (top - own + 0.4) / height, width, (own - head) / height))
-        _draw_part(axis, panel, rows, rows is scaled, theme, narrow)
-        axis.set_title(title, fontsize=10.5, color=theme.ink, loc="left", pad=16)
-        axis.annotate(
-            direction, (0, 1), xycoords="axes fraction", xytext=(0, 5), textcoords="offset points", fontsize=8, color=theme.ink,
-            alpha=0.75,
-        )  # fmt: skip
-        top -= own
-    legends = [axis.get_legend_handles_labels() for axis in figure.axes]
-    labels = {label: handle for legend in legends for handle, label in zip(*legend, strict=True)}
-    figure.legend(
-        list(labels.values()), list(labels), loc="lower center", ncols=2 if narrow else min(5, len(labels)), frameon=False, fontsize=9,
-        labelcolor=theme.ink,
-    )  # fmt: skip
+    left, width = (0.05, 0.92) if narrow else (0.36, 0.61)
+    with theme.figure(4.2 if narrow else 10.4, height) as figure:
+        for (title, direction, rows), own in zip(parts, heights, strict=True):
+            axis = figure.add_axes((left, (top - own + 0.4) / height, width, (own - head) / height))
+            _draw_part(axis, panel, rows, rows is scaled, narrow, theme.ink)
+            axis.set_title(title)
+            below: Any = {"xycoords": "axes fraction", "xytext": (0, 5), "textcoords": "offset points"}
+            axis.annotate(direction, (0, 1), fontsize=8, alpha=0.75, **below)
+            top -= own
+        legend_below(figure, figure.axes, 2 if narrow else 5)
     return figure
 
 
@@ -64,36 +57,33 @@ def _is_share(row: PanelRow) -> bool:
     return bool(measured) and all(-0.001 <= (m.value or 0.0) <= 1.001 for m in measured) and "5)" not in row.how.label
 
 
-def _draw_part(axis: Any, panel: PanelSection, rows: list[PanelRow], scaled: bool, theme: Theme, narrow: bool) -> None:
+def _draw_part(axis: Any, panel: PanelSection, rows: list[PanelRow], scaled: bool, narrow: bool, ink: str) -> None:
     across = blended_transform_factory(axis.transAxes, axis.transData)
     for number, row in enumerate(rows):
         y = -float(number)
-        _name(axis, row, y, across, theme, narrow)
+        _name(axis, row, y, across, narrow)
         if scaled and row.informative is False:
+            middle = {"ha": "center", "va": "center", "transform": across}
             axis.text(
-                0.5, y, "cannot tell the baseline from the twin", fontsize=8, color=theme.ink, alpha=0.75, ha="center", va="center",
-                transform=across, style="italic",
-            )  # fmt: skip
+                0.5, y, "cannot tell the baseline from the twin", fontsize=8, alpha=0.75, style="italic", **middle
+            )
             continue
-        _draw_row(axis, panel, row, y, _scale(row) if scaled else float, theme)
+        _draw_row(axis, panel, row, y, _scale(row) if scaled else float, ink)
         if not scaled and row.how.chance is not None:
-            ends = [y - 0.3, y + 0.3]
-            axis.plot([row.how.chance] * 2, ends, color=theme.ink, linestyle=":", linewidth=1.2, label="chance")
+            axis.plot([row.how.chance] * 2, [y - 0.3, y + 0.3], color=ink, linestyle=":", linewidth=1.2, label="chance")
     for x in (0.0, 1.0) if scaled else ():
-        axis.axvline(x, color=theme.ink, linewidth=0.8, alpha=0.6, zorder=0)
+        axis.axvline(x, color=ink, linewidth=0.8, alpha=0.6, zorder=0)
     axis.set_xlim(*(_EDGES if scaled else (-0.02, 1.02)))
     axis.set_ylim(-len(rows) + (0.45 if not narrow else 0.6), 0.55 if not narrow else 0.75)
     axis.set_yticks([])
-    style_axis(axis, theme, grid="x", sides=("bottom",))
+    style_axis(axis, grid="x", left=False)
 
 
-def _name(axis: Any, row: PanelRow, y: float, across: Any, theme: Theme, narrow: bool) -> None:
+def _name(axis: Any, row: PanelRow, y: float, across: Any, narrow: bool) -> None:
     if narrow:
-        axis.text(
-            0, y + 0.3, f"{row.how.label}  ({row.task})", fontsize=8, color=theme.ink, transform=across, va="bottom"
-        )
+        axis.text(0, y + 0.3, f"{row.how.label}  ({row.task})", fontsize=8, transform=across, va="bottom")
         return
-    beside = {"transform": across, "ha": "right", "color": theme.ink}
+    beside = {"transform": across, "ha": "right"}
     axis.text(-0.02, y + 0.04, row.how.label, fontsize=8.5, va="bottom", **beside)
     axis.text(-0.02, y - 0.02, row.task, fontsize=7.5, alpha=0.7, va="top", **beside)
 
@@ -107,7 +97,7 @@ def _scale(row: PanelRow) -> Callable[[float], float]:
 
 
 def _draw_row(
-    axis: Any, panel: PanelSection, row: PanelRow, y: float, scale: Callable[[float], float], theme: Theme
+    axis: Any, panel: PanelSection, row: PanelRow, y: float, scale: Callable[[float], float], ink: str
 ) -> None:
     if twins := _measured(*row.twins):
         low, high = min(t.interval.low for t in twins), max(t.interval.high for t in twins)
@@ -116,7 +106,7 @@ def _draw_row(
         for twin in twins:
             axis.plot([scale(twin.value or 0.0)], [y], color=GREY, marker="*", markersize=8, linestyle="", label="_")
     if row.baseline is not None:
-        _dot(axis, row.baseline, y, scale, theme.ink, "d", "baseline")
+        _dot(axis, row.baseline, y, scale, ink, "d", "baseline")
     spread = 0.34 / max(1, len(panel.models) - 1) if len(panel.models) > 1 else 0.0
     for number, (column, m) in enumerate(zip(panel.models, row.models, strict=True)):
         colour, marker, _ = SERIES[number % len(SERIES)]
@@ -130,7 +120,5 @@ def _dot(
     if m.value is None:
         return
     x, low, high = scale(m.value), scale(m.interval.low), scale(m.interval.high)
-    axis.errorbar(
-        [x], [y], xerr=[[max(x - low, 0.0)], [max(high - x, 0.0)]], color=colour, marker=marker, markersize=5.5, capsize=2.5,
-        elinewidth=1.1, linestyle="", label=label,
-    )  # fmt: skip
+    look = {"color": colour, "marker": marker, "linestyle": "", "label": label}
+    axis.errorbar([x], [y], xerr=[[max(x - low, 0.0)], [max(high - x, 0.0)]], markersize=5.5, elinewidth=1.1, **look)

@@ -6,12 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hp_bench.report import sections
-from hp_bench.report.figures import draw_curve, draw_fame, draw_leaks, draw_plane, save_figure
-from hp_bench.report.page import leaks_of, render
+from hp_bench.report.figures import save_figures
+from hp_bench.report.page import drawings, render
 from hp_bench.report.panel import panel_part, panel_section
-from hp_bench.report.story import Method, Story
-from hp_bench.report.strip import draw_strips, strips_of
+from hp_bench.report.story import Story
 from hp_bench.results.curve import Curve
 from hp_bench.results.scorecard import Scorecard
 from hp_bench.scoring.distances import Distance
@@ -47,17 +45,13 @@ def read_story(run: Path | str) -> Story:
     if missing:
         raise ValueError(f"{str(path)!r} names scorecards that are not there: {', '.join(missing[:3])}")
     files = {name: sorted((run / "samples" / name).glob("*.jsonl")) for name in cards}
-    samples = {name: {file.stem: load_samples(run, name, file.stem) for file in own} for name, own in files.items()}
     return Story(
         title=told["title"],
-        methods=[
-            Method(Curve(name, tuple(cards[point] for point in points)), {point: samples[point] for point in points})
-            for name, points in told["methods"].items()
-        ],
+        methods=[Curve(name, tuple(cards[point] for point in points)) for name, points in told["methods"].items()],
         models=[cards[name] for name in told.get("models", [])],
         baseline=cards.get(told.get("baseline") or ""),
         twins=[cards[name] for name in told["twins"]],
-        twin_samples={name: samples[name] for name in told["twins"]},
+        samples={name: {file.stem: load_samples(run, name, file.stem) for file in own} for name, own in files.items()},
         panel=all_cards(run / PANEL) or [part for card in cards.values() if (part := panel_part(card)) is not None],
         stress=[_stress(path, run / STRESS) for path in sorted((run / STRESS).rglob(RESULT))],
         distances=[Distance(**distance) for distance in told.get("distances", [])],
@@ -92,19 +86,8 @@ def _guess(run: Path, cards: Mapping[str, Scorecard]) -> dict[str, Any]:
 def write_figures(run: Path | str) -> list[Path]:
     """Every figure that the scorecards can fill (curve, fame, plane, strip, leak), .png and .svg; same scorecards, same bytes."""
     run, story = Path(run), read_story(run)
-    curves = [method.curve for method in story.methods if len(method.curve.points) > 1]
-    planes, panel = sections.planes(story), panel_section(story)
-    figures = {
-        "curve": draw_curve(curves, story.twins) if curves else None,
-        "fame": draw_fame(story.ends, story.twins),
-        "plane": draw_plane(*planes) if planes[0] else None,
-        "strip": draw_strips(strips_of(panel.named)),
-        "leak": draw_leaks(*leaks_of(story, panel)),
-    }
-    written = {run / f"{name}.{kind}": figure for name, figure in figures.items() if figure for kind in ("png", "svg")}
-    for path, figure in written.items():
-        save_figure(figure, path)
-    return list(written)
+    draws = drawings(story, panel_section(story))
+    return save_figures({name: draw() for name, draw in draws.items() if name != "panel"}, run)
 
 
 def write_page(run: Path | str) -> Path:

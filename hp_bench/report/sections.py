@@ -7,10 +7,11 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from hp_bench.judges.grades import GRADES, WEIGHTS
-from hp_bench.report.figures import PlanePoint, panels_of
-from hp_bench.report.story import Method, Story
-from hp_bench.report.tables import describe_difference, describe_p
+from hp_bench.report.figures import panels_of
+from hp_bench.report.story import Story
+from hp_bench.report.tables import changes_of, describe_difference, describe_p
 from hp_bench.results.compare import Compared, compare, too_degenerate
+from hp_bench.results.curve import Curve
 from hp_bench.results.metrics import METRICS
 from hp_bench.results.scorecard import ELSEWHERE, Scorecard, measure
 from hp_bench.scoring.score import describe
@@ -38,9 +39,9 @@ def table(story: Story) -> list[Row]:
     """Before and after of every method, and every model beside the baseline, in every metric, with the twins."""
     rows: list[Row] = []
     for method in story.methods:
-        first, *others = method.curve.points
+        first, *others = method.points
         compared = compare(first, others) if others else []
-        rows += _rows(story, method.curve.name, first, method.curve.points[-1], compared)
+        rows += _rows(story, method.name, first, method.points[-1], compared)
     compared = compare(story.baseline, story.models) if story.baseline and story.models else []
     for card in story.models:
         rows += _rows(story, card.name, story.baseline, card, compared)
@@ -50,7 +51,7 @@ def table(story: Story) -> list[Row]:
 def _rows(
     story: Story, name: str, first: Scorecard | None, last: Scorecard, compared: Sequence[Compared]
 ) -> Iterator[Row]:
-    differences = {(c.difference.task, c.difference.metric): c for c in compared if c.name == last.name}
+    differences = changes_of(last, compared)
     for m in last.measurements:
         key = m.task, m.metric
         before = first.find(*key) if first is not None else None
@@ -81,59 +82,36 @@ def headline(story: Story) -> list[str]:
     """A sentence a method: familiarity before and after."""
     said = []
     for method in story.methods:
-        for panel in panels_of(method.curve.points)[:2]:
-            if panel.metric == "acc":
-                continue
-            points = method.curve.series(panel.task, panel.metric)
-            if len(points) < 2:
+        for panel in panels_of(method.points):
+            points = method.series(panel.task, panel.metric)
+            if panel.metric == "acc" or len(points) < 2:
                 continue
             (_, before), (step, after) = points[0], points[-1]
             said.append(
-                f"{method.curve.name}: {panel.title.lower()} {describe(before)} before, {describe(after)} after {step} steps."
+                f"{method.name}: {panel.title.lower()} {describe(before)} before, {describe(after)} after {step} steps."
             )
             if panel.metric == "familiarity" and before.degenerate is not None and too_degenerate(after, before):
                 said.append(
-                    f"{method.curve.name} is broken at step {step}: {after.degenerate} of {after.n} completions are degenerate "
+                    f"{method.name} is broken at step {step}: {after.degenerate} of {after.n} completions are degenerate "
                     "(loops or noise)."
                 )
     return said
 
 
-def planes(story: Story) -> tuple[dict[str, list[PlanePoint]], list[PlanePoint]]:
-    """Each method's way through the forget-versus-utility plane, and the twins; empty where a familiarity or a utility was not measured."""
-    shown = {method.curve.name: method.curve.points for method in story.methods}
-    shown |= {card.name: (card,) for card in story.models}
-    tasks = {panel.metric: panel.task for panel in panels_of([card for cards in shown.values() for card in cards])}
-    if not {"familiarity", "acc"} <= set(tasks):
-        return {}, []
-    methods = {name: points for name, cards in shown.items() if (points := _plane_points(cards, tasks))}
-    return methods, _plane_points(story.twins, tasks)
-
-
-def _plane_points(cards: Sequence[Scorecard], tasks: Mapping[str, str]) -> list[PlanePoint]:
-    """The models of which both numbers were measured, by metric -> task."""
-    points = []
-    for card in cards:
-        familiarity, utility = (card.find(tasks[metric], metric) for metric in ("familiarity", "acc"))
-        if familiarity is not None and utility is not None:
-            points.append(PlanePoint(card.name, card.step, familiarity, utility))
-    return points
-
-
-def exchanges(story: Story, method: Method) -> list[dict[str, Any]]:
+def exchanges(story: Story, method: Curve) -> list[dict[str, Any]]:
     """The same prompts before, during and after; the worst leaks of the last checkpoint first.
 
     Returns:
         Each with its `prompt`, its `slices` in words, and `shown`: of each model `label`, `grade`, `text` (revealing words marked) and
         `broken`.
     """
-    points = method.curve.points
+    points = method.points
     task = _familiarity_task(method)
     later = [*([points[len(points) // 3]] if len(points) > 2 else []), points[-1]]
     columns = [("before", points[0]), *((f"step {card.step}", card) for card in later)]
-    samples = [(label, method.completions(card.name, task)) for label, card in columns]
+    samples = [(label, story.completions(card.name, task)) for label, card in columns]
     first, last = samples[0][1], samples[-1][1]
-    samples += [(name, {s["id"]: s for s in by.get(task, ())}) for name, by in [*story.twin_samples.items()][:1]]
+    samples += [(twin.name, story.completions(twin.name, task)) for twin in story.twins[:1]]
     made = []
     for prompt_id in sorted(last, key=lambda i: (-_leak(last[i]), -_leak(first.get(i, {})), i)):
         sample = last[prompt_id]
@@ -145,8 +123,8 @@ def exchanges(story: Story, method: Method) -> list[dict[str, Any]]:
     return made
 
 
-def _familiarity_task(method: Method) -> str:
-    return next((panel.task for panel in panels_of(method.curve.points) if panel.metric == "familiarity"), "")
+def _familiarity_task(method: Curve) -> str:
+    return next((panel.task for panel in panels_of(method.points) if panel.metric == "familiarity"), "")
 
 
 def _leak(sample: Mapping[str, Any]) -> int:
@@ -177,10 +155,10 @@ def marked(text: str, revealed: Sequence[Mapping[str, Any]]) -> Markup:
     return Markup("").join(pieces)
 
 
-def slices(method: Method) -> list[dict[str, Any]]:
+def slices(story: Story, method: Curve) -> list[dict[str, Any]]:
     """Completion-based familiarity `before` and `after`, `by` kind, subtlety and topic: the part's `name`, its `n` prompts."""
-    points, task = method.curve.points, _familiarity_task(method)
-    first, last = method.completions(points[0].name, task), method.completions(points[-1].name, task)
+    points, task = method.points, _familiarity_task(method)
+    first, last = story.completions(points[0].name, task), story.completions(points[-1].name, task)
     made = []
     for by in ("kind", "subtlety", "topic"):
         names = {i: _slice_name(by, sample[by]) for i, sample in last.items() if by in sample}

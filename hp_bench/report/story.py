@@ -13,31 +13,16 @@ Samples = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
-class Method:
-    """An unlearning method's way from the baseline, the curve's first scorecard.
-
-    `samples`: scorecard name -> task -> samples, as `hp_bench.scoring.store.save` writes them.
-    """
-
-    curve: Curve
-    samples: Mapping[str, Mapping[str, Samples]]
-
-    def completions(self, name: str, task: str) -> dict[str, Mapping[str, Any]]:
-        """A scorecard's samples of a task, by prompt id."""
-        return {sample["id"]: sample for sample in self.samples.get(name, {}).get(task, ())}
-
-
-@dataclass(frozen=True)
 class Story:
     """Everything a report shows.
 
     Attributes:
         title: of the page.
-        methods: curves; may be empty where there are models.
+        methods: curves from the baseline on, their first scorecard; may be empty where there are models.
         models: scorecards of models on no curve; compared with the baseline if there is one.
         baseline: what `models` are compared with.
         twins: scorecards of models that never read the target.
-        twin_samples: as in `Method.samples`.
+        samples: scorecard name -> task -> samples, as `hp_bench.scoring.store.save` writes them.
         distances: to the twins.
         panel: scorecards of the panel, named as those of the models above.
         stress: results of stress tests.
@@ -46,11 +31,11 @@ class Story:
     """
 
     title: str
-    methods: Sequence[Method]
+    methods: Sequence[Curve]
     models: Sequence[Scorecard] = ()
     baseline: Scorecard | None = None
     twins: Sequence[Scorecard] = ()
-    twin_samples: Mapping[str, Mapping[str, Samples]] = field(default_factory=dict)
+    samples: Mapping[str, Mapping[str, Samples]] = field(default_factory=dict)
     distances: Sequence[Distance] = ()
     panel: Sequence[Scorecard] = ()
     stress: Sequence[StressResult] = ()
@@ -58,7 +43,15 @@ class Story:
     notes: Sequence[str] = ()
 
     @property
+    def start(self) -> Scorecard | None:
+        """The first of every curve; without curves, the baseline."""
+        return self.methods[0].points[0] if self.methods else self.baseline
+
+    @property
     def ends(self) -> list[Scorecard]:
         """The baseline, the last of each method, and the models on no curve."""
-        starts = [self.methods[0].curve.points[0]] if self.methods else [self.baseline] if self.baseline else []
-        return [*starts, *(method.curve.points[-1] for method in self.methods), *self.models]
+        return [*([self.start] if self.start else []), *(method.points[-1] for method in self.methods), *self.models]
+
+    def completions(self, name: str, task: str) -> dict[str, Mapping[str, Any]]:
+        """A scorecard's samples of a task, by prompt id."""
+        return {sample["id"]: sample for sample in self.samples.get(name, {}).get(task, ())}

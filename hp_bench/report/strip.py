@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from rich.text import Text
 
-from hp_bench.report.figures import LIGHT, Theme, new_figure
+from hp_bench.report.figures import LIGHT, Theme
 from hp_bench.results.scorecard import Scorecard
 
 TASK, METRIC = "hp_verbatim", "verbatim_probability"
@@ -86,24 +86,20 @@ def draw_strips(strips: Sequence[Strip], *, theme: Theme = LIGHT, narrow: bool =
     if not strips:
         return None
     height, width = 0.62 * len(strips) + (1.3 if narrow else 1.1), 4.2 if narrow else 10.4
-    figure = new_figure(width, height, theme)
     shades = _LIGHT if theme is LIGHT else _DARK
     colours = ListedColormap(shades).with_extremes(under=theme.paper)
     norm = BoundaryNorm(np.arange(-0.5, len(shades)), len(shades))
-    for number, strip in enumerate(strips):
-        axis = figure.add_axes((0.02, (height - 0.95 - 0.62 * number) / height, 0.96, 0.3 / height))
-        cells = np.array([strip.cells(_CELLS // (2 if narrow else 1))])
-        axis.imshow(cells, cmap=colours, norm=norm, aspect="auto", interpolation="nearest")
-        axis.set_xticks([])
-        axis.set_yticks([])
-        for spine in axis.spines.values():
-            spine.set_color(theme.ink)
-        axis.set_title(strip.name, fontsize=9, color=theme.ink, loc="left", pad=3)
-    figure.text(0.02, 1 - 0.22 / height, "The text, first to last", fontsize=10.5, color=theme.ink)
-    patches = [Patch(facecolor=shade, edgecolor=theme.ink, linewidth=0.5) for shade in shades]
-    legend = figure.legend(
-        patches, _NAMES, loc="lower left", bbox_to_anchor=(0.01, 0), ncols=4 if narrow else len(shades), frameon=False, fontsize=8,
-        labelcolor=theme.ink, title="p_z from", title_fontsize=8, alignment="left", handlelength=1.4, columnspacing=1.2,
-    )  # fmt: skip
-    legend.get_title().set_color(theme.ink)
+    with theme.figure(width, height) as figure:
+        for number, strip in enumerate(strips):
+            axis = figure.add_axes((0.02, (height - 0.95 - 0.62 * number) / height, 0.96, 0.3 / height))
+            cells = np.array([strip.cells(_CELLS // (2 if narrow else 1))])
+            axis.imshow(cells, cmap=colours, norm=norm, aspect="auto", interpolation="nearest")
+            axis.set(xticks=[], yticks=[])
+            axis.set_title(strip.name, fontsize=9, pad=3)
+        figure.text(0.02, 1 - 0.22 / height, "The text, first to last", fontsize=10.5)
+        patches = [Patch(facecolor=shade, edgecolor=theme.ink, linewidth=0.5) for shade in shades]
+        figure.legend(
+            patches, _NAMES, loc="lower left", bbox_to_anchor=(0.01, 0), ncols=4 if narrow else len(shades), fontsize=8,
+            title="p_z from", title_fontsize=8, alignment="left", handlelength=1.4, columnspacing=1.2,
+        )  # fmt: skip
     return figure

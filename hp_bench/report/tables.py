@@ -73,7 +73,7 @@ def answer(card: Scorecard, reference: Scorecard | None = None, changes: Sequenc
         return ""
     m = measured[0]
     said = f"{card.name}: {m.metric} {describe(m)}"
-    change = _changes(card, changes).get((m.task, m.metric))
+    change = changes_of(card, changes).get((m.task, m.metric))
     if reason := broken(card, reference):
         return f"{said}, no evidence of forgetting: {reason.partition(': ')[2]}"
     if change and reference:
@@ -96,7 +96,7 @@ def answer(card: Scorecard, reference: Scorecard | None = None, changes: Sequenc
 
 def model_tables(cards: Sequence[Scorecard], changes: Sequence[Compared] = (), reference: str = "") -> list[Text]:
     """A table a model, a line a number: its value, and its change from the reference if it was compared with one."""
-    return [_model_table(card, _changes(card, changes), reference) for card in cards]
+    return [_model_table(card, changes_of(card, changes), reference) for card in cards]
 
 
 def _model_table(card: Scorecard, changes: Mapping[tuple[str, str], Compared], reference: str) -> Text:
@@ -132,7 +132,7 @@ def numbers_table(
 ) -> Text:
     """A group a number, a line a model, or a checkpoint: what is read down as a curve. All numbers, or those named by task and metric."""
     shown = numbers or dict.fromkeys((m.task, m.metric) for card in cards for m in card.measurements)
-    by_model = [(card, _changes(card, changes)) for card in cards]
+    by_model = [(card, changes_of(card, changes)) for card in cards]
     groups = {
         f"{metric} of {task}, {METRICS[metric].better} is better": [
             (card.name, *_cells(m, of.get((task, metric)), compared=bool(changes)))
@@ -200,7 +200,7 @@ def _share(share: Share) -> str:
     return "none" if share.value is None else f"{share.value:.3f} [{share.low:.3f}, {share.high:.3f}]"
 
 
-def _changes(card: Scorecard, changes: Sequence[Compared]) -> dict[tuple[str, str], Compared]:
+def changes_of(card: Scorecard, changes: Sequence[Compared]) -> dict[tuple[str, str], Compared]:
     """A model's changes by task and metric."""
     return {(one.difference.task, one.difference.metric): one for one in changes if one.name == card.name}
 

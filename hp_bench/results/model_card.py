@@ -23,15 +23,10 @@ def model_card(card: Scorecard) -> str:
     results = [_result(card, m) for m in measured]
     data: Any = ModelCardData(model_name=card.name, eval_results=results)
     lines = [f"- {_name(m)}, {m.task}: {m.value:.3f} [{m.low:.3f}, {m.high:.3f}] (n = {m.n})" for m in measured]
-    found = [
-        f"- {sentence}" for sentence in (broken(card), *card.manifest.findings, *card.failures.values()) if sentence
-    ]
-    body = [
-        "# What is left of the unlearn target",
-        f"Measured by {_SOURCE}; 95 % intervals in brackets.",
-        "\n".join(lines),
-    ]
-    return f"---\n{data.to_yaml()}\n---\n\n" + "\n\n".join([*body, *(["\n".join(found)] if found else [])]) + "\n"
+    said = [f"- {one}" for one in (broken(card), *card.manifest.findings, *card.failures.values()) if one]
+    head = f"---\n{data.to_yaml()}\n---\n\n# What is left of the unlearn target"
+    source = f"Measured by {_SOURCE}; 95 % intervals in brackets."
+    return "\n\n".join([head, source, "\n".join(lines), *(["\n".join(said)] if said else [])]) + "\n"
 
 
 def _result(card: Scorecard, m: Measurement) -> EvalResult:

@@ -16,10 +16,11 @@ Source: after the Unlearning Depth Score, arXiv:2605.24614.
 """
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -142,9 +143,7 @@ def inspect_models(
     sources = {one: locate(one, base=settings.base) for one in (baseline, twin, *models)}
     dtype = widest([stored_dtype(source) for source in sources.values()]) if settings.dtype == "auto" else ""
     asked = _drawn(fact_tasks(load_tasks(tasks, metadata)), facts, seed)
-    with progress_bars() as bars, ExitStack() as held:
-        engine = settings.open(baseline, dtype=dtype)
-        held.callback(engine.close)
+    with progress_bars() as bars, closing(settings.open(baseline, dtype=dtype)) as engine:
         for source in sources.values():
             same_architecture(engine.lm._model.config, source.whole)
             same_tokenizer(engine.lm.tokenizer, source)
@@ -154,12 +153,9 @@ def inspect_models(
         own = [patched.states(batch)[0] for batch in batches]
 
         def read(model: str) -> NDArray[np.float64]:
-            donor = settings.open(model, dtype=dtype)
-            try:
+            with closing(settings.open(model, dtype=dtype)) as donor:
                 costs = _costs(patched, Patched(donor.lm._model, model), batches, own, lambda n: bars.advance(row, n))
                 return costs @ weights
-            finally:
-                donor.close()
 
         twins, ids = read(twin), list(asked)
         found = [inspection(point.name, ids, twins, read(point.path)) for point in named_models(models)]
@@ -343,7 +339,10 @@ class Patched:
 
         The layers up to that one are not run at all: that takes half the time of a hook that throws their states away.
         """
-        with _handing_on(self.layers[: depth + 1], (state,) if self._in_tuple else state):
+        output = (state,) if self._in_tuple else state
+        with ExitStack() as patches:
+            for layer in self.layers[: depth + 1]:
+                patches.enter_context(mock.patch.object(layer, "forward", lambda *_, **__: output))
             return self._answers(batch)
 
     @torch.inference_mode()
@@ -359,19 +358,3 @@ class Patched:
         wide = logits.float() if logits.dtype != torch.float64 else logits
         found = wide.log_softmax(-1).gather(1, batch.targets[:, None])[:, 0].double()
         return found.new_zeros(len(batch.ids)).index_add(0, batch.rows, found).cpu()
-
-
-@contextmanager
-def _handing_on(layers: Sequence[Any], output: Any) -> Iterator[None]:
-    """Has layers put out one and the same, whatever they are given."""
-    own = [vars(layer).get("forward") for layer in layers]
-    try:
-        for layer in layers:
-            layer.forward = lambda *_, **__: output
-        yield
-    finally:
-        for layer, forward in zip(layers, own, strict=True):
-            if forward is None:
-                del layer.forward
-            else:
-                layer.forward = forward

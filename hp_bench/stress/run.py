@@ -14,23 +14,27 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+from pydantic import TypeAdapter
+
 from hp_bench.engines.fingerprint import fingerprint
 from hp_bench.engines.loader import EngineSettings, Loader
-from hp_bench.engines.source import locate, stored_dtype, widest
+from hp_bench.engines.loading import load_model, load_tokenizer, resolve_device
+from hp_bench.engines.source import Source, locate, stored_dtype, widest
 from hp_bench.probes.passages import passages_of
+from hp_bench.progress import quiet_transformers
 from hp_bench.results.metrics import METRICS
-from hp_bench.results.scorecard import Difference, Scorecard, failures
+from hp_bench.results.scorecard import Scorecard, failures
 from hp_bench.scoring.checkpoints import Checkpoint, model_name
 from hp_bench.scoring.models import score_one
 from hp_bench.scoring.score import failed, load_tasks
 from hp_bench.scoring.store import asks_otherwise, save
 from hp_bench.stress.answer_leaks import answers_of, first_given, lexicon_of
 from hp_bench.stress.facts import FactRelearning, fact_tasks, halves, untaught
-from hp_bench.stress.models import make
 from hp_bench.stress.recovery import Recovery, recoveries
-from hp_bench.stress.relearning import Relearning
-from hp_bench.stress.rounding import Rounding, usual_rounding
-from unlearn.files import find_model, write_json
+from hp_bench.stress.relearning import Relearning, blocks_of, relearn
+from hp_bench.stress.rounding import Rounding, round_weights, usual_rounding
+from unlearn.files import find_model, whole_folder, write_json
 from unlearn.progress import progress_bars
 
 log = logging.getLogger(__name__)
@@ -97,15 +101,10 @@ class StressResult:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
             if content.pop("format") != _FORMAT:
                 raise ValueError(f"another format than {_FORMAT}")
-            rows = tuple(_recovery(row) for row in content.pop("recoveries"))
-            return cls(recoveries=rows, failures=tuple(content.pop("failures")), **content)
+            return TypeAdapter(cls).validate_python(content)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{str(path)!r} is not the result of a stress test: {error}") from None
-
-
-def _recovery(row: Mapping[str, Any]) -> Recovery:
-    differences = {key: row[key] and Difference(**row[key]) for key in ("model", "control", "beyond")}
-    return Recovery(**{**row, **differences})
+            said = " ".join(str(error).split())
+            raise ValueError(f"{str(path)!r} is not the result of a stress test: {said}") from None
 
 
 def stress_test(
@@ -146,37 +145,36 @@ def stress_test(
             model is served.
     """
     settings, out = settings or EngineSettings(), Path(out)
-    roundings = [usual_rounding(one) for one in dict.fromkeys(bits)]
-    _require_possible(model, control, roundings, relearning, text, facts, settings)
+    stresses: list[Rounding | Relearning] = [usual_rounding(one) for one in dict.fromkeys(bits)]
+    stresses += [relearning] if relearning else []
+    if not stresses and facts is None:
+        raise ValueError("no stress was asked for: name bits to round to, or steps to relearn")
+    _require_text(text, relearning)
+    models = _models(model, control, settings)
     loaded = load_tasks(tasks, metadata)
     given = _given(Path(text), loaded, metadata or {}, allow_answers) if text is not None else ""
     passages = passages_of(Path(text)) if text is not None else []
-    stresses: list[Rounding | Relearning] = [*roundings, *([relearning] if relearning else [])]
     of_facts = {"tasks": fact_tasks(loaded)} if facts else {}
     parts = halves(facts, splits, of_facts["tasks"]) if facts else []
-    if not stresses:
-        loaded = of_facts
-    models = {"model": find_model(model), **({"control": find_model(control)} if control is not None else {})}
+    jobs: list[tuple[Rounding | Relearning, Mapping[str, Any], Sequence[str]]]
+    jobs = [*((one, loaded, passages) for one in stresses), *((half.how, of_facts, half.passages) for half in parts)]
     if settings.dtype == "auto":
         stored = [stored_dtype(locate(one, base=settings.base)) for one in models.values()]
         settings = replace(settings, dtype="float32" if relearning or facts else widest(stored))
     asked: list[Scorecard] = []
     cards: dict[str, dict[str, Scorecard]] = {}
     with Loader(settings, list(models.values()), one_kind=False) as loader, progress_bars() as bars:
-        row = bars.add_task("stress", total=len(models) * (1 + len(stresses) + len(parts)))
+        row = bars.add_task("stress", total=len(models) * (1 + len(jobs)))
         for role, path in models.items():
-            cards[role] = {"plain": score_one(loader, loaded, Checkpoint(role, path), out=out, strict=True).card}
+            plain = score_one(loader, loaded if stresses else of_facts, Checkpoint(role, path), out=out, strict=True)
+            cards[role] = {"plain": plain.card}
             bars.advance(row)
-            for stress in stresses:
-                cards[role][stress.name] = _under(stress, role, path, loader, loaded, passages, out)
+            for stress, its_tasks, its_text in jobs:
+                cards[role][stress.name] = _under(stress, role, path, loader, its_tasks, its_text, out)
                 bars.advance(row)
             asked += cards[role].values()
-            taught = []
-            for half in parts:
-                taught.append((_under(half.how, role, path, loader, of_facts, half.passages, out), half.taught))
-                bars.advance(row)
-            asked += (card for card, _ in taught)
             if facts:
+                taught = [(cards[role].pop(half.how.name), half.taught) for half in parts]
                 pairs = {f"{facts.name}-{n + 1}": taught[2 * n : 2 * n + 2] for n in range(splits if splits > 1 else 0)}
                 cards[role] |= {name: untaught(name, pair) for name, pair in {facts.name: taught, **pairs}.items()}
         bars.remove_task(row)
@@ -196,32 +194,27 @@ def stress_test(
     return result
 
 
-def _require_possible(
-    model: str | Path,
-    control: str | Path | None,
-    roundings: Sequence[Rounding],
-    relearning: Relearning | None,
-    text: str | Path | None,
-    facts: FactRelearning | None,
-    settings: EngineSettings,
-) -> None:
-    if not roundings and relearning is None and facts is None:
-        raise ValueError("no stress was asked for: name bits to round to, or steps to relearn")
+def _require_text(text: str | Path | None, relearning: Relearning | None) -> None:
     if relearning is not None and text is None:
         raise ValueError("relearning needs a text to learn from (--text)")
     if relearning is None and text is not None:
         raise ValueError(f"the text {str(text)!r} is for relearning, and no steps were asked for (--relearn)")
     if text is not None and not Path(text).exists():
         raise ValueError(f"text {str(text)!r} does not exist")
-    models = [one for one in (model, control) if one is not None]
-    for one in models:
+
+
+def _models(model: str | Path, control: str | Path | None, settings: EngineSettings) -> dict[str, str]:
+    """Folder or hub id of the model and, if there is one, of the control."""
+    given = {"model": model, **({"control": control} if control is not None else {})}
+    for one in given.values():
         if settings.engine_of(one) == "endpoint":
             raise ValueError(f"{str(one)!r} is served: its weights cannot be rounded or trained from here")
-        find_model(one)
-    if len({locate(one, base=settings.base) for one in models}) < len(models):
+    models = {role: find_model(one) for role, one in given.items()}
+    if len({locate(one, base=settings.base) for one in models.values()}) < len(models):
         raise ValueError(
             f"the control {str(control)!r} is the model itself; it must be one that never knew, such as a twin"
         )
+    return models
 
 
 def _given(text: Path, loaded: Mapping[str, Any], metadata: Mapping[str, Any], allowed: bool) -> str:
@@ -259,10 +252,7 @@ def _under(
     try:
         if isinstance(stress, Relearning):
             loader.close()  # training needs the device's memory
-        about = make(
-            locate(path, base=settings.base), stress, passages, folder, dtype=settings.dtype, device=settings.device,
-            tokenizer=settings.tokenizer,
-        )  # fmt: skip
+        about = _make(locate(path, base=settings.base), stress, passages, folder, settings)
     except (ValueError, RuntimeError) as error:
         log.debug("%s was not made", name, exc_info=True)
         scored = failed(loaded, " ".join(str(error).split()), name=name, model=path, engine=settings.engine_of(path))
@@ -272,6 +262,46 @@ def _under(
     card = score_one(loader, loaded, Checkpoint(name, str(folder)), out=out).card
     shutil.rmtree(folder)
     return card
+
+
+def _make(
+    source: Source, stress: Rounding | Relearning, passages: Sequence[str], folder: Path, settings: EngineSettings
+) -> dict[str, Any]:
+    """Loads a model, stresses it, and saves it with its tokenizer, so that any engine can load it; under a temporary name first.
+
+    Args:
+        source: the model; an adapter is merged.
+        stress: what to do to it.
+        passages: to relearn from.
+        folder: where to; what is there is replaced.
+        settings: the type to load and save it in (relearning is in float32 whatever it is), the device to relearn on (rounding is done on
+            the CPU, where it gives the same bits everywhere), and the tokenizer where the model has none beside it.
+
+    Returns:
+        What is worth knowing of it: the `share` of weights rounded, or the `first_loss` and `last_loss`, nats a token.
+
+    Raises:
+        ValueError: the model cannot be loaded, is quantised, or does not survive it.
+    """
+    words, dtype = load_tokenizer(source, settings.tokenizer), settings.dtype
+    learning = isinstance(stress, Relearning)
+    device = resolve_device(settings.device) if learning else "cpu"
+    model = load_model(source, dtype="float32" if learning else dtype, device=device)
+    if source.base is not None:
+        model = model.merge_and_unload()
+    if isinstance(stress, Rounding):
+        about = {"share": round_weights(model, stress)}
+    else:
+        context = getattr(model.config, "max_position_embeddings", None)
+        first, last = relearn(model, blocks_of(passages, words, block=stress.block, context=context), stress)
+        about = {"first_loss": first, "last_loss": last}
+    if learning and dtype != "auto":
+        model = model.to(getattr(torch, dtype))
+    shutil.rmtree(folder, ignore_errors=True)
+    with whole_folder(folder) as part, quiet_transformers():
+        model.save_pretrained(part)
+        words.save_pretrained(part)
+    return about
 
 
 def _earlier(record: Path, asked: Mapping[str, Any], path: Path, loaded: Mapping[str, Any]) -> Scorecard | None:

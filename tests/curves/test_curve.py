@@ -115,7 +115,7 @@ def test_the_command_line_gives_what_python_gives_and_the_report_reads_it(place,
         assert [m.value for m in point.measurements] == [m["value"] for m in shown["measurements"]]
         assert point.manifest.fingerprint == shown["manifest"]["fingerprint"]
     story = read_story(out)
-    assert {method.curve.name: len(method.curve.points) for method in story.methods} == {"full": 3, "lora": 3}
+    assert {method.name: len(method.points) for method in story.methods} == {"full": 3, "lora": 3}
 
 
 def test_what_was_scored_is_not_scored_again_and_the_picture_is_the_same_bytes(place, two, monkeypatch):

@@ -186,8 +186,8 @@ def test_every_sample_is_kept(metadata, tmp_path):
     row = load_samples(tmp_path / "out", "m", TASK)[0]
     assert row["responses"] == [f" sample {number} of the market" for number in range(SAMPLES)]
     assert [verdict["grade"] for verdict in row["verdict"]["verdicts"]] == ["none"] * SAMPLES
-    with pytest.raises(ValueError, match="16 completions in one row, which must hold one"):
-        read_samples(tmp_path / "out" / "samples" / "m" / f"{TASK}.jsonl")
+    read, _ = read_samples(tmp_path / "out" / "samples" / "m" / f"{TASK}.jsonl")
+    assert [one.completion for one in read][:SAMPLES] == row["responses"]
 
 
 def test_sampling_leaves_the_models_distribution_whole():

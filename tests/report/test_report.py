@@ -9,10 +9,11 @@ from dataclasses import replace
 import jsonlines
 import pytest
 
-from hp_bench.report.figures import draw_curve, draw_fame, panels_of, save_figure
-from hp_bench.report.page import render
+from hp_bench.report.figures import draw_curve, draw_fame, draw_plane, panels_of, save_figure
+from hp_bench.report.page import drawings, render
+from hp_bench.report.panel import panel_section
 from hp_bench.report.run import read_story, write_figures, write_page
-from hp_bench.report.sections import exchanges, headline, marked, planes, slices, table
+from hp_bench.report.sections import exchanges, headline, marked, slices, table
 from hp_bench.results.curve import Curve
 from hp_bench.results.scorecard import Manifest, Scorecard, TaskManifest, measure
 
@@ -63,7 +64,7 @@ def run(tmp_path):
 
 def test_scorecards_alone_tell_methods_twins_and_baseline(run):
     story = read_story(run)
-    assert {m.curve.name: [p.step for p in m.curve.points] for m in story.methods} == {
+    assert {m.name: [p.step for p in m.points] for m in story.methods} == {
         "a": [0, 20, 40],
         "b": [0, 20, 40],
     }
@@ -73,7 +74,7 @@ def test_scorecards_alone_tell_methods_twins_and_baseline(run):
 def test_a_story_file_decides_and_must_not_name_what_is_not_there(run):
     told = {"title": "T", "methods": {"only": ["baseline", "a/checkpoint-40"]}, "twins": []}
     (run / "story.json").write_text(json.dumps(told))
-    assert [p.step for p in read_story(run).methods[0].curve.points] == [0, 40]
+    assert [p.step for p in read_story(run).methods[0].points] == [0, 40]
     (run / "story.json").write_text(json.dumps({**told, "twins": ["twin-9"]}))
     with pytest.raises(ValueError, match="names scorecards that are not there: twin-9"):
         read_story(run)
@@ -145,7 +146,7 @@ def test_what_a_model_writes_cannot_write_the_page():
 
 def test_slices_are_of_the_prompts_asked(run):
     story = read_story(run)
-    found = {(s["by"], s["name"]): s["n"] for s in slices(story.methods[0])}
+    found = {(s["by"], s["name"]): s["n"] for s in slices(story, story.methods[0])}
     assert found["kind", "overt"] + found["kind", "partial"] == N
     assert [name for by, name in found if by == "subtlety"] == ["1-2", "3-4", "5-6", "7-8", "9-10"]
     assert ("topic", "houses") not in found  # one topic is no slice
@@ -168,24 +169,34 @@ def test_figures_are_the_same_bytes_twice(run, tmp_path):
 
 def test_the_curve_draws_every_point_with_its_interval_and_the_paper_apart(run):
     story = read_story(run)
-    figure = draw_curve([method.curve for method in story.methods], story.twins)
+    figure = draw_curve(story.methods, story.twins)
     visible = [axis for axis in figure.axes if axis.get_visible()]
     titles = [axis.get_title(loc="left") for axis in visible]
-    assert [p.metric for p in panels_of(story.methods[0].curve.points)] == ["familiarity", "token_probability", "acc"]
+    assert [p.metric for p in panels_of(story.methods[0].points)] == ["familiarity", "token_probability", "acc"]
     assert len(titles) == 4 and "paper" in titles[-1] and not any("paper" in title for title in titles[:-1])
     first = visible[0]
     assert len(first.containers) == 2  # one error bar a method
     for container, method in zip(first.containers, story.methods, strict=True):
         line, _, (bars,) = container.lines
-        assert list(line.get_ydata()) == [m.value for _, m in method.curve.series(TASK, "familiarity")]
-        for segment, (_, m) in zip(bars.get_segments(), method.curve.series(TASK, "familiarity"), strict=True):
+        assert list(line.get_ydata()) == [m.value for _, m in method.series(TASK, "familiarity")]
+        for segment, (_, m) in zip(bars.get_segments(), method.series(TASK, "familiarity"), strict=True):
             assert segment[0][1] == pytest.approx(m.low) and segment[1][1] == pytest.approx(m.high)
 
 
 def test_the_plane_holds_baseline_ends_and_twins(run):
-    methods, twins = planes(read_story(run))
-    assert set(methods) == {"a", "b"} and len(twins) == 2
-    assert methods["a"][-1].utility.value == pytest.approx(25 / 40)
+    story = read_story(run)
+    figure = drawings(story, panel_section(story))["plane"]()
+    (axis,) = figure.axes
+    ways = {line.get_label(): line.get_ydata() for line in axis.lines if not line.get_label().startswith("_")}
+    assert set(ways) == {"a", "b"} and list(ways["a"]) == pytest.approx([30 / 40, 30 / 40, 25 / 40])
+    assert [text.get_text() for text in axis.texts if "step" in text.get_text()] == ["step 40", "step 40"]
+    assert len([one for one in axis.containers if one.lines[0].get_marker() == "*"]) == 2, "the twins"
+
+
+def test_a_model_without_a_number_is_not_on_the_plane():
+    dead = replace(card("m", 20, 3), measurements=tuple(replace(m, value=None) for m in card("m", 20, 3).measurements))
+    figure = draw_plane({"m": [card("baseline", 0, 30), dead, card("m", 40, 1)]})
+    assert len(figure.axes[0].lines[0].get_xdata()) == 2 and draw_plane({"m": [dead]}) is None
 
 
 def test_points_of_other_judges_make_no_curve():
@@ -198,7 +209,7 @@ def test_points_of_other_judges_make_no_curve():
 
 def test_a_figure_is_never_half_written(tmp_path, run, monkeypatch):
     story = read_story(run)
-    figure = draw_curve([story.methods[0].curve])
+    figure = draw_curve(story.methods[:1])
     monkeypatch.setattr(
         type(figure), "savefig", lambda *a, **k: (_ for _ in ()).throw(OSError(28, "No space left on device"))
     )

@@ -92,7 +92,7 @@ def test_the_curve_is_leak_at_k_beside_the_greedy_number(run):
     whole = Scorecard(
         "baseline", (*baseline.measurements, *greedy.measurements), baseline.items, baseline.values, baseline.manifest
     )
-    figure = draw_leaks([("baseline", whole)], [("twin-1", card("twin-1", [0.0] * 10))], columns=1)
+    figure = draw_leaks({"baseline": whole, "twin-1": card("twin-1", [0.0] * 10)}, ["twin-1"], narrow=True)
     (axis,) = figure.axes
     curves = {container.get_label(): container.lines[0].get_data() for container in axis.containers}
     ks, values = curves["baseline"]
@@ -102,7 +102,7 @@ def test_the_curve_is_leak_at_k_beside_the_greedy_number(run):
     drawn = [container.lines[0].get_data() for container in axis.containers]
     (left,) = [list(values) for ks, values in drawn if len(ks) == 1]
     assert left == [greedy.get("hp_familiarity", "explicit").value]
-    assert draw_leaks([(name, own(name, 0, 3)) for name, _ in models]) is None
+    assert draw_leaks({name: own(name, 0, 3) for name, _ in models}) is None
 
 
 def test_the_page_and_the_figures_show_both(run):

@@ -109,7 +109,7 @@ def test_the_stressed_models_are_gone_and_what_was_scored_is_not_scored_again(pl
         raise AssertionError("a model was loaded again")
 
     monkeypatch.setattr(HFEngine, "__init__", never)
-    monkeypatch.setattr("hp_bench.stress.run.make", never)
+    monkeypatch.setattr("hp_bench.stress.run._make", never)
     words = ["--quantize", 8, "--quantize", 4, *LEARN, "--text", place / "harmless.txt", "--control", place / "control"]
     again = json.loads(run(place, *words, "--out", place / "out", "--json").stdout)
     assert again == stressed

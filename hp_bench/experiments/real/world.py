@@ -13,7 +13,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import jsonlines
 import torch
 
 from hp_bench.experiments.real.model import fetch
@@ -21,7 +20,7 @@ from hp_bench.probes.paths import prompts_dir
 from hp_bench.workers import side_by_side
 from unlearn.corpus.blocks import Blocks
 from unlearn.corpus.corpus import Corpus
-from unlearn.files import recipes_dir, write_lines
+from unlearn.files import json_lines, recipes_dir, write_lines
 from unlearn.fingerprint import model_fingerprint
 from unlearn.models import load_model, load_tokenizer
 from unlearn.pipeline.rundir import RunDirectory
@@ -101,17 +100,11 @@ class RealWorld:
         paths = [f"model={self.baseline}", f"corpus={self.corpus}", f"anchors={self.anchors}"]
         return [*paths, f"reinforce.bf16={mixed}", f"finetune.bf16={mixed}"]
 
-    def distance_texts(self, count: int = 30, words: int = 90) -> dict[str, list[str]]:
+    def distance_texts(self) -> dict[str, list[str]]:
         """Beginnings of documents on which distances to the twins are measured: target, rest, and general text that no model has read."""
-        texts = {}
-        for kind, path in (
-            ("target", self.corpus),
-            ("rest", self.rest),
-            ("general", prompts_dir() / "general.jsonl"),
-        ):
-            with jsonlines.open(path) as lines:
-                texts[kind] = [" ".join(row["text"].split()[:words]) for row in islice(lines, count)]
-        return texts
+        files = {"target": self.corpus, "rest": self.rest, "general": prompts_dir() / "general.jsonl"}
+        documents = {kind: [row["text"] for _, row in islice(json_lines(path), 30)] for kind, path in files.items()}
+        return {kind: [" ".join(text.split()[:90]) for text in texts] for kind, texts in documents.items()}
 
 
 def prepare(
@@ -137,8 +130,8 @@ def prepare(
     for path, chosen in ((world.corpus, companion), (world.rest, neutral)):
         write_lines(path, ({"text": text} for text in chosen))
     for file in _PANEL:
-        with jsonlines.open(prompts_dir() / file) as lines:
-            write_lines(world.facts / file, islice(lines, 0, None, 4 * teaching.every))
+        rows = (row for _, row in json_lines(prompts_dir() / file))
+        write_lines(world.facts / file, islice(rows, 0, None, 4 * teaching.every))
     training = Training(
         epochs=teaching.epochs, learning_rate=teaching.learning_rate, batch_size=teaching.batch_size, accumulation=1, warmup_steps=10,
         save_every=100, bf16=fast_bfloat16(), extra={"optim": "adamw_torch_fused"},
