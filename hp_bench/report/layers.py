@@ -1,14 +1,26 @@
 """What hidden states still hold, layer by layer: a table and a curve."""
 
+import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from pydantic import TypeAdapter
 from rich.text import Text
 
 from hp_bench.report.figures import GREY, LIGHT, SERIES, Theme, new_figure, style_axis
 from hp_bench.report.tables import table
 from hp_bench.stress.patching import LEAST, Inspection, Recovered
+
+
+def read_layers(path: Path) -> tuple[list[Inspection], str]:
+    """What `hp-bench inspect` wrote, and the twin's name. Raises ValueError: the file is no such result."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return TypeAdapter(list[Inspection]).validate_python(content["models"]), str(content["twin"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{str(path)!r} is not the result of hp-bench inspect: {error}") from None
 
 
 def print_layers(found: Sequence[Inspection], twin: str) -> Iterator[str | Text]:
@@ -39,10 +51,11 @@ def _share(share: Recovered) -> str:
     return "none" if share.value is None else f"{share.value:.2f} [{share.low:.2f}, {share.high:.2f}]"
 
 
-def draw_layers(found: Sequence[Inspection], twin: str, *, theme: Theme = LIGHT) -> Figure:
+def draw_layers(found: Sequence[Inspection], twin: str, *, theme: Theme = LIGHT, columns: int = 2) -> Figure:
     """What each model's states give back, with 95 % intervals, and what they cost the answers, by layer; own answers as a last mark."""
-    figure = new_figure(10.4, 4.3, theme)
-    shares, costs = figure.subplots(1, 2)
+    wide = columns == 2
+    figure = new_figure(10.4 if wide else 4.4, 4.3 if wide else 8, theme)
+    shares, costs = figure.subplots(2 // columns, columns)
     twins = [layer.twin_cost for layer in found[0].layers]
     numbers = range(1, len(twins))
     end = len(numbers) + max(1.5, len(numbers) / 12)
@@ -63,7 +76,7 @@ def draw_layers(found: Sequence[Inspection], twin: str, *, theme: Theme = LIGHT)
         costs.plot(numbers, lost[1:], color=colour, linestyle=line, linewidth=1.6, label=one.name)
         costs.plot([end], lost[:1], color=colour, marker=marker, markersize=5)
     for axis, title, below in (
-        (shares, "What the states give back", f"0: as {twin}; 1: as the baseline; marks on the right: the models' own answers"),
+        (shares, "What the states give back", f"0: as {twin}; 1: as the baseline; on the right: own answers"),
         (costs, "What the states cost the answers", "nats of the margin, mean over facts; lower = nearer to the baseline"),
     ):  # fmt: skip
         style_axis(axis, theme, grid="y")
@@ -74,7 +87,13 @@ def draw_layers(found: Sequence[Inspection], twin: str, *, theme: Theme = LIGHT)
     shares.set_ylim(-0.03, 1.03)
     costs.set_ylim(bottom=min(0, costs.get_ylim()[0]))
     figure.legend(
-        *costs.get_legend_handles_labels(), loc="lower center", ncols=4, frameon=False, labelcolor=theme.ink, fontsize=9
+        *costs.get_legend_handles_labels(),
+        loc="lower center",
+        ncols=2 * columns,
+        frameon=False,
+        labelcolor=theme.ink,
+        fontsize=9,
     )
-    figure.subplots_adjust(left=0.06, right=0.98, top=0.86, bottom=0.23, wspace=0.16)
+    edges = {"left": 0.06, "top": 0.86, "bottom": 0.23} if wide else {"left": 0.1, "top": 0.94, "bottom": 0.15}
+    figure.subplots_adjust(**edges, right=0.98, wspace=0.16, hspace=0.42)
     return figure

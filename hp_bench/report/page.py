@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 
 import jinja2
@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from hp_bench import __version__
 from hp_bench.report import sections
 from hp_bench.report.figures import DARK, LIGHT, PAPER, Theme, draw_curve, draw_fame, draw_leaks, draw_plane, svg_text
+from hp_bench.report.layers import draw_layers, print_layers
 from hp_bench.report.panel import PanelSection, panel_section
 from hp_bench.report.panel_figure import draw_panel
 from hp_bench.report.story import Story
@@ -34,7 +35,7 @@ def render(story: Story) -> str:
         undefined=jinja2.StrictUndefined,
     )  # fmt: skip
     panel, planes = panel_section(story), sections.planes(story)
-    strips, leaks = strips_of(panel.named), leaks_of(story, panel)
+    strips, leaks, layers = strips_of(panel.named), leaks_of(story, panel), story.inspected
     to_json = partial(json.dumps, indent=1, ensure_ascii=False, default=str)
     curves = [method.curve for method in story.methods if len(method.curve.points) > 1]
     rows = groupby(
@@ -54,6 +55,9 @@ def render(story: Story) -> str:
         narrow_strips=_both_themes(lambda theme: draw_strips(strips, theme=theme, narrow=True)),
         leaks=_both_themes(lambda theme: draw_leaks(*leaks, theme=theme)),
         narrow_leaks=_both_themes(lambda theme: draw_leaks(*leaks, theme=theme, columns=1)),
+        inspected=list(islice(print_layers(*layers), len(layers[0]) + 1)) if layers else [],
+        layers=_both_themes(lambda theme: draw_layers(*layers, theme=theme) if layers else None),
+        narrow_layers=_both_themes(lambda theme: draw_layers(*layers, theme=theme, columns=1) if layers else None),
         change=describe_difference, describe=describe, p_value=describe_p,
         metrics=METRICS,
         methods=[

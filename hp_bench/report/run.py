@@ -8,6 +8,7 @@ from typing import Any
 
 from hp_bench.report import sections
 from hp_bench.report.figures import draw_curve, draw_fame, draw_leaks, draw_plane, save_figure
+from hp_bench.report.layers import read_layers
 from hp_bench.report.page import leaks_of, render
 from hp_bench.report.panel import panel_part, panel_section
 from hp_bench.report.story import Method, Story
@@ -22,8 +23,8 @@ from unlearn.files import write_text
 #: What tells which scorecards make a curve; without it, names and steps do.
 STORY = "story.json"
 
-#: Folders of a run for the panel's scorecards, named as the run's own, and for stress tests, one or more below it.
-PANEL, STRESS = "panel", "stress"
+#: Folders of a run for the panel's scorecards, named as the run's own, and for stress tests, one or more below it; a file of `inspect`.
+PANEL, STRESS, INSPECT = "panel", "stress", "inspect/inspect.json"
 
 
 def read_story(run: Path | str) -> Story:
@@ -33,7 +34,8 @@ def read_story(run: Path | str) -> Story:
     `scorecards/`, all of them beginning at the scorecard of step 0; those called `twin...` are twins, any other is a model on no curve.
 
     The panel's scorecards are in `panel/scorecards`, under the names of the run's own; without that folder, the run's own are looked
-    through for tasks of the panel. Results of stress tests are those called stress.json anywhere below `stress`.
+    through for tasks of the panel. Results of stress tests are those called stress.json anywhere below `stress`; that of `hp-bench
+    inspect` is `inspect/inspect.json`.
 
     Raises ValueError: the folder holds no scorecard, or one that cannot be read.
     """
@@ -60,6 +62,7 @@ def read_story(run: Path | str) -> Story:
         twin_samples={name: samples[name] for name in told["twins"]},
         panel=all_cards(run / PANEL) or [part for card in cards.values() if (part := panel_part(card)) is not None],
         stress=[_stress(path, run / STRESS) for path in sorted((run / STRESS).rglob(RESULT))],
+        inspected=read_layers(run / INSPECT) if (run / INSPECT).exists() else None,
         distances=[Distance(**distance) for distance in told.get("distances", [])],
         run=told.get("run", {}),
         notes=told.get("notes", []),
