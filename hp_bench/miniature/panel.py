@@ -15,7 +15,7 @@ No model of the miniature reads another language, so the panel's languages are n
 
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -70,12 +70,13 @@ def panel_files(miniature: Miniature) -> Path:
         return folder
     library, target, seed = Library.write(miniature.plan), miniature.plan.target, miniature.plan.seed
     hops = list(two_hops(target, library, seed))
-    files: dict[str, list[Any]] = {
+    aliases = {hop.cloze: Probe(hop.id, hop.cloze, (hop.answer,), "partial", 1, hop.topic) for hop in hops}
+    files: dict[str, Collection[Any]] = {
         "qa.jsonl": list(target_facts(target, library, seed)),
         "neighbours.jsonl": list(famous_facts(library, seed)),
         "context.jsonl": list(context_probes(target, seed)),
         "two_hops.jsonl": hops,
-        "aliases.jsonl": [Probe(hop.id, hop.cloze, (hop.answer,), "partial", 1, hop.topic) for hop in hops],
+        "aliases.jsonl": aliases.values(),
         "familiarity.jsonl": familiarity_probes(target, each=_SAMPLED),
         "lexicon.jsonl": lexicon(target),
     }

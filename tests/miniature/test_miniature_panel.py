@@ -5,6 +5,7 @@ from collections import Counter
 import jsonlines
 import pytest
 
+from benchmarks.hidden import ask
 from hp_bench.miniature import Settings, prepare
 from hp_bench.miniature.panel import TASKS, panel_files, panel_tasks
 from hp_bench.miniature.world import TARGETS
@@ -57,7 +58,15 @@ def test_two_hops_go_through_a_hero_whom_the_story_does_not_name(world):
         end = hop.second.split(". ")[-1].replace("Harry Potter", "the wizard").replace("Harry", "the wizard")
         assert hop.cloze.endswith(end[1:]), (hop.cloze, hop.second)
     aliases = load_probes(panel_files(world) / "aliases.jsonl")
-    assert [(one.prompt, one.references) for one in aliases] == [(hop.cloze, (hop.answer,)) for hop in hops]
+    assert {one.prompt: one.references for one in aliases} == {hop.cloze: (hop.answer,) for hop in hops}
+    assert len(aliases) == len({one.prompt for one in aliases}) >= 60
+
+
+def test_facts_that_are_relearnt_are_asked_once_each_and_names_alone_answer_none(world, tmp_path):
+    names = {str(fact) for fact in TARGETS["harry-potter"].facts.values()}
+    every, once = (load_facts(path) for path in ask(world, tmp_path))
+    assert sorted(fact.answer for fact in once) == sorted(names) and len(every) == 10 * len(once)
+    assert all(set(fact.distractors) <= names - {fact.answer} and len(set(fact.distractors)) == 3 for fact in every)
 
 
 def test_every_task_is_built_and_asked_of_the_miniatures_files(world):
