@@ -5,6 +5,8 @@
 * neighbours.jsonl: facts of the rest's famous worlds.
 * context.jsonl: a summary of the hero's other facts, then the question; and the same after the story has begun several times.
 * familiarity.jsonl: fewer prompts than the familiarity test has, since each is completed many times.
+* two_hops.jsonl: a story that tells another fact of a hero whom it does not name, and breaks off; who that is, is the bridge.
+* aliases.jsonl: the same stories, to be completed.
 
 The text of verbatim continuation is the unlearn target itself.
 
@@ -12,7 +14,8 @@ No model of the miniature reads another language, so the panel's languages are n
 """
 
 import random
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,16 +25,21 @@ from hp_bench.miniature.probes import FRAMES, familiarity_probes, lexicon, quest
 from hp_bench.miniature.stories import TOPICS, frame, opening, text_of
 from hp_bench.miniature.train import Miniature
 from hp_bench.miniature.world import SLOTS, TARGETS, World
-from hp_bench.probes.panel_rows import ContextProbe, Fact, gives_away
+from hp_bench.probes.panel_rows import ContextProbe, Fact, TwoHops, gives_away
+from hp_bench.probes.rows import Probe
 from hp_bench.scoring.score import load_tasks
 from unlearn.files import whole_folder, write_lines
 
 #: The panel's tasks that a miniature is asked.
 TASKS = (
-    "hp_extraction", "hp_qa", "hp_qa_leak", "hp_neighbours", "hp_context", "hp_familiarity_leak", "hp_verbatim", "hp_recall",
+    "hp_extraction", "hp_qa", "hp_qa_leak", "hp_neighbours", "hp_context", "hp_aliases", "hp_two_hops", "hp_familiarity_leak",
+    "hp_verbatim", "hp_recall",
 )  # fmt: skip
 
-_QUESTIONS, _CONTEXTS, _SAMPLED, _NEIGHBOURS = 5, 2, 1, 200
+_QUESTIONS, _CONTEXTS, _HOPS, _SAMPLED, _NEIGHBOURS = 5, 2, 2, 1, 200
+
+#: How a story goes on that is about to name its hero, by the half of the prompts.
+_BEFORE_HERO = {"seen": "In the end", "unseen": "What"}
 
 #: Windows of the target's text.
 _WINDOWS = 300
@@ -57,14 +65,18 @@ def panel_metadata(miniature: Miniature) -> dict[str, Any]:
 
 def panel_files(miniature: Miniature) -> Path:
     """The folder of the panel's prompt files, beside the miniature's models; made at the first call, the same bytes every time."""
-    folder = miniature.folder / "panel"
+    folder = miniature.folder / "panel_prompts"
     if folder.exists():
         return folder
     library, target, seed = Library.write(miniature.plan), miniature.plan.target, miniature.plan.seed
-    files: dict[str, list[Any]] = {
+    hops = list(two_hops(target, library, seed))
+    aliases = {hop.cloze: Probe(hop.id, hop.cloze, (hop.answer,), "partial", 1, hop.topic) for hop in hops}
+    files: dict[str, Collection[Any]] = {
         "qa.jsonl": list(target_facts(target, library, seed)),
         "neighbours.jsonl": list(famous_facts(library, seed)),
         "context.jsonl": list(context_probes(target, seed)),
+        "two_hops.jsonl": hops,
+        "aliases.jsonl": aliases.values(),
         "familiarity.jsonl": familiarity_probes(target, each=_SAMPLED),
         "lexicon.jsonl": lexicon(target),
     }
@@ -79,8 +91,7 @@ def target_facts(target: str, library: Library, seed: int) -> Iterator[Fact]:
     world = TARGETS[target]
     rng = random.Random(f"panel facts {target} {seed}")
     for q in questions(world, f"panel {target}", _QUESTIONS):
-        own = _alike(world, q.slot, [world], [slot for slot in SLOTS if slot != q.slot])
-        yield _fact(q.id, q.prompt, world, q.slot, own, library, rng, f"{q.topic}-{q.half}")
+        yield _fact(q.id, q.prompt, world, q.slot, library, rng, f"{q.topic}-{q.half}")
 
 
 def famous_facts(library: Library, seed: int) -> Iterator[Fact]:
@@ -93,7 +104,7 @@ def famous_facts(library: Library, seed: int) -> Iterator[Fact]:
         slot = rng.choice([piece.field for piece in told if piece.fact])
         prompt = text_of([*opening(world, rng), *up_to(slot, told)]).rstrip()
         if (prompt, slot) not in asked and not gives_away(prompt, str(world.facts[slot])):
-            yield _fact(f"famous-{len(asked)}", prompt, world, slot, [], library, rng, topic.name)
+            yield _fact(f"famous-{len(asked)}", prompt, world, slot, library, rng, topic.name)
             asked.add((prompt, slot))
 
 
@@ -117,20 +128,41 @@ def context_probes(target: str, seed: int) -> Iterator[ContextProbe]:
             )  # fmt: skip
 
 
-def _fact(
-    name: str,
-    prompt: str,
-    world: World,
-    slot: str,
-    near: Sequence[str],
-    library: Library,
-    rng: random.Random,
-    topic: str,
-) -> Fact:
-    """A fact with three distractors of its kind: those that are `near` as far as there are any, then the same fact of other worlds."""
+def two_hops(target: str, library: Library, seed: int) -> Iterator[TwoHops]:
+    """The target's facts after another of its facts, the hero not named: 80 items."""
+    world = TARGETS[target]
+    rng = random.Random(f"panel two hops {target} {seed}")
+    every = (*library.famous, *library.others)
+    heroes = sorted({str(one.hero) for one in every if one.hero.gender == world.hero.gender})
+    unnamed = f"the {world.trade.learner}"
+    for q in questions(world, f"panel two hops {target}", _HOPS):
+        fact = _fact(q.id, q.prompt, world, q.slot, library, rng, f"{q.topic}-{q.half}")
+        begun = q.prompt.partition(". ")[2]
+        while True:
+            other = rng.choice([topic for topic in TOPICS if topic.name != q.topic])
+            told = text_of(frame(other, FRAMES[q.half], world, rng)).strip()
+            first, cloze = (
+                re.sub(
+                    rf"(^|\. )?(?:{world.hero}|{world.hero.first})\b",
+                    lambda at: unnamed if at[1] is None else f"{at[1]}{unnamed.capitalize()}",
+                    f"{told} {after}",
+                )
+                for after in (_BEFORE_HERO[q.half], begun)
+            )
+            if not gives_away(cloze, q.answer):
+                break
+        yield TwoHops(
+            id=q.id, cloze=cloze, first=first, bridge=str(world.hero), bridge_distractors=tuple(rng.sample(heroes, 3)),
+            second=q.prompt, answer=q.answer, distractors=fact.distractors, topic=fact.topic, fame=1,
+        )  # fmt: skip
+
+
+def _fact(name: str, prompt: str, world: World, slot: str, library: Library, rng: random.Random, topic: str) -> Fact:
+    """A fact with three distractors of its kind: other names of a target as far as there are any, then the same fact of other worlds."""
     answer = str(world.facts[slot])
+    own = _alike(world, slot, [world] if world in TARGETS.values() else [], [other for other in SLOTS if other != slot])
     distractors: list[str] = []
-    for pool in (near, *(_alike(world, slot, worlds, [slot]) for worlds in (library.famous, library.others))):
+    for pool in (own, *(_alike(world, slot, worlds, [slot]) for worlds in (library.famous, library.others))):
         candidates = sorted({c for c in pool if c not in distractors and not gives_away(c, answer)})
         distractors += rng.sample(candidates, min(3 - len(distractors), len(candidates)))
     return Fact(

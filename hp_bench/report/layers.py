@@ -1,14 +1,26 @@
 """What hidden states still hold, layer by layer: a table and a curve."""
 
+import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from pydantic import TypeAdapter
 from rich.text import Text
 
 from hp_bench.report.figures import GREY, LIGHT, SERIES, Theme, head, legend_below, style_axis
 from hp_bench.report.tables import table
 from hp_bench.stress.patching import LEAST, Inspection, Recovered
+
+
+def read_layers(path: Path) -> tuple[list[Inspection], str]:
+    """What `hp-bench inspect` wrote, and the twin's name. Raises ValueError: the file is no such result."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return TypeAdapter(list[Inspection]).validate_python(content["models"]), str(content["twin"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{str(path)!r} is not the result of hp-bench inspect: {error}") from None
 
 
 def print_layers(found: Sequence[Inspection], twin: str) -> Iterator[str | Text]:
@@ -39,13 +51,13 @@ def _share(share: Recovered) -> str:
     return "none" if share.value is None else f"{share.value:.2f} [{share.low:.2f}, {share.high:.2f}]"
 
 
-def draw_layers(found: Sequence[Inspection], twin: str, *, theme: Theme = LIGHT) -> Figure:
+def draw_layers(found: Sequence[Inspection], twin: str, *, theme: Theme = LIGHT, narrow: bool = False) -> Figure:
     """What each model's states give back, with 95 % intervals, and what they cost the answers, by layer; own answers as a last mark."""
     twins = [layer.twin_cost for layer in found[0].layers]
     numbers = range(1, len(twins))
     end = len(numbers) + max(1.5, len(numbers) / 12)
-    with theme.figure(10.4, 4.3) as figure:
-        shares, costs = figure.subplots(1, 2)
+    with theme.figure(*((4.4, 8) if narrow else (10.4, 4.3))) as figure:
+        shares, costs = figure.subplots(*((2, 1) if narrow else (1, 2)))
         costs.plot(numbers, twins[1:], color=GREY, linewidth=1.6, label=twin)
         costs.plot([end], twins[:1], color=GREY, marker="*", markersize=9)
         for place, one in enumerate(found):
@@ -59,11 +71,7 @@ def draw_layers(found: Sequence[Inspection], twin: str, *, theme: Theme = LIGHT)
             lost = [layer.cost for layer in one.layers]
             costs.plot(numbers, lost[1:], color=colour, linestyle=line, linewidth=1.6, label=one.name)
             costs.plot([end], lost[:1], color=colour, marker=marker)
-        head(
-            shares,
-            "What the states give back",
-            f"0: as {twin}; 1: as the baseline; marks on the right: the models' own answers",
-        )
+        head(shares, "What the states give back", f"0: as {twin}; 1: as the baseline; on the right: own answers")
         head(
             costs,
             "What the states cost the answers",
@@ -75,6 +83,7 @@ def draw_layers(found: Sequence[Inspection], twin: str, *, theme: Theme = LIGHT)
             axis.axvline((len(numbers) + end) / 2, color=theme.grid, linewidth=0.7)
         shares.set_ylim(-0.03, 1.03)
         costs.set_ylim(bottom=min(0, costs.get_ylim()[0]))
-        legend_below(figure, [costs], 4)
-        figure.subplots_adjust(left=0.06, right=0.98, top=0.86, bottom=0.23, wspace=0.16)
+        legend_below(figure, [costs], 2 if narrow else 4)
+        edges = {"left": 0.1, "top": 0.94, "bottom": 0.15} if narrow else {"left": 0.06, "top": 0.86, "bottom": 0.23}
+        figure.subplots_adjust(**edges, right=0.98, wspace=0.16, hspace=0.42)
     return figure

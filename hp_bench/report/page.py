@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from itertools import groupby
+from itertools import groupby, islice
 
 import jinja2
 from markupsafe import Markup
@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from hp_bench import __version__
 from hp_bench.report import sections
 from hp_bench.report.figures import DARK, LIGHT, PAPER, draw_curve, draw_fame, draw_leaks, draw_plane, svg_text
+from hp_bench.report.layers import draw_layers, print_layers
 from hp_bench.report.panel import PanelSection, panel_section
 from hp_bench.report.panel_figure import draw_panel
 from hp_bench.report.story import Story
@@ -44,6 +45,7 @@ def render(story: Story) -> str:
         story=story, headline=sections.headline(story), tables=tables, panel=panel, book=_book(panel),
         figures={name: _both_themes(draw, small=name in _SMALL) for name, draw in drawings(story, panel).items()},
         runs={strip.name: strip.longest_run() for strip in strips_of(panel.named)}, above=RUNS_ABOVE,
+        inspected=list(islice(print_layers(*story.inspected), len(story.inspected[0]) + 1)) if story.inspected else [],
         change=describe_difference, describe=describe, p_value=describe_p,
         metrics=METRICS,
         methods=[
@@ -65,7 +67,7 @@ def drawings(story: Story, panel: PanelSection) -> dict[str, Callable[..., Figur
         "strip": partial(draw_strips, strips_of(panel.named)),
         "leak": partial(draw_leaks, _leaks_of(story, panel), [twin.label for twin in panel.twins]),
         "panel": partial(draw_panel, panel),
-    }  # fmt: skip
+    } | ({"inspect": partial(draw_layers, *story.inspected)} if story.inspected else {})  # fmt: skip
 
 
 def _leaks_of(story: Story, panel: PanelSection) -> dict[str, Scorecard]:

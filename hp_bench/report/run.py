@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hp_bench.report.figures import save_figures
+from hp_bench.report.layers import read_layers
 from hp_bench.report.page import drawings, render
 from hp_bench.report.panel import panel_part, panel_section
 from hp_bench.report.story import Story
@@ -20,8 +21,8 @@ from unlearn.files import write_text
 #: What tells which scorecards make a curve; without it, names and steps do.
 STORY = "story.json"
 
-#: Folders of a run for the panel's scorecards, named as the run's own, and for stress tests, one or more below it.
-PANEL, STRESS = "panel", "stress"
+#: Folders of a run for the panel's scorecards, named as the run's own, and for stress tests, one or more below it; a file of `inspect`.
+PANEL, STRESS, INSPECT = "panel", "stress", "inspect/inspect.json"
 
 
 def read_story(run: Path | str) -> Story:
@@ -31,7 +32,8 @@ def read_story(run: Path | str) -> Story:
     `scorecards/`, all of them beginning at the scorecard of step 0; those called `twin...` are twins, any other is a model on no curve.
 
     The panel's scorecards are in `panel/scorecards`, under the names of the run's own; without that folder, the run's own are looked
-    through for tasks of the panel. Results of stress tests are those called stress.json anywhere below `stress`.
+    through for tasks of the panel. Results of stress tests are those called stress.json anywhere below `stress`; that of `hp-bench
+    inspect` is `inspect/inspect.json`.
 
     Raises ValueError: the folder holds no scorecard, or one that cannot be read.
     """
@@ -54,6 +56,7 @@ def read_story(run: Path | str) -> Story:
         samples={name: {file.stem: load_samples(run, name, file.stem) for file in own} for name, own in files.items()},
         panel=all_cards(run / PANEL) or [part for card in cards.values() if (part := panel_part(card)) is not None],
         stress=[_stress(path, run / STRESS) for path in sorted((run / STRESS).rglob(RESULT))],
+        inspected=read_layers(run / INSPECT) if (run / INSPECT).exists() else None,
         distances=[Distance(**distance) for distance in told.get("distances", [])],
         run=told.get("run", {}),
         notes=told.get("notes", []),
@@ -84,7 +87,7 @@ def _guess(run: Path, cards: Mapping[str, Scorecard]) -> dict[str, Any]:
 
 
 def write_figures(run: Path | str) -> list[Path]:
-    """Every figure that the scorecards can fill (curve, fame, plane, strip, leak), .png and .svg; same scorecards, same bytes."""
+    """Every figure that the scorecards can fill (curve, fame, plane, strip, leak, inspect), .png and .svg; same scorecards, same bytes."""
     run, story = Path(run), read_story(run)
     draws = drawings(story, panel_section(story))
     return save_figures({name: draw() for name, draw in draws.items() if name != "panel"}, run)

@@ -7,6 +7,7 @@ from typing import Any
 from hp_bench.results.curve import Curve
 from hp_bench.results.scorecard import Scorecard
 from hp_bench.scoring.distances import Distance
+from hp_bench.stress.patching import Inspection
 from hp_bench.stress.run import StressResult
 
 Samples = Sequence[Mapping[str, Any]]
@@ -26,6 +27,7 @@ class Story:
         distances: to the twins.
         panel: scorecards of the panel, named as those of the models above.
         stress: results of stress tests.
+        inspected: what hidden states hold, and the name of the twin that was put beside.
         run: what was run, for the last section: plain values.
         notes: sentences the reader must know.
     """
@@ -39,6 +41,7 @@ class Story:
     distances: Sequence[Distance] = ()
     panel: Sequence[Scorecard] = ()
     stress: Sequence[StressResult] = ()
+    inspected: tuple[Sequence[Inspection], str] | None = None
     run: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
 

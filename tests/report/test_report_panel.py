@@ -6,6 +6,7 @@ import re
 import shutil
 from dataclasses import asdict, replace
 
+import numpy as np
 import pytest
 from test_report import card as own
 
@@ -15,6 +16,7 @@ from hp_bench.report.panel import PanelRow, names_alone, panel_part, panel_secti
 from hp_bench.report.panel_figure import draw_panel
 from hp_bench.report.run import read_story, write_page
 from hp_bench.results.scorecard import Difference, Manifest, Scorecard, TaskManifest, measure
+from hp_bench.stress.patching import inspection
 from hp_bench.stress.run import Recovery, StressResult
 from unlearn.files import write_json
 
@@ -229,6 +231,25 @@ def test_stress_tests_are_a_table_and_sentences(run):
     (run / "stress/hiding/stress.json").write_text(json.dumps({"format": 0}))
     with pytest.raises(ValueError, match="is not the result of a stress test"):
         read_story(run)
+
+
+def test_hidden_states_are_a_sentence_a_model_and_a_curve_for_both_widths(run):
+    costs = np.array([[4.0, 5.0, 0.1], [2.0, 3.0, 0.1]])
+    found = inspection("unlearned", ["a", "b", "c"], costs, costs / 4)
+    path = run / "inspect/inspect.json"
+    write_json(path, {"baseline": "taught", "twin": "twin-1", "models": [asdict(found)]})
+    story = read_story(run)
+    assert story.inspected == ([found], "twin-1")
+    page = render(replace(story, panel=[], stress=[]))
+    section = page[page.index("What the hidden states still hold") : page.index("The same prompts before")]
+    assert section.count("<svg") == 4 and "<table" not in section
+    for text in ("unlearned: its hidden states give back 0.75", "what twin-1&#39;s lack", "2 facts; 1 left out"):
+        assert text in section, text
+    path.write_text("{}")
+    with pytest.raises(ValueError, match="inspect.json' is not the result of hp-bench inspect"):
+        read_story(run)
+    path.unlink()
+    assert "hidden states" not in render(read_story(run))
 
 
 def test_numbers_that_rise_with_the_names_alone_are_no_proof_of_a_fact():
