@@ -85,7 +85,7 @@ def is_whole_word(text: str, start: int, end: int) -> bool:
 
 
 def find_anchors(text: str, anchors: list[dict]) -> list[tuple[int, int, dict]]:
-    """Matching is case-sensitive and takes whole words.
+    """Matching is case-sensitive and takes whole words; a line end counts as a space.
 
     Of all whole-word matches the leftmost is kept, of several that begin at one place the longest, and none that
     overlaps a kept one.
@@ -96,7 +96,7 @@ def find_anchors(text: str, anchors: list[dict]) -> list[tuple[int, int, dict]]:
         for anchor in anchors:
             name = anchor["anchor"]
             end = start + len(name)
-            if name == "" or text[start:end] != name or not is_whole_word(text, start, end):
+            if name == "" or text[start:end].replace("\n", " ") != name or not is_whole_word(text, start, end):
                 continue
             if longest is None or len(name) > len(longest["anchor"]):
                 longest = anchor

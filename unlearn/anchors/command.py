@@ -110,7 +110,9 @@ def anchors(
         if model:
             from unlearn.anchors.fit import Fit
             from unlearn.models import load_model, load_tokenizer
+            from unlearn.progress import quiet_bars
 
+            quiet_bars()
             fit = Fit(load_model(model, device=device, dtype=dtype), load_tokenizer(model))
         draft = contrast_anchors(
             text, reference=Corpus(reference, key="reference") if reference else None, seed=seed, fit=fit, **limits

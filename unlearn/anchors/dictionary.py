@@ -48,7 +48,7 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Match:
-    """A kept occurrence: `text[start:end] == anchor.anchor`."""
+    """A kept occurrence: `text[start:end]` is the anchor, or has a line end where that has a space."""
 
     start: int
     end: int
@@ -111,7 +111,7 @@ class AnchorDictionary:
             return []
         found = [
             (start, -end, index)
-            for index, start, end in matcher.find_matches_as_indexes(text, overlapping=True)
+            for index, start, end in matcher.find_matches_as_indexes(text.replace("\n", " "), overlapping=True)
             if not (start > 0 and _in_word(text[start - 1])) and not (end < len(text) and _in_word(text[end]))
         ]
         kept: list[Match] = []

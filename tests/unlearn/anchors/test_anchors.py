@@ -6,6 +6,7 @@ import time
 import pytest
 
 from unlearn.anchors.dictionary import Anchor, AnchorDictionary
+from unlearn.labels.translate import translate
 
 NORA = Anchor("Nora", ("Ann", "Eve"))
 
@@ -181,8 +182,14 @@ def test_a_match_that_is_no_whole_word_does_not_hide_one_that_is():
     assert found(dictionary, "xAnsel Bay Inn") == [(7, "Bay Inn")]
 
 
-def test_a_line_end_is_no_space():
-    assert found(build(("Port Ansel", ("a",))), "Port\nAnsel, Port  Ansel, Port Ansel") == [(25, "Port Ansel")]
+def test_a_line_end_is_a_space_and_a_blank_line_is_none():
+    dictionary = build(("Old Nora", ("Aunt Mary", "Miss Lee")), ("Nora", ("Mary", "Ann")))
+    assert found(dictionary, "the Old\nNora, Old  Nora and Old\n\nNora") == [
+        (4, "Old\nNora"),
+        (19, "Nora"),
+        (33, "Nora"),
+    ]
+    assert translate("an Old\nNora", dictionary, seed=0, document="a", block=0).text in ("an Aunt Mary", "an Miss Lee")
 
 
 def test_anchors_may_begin_and_end_with_anything():
