@@ -158,6 +158,7 @@ class _Layer(DynamicLayer):
         super().__init__()
         self._rows, self._length = rows, length
         self._place: tuple[slice, int, Tensor | None] | None = None
+        self._view: Tensor | None = None
         self.room: tuple[Tensor, ...] = ()
 
     def begin(self, rows: slice, filled: int, columns: Tensor | None = None) -> None:
@@ -171,18 +172,29 @@ class _Layer(DynamicLayer):
 
     def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         """Puts the keys and values of further tokens into their places and returns those of the rows in use."""
+        both = key_states, value_states
         rows, filled, columns = self._place or (slice(None), self.get_seq_length(), None)
-        if not self.room:
-            self.is_initialized = True
-            heads = key_states.shape[1]
-            self.room = tuple(
-                new.new_zeros(self._rows, heads, self._length, new.shape[-1]) for new in (key_states, value_states)
-            )  # zeros: what is masked must be numbers
         end = filled + key_states.shape[-2]
-        for room, new in zip(self.room, (key_states, value_states), strict=True):
+        moved = self._place is None and self.room and (self.keys is not self._view or end > self.room[0].shape[2])
+        if (
+            moved or not self.room
+        ):  # `generate` may have reordered the rows, and a model may read more than it was given
+            kept = (self.keys, self.values) if moved else (None, None)
+            self.room = tuple(self._space(new, end, old) for new, old in zip(both, kept, strict=True))
+            self.is_initialized = True
+        for room, new in zip(self.room, both, strict=True):
             if columns is None:
                 room[rows, :, filled:end] = new
             else:
                 room[torch.arange(len(new), device=new.device), :, columns] = new[:, :, 0]
         self.keys, self.values = (room[rows, :, :end] for room in self.room)
+        self._view = self.keys
         return self.keys, self.values
+
+    def _space(self, new: Tensor, end: int, old: Tensor | None) -> Tensor:
+        """Room for tokens like the new ones, the old ones at its beginning; zeros, since what is masked must be numbers."""
+        rows = len(new) if self._place is None else self._rows
+        room = new.new_zeros(rows, new.shape[1], max(self._length, end), new.shape[-1])
+        if old is not None:
+            room[:, :, : old.shape[2]] = old
+        return room

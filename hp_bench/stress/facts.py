@@ -42,7 +42,7 @@ class Half:
 
 
 def fact_tasks(loaded: Mapping[str, Any]) -> dict[str, Any]:
-    """The tasks that ask for facts of the target, each with one answer (`hp_qa`, `hp_extraction`).
+    """The tasks that ask for facts of the target, each with one answer, asked once (`hp_qa`, `hp_extraction`).
 
     Raises:
         ValueError: there is none.
@@ -51,6 +51,7 @@ def fact_tasks(loaded: Mapping[str, Any]) -> dict[str, Any]:
         name: task
         for name, task in loaded["tasks"].items()
         if asks_for_target(task)
+        and task.config.repeats == 1
         and all(isinstance(doc.get("answer"), str) and "bridge" not in doc for doc in task.eval_docs)
     }
     if not tasks:

@@ -5,17 +5,21 @@ place, since another name stands there. So the anchor's own first tokens are rea
 only itself sees. All branches of a block are read in one pass beside it, by a mask.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unlearn.corpus.encoding import Encoding
-from unlearn.labels.translate import Replacement
+if TYPE_CHECKING:  # a bare machine has no ahocorasick_rs: `python -m benchmarks gpu`
+    from unlearn.corpus.encoding import Encoding
+    from unlearn.labels.translate import Replacement
 
 
 @dataclass(frozen=True)

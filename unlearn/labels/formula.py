@@ -1,9 +1,14 @@
 """The formula: logits of a model that never read the unlearn target, approximately."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
-from unlearn.settings import Gauge, Offset
+if TYPE_CHECKING:  # a bare machine has no pydantic: `python -m benchmarks gpu`
+    from unlearn.settings import Gauge, Offset
 
 
 def generic_logits(baseline: Tensor, reinforced: Tensor, *, alpha: float, offset: Offset = "relu") -> Tensor:
