@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -69,6 +70,8 @@ def _verbosity(
     level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("unlearn").setLevel(level)
+    if not verbose:  # what one library of ours will have to change in another
+        warnings.filterwarnings("ignore", category=FutureWarning)
 
 
 @app.command()
