@@ -213,6 +213,23 @@ def test_a_users_mistake_is_one_sentence(place, words, message):
         raise done.exception
 
 
+def test_prompts_about_another_text_than_the_run_was_to_forget_are_said_so(place, tmp_path):
+    shutil.copytree(place / "full/checkpoint-20", tmp_path / "run/checkpoints/checkpoint-20")
+    words = (
+        tmp_path / "run",
+        "--baseline",
+        place / "base",
+        "--tasks",
+        FAST,
+        "--metadata",
+        f"prompts={place / 'prompts'}",
+    )
+    docs = [json.loads(line) for line in (place / "prompts/token_probability.jsonl").read_text().splitlines()]
+    for name, told in (("Zorvel", True), (docs[0]["prompt"].split()[0], False)):
+        (tmp_path / "run/anchors.jsonl").write_text(json.dumps({"anchor": name, "translations": ["Nobody"]}) + "\n")
+        assert ("prompts=FOLDER names yours" in run(*words).stderr) is told
+
+
 def test_a_curve_without_a_number_is_no_picture(place, tmp_path):
     from hp_bench.curves.curve import draw
     from hp_bench.scoring.score import failed, load_tasks
