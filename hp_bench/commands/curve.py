@@ -68,10 +68,12 @@ def _run_folder(model: Path) -> Path:
 
 def _of_another_text(run: Path, tasks: Any) -> str:
     """A sentence, if hardly a prompt holds an anchor of the run. (Of our 330, 328 hold one of Harry Potter, 11 one of another novel.)"""
+    from hp_bench.stress.answer_leaks import asks_for_target
     from unlearn.anchors.dictionary import AnchorDictionary
 
     file = run / "anchors.jsonl"
-    docs = [str(list(doc.values())) for task in tasks["tasks"].values() for doc in task.eval_docs if "prompt" in doc]
+    asked = filter(asks_for_target, tasks["tasks"].values())
+    docs = [str(list(doc.values())) for task in asked for doc in task.eval_docs if "prompt" in doc]
     if not docs or not file.is_file():
         return ""
     anchors = AnchorDictionary.load(file)

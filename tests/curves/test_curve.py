@@ -44,6 +44,10 @@ def run(*words: object, code: int = 0):
     return done
 
 
+def asked_of(place: Path, folder: Path) -> list[object]:
+    return [folder, "--baseline", place / "base", "--tasks", FAST, "--metadata", f"prompts={place / 'prompts'}"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["full", "lora"])
 def test_a_curve_of_seven_is_seven_separate_runs(place, method):
@@ -137,16 +141,7 @@ def test_broken_checkpoints_are_a_sentence_each_and_the_rest_of_the_curve_is_int
         broken(tmp_path / "of", run_folder / f"checkpoint-{step}", how)
     for step in (20, 80):
         shutil.copytree(place / "full" / f"checkpoint-{step}", run_folder / f"checkpoint-{step}")
-    words = [
-        run_folder,
-        "--baseline",
-        place / "base",
-        "--tasks",
-        FAST,
-        "--metadata",
-        f"prompts={place / 'prompts'}",
-        "--json",
-    ]
+    words = [*asked_of(place, run_folder), "--json"]
     done = run(*words, code=1)
     (method,) = json.loads(done.stdout)
     values = {point["step"]: point["measurements"][0]["value"] for point in method["points"]}
@@ -215,19 +210,10 @@ def test_a_users_mistake_is_one_sentence(place, words, message):
 
 def test_prompts_about_another_text_than_the_run_was_to_forget_are_said_so(place, tmp_path):
     shutil.copytree(place / "full/checkpoint-20", tmp_path / "run/checkpoints/checkpoint-20")
-    words = (
-        tmp_path / "run",
-        "--baseline",
-        place / "base",
-        "--tasks",
-        FAST,
-        "--metadata",
-        f"prompts={place / 'prompts'}",
-    )
     docs = [json.loads(line) for line in (place / "prompts/token_probability.jsonl").read_text().splitlines()]
     for name, told in (("Zorvel", True), (docs[0]["prompt"].split()[0], False)):
         (tmp_path / "run/anchors.jsonl").write_text(json.dumps({"anchor": name, "translations": ["Nobody"]}) + "\n")
-        assert ("prompts=FOLDER names yours" in run(*words).stderr) is told
+        assert ("prompts=FOLDER names yours" in run(*asked_of(place, tmp_path / "run")).stderr) is told
 
 
 def test_a_curve_without_a_number_is_no_picture(place, tmp_path):
