@@ -20,10 +20,10 @@ PIP := -m pip --quiet --quiet --disable-pip-version-check
 demo: $(VENV)/.installed
 	$(BIN)/hp-bench demo --out $(RUN)
 
-# The same on a real model, SmolLM2-135M, taught the books' facts: hours on two cores; goes on where it was stopped. `make real QUICK=1`: minutes.
+# The same on a real model, SmolLM2-135M, taught the books' facts: hours on two cores; goes on where it was stopped. `make real QUICK=1`: minutes. `make real SEED=1`: another seed.
 real: $(VENV)/.installed
 	@$(BIN)/python $(PIP) install --constraint $(VENV)/constraints.txt gguf
-	$(BIN)/hp-bench demo --model smollm2 --out $(if $(QUICK),$(REAL)-quick --quick,$(REAL))
+	$(BIN)/hp-bench demo --model smollm2 $(if $(SEED),--seed $(SEED)) $(if $(QUICK),--quick) --out $(REAL)$(if $(SEED),-$(SEED))$(if $(QUICK),-quick)
 
 # Every method on the miniature, seeds 1 to 3, under the same instruments; goes on where it was stopped. `make leaderboard QUICK=1`: seed 1.
 leaderboard: $(VENV)/.installed
