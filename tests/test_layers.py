@@ -20,7 +20,7 @@ SMALL = {
         "progress",
         "chat",
         "fingerprint",
-        "linear",
+        "cpu",
         "anchors.dictionary",
         "corpus.books",
         "corpus.lines",

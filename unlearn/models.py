@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
+from unlearn.cpu import quicken
 from unlearn.exits import first_line
 from unlearn.files import find_model
-from unlearn.linear import quicken
 from unlearn.processes import processes
 
 

@@ -15,9 +15,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from hp_bench.engines import DoesNotFit, NeedsAnotherEngine
 from hp_bench.engines.source import Source, require_finite, require_sound, require_whole
 from hp_bench.progress import quiet_transformers
+from unlearn.cpu import quicken
 from unlearn.exits import first_line
 from unlearn.files import find_model
-from unlearn.linear import quicken
 
 log = logging.getLogger(__name__)
 

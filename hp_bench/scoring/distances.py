@@ -17,7 +17,7 @@ from scipy.stats import ks_2samp
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from hp_bench.results.statistics import mean_interval
-from unlearn.linear import quicken
+from unlearn.cpu import quicken
 from unlearn.progress import progress_bars
 
 _BATCH = 32
