@@ -35,13 +35,14 @@ def quicken(model: Any) -> Any:
     return model
 
 
-@cache
 def keep_freed_memory() -> None:
-    """Has glibc keep for the next tensor what it would give back to the system; elsewhere nothing."""
+    """Has glibc keep for the next tensor what it would give back to the system; what is free now goes back. Elsewhere nothing."""
     trim_threshold, mmap_threshold = -1, -3  # glibc's malloc.h
-    if mallopt := sys.platform == "linux" and getattr(ctypes.CDLL(None), "mallopt", None):
-        mallopt(trim_threshold, -1)
-        mallopt(mmap_threshold, 1 << 30)
+    glibc: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if hasattr(glibc, "mallopt"):
+        glibc.malloc_trim(0)
+        glibc.mallopt(trim_threshold, -1)
+        glibc.mallopt(mmap_threshold, 1 << 30)
 
 
 @cache
