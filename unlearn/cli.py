@@ -103,7 +103,8 @@ def run(
     for warning in planned.warnings:
         logging.getLogger("unlearn").warning(warning)
     if dry_run:
-        _show(asdict(planned), as_json)
+        said = () if as_json else ("warnings",)  # above
+        _show({key: value for key, value in asdict(planned).items() if key not in said}, as_json)
         logging.getLogger("unlearn").info(_NO_TIME)
         return
     quiet_bars()

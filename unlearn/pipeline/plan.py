@@ -95,7 +95,7 @@ def plan(recipe: Recipe, *, keep: bool = False) -> Plan:
         warnings=(
             *_warnings(recipe, target, finetune if method.finetune else None),
             *(_passes("reinforce", recipe.reinforce, blocks, devices) if recipe.reinforces else ()),
-            *(_passes("finetune", recipe.finetune, blocks + beside, devices) if method.finetune else ()),
+            *(_passes("finetune", recipe.finetune, blocks + beside, devices, beside) if method.finetune else ()),
         ),
     )  # fmt: skip
 
@@ -115,15 +115,16 @@ def _warnings(recipe: Recipe, target: Target, finetune: int | None) -> list[str]
     return warnings
 
 
-def _passes(key: str, training: Training, blocks: int, devices: int) -> Iterator[str]:
-    """A warning where a training passes over its blocks too often."""
+def _passes(key: str, training: Training, blocks: int, devices: int, rest: int = 0) -> Iterator[str]:
+    """A warning where a training passes over its blocks, `rest` of them of kept text, too often."""
     steps = optimiser_steps(blocks, training, devices)
     passes = steps / optimiser_steps(blocks, training.model_copy(update={"epochs": 1, "max_steps": 0}), devices)
     if passes > MOST_PASSES:
         named = "max_steps" if training.max_steps else "epochs"
+        kept = f" ({rest} of kept text)" if rest else ""
         yield (
-            f"{key} passes over its {blocks} blocks {passes:.0f} times ({steps} steps); beyond {MOST_PASSES} times a model learns little "
-            f"but their words by heart (the paper: 2 or 3 times): lower {key}.{named}, or give more text"
+            f"{key} passes over its {blocks} blocks{kept} {passes:.0f} times ({steps} steps); beyond {MOST_PASSES} times a model learns "
+            f"little but their words by heart (the paper: 2 or 3 times): lower {key}.{named}, or give more text"
         )
 
 
