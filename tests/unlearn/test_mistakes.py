@@ -265,6 +265,8 @@ def test_dry_run_makes_nothing_and_warns_below_20_steps(command, place, tmp_path
     assert code == 0
     assert planned["finetune_steps"] < 20
     assert any("fewer than 20" in warning for warning in planned["warnings"])
+    words = len((place / "target.txt").read_text(encoding="utf-8").split())
+    assert any(f"holds {words:,} words" in warning for warning in planned["warnings"])
     assert {"blocks", "reinforce_steps", "training_gib", "labelling_gib", "disk_gib", "anchors"} <= set(planned)
     assert not (tmp_path / "run").exists()
 
