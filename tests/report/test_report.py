@@ -100,6 +100,21 @@ def test_models_on_no_curve_stand_beside_the_baseline(tmp_path):
     assert [path.name for path in write_figures(tmp_path)] == ["plane.png", "plane.svg"]
 
 
+def test_models_of_other_prompts_on_one_page_are_said_to_be(tmp_path):
+    one, other = card("mine", None, 3), card("yours", None, 6)
+    asked = replace(other.manifest.tasks[TASK], prompts_sha256="0" * 64)
+    for second, said in (
+        (other, []),
+        (
+            replace(other, manifest=replace(other.manifest, tasks={**other.manifest.tasks, TASK: asked})),
+            [f"Not all of these models were asked alike: {TASK}: they were asked other prompts."],
+        ),
+    ):
+        for model in (one, second):
+            model.save(tmp_path / "scorecards" / f"{model.name}.json")
+        assert headline(read_story(tmp_path)) == said
+
+
 def test_the_table_is_the_scorecards(run):
     rows = {(row.method, row.metric): row for row in table(read_story(run))}
     familiarity = rows["a", "familiarity, completion (0 to 5)"]
