@@ -344,6 +344,10 @@ def test_a_model_that_fails_does_not_lose_the_others(place, tmp_path):
         (["{place}/nowhere"], "model folder .*nowhere' does not exist"),
         (["{place}/base", "--baseline", "{place}/none"], "model folder .*none' does not exist"),
         (
+            ["{place}/prompts/familiarity.jsonl"],
+            "model .*familiarity.jsonl.* is a file; the folder that holds it is the model",
+        ),
+        (
             ["{place}/base", "--engine", "onnx"],
             "engine 'onnx' is unknown .*allowed: hf, vllm, endpoint|engine 'onnx' is unknown; allowed",
         ),
