@@ -35,7 +35,9 @@ def guarded(command: Callable[[], object], name: str) -> None:
         command()
     except ValueError as error:
         _leave(name, str(error), error)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as end:  # typer makes the second of the first
+        if isinstance(end, SystemExit) and end.code != 130:
+            raise
         sys.stderr.write(f"{name}: interrupted; the same command goes on from here\n")
         raise SystemExit(130) from None
     except ProcessKilled as error:

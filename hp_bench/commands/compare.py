@@ -43,15 +43,15 @@ def compare(
     require_comparable(shown)
     changes, reference = _compared(groups, shown)
     content = {"scorecards": to_json(*shown), "differences": [asdict(one) for one in changes]}
+    told = [card for card in shown if card.scored]
     if reference:
-        told = [card for card in shown if card.scored]
         if shown[0] not in told:
             raise ValueError(f"there is no number to compare with: {failures(shown[:1])[0]}")
         answers = [answer(card, shown[0], changes) for card in told[1:]]
         show(as_json, content, *answers, "\n", *model_tables(told, changes, reference))
     else:
         show(as_json, content, curves_table(changes))
-    warn(*(f"not quite the same conditions: {doubt}" for card in shown[1:] for doubt in doubtful(shown[0], card)))
+    warn(*(f"not quite the same conditions: {doubt}" for card in told[1:] for doubt in doubtful(told[0], card)))
     warn(*failures(shown))
 
 

@@ -55,7 +55,8 @@ def curve(
         differences = [asdict(change) for change in changes[one.name]]
         content.append({"method": one.name, "points": to_json(*one.points), "differences": differences})
         if any(point.scored for point in one.points):  # else there is nothing to tell but why
-            answers.append(answer(one.points[-1], starts[one.name], changes[one.name]))
+            last = [point for point in one.points if point.scored][-1]
+            answers.append(answer(last, starts[one.name], changes[one.name]))
             tables.append(numbers_table(one.points, changes[one.name], title=one.name))
     show(as_json, content, *answers, "\n", *tables)
     warn(*map(str, drawn), *(broken(card, starts[one.name]) for one in made for card in one.points[1:]))

@@ -52,15 +52,13 @@ def _machine(here: "Machine") -> list[tuple[str, str]]:
     return [
         ("versions", "\n".join([*other, *untested]) or "as tested"),
         ("engines", "\n".join(engines)),
-        ("cores", str(here.cores)),
+        ("cores", f"{here.cores}" + f", busy: {here.load:.1f} processes want them" * (here.load > here.cores)),
         ("memory", f"{here.memory_gib} GiB, free {here.free_gib} GiB{' of the GPU' if here.gpus else ''}"),
         ("GPU", ", ".join(here.gpus) or "none"),
     ]
 
 
 def _model(fit: "Fitness", tasks: list[str]) -> list[tuple[str, str]]:
-    from hp_bench.scoring.doctor import PATIENCE
-
     rows = [("model", fit.model)]
     if fit.context:
         size = f"{fit.parameters / 1e6:.1f} million, " if fit.parameters else ""
@@ -68,9 +66,9 @@ def _model(fit: "Fitness", tasks: list[str]) -> list[tuple[str, str]]:
         rows += [("context", f"{fit.context} tokens"), ("chat template", "yes" if fit.chat_template else "none")]
     rows += [("to know", sentence) for sentence in fit.findings]
     if not fit.refused:
-        long = f"not timed: to try a few prompts took more than {PATIENCE} seconds"
-        if fit.seconds is not None:
-            long = f"about {fit.seconds:.0f} seconds" if fit.seconds < 120 else f"about {fit.seconds / 60:.0f} minutes"
+        seconds = fit.seconds or 0
+        long = f"about {seconds:.0f} seconds" if seconds < 120 else f"about {seconds / 60:.0f} minutes"
+        long += " or less" * fit.at_most
         asked = f"{fit.completions} completions to write, {fit.requests - fit.completions} probabilities to compute"
         rows.append(("a score", f"{long} ({', '.join(tasks)}: {asked})"))
     return rows

@@ -13,6 +13,9 @@ from hp_bench.commands.options import Json, Seed, print_json
 if TYPE_CHECKING:
     from hp_bench.engines.loader import Loader
 
+#: A familiarity that models have which never read the text (docs/real.md): of prompts that cannot show less nothing follows.
+WIDE = 0.5
+
 
 def probes(
     anchors: Annotated[Path, Option(help="anchors.jsonl of the target, made by `unlearn anchors`.")],
@@ -44,6 +47,7 @@ def probes(
     from hp_bench.engines.loader import EngineSettings, Loader
     from hp_bench.probes.drafts import draft, knows
     from hp_bench.probes.passages import passages_of
+    from hp_bench.results.statistics import familiarity_interval
     from unlearn.anchors.dictionary import read_anchors
 
     for name, value in (("familiarity", familiarity), ("token-probability", token_probability)):
@@ -68,6 +72,11 @@ def probes(
     for one, share in known.items():
         typer.echo(
             f"{one}: in {share:.0%} of {len(drafts.token_probability)} sentences the book's word is likelier than any generic one"
+        )
+    prompts = len(drafts.familiarity)
+    if (most := familiarity_interval(0, 0, max(prompts, 1)).high) > WIDE:
+        typer.echo(
+            f"Few prompts: of {prompts} even a familiarity of 0 has the interval [0, {most:.2f}]. More text gives more."
         )
     if not model:
         typer.echo("Generic words are drawn blindly: with --model BASELINE they must fit the sentence.")

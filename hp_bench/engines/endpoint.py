@@ -249,6 +249,8 @@ def problem(address: str, error: Exception) -> str:
             advice = "it wants a key: set OPENAI_API_KEY"
         elif status == 404:
             advice = "nothing is there: the address is that of the server up to /v1, such as http://localhost:8000/v1"
+        elif status == 429:
+            advice = "it is asked too often: run the same again later, with fewer requests at a time (--engine-arg num_concurrent=1)"
         elif status >= 500:
             advice = "the server, or a gateway before it, fails: look at its log, and run the same again when it is up"
         return f"{address!r} answers {status} {what or getattr(error, 'message', '')}: {advice}"

@@ -33,7 +33,11 @@ def load_model(source: Source, *, dtype: str = "auto", device: str = "cpu") -> A
         raise ValueError(f"dtype {dtype!r} is unknown; allowed: {', '.join(_DTYPES)}")
     require_whole(source)
     if source.base is not None:
-        return attach(load_model(source.base, dtype=dtype, device=device), source)
+        try:
+            under = load_model(source.base, dtype=dtype, device=device)
+        except ValueError as error:
+            raise ValueError(f"the model under the adapter {source.name!r} (--base names another): {error}") from None
+        return attach(under, source)
     kind: Any = "auto" if dtype == "auto" else getattr(torch, dtype)
     options: dict[str, Any] = {"dtype": kind, "device_map": {"": device}, **source.options}
     try:
@@ -250,12 +254,17 @@ def load_tokenizer(source: Source, chosen: Any = None) -> Any:
             )
         return named
     tokenizer = chosen or own_tokenizer(source) or own_tokenizer(source.whole)
-    if tokenizer is None and not Path(source.path).is_dir():
+    if tokenizer is None and not Path(source.whole.path).is_dir():
         try:
-            _config(source)
+            _config(source.whole)
         except ValueError as error:
             if "gated" in str(error):
                 raise
+            if source.base:
+                raise ValueError(
+                    f"the model under the adapter {source.name!r}, {source.base.name!r}, is no folder here, and none came from the hub "
+                    "or its cache: name it (--base)"
+                ) from None
             raise ValueError(
                 f"there is no model {source.name!r}: no folder is called so here, and none came from the hub or its cache; a model is a "
                 "folder, a hub id such as owner/name, or the address of a server; look at the name, and at the network"

@@ -34,11 +34,12 @@ def read_probes(path: Path | str) -> tuple[list[Probe], str]:
     """
     probes: dict[str, Probe] = {}
     changes: Counter[str] = Counter()
-    rows = [record.fields for record in read_records(path) if not record.blank]
-    for number, row in enumerate(rows, 1):
-        probe = _probe(row or {}, number, changes)
+    records = [record for record in read_records(path) if not record.blank]
+    for number, record in enumerate(records, 1):
+        probe = _probe(record.fields or {}, number, changes)
         if probe is None:
-            changes["{} line[|s] that [is|are] no prompt left out"] += 1
+            why = ", not being UTF-8 text" * ("UTF-8" in record.problem)
+            changes[f"{{}} line[|s] that [is|are] no prompt left out{why}"] += 1
         elif probe.prompt in probes:
             changes["{} double prompt[|s] asked once"] += 1
         else:

@@ -1,5 +1,6 @@
 """Curves -> figures. Colours and markers can be told apart by colour-blind readers and in print; every number has its interval."""
 
+import hashlib
 import io
 import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from matplotlib.figure import Figure
 from hp_bench.results.curve import Curve
 from hp_bench.results.metrics import METRICS
 from hp_bench.results.scorecard import Measurement, Scorecard
-from unlearn.files import whole_file
+from unlearn.files import packaged, whole_file
 
 #: Okabe and Ito's palette, with a marker and a line for each.
 SERIES = (
@@ -92,7 +93,8 @@ def panels_of(cards: Sequence[Scorecard]) -> list[Panel]:
 def draw_curve(
     curves: Sequence[Curve], twins: Sequence[Scorecard] = (), *, theme: Theme = LIGHT, narrow: bool = False
 ) -> Figure | None:
-    """Both familiarities and utility against optimiser steps, with 95 % intervals, and the paper's Figure 5 in a panel of its own.
+    """Both familiarities and utility against optimiser steps, with 95 % intervals, and the paper's Figure 5 in a panel of its own, if its
+    books were asked about.
 
     Args:
         curves: one per method; the same tasks in all of them. None: nothing is drawn.
@@ -103,19 +105,29 @@ def draw_curve(
     if not curves:
         return None
     panels = panels_of([*(point for curve in curves for point in curve.points), *twins])
-    count = len(panels) + 1
+    count = len(panels) + bool(paper_beside(curves))
     columns = 1 if narrow else min(2, count)
     height = 3.6 * -(-count // columns) + 0.5
     with theme.figure(5.2 * columns, height) as figure:
         axes = _grid(figure, count, columns)
         for axis, panel in zip(axes, panels, strict=False):
             _draw_panel(axis, panel, curves, twins)
-        _draw_paper(axes[-1])
+        if count > len(panels):
+            _draw_paper(axes[-1])
         legend_below(figure, axes[:1], 2 if narrow else 4)
         figure.subplots_adjust(
             left=0.18 / columns, right=0.975, top=1 - 0.54 / height, bottom=1.1 / height, hspace=0.42, wspace=0.26
         )
     return figure
+
+
+def paper_beside(curves: Sequence[Curve]) -> dict[str, Any] | None:
+    """The paper's figures, where our prompts about its books were asked; None for those about another text, and for the miniature's."""
+    folder = packaged(Path(__file__).parents[1], "prompts/familiarity.jsonl").parent
+    files = [*folder.glob("familiarity*.jsonl"), folder / "token_probability.jsonl"]
+    ours = {hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    tasks = (task for curve in curves for card in curve.points for task in card.manifest.tasks.values())
+    return PAPER if any(task.prompts_sha256 in ours for task in tasks) else None
 
 
 def _grid(figure: Figure, count: int, columns: int) -> list[Any]:

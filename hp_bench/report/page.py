@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from hp_bench import __version__
 from hp_bench.report import sections
-from hp_bench.report.figures import DARK, LIGHT, PAPER, draw_curve, draw_fame, draw_leaks, draw_plane, svg_text
+from hp_bench.report.figures import DARK, LIGHT, draw_curve, draw_fame, draw_leaks, draw_plane, paper_beside, svg_text
 from hp_bench.report.layers import draw_layers, print_layers
 from hp_bench.report.panel import PanelSection, panel_section
 from hp_bench.report.panel_figure import draw_panel
@@ -52,7 +52,8 @@ def render(story: Story) -> str:
             {"name": method.name, "exchanges": sections.exchanges(story, method), "slices": sections.slices(story, method)}
             for method in story.methods
         ],
-        shown=SHOWN, paper=PAPER, version=__version__, json=partial(json.dumps, indent=1, ensure_ascii=False, default=str),
+        shown=SHOWN, paper=paper_beside(story.methods), version=__version__,
+        json=partial(json.dumps, indent=1, ensure_ascii=False, default=str),
         manifests=[{"name": card.name, **asdict(card.manifest)} for card in (*story.ends, *story.twins)],
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ from hp_bench.judges.grades import GRADES, WEIGHTS
 from hp_bench.report.figures import panels_of
 from hp_bench.report.story import Story
 from hp_bench.report.tables import changes_of, describe_difference, describe_p
-from hp_bench.results.compare import Compared, compare, too_degenerate
+from hp_bench.results.compare import Compared, compare, incomparable, leading, little_to_forget, too_degenerate
 from hp_bench.results.curve import Curve
 from hp_bench.results.metrics import METRICS
 from hp_bench.results.scorecard import ELSEWHERE, Scorecard, measure
@@ -79,7 +79,7 @@ def _rows(
 
 
 def headline(story: Story) -> list[str]:
-    """A sentence a method: familiarity before and after."""
+    """A sentence a method: familiarity before and after; and one on a baseline that had little to forget."""
     said = []
     for method in story.methods:
         for panel in panels_of(method.points):
@@ -95,6 +95,12 @@ def headline(story: Story) -> list[str]:
                     f"{method.name} is broken at step {step}: {after.degenerate} of {after.n} completions are degenerate "
                     "(loops or noise)."
                 )
+    if not story.start and (
+        reasons := [one for card in story.models[1:] for one in incomparable(story.models[0], card)]
+    ):
+        said.append(f"Not all of these models were asked alike: {reasons[0]}.")
+    if story.start and (little := little_to_forget(story.start.name, leading(story.start))):
+        said.append(f"{little}.")
     return said
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from hp_bench.judges.agreement import SAID, Agreement, Share
-from hp_bench.results.compare import Compared, broken
+from hp_bench.results.compare import Compared, broken, leading, little_to_forget
 from hp_bench.results.metrics import METRICS
 from hp_bench.results.scorecard import ELSEWHERE, Difference, Measurement, Scorecard
 from hp_bench.scoring.score import describe
@@ -66,14 +66,10 @@ def answer(card: Scorecard, reference: Scorecard | None = None, changes: Sequenc
     """The first thing to know of a model, in a sentence: its familiarity (or the first number that tells knowledge), whether that is lower
     or higher than the reference's (only where interval and test say so), and what is amiss. "" where nothing was measured.
     """
-    measured = sorted(
-        card.measurements, key=lambda one: (one.metric != "familiarity", not METRICS[one.metric].knowledge)
-    )
-    if not measured:
+    if not (m := leading(card)):
         return ""
-    m = measured[0]
     said = f"{card.name}: {m.metric} {describe(m)}"
-    change = changes_of(card, changes).get((m.task, m.metric))
+    change, little = changes_of(card, changes).get((m.task, m.metric)), ""
     if reason := broken(card, reference):
         return f"{said}, no evidence of forgetting: {reason.partition(': ')[2]}"
     if change and reference:
@@ -85,13 +81,15 @@ def answer(card: Scorecard, reference: Scorecard | None = None, changes: Sequenc
             how = "lower than" if d.value < 0 else "higher than"
         on = counted(" on the {} prompt[|s] scored in both", d.n) * bool(few or change.of_pairs)
         said = f"{card.name}: {m.metric} {describe(ours)}{on}, {how} {reference.name}'s {describe(theirs).partition(' [')[0]}"
+        little = little_to_forget(reference.name, theirs) * (d.value <= 0 and not few)
     rates = {kind: card.find(m.task, metric) for metric, kind in (("empty", "empty"), ("refused", "refusals"))}
     counts = {kind: round(rate.value * rate.n) for kind, rate in rates.items() if rate and rate.value}
     counts |= {"degenerate (loops or noise)": m.degenerate or 0}
     said += "".join(f"; {count} of {m.n} completions are {kind}" for kind, count in counts.items() if count)
     if (trace := card.find(m.task, "leak_trace")) and trace.value is not None:
         said += f"; its thoughts name the target before {round(trace.value * trace.n)} of {trace.n} answers"
-    return said + f"; {m.unscored} of {m.n + m.unscored} prompts unscored" * bool(m.unscored and m.n)
+    said += f"; {m.unscored} of {m.n + m.unscored} prompts unscored" * bool(m.unscored and m.n)
+    return said + f". {little}" * bool(little)
 
 
 def model_tables(cards: Sequence[Scorecard], changes: Sequence[Compared] = (), reference: str = "") -> list[Text]:

@@ -34,7 +34,7 @@ _NEEDS = {
 #: New tokens of the two trials that decoding is timed by.
 _FEW, _MORE = 4, 20
 
-#: Seconds after which no further trial is begun.
+#: Seconds after which only single prompts are tried.
 PATIENCE = 20
 
 _BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
@@ -48,6 +48,7 @@ class Machine:
         versions: library -> what is installed and what was tested; "" where it was not.
         engines: name -> how to get what it lacks; "" if it works.
         cores: that this process may use.
+        load: processes that run or wait to run here, on average of the last minute.
         memory_gib: of the machine.
         free_gib: of it, or of the GPU where there is one.
         gpus: their names.
@@ -56,6 +57,7 @@ class Machine:
     versions: Mapping[str, tuple[str, str]]
     engines: Mapping[str, str]
     cores: int
+    load: float
     memory_gib: float
     free_gib: float
     gpus: Sequence[str]
@@ -75,7 +77,8 @@ class Fitness:
         chat_template: whether its tokenizer has one.
         requests: that the tasks make: completions to be written, and log-likelihoods to be computed.
         completions: how many of them are completions.
-        seconds: that a score takes here, about, by a trial of some prompts; None where there was none, or it took too long.
+        seconds: that a score takes here, about, by a trial of some prompts; None where it would be refused.
+        at_most: whether it is an upper bound: the machine is too slow, or too busy, to try as many prompts as are asked at once.
     """
 
     model: str
@@ -88,6 +91,7 @@ class Fitness:
     requests: int = 0
     completions: int = 0
     seconds: float | None = None
+    at_most: bool = False
 
 
 def machine() -> Machine:
@@ -102,7 +106,7 @@ def machine() -> Machine:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     lacking = {name: how for name, (needs, how) in _NEEDS.items() if not all(map(find_spec, needs))}
     return Machine(
-        _versions(), {name: lacking.get(name, "") for name in _NEEDS}, cores, _gib(memory.total),
+        _versions(), {name: lacking.get(name, "") for name in _NEEDS}, cores, psutil.getloadavg()[0], _gib(memory.total),
         _gib(torch.cuda.mem_get_info()[0] if gpus else memory.available), gpus,
     )  # fmt: skip
 
@@ -142,7 +146,8 @@ def fitness(model: str, settings: EngineSettings, loaded: Mapping[str, Any], fre
             found = replace(found, requests=len(requests), completions=written)
             found = replace(found, findings=(*found.findings, *examined, *unscored(requests)))
             _require_scored(requests)
-            return replace(found, seconds=_seconds(engine.lm, requests))
+            seconds, at_most = _seconds(engine.lm, requests)
+            return replace(found, seconds=seconds, at_most=at_most)
     except (ValueError, RuntimeError, OSError) as error:
         return replace(found, refused=" ".join(str(error).split()))
 
@@ -195,10 +200,11 @@ def _require_scored(requests: Sequence[Any]) -> None:
             raise ValueError(f"{len(lost)} of {len(reasons)} requests of {task} cannot be asked: {lost[0]}")
 
 
-def _seconds(lm: Any, requests: Sequence[Any]) -> float | None:
+def _seconds(lm: Any, requests: Sequence[Any]) -> tuple[float, bool]:
     """By a batch of every kind of request; completions by a few tokens and a few more, so that prompts and tokens are told apart.
 
-    None where the trials themselves take too long.
+    Where that takes too long, fewer prompts are tried, and then no further tokens. The time is an upper bound then, and the second value
+    True: a prompt takes longer alone than among others, and a first token, for which the prompt is read, longer than a later one.
     """
     began = time.perf_counter()
     batch = lm.batch_size if isinstance(getattr(lm, "batch_size", None), int) else BATCH_SIZE
@@ -206,17 +212,22 @@ def _seconds(lm: Any, requests: Sequence[Any]) -> float | None:
     for request in requests:
         new = request.args[1].get("max_gen_toks", 256) if request.request_type == "generate_until" else 0
         kinds[request.request_type, new].append(request)
-    total = 0.0
+    total, at_most = 0.0, False
     for (kind, new), asked in kinds.items():
-        trial = asked[:batch]
-        _timed(lm, kind, trial[:1], min(new, _FEW))
-        taken = _timed(lm, kind, trial, min(new, _FEW))
-        if time.perf_counter() - began > PATIENCE:
-            return None
-        if new > _MORE:
-            taken += max(_timed(lm, kind, trial, _MORE) - taken, 0) * (new - _FEW) / (_MORE - _FEW)
-        total += taken * ceil(len(asked) / len(trial))
-    return round(total, 1)
+        few = min(new, _FEW)
+        for _ in ("to warm up", "for the time"):
+            taken = _timed(lm, kind, asked[:1], few)
+        most, left = min(batch, len(asked)), PATIENCE - (time.perf_counter() - began)
+        rows = max(1, min(most, int(left / max(taken, 1e-6))))
+        if rows > 1:
+            taken = _timed(lm, kind, asked[:rows], few)
+        if new > _MORE and time.perf_counter() - began < PATIENCE:
+            taken += max(_timed(lm, kind, asked[:rows], _MORE) - taken, 0) * (new - _FEW) / (_MORE - _FEW)
+        elif new > _MORE:
+            taken, at_most = taken * new / few, True
+        at_most |= rows < most
+        total += taken * ceil(len(asked) / rows)
+    return round(total, 1), at_most
 
 
 def _timed(lm: Any, kind: str, requests: Sequence[Any], new: int) -> float:

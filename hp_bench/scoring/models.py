@@ -14,7 +14,7 @@ from hp_bench.engines.loader import EngineSettings, Loader, OneEngine
 from hp_bench.results.scorecard import Scorecard
 from hp_bench.scoring.checkpoints import Checkpoint, model_name
 from hp_bench.scoring.score import DEFAULT_TASKS, Scored, failed, load_tasks, score_engine
-from hp_bench.scoring.store import journal_of, lookup, require_same_model, save
+from hp_bench.scoring.store import journal_of, lookup, require_same_model, save, say_replaced
 from unlearn.files import require_writable
 from unlearn.progress import progress_bars
 
@@ -109,6 +109,7 @@ def score_one(
         return Scored(replace(known, step=step))
     if out is not None:
         require_writable(out)
+    say_replaced(name, loaded, out)
     try:
         engine = loader(path)
     except (ValueError, RuntimeError, OSError) as error:

@@ -119,6 +119,15 @@ def lookup(
     return best
 
 
+def say_replaced(name: str, loaded: Mapping[str, Any], out: Path | str | None) -> None:
+    """Says which tasks of a finished scorecard a new score takes the place of, since they were asked or graded in another way."""
+    for path, card in _cards(out, name):
+        again = [task for task in asks_otherwise(card, loaded) if task in loaded["tasks"] and task not in card.failures]
+        if again and path.suffix == ".json":
+            what = "with other prompts, or another judge or version, which is replaced"
+            log.warning("%s: %r holds a score of %s %s", name, str(out), ", ".join(again), what)
+
+
 def require_same_model(checkpoint: Checkpoint, out: Path | str | None, loader: Loader) -> None:
     """Raises ValueError if a folder holds a scorecard of this name, or a part of one, of another model: it would be replaced.
 

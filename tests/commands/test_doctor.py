@@ -9,6 +9,7 @@ import pytest
 import small_prompts
 import tiny
 import torch
+from lm_eval.api.instance import Instance
 from own_settings import with_json
 from typer.testing import CliRunner
 
@@ -60,14 +61,47 @@ def test_a_model_that_is_fit(place, tmp_path):
     )
 
 
-def test_a_machine_too_slow_to_try_it_is_said_to_be_so(place, monkeypatch):
-    """Beside other work the trials took minutes, for a number that the other work made wrong."""
-    monkeypatch.setattr(doctor, "PATIENCE", -1)
-    asked = []
-    monkeypatch.setattr(doctor, "_timed", lambda lm, kind, requests, new: asked.append(new) or 0.0)
-    done = run(place, place / "base")
-    assert done.exit_code == 0 and "not timed: to try a few prompts took more than" in " ".join(done.stdout.split())
-    assert len(asked) == 2  # one to warm up, one of the first kind
+class Machine:
+    """A model whose time is known: 20 ms to read a prompt, and a step of decoding 10 ms and 1 ms a row; so many times slower."""
+
+    batch_size = 4
+
+    def __init__(self, slower):
+        self.now, self.slower = 0.0, slower
+
+    def perf_counter(self):
+        return self.now
+
+    def cost(self, rows, new):
+        return self.slower * (0.020 * rows + 0.001 * (10 + rows) * max(new - 1, 0))
+
+    def generate_until(self, requests, disable_tqdm):
+        self.now += self.cost(len(requests), requests[0].args[1]["max_gen_toks"])
+
+    def loglikelihood(self, requests, disable_tqdm):
+        self.now += self.cost(len(requests), 0)
+
+
+@pytest.mark.parametrize(
+    ("slower", "at_most", "tried"),
+    [(1, False, 4.0), (200, True, 120.0), (2000, True, 400.0)],
+)
+def test_the_time_of_a_score_is_always_told(monkeypatch, slower, at_most, tried):
+    """On a slow machine there was none; now it is at least the truth, and the trials end, after a prompt or two of each kind."""
+    lm = Machine(slower)
+    monkeypatch.setattr(doctor, "time", lm)
+    asked = [Instance("generate_until", {}, ("Once", {"max_gen_toks": 80}), n) for n in range(8)]
+    asked += [Instance("loglikelihood", {}, ("Once", " upon"), n) for n in range(12)]
+    truth = 2 * lm.cost(4, 80) + 3 * lm.cost(4, 0)
+    seconds, bound = doctor._seconds(lm, asked)
+    assert bound is at_most and lm.now < tried
+    assert seconds == pytest.approx(truth, abs=0.1) if not at_most else truth <= seconds < 4 * truth
+
+
+def test_the_time_stands_in_the_last_line(place, monkeypatch):
+    for told, line in (((90.4, False), "about 90 seconds ("), ((1230.0, True), "about 20 minutes or less (")):
+        monkeypatch.setattr(doctor, "_seconds", lambda lm, requests, told=told: told)
+        assert f"a score {line}" in " ".join(run(place, place / "base").stdout.split())
 
 
 @pytest.mark.parametrize(

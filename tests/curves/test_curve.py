@@ -159,6 +159,9 @@ def test_broken_checkpoints_are_a_sentence_each_and_the_rest_of_the_curve_is_int
     ):
         assert line.startswith(f"hp-bench: checkpoint-{step}: ") and words in line
     assert (run_folder / "curve.png").is_file()
+    broken(tmp_path / "of", run_folder / "checkpoint-90", "nan")
+    told = run(*asked_of(place, run_folder), code=1).stdout
+    assert told.startswith("checkpoint-80: token_probability 0.")  # not "checkpoint-90: failed"
 
 
 def test_checkpoints_of_one_name_are_told_apart_by_their_runs(tmp_path):

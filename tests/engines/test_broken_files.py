@@ -150,6 +150,21 @@ def test_another_models_tokenizer_is_refused_and_a_models_own_is_taken(base, tmp
     assert HFEngine(tmp_path / "broken", device="cpu", tokenizer=str(base)).lm.tokenizer.get_vocab()
 
 
+@pytest.mark.parametrize("tokenizer", [True, False])
+def test_an_adapter_whose_base_is_gone_asks_for_the_base(said, base, tmp_path, tokenizer):
+    """It wanted a tokenizer; and where there was one, the address of the hub."""
+    config = {"base_model_name_or_path": str(tmp_path / "owner" / "gone"), "peft_type": "LORA", "r": 2}
+    adapter = shutil.copytree(base, tmp_path / "adapter", ignore=shutil.ignore_patterns("config.json", "tokenizer*"))
+    (adapter / "model.safetensors").rename(adapter / "adapter_model.safetensors")
+    if tokenizer:
+        shutil.copy(base / "tokenizer.json", adapter)
+        shutil.copy(base / "tokenizer_config.json", adapter)
+    for under in (config["base_model_name_or_path"], "gone"):
+        (adapter / "adapter_config.json").write_text(json.dumps({**config, "base_model_name_or_path": under}))
+        found = said(adapter)
+        assert ("(--base" in found and str(adapter) in found) or ("model folder" in found and under in found)
+
+
 def test_a_run_directory_is_no_model(said, base, tmp_path):
     """It said that the folder had no tokenizer beside its weights."""
     shutil.copytree(base, tmp_path / "run" / "checkpoints" / "checkpoint-10")

@@ -88,6 +88,20 @@ def test_one_bad_entry_of_a_list_does_not_cost_the_others(tmp_path):
     assert len(probes) == 2
 
 
+def test_lines_that_are_no_utf8_are_said_to_be_that(tmp_path):
+    """A file saved as Latin-1 lost every prompt with an accent, and only their number was told."""
+    path = write(tmp_path, "")
+    path.write_bytes(
+        b"\n".join(
+            json.dumps({**OURS, "prompt": one}, ensure_ascii=False).encode("latin-1")
+            for one in ("A lamp", "Un caf\xe9")
+        )
+    )
+    probes, changed = read_probes(path)
+    assert [probe.prompt for probe in probes] == ["A lamp"]
+    assert changed == "1 line that is no prompt left out, not being UTF-8 text"
+
+
 def test_a_csv_of_prompts_is_read(tmp_path):
     path = tmp_path / "prompts.csv"
     path.write_text('id,prompt\na,"The keeper, of the lamp, is"\n')

@@ -172,6 +172,19 @@ def test_without_a_corpus_prompts_name_anchors_together(anchors, tmp_path):
     assert all(probe.prompt.endswith("also remembers") for probe in probes)
 
 
+def test_too_few_prompts_to_show_anything_are_said_to_be(anchors, tmp_path):
+    """Of 35, none explicit: 5 x (1 - .025 ** (1 / 35)) = .50016; of 36, .487."""
+    (tmp_path / "c.txt").write_text(
+        "\n\n".join(f"On day {n} of the year Nora Quill saw Captain Brandt." for n in range(36))
+    )
+    few, enough = (
+        run("--anchors", anchors, "--corpus", tmp_path / "c.txt", "--out", tmp_path / str(n), "--familiarity", n).stdout
+        for n in (35, 36)
+    )
+    assert "Few prompts: of 35 even a familiarity of 0 has the interval [0, 0.50]. More text gives more." in few
+    assert "36 lines" in enough and "Few prompts" not in enough
+
+
 def test_what_a_person_may_have_edited_is_never_overwritten(anchors, corpus, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "lexicon.jsonl").write_text("edited\n")

@@ -1,5 +1,6 @@
 """The report and the figures tell what the scorecards say: no more, no less, and the same bytes twice."""
 
+import hashlib
 import json
 import re
 import subprocess
@@ -9,6 +10,7 @@ from dataclasses import replace
 import jsonlines
 import pytest
 
+from hp_bench.probes.paths import prompts_dir
 from hp_bench.report.figures import draw_curve, draw_fame, draw_plane, panels_of, save_figure
 from hp_bench.report.page import drawings, render
 from hp_bench.report.panel import panel_section
@@ -18,6 +20,7 @@ from hp_bench.results.curve import Curve
 from hp_bench.results.scorecard import Manifest, Scorecard, TaskManifest, measure
 
 N = 40
+PROMPTS = hashlib.sha256((prompts_dir() / "familiarity.jsonl").read_bytes()).hexdigest()
 TASK, MASS, UTILITY = "hp_familiarity", "hp_token_probability", "hp_utility_small"
 
 
@@ -33,7 +36,10 @@ def card(name, step, explicit, *, degenerate=0, right=30, unscored=0):
         measure(task, metric, rows, degenerate=degenerate if task == TASK else None)
         for task, metrics in values.items() for metric, rows in metrics.items()
     ]  # fmt: skip
-    tasks = {task: TaskManifest("1", N, judge="lexicon" if task == TASK else "") for task in values}
+    asked = {TASK: PROMPTS}
+    tasks = {
+        task: TaskManifest("1", N, asked.get(task, ""), judge="lexicon" if task == TASK else "") for task in values
+    }
     items = {task: [f"p{i}" for i in range(N)] for task in values}
     return Scorecard(name, tuple(measurements), items, values, Manifest(f"models/{name}", "hf", "float32", tasks), step)
 
@@ -92,6 +98,21 @@ def test_models_on_no_curve_stand_beside_the_baseline(tmp_path):
     page = render(story)
     assert "mine" in page and "The curve" not in page
     assert [path.name for path in write_figures(tmp_path)] == ["plane.png", "plane.svg"]
+
+
+def test_models_of_other_prompts_on_one_page_are_said_to_be(tmp_path):
+    one, other = card("mine", None, 3), card("yours", None, 6)
+    asked = replace(other.manifest.tasks[TASK], prompts_sha256="0" * 64)
+    for second, said in (
+        (other, []),
+        (
+            replace(other, manifest=replace(other.manifest, tasks={**other.manifest.tasks, TASK: asked})),
+            [f"Not all of these models were asked alike: {TASK}: they were asked other prompts."],
+        ),
+    ):
+        for model in (one, second):
+            model.save(tmp_path / "scorecards" / f"{model.name}.json")
+        assert headline(read_story(tmp_path)) == said
 
 
 def test_the_table_is_the_scorecards(run):
@@ -181,6 +202,17 @@ def test_the_curve_draws_every_point_with_its_interval_and_the_paper_apart(run):
         assert list(line.get_ydata()) == [m.value for _, m in method.series(TASK, "familiarity")]
         for segment, (_, m) in zip(bars.get_segments(), method.series(TASK, "familiarity"), strict=True):
             assert segment[0][1] == pytest.approx(m.low) and segment[1][1] == pytest.approx(m.high)
+
+
+def test_the_papers_figure_stands_beside_no_other_text(run):
+    """Curves of a run on another novel, and of the miniature, had the paper's Harry Potter figures beside them."""
+    for path in (run / "scorecards").rglob("*.json"):
+        path.write_text(path.read_text(encoding="utf-8").replace(PROMPTS, "0" * 64), encoding="utf-8")
+    story = read_story(run)
+    titles = [axis.get_title(loc="left") for axis in draw_curve(story.methods).axes if axis.get_visible()]
+    assert titles == ["Completion-based familiarity", "Probability-based familiarity", "Utility"]
+    page = render(story)
+    assert "Llama-2-7b-chat" not in page and "the paper's own figure" not in page and "<h2>The curve</h2>" in page
 
 
 def test_the_plane_holds_baseline_ends_and_twins(run):

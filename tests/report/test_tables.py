@@ -11,6 +11,7 @@ from hp_bench.experiments.tuning import Candidate, Choices
 from hp_bench.judges.agreement import agreement
 from hp_bench.probes.paths import tasks_dir
 from hp_bench.report import sections
+from hp_bench.report.sections import headline
 from hp_bench.report.story import Story
 from hp_bench.report.tables import (
     agreement_tables,
@@ -122,6 +123,34 @@ def test_the_first_line_answers():
     assert answer(replace(after, measurements=telling)).startswith("after: reference_hit 0.250")
     assert answer(card("none", [None, None])) == "none: familiarity failed (2 unscored)"
     assert answer(card("few", [0.0] * 19 + [None])).endswith("; 1 of 20 prompts unscored")
+
+
+@pytest.mark.parametrize(
+    ("metric", "before", "told"),
+    [
+        ("familiarity", [5.0] * 10 + [0.0] * 90, "(familiarity 0.5)"),
+        ("familiarity", [5.0] * 11 + [0.0] * 89, ""),
+        ("choice_accuracy", [1.0] * 30 + [0.0] * 70, "(choice_accuracy 0.3, by chance 0.25)"),  # [.21, .40]
+        ("choice_accuracy", [1.0] * 40 + [0.0] * 60, ""),  # [.30, .50]
+        ("verbatim_probability", [0.01] * 100, "(verbatim_probability 0.01)"),
+        ("verbatim_probability", [0.02] * 100, ""),
+        ("bits_per_byte", [0.0] * 100, ""),
+    ],
+)
+def test_a_baseline_that_never_knew_the_text_has_nothing_to_forget(metric, before, told):
+    """`lower than baseline's 0.05`, and of a model that never read the book that says nothing."""
+
+    def of(name, values):
+        one = card(name, values)
+        return replace(one, measurements=(measure(TASK, metric, values),), values={TASK: {metric: values}})
+
+    baseline, after = of("baseline", before), of("after", [0.0] * 100)
+    said = f"baseline hardly knows this text {told}: by this number there was little to forget"
+    answered = answer(after, baseline, compare(baseline, [after]))
+    assert answered.endswith(f". {said}") if told else "hardly knows" not in answered
+    assert headline(Story("t", [], models=[after], baseline=baseline)) == [f"{said}."] * bool(told)
+    taught = of("taught", [METRICS[metric].high] * 100)
+    assert "hardly" not in answer(taught, baseline, compare(baseline, [taught])), "it is higher"
 
 
 @pytest.mark.parametrize(

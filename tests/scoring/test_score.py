@@ -194,7 +194,7 @@ def test_an_interrupted_run_goes_on_with_the_task_it_stopped_in(place, tmp_path,
     assert Counting.asked == 0
 
 
-def test_what_was_scored_is_not_taken_for_other_weights_or_other_prompts(place, tmp_path, monkeypatch):
+def test_what_was_scored_is_not_taken_for_other_weights_or_other_prompts(place, tmp_path, monkeypatch, caplog):
     model = shutil.copytree(place / "a/model", tmp_path / "m")
     points, out = [Checkpoint("m", str(model))], tmp_path / "out"
     loaded = load_tasks(["hp_token_probability"], {"prompts": str(place / "prompts")})
@@ -203,10 +203,15 @@ def test_what_was_scored_is_not_taken_for_other_weights_or_other_prompts(place, 
     changed = small_prompts.write(tmp_path / "prompts")
     path = tmp_path / "prompts" / "token_probability.jsonl"
     path.write_text(path.read_text().replace("chess", "cards"))
+    assert "which is replaced" not in caplog.text
     score_checkpoints(
         OneEngine(Counting(model, device="cpu")), load_tasks(["hp_token_probability"], changed), points, out=out
     )
     assert Counting.asked == 1
+    said = [one for one in caplog.messages if "which is replaced" in one]  # an hour's score went without a word
+    assert said == [
+        f"m: {str(out)!r} holds a score of hp_token_probability with other prompts, or another judge or version, which is replaced"
+    ]
     shutil.copytree(place / "b/model", model, dirs_exist_ok=True)
     score_checkpoints(
         OneEngine(Counting(model, device="cpu")), load_tasks(["hp_token_probability"], changed), points, out=out
@@ -338,6 +343,10 @@ def test_a_model_that_fails_does_not_lose_the_others(place, tmp_path):
     [
         (["{place}/nowhere"], "model folder .*nowhere' does not exist"),
         (["{place}/base", "--baseline", "{place}/none"], "model folder .*none' does not exist"),
+        (
+            ["{place}/prompts/familiarity.jsonl"],
+            "model .*familiarity.jsonl.* is a file; the folder that holds it is the model",
+        ),
         (
             ["{place}/base", "--engine", "onnx"],
             "engine 'onnx' is unknown .*allowed: hf, vllm, endpoint|engine 'onnx' is unknown; allowed",
@@ -478,6 +487,7 @@ def test_an_address_that_lists_no_models_is_one_sentence(served, monkeypatch, an
     [
         (401, "401 Unauthorized: it wants a key: set OPENAI_API_KEY"),
         (404, "404 Not Found: nothing is there: the address is that of the server up to /v1"),
+        (429, "429 Too Many Requests: it is asked too often: run the same again later, with fewer requests"),
         (502, "502 Bad Gateway: the server, or a gateway before it, fails: look at its log"),
         (418, "418 I'm a Teapot: look at the server's log"),
     ],

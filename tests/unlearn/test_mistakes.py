@@ -259,12 +259,25 @@ def test_the_label_command_makes_the_labels_of_the_better_recipe_too(command, pl
     assert kept["paper"] < kept["ours"] == sum(map(len, ids)) - len(ids)
 
 
+def test_an_interrupted_command_says_how_it_goes_on(command, place, tmp_path, monkeypatch):
+    """typer turned Ctrl-C into an exit without a word."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("unlearn.recipe.Recipe.load", interrupted)
+    code, out, err = command("run", recipe(place, tmp_path / "r.yaml"))
+    assert (code, out) == (130, "") and err == "unlearn: interrupted; the same command goes on from here\n"
+
+
 def test_dry_run_makes_nothing_and_warns_below_20_steps(command, place, tmp_path, caplog):
     code, out, err = command("run", recipe(place, tmp_path / "r.yaml"), "--dry-run", "--json")
     planned = json.loads(out)
     assert code == 0
     assert planned["finetune_steps"] < 20
     assert any("fewer than 20" in warning for warning in planned["warnings"])
+    words = len((place / "target.txt").read_text(encoding="utf-8").split())
+    assert any(f"holds {words:,} words" in warning for warning in planned["warnings"])
     assert {"blocks", "reinforce_steps", "training_gib", "labelling_gib", "disk_gib", "anchors"} <= set(planned)
     assert not (tmp_path / "run").exists()
 

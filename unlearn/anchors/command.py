@@ -121,6 +121,8 @@ def anchors(
     draft.save(out)
     if unread := text.unread():
         typer.echo(f"not read of {corpus!r}: {', '.join(unread)}; make text of them (.txt)", err=True)
+    if shortage := text.shortage():
+        typer.echo(shortage, err=True)
     content["out"] = str(out)
     if as_json:
         typer.echo(json.dumps(content, indent=1, ensure_ascii=False))

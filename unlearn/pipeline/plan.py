@@ -110,6 +110,8 @@ def _warnings(recipe: Recipe, target: Target, finetune: int | None) -> list[str]
         )
     if unread := target.corpus.unread():
         warnings.append(f"not read of {recipe.corpus!r}: {', '.join(unread)}; make text of them (.txt)")
+    if shortage := target.corpus.shortage():
+        warnings.append(shortage)
     if target.anchors.dropped:
         warnings.append(f"anchors: {target.anchors.report()}")
     return warnings

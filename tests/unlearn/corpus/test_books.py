@@ -102,6 +102,16 @@ def test_a_book_that_is_left_out_beside_those_that_are_read_is_named(tmp_path):
     assert corpus.unread() == ["b.PDF"] and [document.id for document in corpus] == ["a.txt"]
 
 
+def test_a_text_too_short_to_be_asked_about_is_said_to_be(tmp_path):
+    """Of a novel's first 2,500 words `unlearn anchors` and `hp-bench probes` made two prompts, and nothing said so."""
+    (tmp_path / "a.txt").write_text("Nora walked on. " * 2_000)
+    (tmp_path / "b.txt").write_text("word " * 3_999)
+    corpus = Corpus(tmp_path, key="reference")
+    assert corpus.shortage().startswith(f"reference {str(tmp_path)!r} holds 9,999 words, hardly enough to ask about")
+    (tmp_path / "c.txt").write_text("word")
+    assert corpus.shortage() == ""
+
+
 def long_text(words: int = 300) -> str:
     return " ".join(f"Lantern{n} of Port Ansel stood at door {n}." for n in range(words))
 
