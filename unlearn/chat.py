@@ -143,8 +143,7 @@ def ask(endpoint: Endpoint, questions: Mapping[str, str], cache: ReplyCache) -> 
 
     `questions`: by their `reply_key`.
 
-    Raises:
-        ValueError: the server refuses (unknown model, wrong key, a request it does not understand), or nothing answers there.
+    Raises ValueError: the server refuses (unknown model, wrong key, a request it does not understand), or nothing answers there.
     """
     limit = endpoint.max_tokens
     unknown = [key for key in questions if cache.get(key, limit) is None]

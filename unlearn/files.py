@@ -71,11 +71,7 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def json_text(content: Any, *, sort_keys: bool = True) -> str:
-    """Same content, same text.
-
-    Raises:
-        ValueError: a number is not finite: JSON has none such.
-    """
+    """Same content, same text. Raises ValueError: a number is not finite, and JSON knows no such number."""
     return json.dumps(content, indent=1, sort_keys=sort_keys, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -181,8 +177,7 @@ def require_no_gguf(model: Path | str) -> None:
 def packaged(package: Path, file: str) -> Path:
     """A file that comes with a package, such as "recipes/miniature.yaml": in its folder in a wheel, beside that folder in a checkout.
 
-    Raises:
-        FileNotFoundError: it is in neither place.
+    Raises FileNotFoundError: it is in neither place.
     """
     for parent in (package, package.parent):
         if (parent / file).is_file():

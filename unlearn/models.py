@@ -13,11 +13,7 @@ from unlearn.processes import processes
 
 
 def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
-    """A fast tokenizer.
-
-    Raises:
-        ValueError: there is none, or it gives no character offsets.
-    """
+    """A fast tokenizer. Raises ValueError: there is none, or it gives no character offsets."""
     name = find_model(name)
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)

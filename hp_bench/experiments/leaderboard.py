@@ -104,8 +104,7 @@ def run_leaderboard(
 def choose(out: Path | str, *, rows: Rows, names: Sequence[str] = (), model: str = MINIATURE) -> Choices:
     """Tries every setting of every row on seed 0, or those still missing, and writes `choices.json`; see `Choices` for the rule.
 
-    Raises:
-        ValueError: as `run_leaderboard`.
+    Raises ValueError: as `run_leaderboard`.
     """
     wanted, folder = rows.named(names), SeedFolder(Path(out).resolve(), _CHOICE_SEED, model)
     checked(wanted, folder.out)

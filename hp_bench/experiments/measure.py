@@ -144,8 +144,7 @@ class Bench:
     def familiarity_and_distances(self, model: Model) -> tuple[float, float, float]:
         """What settings are chosen by: familiarity, and KL(twin || model) on target and rest, nats a token; nothing is kept.
 
-        Raises:
-            ValueError: the model gives no number.
+        Raises ValueError: the model gives no number.
         """
         if not model.live:
             self._loader(str(self.world.baseline))  # a folder of this name may have held another setting's weights

@@ -105,11 +105,7 @@ class Rows(BaseModel):
 
     @classmethod
     def load(cls, path: Path | str) -> "Rows":
-        """Reads the file.
-
-        Raises:
-            ValueError: it cannot be read, or something in it is not allowed; the message names it.
-        """
+        """Reads the file. Raises ValueError: it cannot be read, or something in it is not allowed; the message names it."""
         try:
             content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
@@ -128,8 +124,7 @@ class Rows(BaseModel):
     def named(self, names: Sequence[str]) -> dict[str, Row]:
         """The rows of these names, in the file's order, ablations with their settings; all of them where none is named.
 
-        Raises:
-            ValueError: there is no row of a name.
+        Raises ValueError: there is no row of a name.
         """
         for name in names:
             if name not in self.rows:
@@ -142,11 +137,7 @@ class Rows(BaseModel):
 
     @staticmethod
     def require_chosen(rows: Mapping[str, Row]) -> None:
-        """Rows can be trained for the table once a setting is chosen.
-
-        Raises:
-            ValueError: a row has none.
-        """
+        """Rows can be trained for the table once a setting is chosen. Raises ValueError: a row has none."""
         for name, row in rows.items():
             if not row.chosen:
                 raise ValueError(

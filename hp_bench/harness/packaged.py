@@ -36,8 +36,7 @@ class PackagedTask(ConfigurableTask):
 
     What was really used is recorded there too: `prompts_sha256`.
 
-    Raises:
-        ValueError: a file is missing or holds something else than this task's prompts.
+    Raises ValueError: a file is missing or holds something else than this task's prompts.
     """
 
     PROMPTS = ""  # file name in prompts/; `file` of a task file's metadata names another one

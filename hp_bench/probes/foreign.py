@@ -74,8 +74,7 @@ def _probe(row: Mapping[str, Any], number: int, changes: Counter[str]) -> Probe 
 def lenient_probe(id: str, prompt: str, given: Sequence[str], changes: Counter[str], **fields: Any) -> Probe:
     """A prompt with the references that can count; what had to be changed is added to `changes`, by the words that say it.
 
-    Raises:
-        ValueError: the prompt is empty, or something is no value of its field.
+    Raises ValueError: the prompt is empty, or something is no value of its field.
     """
     told = set(words(prompt))
     references = [one for one in given if one.strip() and not any(len(w) >= 4 and w in told for w in words(one))]

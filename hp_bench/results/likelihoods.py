@@ -82,8 +82,7 @@ def preference(log_likelihoods: Sequence[float], choices: Sequence[str], answer:
     Where several are the likeliest per byte, the first of them is taken: the order is `Fact.choices`', so that a model without any
     preference is right by chance only.
 
-    Raises:
-        ValueError: a log-likelihood is NaN or above 0, or all of them are one and the same: then nothing was measured.
+    Raises ValueError: a log-likelihood is NaN or above 0, or all of them are one and the same: then nothing was measured.
     """
     require_sound(log_likelihoods)
     if len(set(log_likelihoods)) == 1:

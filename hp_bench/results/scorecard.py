@@ -132,11 +132,7 @@ class Scorecard:
     failures: Mapping[str, str] = field(default_factory=dict)
 
     def get(self, task: str, metric: str) -> Measurement:
-        """A measurement.
-
-        Raises:
-            KeyError: the scorecard has none of that name; the message lists what it has.
-        """
+        """A measurement. Raises KeyError: the scorecard has none of that name; the message lists what it has."""
         if measurement := self.find(task, metric):
             return measurement
         have = ", ".join(f"{m.task} {m.metric}" for m in self.measurements) or "nothing"
@@ -174,11 +170,7 @@ class Scorecard:
 
     @classmethod
     def load(cls, path: Path | str) -> "Scorecard":
-        """Reads what `save` wrote.
-
-        Raises:
-            ValueError: the file is not a scorecard of this format.
-        """
+        """Reads what `save` wrote. Raises ValueError: the file is not a scorecard of this format."""
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
             if content.pop("format") != FORMAT:
@@ -254,8 +246,7 @@ class Difference:
 def difference(a: Scorecard, b: Scorecard, task: str, metric: str) -> Difference:
     """Paired difference of two scorecards in one metric.
 
-    Raises:
-        ValueError: they were not asked the same prompts (completions made elsewhere may have been), or no prompt is scored in both.
+    Raises ValueError: they were not asked the same prompts (completions made elsewhere may have been), or no prompt is scored in both.
     """
     if task != ELSEWHERE and list(a.items[task]) != list(b.items[task]):
         raise ValueError(f"{a.name} and {b.name} were asked different prompts in {task}")

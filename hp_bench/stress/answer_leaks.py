@@ -74,11 +74,7 @@ def _ordinary(answer: str) -> bool:
 
 
 def lexicon_of(metadata: Mapping[str, Any]) -> Lexicon:
-    """The lexicon that tasks with this metadata are judged by.
-
-    Raises:
-        ValueError: it cannot be read.
-    """
+    """The lexicon that tasks with this metadata are judged by. Raises ValueError: it cannot be read."""
     beside = Path(str(metadata.get("prompts", ""))) / "lexicon.jsonl"
     chosen = metadata.get("lexicon") or (beside if beside.is_file() else prompts_dir() / "lexicon.jsonl")
     return Lexicon.load(Path(str(chosen)))

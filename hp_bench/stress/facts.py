@@ -44,8 +44,7 @@ class Half:
 def fact_tasks(loaded: Mapping[str, Any]) -> dict[str, Any]:
     """The tasks that ask for facts of the target, each with one answer, asked once (`hp_qa`, `hp_extraction`).
 
-    Raises:
-        ValueError: there is none.
+    Raises ValueError: there is none.
     """
     tasks = {
         name: task
@@ -64,8 +63,7 @@ def fact_tasks(loaded: Mapping[str, Any]) -> dict[str, Any]:
 def halves(how: FactRelearning, splits: int, tasks: Mapping[str, Any]) -> list[Half]:
     """Both halves of every split, drawn from the seed of `how`: two a split, so that every fact is asked of a model that was not taught it.
 
-    Raises:
-        ValueError: there is no split, or fewer than two facts.
+    Raises ValueError: there is no split, or fewer than two facts.
     """
     if splits < 1:
         raise ValueError(f"the facts are split once or more, not {splits} times")

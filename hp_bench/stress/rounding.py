@@ -48,8 +48,7 @@ def usual_rounding(bits: int) -> Rounding:
     8: symmetric, one scale for an output channel (bitsandbytes' LLM.int8() without its outliers, torchao's int8 weight-only). Fewer:
     smallest to largest weight of a group of 128 (torchao's int4 weight-only).
 
-    Raises:
-        ValueError: bits are not 2 to 8.
+    Raises ValueError: bits are not 2 to 8.
     """
     return Rounding(bits, 0, True) if bits >= 8 else Rounding(bits, GROUP, False)
 

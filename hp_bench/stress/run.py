@@ -92,11 +92,7 @@ class StressResult:
 
     @classmethod
     def load(cls, path: Path | str) -> "StressResult":
-        """Reads what `stress_test` wrote.
-
-        Raises:
-            ValueError: the file is no such result.
-        """
+        """Reads what `stress_test` wrote. Raises ValueError: the file is no such result."""
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
             if content.pop("format") != _FORMAT:

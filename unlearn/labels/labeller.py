@@ -61,8 +61,7 @@ class Labeller:
     def __call__(self, batch: Sequence[Block]) -> tuple[list[dict[str, Any]], LabelReport]:
         """One row a block, columns as docs/method.md says under "Storage", and what was counted.
 
-        Raises:
-            ValueError: a translated block outgrows the context, or a model returns NaN; the message names the block.
+        Raises ValueError: a translated block outgrows the context, or a model returns NaN; the message names the block.
         """
         how = (self._tokenizer, self._anchors, self.settings, self._forbidden, self._names)
         readings, report = read(batch, *how, context=self._context)

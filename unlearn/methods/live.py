@@ -54,8 +54,7 @@ class LiveModel(PreTrainedModel, GenerationMixin):
     def generate(self, *arguments: Any, **options: Any) -> Any:
         """As `transformers` generates, greedily or by sampling.
 
-        Raises:
-            ValueError: beams are asked for: they would reorder one of two caches.
+        Raises ValueError: beams are asked for: they would reorder one of two caches.
         """
         beams = options.get("num_beams") or getattr(options.get("generation_config"), "num_beams", None) or 1
         if beams > 1:
