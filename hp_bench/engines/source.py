@@ -49,14 +49,10 @@ class Source:
 
 
 def locate(model: str | Path, *, base: str | Path | None = None) -> Source:
-    """A model's source.
+    """The source of a folder, hub id, or hub id@revision, of a whole model or of an unmerged PEFT adapter.
 
-    Args:
-        model: folder, hub id, or hub id@revision; of a whole model or of an unmerged PEFT adapter.
-        base: the model under an adapter; default: what its adapter_config.json names.
-
-    Raises:
-        ValueError: a folder does not exist, its config.json is broken, or an adapter names no model to put it on.
+    `base`: the model under an adapter; default: what its adapter_config.json names. Raises ValueError: a folder does not exist, its
+    config.json is broken, or an adapter names no model to put it on.
     """
     model = find_model(model)
     name, separator, revision = model.rpartition("@")

@@ -67,9 +67,7 @@ class Model:
 class Bench:
     """A world's instruments: the tasks are built once, one engine takes model after model, the twins' distributions are held.
 
-    Args:
-        world: miniature or real model.
-        out: folder for scorecards and samples.
+    `out`: folder for scorecards and samples.
     """
 
     def __init__(self, world: World, out: Path | str) -> None:
@@ -104,16 +102,7 @@ class Bench:
         return {name: Model(name, path) for name, path in named.items()}
 
     def measure(self, model: Model, *, seed: int, fingerprint: str) -> RowScore:
-        """Every number of a row.
-
-        Args:
-            model: of the row, or one of the world's own.
-            seed: of the row.
-            fingerprint: of the row.
-
-        Raises:
-            ValueError: a number is none (NaN).
-        """
+        """Every number of a row, by its model or one of the world's own. Raises ValueError: a number is none (NaN)."""
         name = model.name
         card = self.baseline if name == "baseline" else self._card(model, self._tasks, self._out)
         if card.failed:

@@ -67,12 +67,7 @@ class Row(BaseModel):
         return {key: value for key, value in self.chosen.items() if key != _STEP}
 
     def overrides(self, setting: Mapping[str, Any], rest: Path | str) -> list[str]:
-        """What a setting changes of the recipe, as `key=value`.
-
-        Args:
-            setting: one of those tried.
-            rest: file that stands for `rest` in `retain.corpus`.
-        """
+        """What a setting changes of the recipe, as `key=value`; a file stands for the word `rest` in `retain.corpus`."""
         keys = {**self.keys, **setting}
         if keys.get("retain.corpus") == REST:
             keys["retain.corpus"] = str(rest)

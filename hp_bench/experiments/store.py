@@ -174,9 +174,7 @@ def logged(out: Path, names: Collection[str], seeds: Collection[int]) -> tuple[s
 def clear_run(run: Path, recipe: str) -> None:
     """Removes what another recipe left in a run directory; where only the fine-tune is another, reinforced model and labels stay.
 
-    Args:
-        run: the directory.
-        recipe: resolved, as YAML, of the run to come.
+    `recipe`: of the run to come, resolved, as YAML.
     """
     path = run / "recipe.yaml"
     before = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None

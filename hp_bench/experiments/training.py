@@ -87,12 +87,9 @@ class _Until(TrainerCallback):
 
 
 def trained(recipe: Recipe, shared: Path, *, until: int = 0) -> tuple[Path, float | None]:
-    """Runs a recipe, or what is missing of it.
+    """Runs a row's recipe, or what is missing of it; what would be trained behind the checkpoint `until`, if it is not 0, is left out.
 
-    Args:
-        recipe: of a row.
-        shared: run directory with the reinforced model that it may take.
-        until: the checkpoint wanted; what would be trained behind it is left out. 0: none.
+    `shared`: run directory with the reinforced model that it may take.
 
     Returns:
         The folder of its checkpoints, and tokens of the target a second of its fine-tune, where it has one that was not interrupted.

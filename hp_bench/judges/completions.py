@@ -54,13 +54,8 @@ def read_samples(
 ) -> tuple[list[Sample], list[str]]:
     """The completions of a file, in its order, and sentences on how it was read.
 
-    Args:
-        path: as of `read_records`.
-        names: key of `NAMES` -> the one name to look under instead, dotted if it is further down (`choices.0.text`).
-        prompts: id -> prompt, for rows that have that id and no prompt.
-
-    Raises:
-        ValueError: the file cannot be read, or not one of its rows.
+    `names`: key of `NAMES` -> the one name to look under instead, dotted if it is further down (`choices.0.text`); `prompts`: id -> prompt,
+    for rows that have that id and no prompt. Raises ValueError: the file cannot be read, or not one of its rows.
     """
     records = read_records(path)
     rows = [record for record in records if not record.blank]

@@ -17,12 +17,7 @@ _ORDINARY = 4.0
 
 @dataclass(frozen=True)
 class Leak:
-    """An answer that stands in a text.
-
-    Attributes:
-        answer: as the text has it.
-        where: file and line.
-    """
+    """An answer that stands in a text, as it stands there, and where: file and line."""
 
     answer: str
     where: str
@@ -32,9 +27,6 @@ def answers_of(loaded: Mapping[str, Any]) -> list[str]:
     """What a model that knows the target would answer, over all tasks that ask for it, each once.
 
     Tasks in which knowing is good (neighbouring knowledge, utility) have no part in it. Left out are single ordinary words.
-
-    Args:
-        loaded: from `hp_bench.scoring.score.load_tasks`.
     """
     answers: dict[str, None] = {}
     for task in loaded["tasks"].values():
@@ -81,15 +73,10 @@ def lexicon_of(metadata: Mapping[str, Any]) -> Lexicon:
 
 
 def first_given(text: Path, answers: Sequence[str], lexicon: Lexicon) -> Leak | None:
-    """The first answer, or term of the target's own, that a text holds; None if it holds none.
+    """The first answer, or term of the target's own, that a text (a path as of `passages_of`) holds; None if it holds none.
 
-    Args:
-        text: .txt or .jsonl file (with a `text` on every line), or a folder of them.
-        answers: from `answers_of`.
-        lexicon: terms that are idiosyncratic count, those of their forms that prove nothing alone do not.
-
-    Raises:
-        ValueError: there is no text.
+    Terms of the lexicon that are idiosyncratic count, those of their forms that prove nothing alone do not. Raises ValueError: there is no
+    text.
     """
     passages_of(text)  # says what is wrong with a file
     asked = Lexicon([Term(answers[0], "answer", "idiosyncratic", tuple(answers[1:]))] if answers else [])

@@ -89,9 +89,7 @@ def _told(doc: Mapping[str, Any]) -> list[str]:
 def untaught(name: str, taught: Sequence[tuple[Scorecard, frozenset[str]]]) -> Scorecard:
     """One scorecard from several models': every fact's mean over the models that were not taught it; without measurements.
 
-    Args:
-        name: of the scorecard.
-        taught: each model's scorecard, and the ids of what it was taught.
+    `taught`: each model's scorecard, and the ids of what it was taught.
     """
 
     def mean(task: str, metric: str, place: int, item: str) -> float | None:

@@ -164,16 +164,9 @@ def inspect_models(
 
 
 def inspection(name: str, ids: Sequence[str], twin: NDArray[np.float64], model: NDArray[np.float64]) -> Inspection:
-    """From costs to shares.
+    """From what the twin's and the named model's states cost F facts, nats, (1 + L, F), row 0: their own answers, to shares.
 
-    Args:
-        name: of the model.
-        ids: of F facts.
-        twin: cost of the twin's states, nats, (1 + L, F); row 0: of its own answers.
-        model: the same of the model's.
-
-    Raises:
-        ValueError: a cost is no number, or no fact counts.
+    Raises ValueError: a cost is no number, or no fact counts.
     """
     if not (np.isfinite(twin).all() and np.isfinite(model).all()):
         raise ValueError(f"the states of {name} or of the twin make log-probabilities that are no numbers")
@@ -296,14 +289,9 @@ def _batches(lm: Any, asked: Mapping[str, tuple[str, list[str]]], size: int) -> 
 
 
 class Patched:
-    """A model that answers from states of its own, or from those of another after one of its layers.
+    """A causal language model that answers from states of its own, or from those of another after one of its layers.
 
-    Args:
-        model: causal language model; its decoder layers are the first list of modules that is as long as its config says.
-        name: for the message.
-
-    Raises:
-        ValueError: there is no such list.
+    Its decoder layers are the first list of modules that is as long as its config says. Raises ValueError: there is no such list.
     """
 
     def __init__(self, model: Any, name: str) -> None:

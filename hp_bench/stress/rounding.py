@@ -54,15 +54,7 @@ def usual_rounding(bits: int) -> Rounding:
 
 
 def rounded(weight: Tensor, rounding: Rounding) -> Tensor:
-    """The nearest points of the grid.
-
-    Args:
-        weight: (output channels, inputs). The last group of a channel may be shorter.
-        rounding: the grid.
-
-    Returns:
-        (output channels, inputs), float32.
-    """
+    """The nearest points of the grid, float32, to weights, (output channels, inputs). The last group of a channel may be shorter."""
     whole = weight.detach().float()
     return torch.cat([_on_grid(part, rounding) for part in whole.split(rounding.group or whole.shape[1], dim=1)], dim=1)
 
@@ -87,17 +79,8 @@ def _nonzero(scale: Tensor) -> Tensor:
 def round_weights(model: Any, rounding: Rounding) -> float:
     """Rounds every linear layer but the output head, in place; embeddings, norms and biases stay.
 
-    The weights keep their type and shape, and hold the grid's values: what weight-only quantisation computes with.
-
-    Args:
-        model: a causal language model of transformers, not quantised.
-        rounding: the grid.
-
-    Returns:
-        The share of the model's weights that were rounded, 0 to 1.
-
-    Raises:
-        ValueError: it is quantised already, or has no linear layer.
+    The weights keep their type and shape, and hold the grid's values: what weight-only quantisation computes with. Returns the share of the
+    model's weights that were rounded, 0 to 1. Raises ValueError: it is quantised already, or has no linear layer.
     """
     if getattr(model.config, "quantization_config", None) is not None:
         raise ValueError(

@@ -263,15 +263,10 @@ def _under(
 def _make(
     source: Source, stress: Rounding | Relearning, passages: Sequence[str], folder: Path, settings: EngineSettings
 ) -> dict[str, Any]:
-    """Loads a model, stresses it, and saves it with its tokenizer, so that any engine can load it; under a temporary name first.
+    """Loads a model, stresses it, and saves it with its tokenizer, so that any engine can load it; what the folder holds is replaced.
 
-    Args:
-        source: the model; an adapter is merged.
-        stress: what to do to it.
-        passages: to relearn from.
-        folder: where to; what is there is replaced.
-        settings: the type to load and save it in (relearning is in float32 whatever it is), the device to relearn on (rounding is done on
-            the CPU, where it gives the same bits everywhere), and the tokenizer where the model has none beside it.
+    An adapter is merged. The settings say in which type to load and save it (relearning is in float32 whatever it is), the device to
+    relearn on (rounding is done on the CPU, where it gives the same bits everywhere), and the tokenizer where the model has none beside it.
 
     Returns:
         What is worth knowing of it: the `share` of weights rounded, or the `first_loss` and `last_loss`, nats a token.

@@ -71,10 +71,7 @@ def write_shards(blocks: Blocks, label: Labeller, folder: Path) -> None:
 def join_shards(folder: Path, out: Path, fingerprint: str) -> LabelReport:
     """Joins a folder's shards into one dataset at `out`, in order, and adds up their reports. Memory-mapped: size does not matter.
 
-    Args:
-        folder: of the shards; removed when `out` is complete.
-        out: dataset folder, for `datasets.load_from_disk`.
-        fingerprint: identifies the content; takes the place of the library's, which holds times.
+    The folder is removed when `out` is complete. `fingerprint` takes the place of the library's, which holds times.
     """
     shards = sorted(folder.glob("shard-*.arrow"))
     report = LabelReport()

@@ -72,9 +72,8 @@ def write_description(
 ) -> Path:
     """Leaves `checkpoints/checkpoint-1`: a description and the tokenizer; returns `checkpoints/`.
 
-    Args:
-        inputs: plain values that decide the model, `method` among them.
-        description: what `load_unlearned` reads: the `baseline`, folder or hub id; a relative `reinforced` counts from the checkpoint.
+    `inputs` are plain values that decide the model, `method` among them. The description holds what `load_unlearned` reads: the `baseline`,
+    folder or hub id; a relative `reinforced` counts from the checkpoint.
     """
     checkpoints = rundir.claim("checkpoints", inputs)
     folder = checkpoints / "checkpoint-1"

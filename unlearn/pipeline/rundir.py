@@ -34,18 +34,10 @@ class RunDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
 
     def stage(self, name: str, inputs: Mapping[str, Any], make: Callable[[Path], None]) -> Path:
-        """Makes a stage's folder unless it is finished.
+        """Makes the folder of that name unless it is finished, and returns it.
 
-        Args:
-            name: of the folder.
-            inputs: plain values that decide its content.
-            make: called with the folder's temporary name, which may hold what an interrupted run left there.
-
-        Returns:
-            The finished folder.
-
-        Raises:
-            ValueError: the stage was finished, or begun, from other inputs.
+        `inputs` are plain values that decide its content; `make` is called with the folder's temporary name, which may hold what an
+        interrupted run left there. Raises ValueError: the stage was finished, or begun, from other inputs.
         """
         final, temporary = self.path / name, self.path / f"{name}.tmp"
         if final.exists():

@@ -150,11 +150,7 @@ def finetune(
 ) -> Path:  # fmt: skip
     """The baseline fine-tuned on the generic labels: `checkpoints/`, with a folder `checkpoint-<optimiser steps>` each.
 
-    Args:
-        labels: from `label`.
-        column: label column; a further alpha's is `labels_alpha_2.5`.
-        rest: from `rest_labels`: further rows, of the rest.
-        callbacks: `transformers.TrainerCallback`s.
+    `labels`: from `label`; `column`: of them, a further alpha's is `labels_alpha_2.5`; `rest`: from `rest_labels`.
     """
     soft = recipe.labels.soft
     made_from = labels / FINGERPRINT
