@@ -54,9 +54,8 @@ class TimeLeft(ProgressColumn):
 
     def __init__(self) -> None:
         super().__init__()
-        self._last: dict[
-            TaskID, tuple[float, float]
-        ] = {}  # steps done, and after how many seconds they were first seen to be
+        # steps done, and after how many seconds they were first seen to be
+        self._last: dict[TaskID, tuple[float, float]] = {}
 
     def render(self, task: Task) -> Text:
         """Hours, minutes and seconds; "" where there is no estimate."""

@@ -176,9 +176,8 @@ class _Layer(DynamicLayer):
         rows, filled, columns = self._place or (slice(None), self.get_seq_length(), None)
         end = filled + key_states.shape[-2]
         moved = self._place is None and self.room and (self.keys is not self._view or end > self.room[0].shape[2])
-        if (
-            moved or not self.room
-        ):  # `generate` may have reordered the rows, and a model may read more than it was given
+        # `generate` may have reordered the rows, and a model may read more than it was given
+        if moved or not self.room:
             kept = (self.keys, self.values) if moved else (None, None)
             self.room = tuple(self._space(new, end, old) for new, old in zip(both, kept, strict=True))
             self.is_initialized = True

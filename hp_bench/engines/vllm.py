@@ -84,9 +84,8 @@ class VLLMEngine:
     ) -> None:
         # the engine in this process: it starts in a tenth of the time
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-        os.environ.setdefault(
-            "VLLM_LOGGING_STREAM", "ext://sys.stderr"
-        )  # its default is stdout, where tables and JSON go
+        # its default is stdout, where tables and JSON go
+        os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         try:
             from lm_eval.models.vllm_causallms import VLLM
@@ -111,9 +110,8 @@ class VLLMEngine:
         longest = int(getattr(self._config, "max_position_embeddings", _MAX_MODEL_LEN))
         length = max_model_len or min(_MAX_MODEL_LEN, longest)
         self._settings = self._neutral(source)
-        self._settings_folder = (
-            tempfile.TemporaryDirectory()
-        )  # whatever a request says, vLLM adds the end tokens of this file
+        # whatever a request says, vLLM adds the end tokens of this file
+        self._settings_folder = tempfile.TemporaryDirectory()
         self._settings.save_pretrained(self._settings_folder.name)
         options["generation_config"] = self._settings_folder.name
         try:

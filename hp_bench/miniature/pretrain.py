@@ -11,14 +11,13 @@ from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 
-import jsonlines
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from torch.nn import functional
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from hp_bench.miniature.settings import Plan, Settings
-from unlearn.files import whole_folder
+from unlearn.files import json_lines, whole_folder
 from unlearn.progress import progress_bars
 
 BASELINE = "baseline"
@@ -117,8 +116,7 @@ def pretrain(text: Path, name: str, out: Path) -> None:
 
 def _encoded(path: Path, tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
     """Stories as ids, each between BOS and EOS."""
-    with jsonlines.open(path) as lines:
-        texts = [row["text"] for row in lines]
+    texts = [row["text"] for _, row in json_lines(path)]
     return [[*ids, tokenizer.eos_token_id] for ids in tokenizer(texts)["input_ids"]]
 
 

@@ -99,20 +99,18 @@ def mean_interval(values: ArrayLike, *, low: float = 0.0, high: float = 1.0) -> 
     return Interval(mean - unseen * (mean - low), mean + unseen * (high - mean))
 
 
-def bootstrap_interval(
-    data: NDArray, statistic: Callable[..., Any], *, confidence: float = CONFIDENCE, seed: int = 0, **options: Any
-) -> Interval | None:
+def bootstrap_interval(data: NDArray, statistic: Callable[..., Any], **options: Any) -> Interval | None:
     """Interval of a statistic of some values: bias-corrected and accelerated bootstrap; None where it has nothing to go by.
 
     Source: Efron (1987), Better Bootstrap Confidence Intervals; scipy.stats.bootstrap, whose `options` may be given.
     """
     if data.size < 2 or np.ptp(data) == 0:
         return None
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it has nothing to go by
         found = stats.bootstrap(
-            (data,), statistic, confidence_level=confidence, n_resamples=_RESAMPLES, method="BCa", rng=rng, **options
+            (data,), statistic, confidence_level=CONFIDENCE, n_resamples=_RESAMPLES, method="BCa", rng=rng, **options
         ).confidence_interval  # fmt: skip
     return Interval(float(found.low), float(found.high)) if -math.inf < found.low < found.high < math.inf else None
 

@@ -73,17 +73,16 @@ class TwinDistances:
     Args:
         twins: folders; at least one.
         texts: kind -> texts. Every token after the first of each counts.
-        device: cpu, cuda or mps.
 
     Raises:
         ValueError: there is no twin.
     """
 
-    def __init__(self, twins: Sequence[Path | str], texts: Mapping[str, Sequence[str]], *, device: str = "cpu") -> None:
+    def __init__(self, twins: Sequence[Path | str], texts: Mapping[str, Sequence[str]]) -> None:
         if not twins:
             raise ValueError("a distance to the twins needs at least one twin")
         tokenizer = AutoTokenizer.from_pretrained(twins[0])
-        self._device, self._pad = device, tokenizer.pad_token_id or 0
+        self._pad = tokenizer.pad_token_id or 0
         self._encoded = {kind: [tokenizer(text)["input_ids"] for text in chosen] for kind, chosen in texts.items()}
         self._twins: dict[str, list[_Texts]] = {kind: [] for kind in texts}
         with progress_bars() as bars:
@@ -104,7 +103,7 @@ class TwinDistances:
 
         Args:
             name: of the model.
-            model: folder, or a live causal language model on the device; of the twins' vocabulary.
+            model: folder, or a live causal language model on the CPU; of the twins' vocabulary.
             leave_out: index of a twin not to compare with: of the model itself, where it is a twin.
 
         Raises:
@@ -126,7 +125,6 @@ class TwinDistances:
         loaded: Any = model
         if not isinstance(model, torch.nn.Module):
             loaded = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
-            loaded.to(self._device)
         quicken(loaded.eval())
         return {kind: self._read_kind(loaded, encoded) for kind, encoded in self._encoded.items()}
 
@@ -137,9 +135,9 @@ class TwinDistances:
             rows = by_length[start : start + _BATCH]
             longest = len(encoded[rows[-1]])
             ids = [[*encoded[row], *[self._pad] * (longest - len(encoded[row]))] for row in rows]
-            logits = model(input_ids=torch.tensor(ids, device=self._device), use_cache=False).logits
+            logits = model(input_ids=torch.tensor(ids), use_cache=False).logits
             for index, row in enumerate(rows):
-                logs[row] = logits[index, : len(encoded[row]) - 1].log_softmax(-1).cpu()
+                logs[row] = logits[index, : len(encoded[row]) - 1].log_softmax(-1)
         losses = [
             -float(log.gather(1, torch.tensor(ids[1:])[:, None]).mean()) for log, ids in zip(logs, encoded, strict=True)
         ]
@@ -157,14 +155,10 @@ class _Texts:
 
 
 def distances(
-    models: Mapping[str, Path | str],
-    twins: Sequence[Path | str],
-    texts: Mapping[str, Sequence[str]],
-    *,
-    device: str = "cpu",
+    models: Mapping[str, Path | str], twins: Sequence[Path | str], texts: Mapping[str, Sequence[str]]
 ) -> list[Distance]:
     """Every model's distance to the twins on every kind of text; `models` are folders by name, the rest is as for `TwinDistances`."""
-    held, rows = TwinDistances(twins, texts, device=device), []
+    held, rows = TwinDistances(twins, texts), []
     with progress_bars() as bars:
         row = bars.add_task("distances to the twins", total=len(models))
         for name, model in models.items():

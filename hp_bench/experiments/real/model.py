@@ -10,6 +10,7 @@ import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -128,10 +129,7 @@ def convert(gguf: Path, folder: Path) -> None:
 
 def _require_possible() -> None:
     """Raises ValueError if no model can be converted here: the package gguf is missing, or the cache cannot be written to."""
-    from importlib.util import find_spec
-
     require_writable(cache_dir())
-
     if find_spec("gguf") is None:
         raise ValueError("reading GGUF files needs the package gguf: pip install 'hp-bench[real]'")
 
