@@ -18,7 +18,7 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTraine
 
 from hp_bench.miniature.settings import Plan, Settings
 from unlearn.files import json_lines, whole_folder
-from unlearn.progress import progress_bars
+from unlearn.progress import progress_row
 
 BASELINE = "baseline"
 
@@ -105,11 +105,9 @@ def pretrain(text: Path, name: str, out: Path) -> None:
     target = _encoded(text / "target.jsonl", tokenizer) if name == BASELINE else []
     rows = batches(rest, target, plan.settings, plan.seed)
     model = initial_model(plan.settings, tokenizer, seed=model_seed(plan.seed, name))
-    with progress_bars() as bars, whole_folder(out) as folder:
-        row = bars.add_task("pretraining", total=len(rows))
+    with progress_row("pretraining", len(rows)) as advance, whole_folder(out) as folder:
         for _ in train(model, rows, plan.settings):
-            bars.advance(row)
-        bars.remove_task(row)
+            advance()
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
 

@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from hp_bench.results.statistics import mean_interval
 from unlearn.cpu import quicken
-from unlearn.progress import progress_bars
+from unlearn.progress import progress_row
 
 _BATCH = 32
 
@@ -85,13 +85,11 @@ class TwinDistances:
         self._pad = tokenizer.pad_token_id or 0
         self._encoded = {kind: [tokenizer(text)["input_ids"] for text in chosen] for kind, chosen in texts.items()}
         self._twins: dict[str, list[_Texts]] = {kind: [] for kind in texts}
-        with progress_bars() as bars:
-            row = bars.add_task("the twins' distributions", total=len(twins))
+        with progress_row("the twins' distributions", len(twins)) as advance:
             for twin in twins:
                 for kind, theirs in self._read(twin).items():
                     self._twins[kind].append(theirs)
-                bars.advance(row)
-            bars.remove_task(row)
+                advance()
         self._between: dict[str, tuple[NDArray[np.float64], float] | None] = dict.fromkeys(texts)
         for kind, everyone in self._twins.items() if len(twins) > 1 else ():
             divergences = [_divergence(a.logs, b.logs) for a, b in permutations(everyone, 2)]
@@ -159,12 +157,10 @@ def distances(
 ) -> list[Distance]:
     """Every model's distance to the twins on every kind of text; `models` are folders by name, the rest is as for `TwinDistances`."""
     held, rows = TwinDistances(twins, texts), []
-    with progress_bars() as bars:
-        row = bars.add_task("distances to the twins", total=len(models))
+    with progress_row("distances to the twins", len(models)) as advance:
         for name, model in models.items():
             rows += [one.distance for one in held.of(name, model)]
-            bars.advance(row)
-        bars.remove_task(row)
+            advance()
     return sorted(rows, key=lambda one: list(texts).index(one.text))
 
 

@@ -16,7 +16,7 @@ from hp_bench.scoring.checkpoints import Checkpoint, model_name
 from hp_bench.scoring.score import DEFAULT_TASKS, Scored, failed, load_tasks, score_engine
 from hp_bench.scoring.store import journal_of, lookup, require_same_model, save
 from unlearn.files import require_writable
-from unlearn.progress import progress_bars
+from unlearn.progress import progress_row
 
 log = logging.getLogger(__name__)
 
@@ -81,13 +81,11 @@ def score_checkpoints(
         not be loaded has a scorecard without numbers, whose `failures` say why.
     """
     scores: list[Scored] = []
-    with progress_bars() as bars:
-        row = bars.add_task("scoring models", total=len(checkpoints))
+    with progress_row("scoring models", len(checkpoints)) as advance:
         for checkpoint in checkpoints:
             scored = score_one(loader, loaded, checkpoint, out=out)
             scores.append(scored if out is None else replace(scored, samples={}))
-            bars.advance(row)
-        bars.remove_task(row)
+            advance()
     return scores
 
 

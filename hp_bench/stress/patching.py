@@ -37,7 +37,7 @@ from hp_bench.scoring.checkpoints import named_models
 from hp_bench.scoring.score import load_tasks
 from hp_bench.stress.facts import fact_tasks
 from unlearn.files import find_model
-from unlearn.progress import progress_bars
+from unlearn.progress import progress_row
 
 #: Nats. A cost of the twin's states below this is no scale: a share of it would be noise.
 LEAST = 1.0
@@ -143,24 +143,22 @@ def inspect_models(
     sources = {one: locate(one, base=settings.base) for one in (baseline, twin, *models)}
     dtype = widest([stored_dtype(source) for source in sources.values()]) if settings.dtype == "auto" else ""
     asked = _drawn(fact_tasks(load_tasks(tasks, metadata)), facts, seed)
-    with progress_bars() as bars, closing(settings.open(baseline, dtype=dtype)) as engine:
+    with closing(settings.open(baseline, dtype=dtype)) as engine:
         for source in sources.values():
             same_architecture(engine.lm._model.config, source.whole)
             same_tokenizer(engine.lm.tokenizer, source)
         patched = Patched(engine.lm._model, baseline)
         weights, batches = _batches(engine.lm, asked, settings.batch_size or BATCH_SIZE)
-        row = bars.add_task("hidden states", total=len(weights) * (len(patched.layers) + 1) * (1 + len(models)))
         own = [patched.states(batch)[0] for batch in batches]
 
         def read(model: str) -> NDArray[np.float64]:
             with closing(settings.open(model, dtype=dtype)) as donor:
-                costs = _costs(patched, Patched(donor.lm._model, model), batches, own, lambda n: bars.advance(row, n))
-                return costs @ weights
+                return _costs(patched, Patched(donor.lm._model, model), batches, own, advance) @ weights
 
-        twins, ids = read(twin), list(asked)
-        found = [inspection(point.name, ids, twins, read(point.path)) for point in named_models(models)]
-        bars.remove_task(row)
-    return found
+        total, ids = len(weights) * (len(patched.layers) + 1) * (1 + len(models)), list(asked)
+        with progress_row("hidden states", total) as advance:
+            twins = read(twin)
+            return [inspection(point.name, ids, twins, read(point.path)) for point in named_models(models)]
 
 
 def inspection(name: str, ids: Sequence[str], twin: NDArray[np.float64], model: NDArray[np.float64]) -> Inspection:

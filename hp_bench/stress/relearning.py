@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unlearn.progress import progress_bars
+from unlearn.progress import progress_row
 
 #: Tokens of a block where the user names none and the model can read as many.
 BLOCK = 512
@@ -89,9 +89,8 @@ def relearn(model: Any, blocks: Sequence[Tensor], how: Relearning) -> tuple[floa
         order += torch.randperm(len(blocks), generator=drawing).tolist()
     optimiser = torch.optim.AdamW(model.parameters(), lr=how.learning_rate, weight_decay=_WEIGHT_DECAY)
     losses: list[float] = []
-    with torch.random.fork_rng(), progress_bars() as bars:
+    with torch.random.fork_rng(), progress_row("relearning", how.steps) as advance:
         torch.manual_seed(how.seed)
-        row = bars.add_task("relearning", total=how.steps)
         model.train()
         for step in range(how.steps):
             batch = order[step * how.batch : (step + 1) * how.batch]
@@ -103,8 +102,7 @@ def relearn(model: Any, blocks: Sequence[Tensor], how: Relearning) -> tuple[floa
             torch.nn.utils.clip_grad_norm_(model.parameters(), _CLIP)
             optimiser.step()
             optimiser.zero_grad()
-            bars.advance(row)
-        bars.remove_task(row)
+            advance()
     model.eval()
     return losses[0], losses[-1]
 

@@ -35,7 +35,7 @@ from hp_bench.stress.recovery import Recovery, recoveries
 from hp_bench.stress.relearning import Relearning, blocks_of, relearn
 from hp_bench.stress.rounding import Rounding, round_weights, usual_rounding
 from unlearn.files import find_model, whole_folder, write_json
-from unlearn.progress import progress_bars
+from unlearn.progress import progress_row
 
 log = logging.getLogger(__name__)
 
@@ -159,21 +159,20 @@ def stress_test(
         settings = replace(settings, dtype="float32" if relearning or facts else widest(stored))
     asked: list[Scorecard] = []
     cards: dict[str, dict[str, Scorecard]] = {}
-    with Loader(settings, list(models.values()), one_kind=False) as loader, progress_bars() as bars:
-        row = bars.add_task("stress", total=len(models) * (1 + len(jobs)))
+    steps = len(models) * (1 + len(jobs))
+    with Loader(settings, [*models.values()], one_kind=False) as loader, progress_row("stress", steps) as advance:
         for role, path in models.items():
             plain = score_one(loader, loaded if stresses else of_facts, Checkpoint(role, path), out=out, strict=True)
             cards[role] = {"plain": plain.card}
-            bars.advance(row)
+            advance()
             for stress, its_tasks, its_text in jobs:
                 cards[role][stress.name] = _under(stress, role, path, loader, its_tasks, its_text, out)
-                bars.advance(row)
+                advance()
             asked += cards[role].values()
             if facts:
                 taught = [(cards[role].pop(half.how.name), half.taught) for half in parts]
                 pairs = {f"{facts.name}-{n + 1}": taught[2 * n : 2 * n + 2] for n in range(splits if splits > 1 else 0)}
                 cards[role] |= {name: untaught(name, pair) for name, pair in {facts.name: taught, **pairs}.items()}
-        bars.remove_task(row)
     sides = [(own.pop("plain"), own) for own in cards.values()]
     every = {one.name: _settings(one, passages) for one in stresses}
     if facts:

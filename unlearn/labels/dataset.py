@@ -22,7 +22,7 @@ from unlearn.labels.rule_two import frequent_tokens
 from unlearn.labels.target_names import TargetNames
 from unlearn.models import same_vocabulary
 from unlearn.processes import processes
-from unlearn.progress import progress_bars
+from unlearn.progress import progress_row
 from unlearn.settings import LabelSettings, alpha_column
 
 #: Batches a shard: about 64 blocks, half a minute of a 7B model on one GPU. What a killed run loses at most.
@@ -47,25 +47,24 @@ def write_shards(blocks: Blocks, label: Labeller, folder: Path) -> None:
     """Writes this rank's share of the shards of a whole corpus into a folder; one that exists is finished and is left alone."""
     state, settings = processes(), label.settings
     folder.mkdir(parents=True, exist_ok=True)
-    with progress_bars(enabled=state.is_main_process) as bars:
-        bar = bars.add_task("labelling, blocks", total=-(-len(blocks) // state.num_processes))
+    share = -(-len(blocks) // state.num_processes)
+    with progress_row("labelling, blocks", share, enabled=state.is_main_process) as advance:
         for number, shard in enumerate(grouped(grouped(blocks, settings.batch_blocks), SHARD_BATCHES)):
             path = folder / f"shard-{number:06d}.arrow"
             if number % state.num_processes != state.process_index:
                 continue
             if path.exists():
-                bars.advance(bar, sum(map(len, shard)))
+                advance(sum(map(len, shard)))
                 continue
             rows, report = [], LabelReport()
             for batch in shard:
                 made, counted = label(batch)
                 rows += made
                 report.add(counted)
-                bars.advance(bar, len(batch))
+                advance(len(batch))
             # The report first, so that a shard that exists has one.
             path.with_suffix(".json").write_text(json.dumps(report.to_dict()))
             write_table(path, features(settings), rows)
-        bars.remove_task(bar)
 
 
 def join_shards(folder: Path, out: Path, fingerprint: str) -> LabelReport:
