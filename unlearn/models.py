@@ -33,8 +33,7 @@ def load_model(name: str | Path, *, device: str = "auto", dtype: str = "auto") -
         device: cpu, cuda, mps, `auto` (the best there is), or `split` (layers over all GPUs).
         dtype: float32, bfloat16, float16, float64, or `auto` (what the checkpoint says).
 
-    Raises:
-        ValueError: the model is not there or cannot be read.
+    Raises ValueError: the model is not there or cannot be read.
     """
     name = find_model(name)
     kind: Any = "auto" if dtype == "auto" else getattr(torch, dtype, None)

@@ -51,8 +51,7 @@ class EndpointEngine:
         batch_size: prompts a request.
         options: further arguments of lm-eval's local-completions (num_concurrent, max_retries, timeout, ...).
 
-    Raises:
-        ValueError: the server does not answer, offers no such model, or no tokenizer was found.
+    Raises ValueError: the server does not answer, offers no such model, or no tokenizer was found.
     """
 
     name = "endpoint"

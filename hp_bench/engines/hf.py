@@ -37,8 +37,7 @@ class HFEngine:
         dtype: float32, bfloat16, ... or auto (what the checkpoint says).
         batch_size: prompts at a time.
 
-    Raises:
-        ValueError: the model cannot be loaded, or is not fit to be scored.
+    Raises ValueError: the model cannot be loaded, or is not fit to be scored.
     """
 
     name = "hf"

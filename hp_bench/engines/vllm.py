@@ -62,8 +62,7 @@ class VLLMEngine:
         max_model_len: longest prompt and completion, in tokens.
         options: further arguments of lm-eval's `VLLM` (tensor_parallel_size, gpu_memory_utilization, ...).
 
-    Raises:
-        ValueError: vLLM is not installed, or the model cannot be loaded.
+    Raises ValueError: vLLM is not installed, or the model cannot be loaded.
     """
 
     name = "vllm"

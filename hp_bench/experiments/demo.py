@@ -91,8 +91,7 @@ def run_demo(
         settings: of the miniature; default: those that its figures were measured with.
         panel: whether to ask the panel, too.
 
-    Raises:
-        ValueError: the folder holds a demo of other settings, or a name is unknown.
+    Raises ValueError: the folder holds a demo of other settings, or a name is unknown.
     """
     out = Path(out)
     for file in RECIPES.values():  # a wrong key is said now, not after minutes of training

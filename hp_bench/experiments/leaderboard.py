@@ -76,8 +76,7 @@ def run_leaderboard(
         settings: of the miniatures.
         further: PANEL, STRESS: what to ask of every row's model beside that.
 
-    Raises:
-        ValueError: a row or a key of one is unknown or has no setting chosen, or the folder holds other models.
+    Raises ValueError: a row or a key of one is unknown or has no setting chosen, or the folder holds other models.
     """
     out, chosen, seeds = Path(out).resolve(), rows.named(names), tuple(dict.fromkeys(seeds))
     rows.require_chosen(chosen)

@@ -25,8 +25,7 @@ def read_grades(values: Sequence[Any], scale: str = "") -> tuple[list[Grade | No
     Returns:
         The grades, and the scale; "words" if there is no number.
 
-    Raises:
-        ValueError: the numbers fit no scale, or more than one.
+    Raises ValueError: the numbers fit no scale, or more than one.
     """
     if scale and scale not in SCALES:
         raise ValueError(f"a scale of grades must be {' or '.join(SCALES)}, not {scale!r}")
@@ -66,8 +65,7 @@ def against_own(
     Returns:
         The agreement, and a sentence; None and "" if no sample came with a grade.
 
-    Raises:
-        ValueError: the grades are not of the scale that was chosen.
+    Raises ValueError: the grades are not of the scale that was chosen.
     """
     if all(sample.grade is None for sample in samples):
         return None, ""

@@ -87,8 +87,7 @@ def draft(
         seed: of which passages are taken.
         fit: log-probabilities of words behind a prompt, by a model that knows English: generic words are those that fit best. None: any.
 
-    Raises:
-        ValueError: no prompt can be made of them.
+    Raises ValueError: no prompt can be made of them.
     """
     if not anchors:
         raise ValueError("there is no anchor to draft prompts from: the anchor file is empty")

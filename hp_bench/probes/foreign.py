@@ -29,8 +29,7 @@ def read_probes(path: Path | str) -> tuple[list[Probe], str]:
     Returns:
         The prompts, and one sentence on what was changed; "" if nothing was.
 
-    Raises:
-        ValueError: the file cannot be read, or holds not one prompt; the message is that of `load_probes`.
+    Raises ValueError: the file cannot be read, or holds not one prompt; the message is that of `load_probes`.
     """
     probes: dict[str, Probe] = {}
     changes: Counter[str] = Counter()

@@ -74,8 +74,7 @@ class TwinDistances:
         twins: folders; at least one.
         texts: kind -> texts. Every token after the first of each counts.
 
-    Raises:
-        ValueError: there is no twin.
+    Raises ValueError: there is no twin.
     """
 
     def __init__(self, twins: Sequence[Path | str], texts: Mapping[str, Sequence[str]]) -> None:
@@ -104,8 +103,7 @@ class TwinDistances:
             model: folder, or a live causal language model on the CPU; of the twins' vocabulary.
             leave_out: index of a twin not to compare with: of the model itself, where it is a twin.
 
-        Raises:
-            ValueError: no twin is left to compare with.
+        Raises ValueError: no twin is left to compare with.
         """
         return [self._of(name, kind, theirs, leave_out) for kind, theirs in self._read(model).items()]
 

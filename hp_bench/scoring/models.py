@@ -45,8 +45,7 @@ def score(
         engine: hf, vllm or endpoint.
         options: of the engine: `device`, `dtype`, `batch_size`, `tokenizer`, `base`, `revision`, and its own.
 
-    Raises:
-        ValueError: a task is unknown, the model cannot be loaded, or the folder holds another model's scorecard of this name.
+    Raises ValueError: a task is unknown, the model cannot be loaded, or the folder holds another model's scorecard of this name.
     """
     loaded = load_tasks(tasks, metadata)
     revision = options.pop("revision", None)

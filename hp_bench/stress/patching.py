@@ -134,9 +134,8 @@ def inspect_models(
         seed: of the draw.
         settings: of the engine. Its dtype, where it is auto, is the one that holds all the models' weights.
 
-    Raises:
-        ValueError: a model is no folder of weights, is of another architecture or tokenizer than the baseline, or has no decoder layers
-            that can be found; a fact cannot be asked; or no fact counts.
+    Raises ValueError: a model is no folder of weights, is of another architecture or tokenizer than the baseline, or has no decoder
+    layers that can be found; a fact cannot be asked; or no fact counts.
     """
     settings = settings or EngineSettings()
     _require_weights([baseline, twin, *models], settings)

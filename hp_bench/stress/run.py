@@ -136,9 +136,8 @@ def stress_test(
             weights.
         allow_answers: relearn even from a text that gives answers away; the result says so.
 
-    Raises:
-        ValueError: a value is out of range, a model or file does not exist or cannot be loaded, the text gives answers away, or the
-            model is served.
+    Raises ValueError: a value is out of range, a model or file does not exist or cannot be loaded, the text gives answers away, or the
+    model is served.
     """
     settings, out = settings or EngineSettings(), Path(out)
     stresses: list[Rounding | Relearning] = [usual_rounding(one) for one in dict.fromkeys(bits)]
@@ -270,8 +269,7 @@ def _make(
     Returns:
         What is worth knowing of it: the `share` of weights rounded, or the `first_loss` and `last_loss`, nats a token.
 
-    Raises:
-        ValueError: the model cannot be loaded, is quantised, or does not survive it.
+    Raises ValueError: the model cannot be loaded, is quantised, or does not survive it.
     """
     words, dtype = load_tokenizer(source, settings.tokenizer), settings.dtype
     learning = isinstance(stress, Relearning)

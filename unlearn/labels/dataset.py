@@ -106,8 +106,7 @@ def make_labels(
     Returns:
         What was counted; on rank 0 alone (elsewhere empty).
 
-    Raises:
-        ValueError: the corpus is empty, vocabularies differ, a block outgrows the context, or a model returns NaN.
+    Raises ValueError: the corpus is empty, vocabularies differ, a block outgrows the context, or a model returns NaN.
     """
     settings, out, state = settings or LabelSettings(), Path(out), processes()
     joined = (out / _JOINED).exists()  # a run was killed while it threw away its shards

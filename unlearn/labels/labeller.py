@@ -40,8 +40,7 @@ class Labeller:
         names: of the target, for `forbid_names`.
         row_bytes: memory for one chunk of logits, in bytes; bounds what is held beside the models.
 
-    Raises:
-        ValueError: the two models' vocabularies differ in size.
+    Raises ValueError: the two models' vocabularies differ in size.
     """
 
     def __init__(

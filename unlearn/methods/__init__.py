@@ -20,7 +20,6 @@ def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
     Returns:
         The folder of the checkpoints.
 
-    Raises:
-        ValueError: something the recipe names is missing or does not fit.
+    Raises ValueError: something the recipe names is missing or does not fit.
     """
     return method_of(recipe.method).run(recipe, callbacks=callbacks)

@@ -95,8 +95,7 @@ def load_unlearned(checkpoint: Path | str, *, device: str = "auto", dtype: str =
         device: cpu, cuda, mps or auto.
         dtype: float32, bfloat16, ..., or auto.
 
-    Raises:
-        ValueError: it is not there, or cannot be read.
+    Raises ValueError: it is not there, or cannot be read.
     """
     folder = Path(checkpoint)
     path = folder / DESCRIPTION

