@@ -9,6 +9,7 @@ import socket
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -78,6 +79,12 @@ def json_text(content: Any, *, sort_keys: bool = True) -> str:
 def write_json(path: Path | str, content: Any, *, sort_keys: bool = True) -> None:
     """Writes JSON, whole or not at all; raises ValueError as `json_text` does."""
     write_text(path, json_text(content, sort_keys=sort_keys))
+
+
+def append_log(path: Path, **entry: Any) -> None:
+    """Adds a line to a log, JSON lines, with the time before the entry."""
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps({"at": datetime.now(UTC).isoformat(timespec="seconds"), **entry}) + "\n")
 
 
 def write_lines(path: Path | str, rows: Iterable[Mapping[str, Any]]) -> None:

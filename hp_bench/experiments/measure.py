@@ -44,13 +44,8 @@ ON_REAL = {
 
 @dataclass(frozen=True)
 class Model:
-    """A model as the instruments take it.
-
-    Attributes:
-        name: of its row, or baseline or twin-N.
-        weights: folder, or a live model.
-        step: of its checkpoint.
-        tokenizer: folder of a live model's.
+    """A model as the instruments take it: under the name of its row, or baseline or twin-N; the weights in a folder, or a live model, of
+    which the folder of the tokenizer is known; and the step of its checkpoint.
     """
 
     name: str

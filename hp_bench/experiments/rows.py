@@ -75,12 +75,7 @@ class Row(BaseModel):
 
 
 class Rows(BaseModel):
-    """All rows.
-
-    Attributes:
-        budget: settings tried, the same number for every row but ablations.
-        rows: name -> row.
-    """
+    """All rows, by name, and the budget: how many settings were tried, the same number for every row but ablations."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

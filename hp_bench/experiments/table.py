@@ -109,8 +109,7 @@ class Lead:
         first: the row nearest to the twins there.
         other: another.
         difference: how much farther the other is: mean over texts and seeds of the paired difference of KL, nats a token.
-        low: lower end of its 95 % interval (bootstrap over seeds, and over the texts of each).
-        high: upper end.
+        low, high: the ends of its 95 % interval (bootstrap over seeds, and over the texts of each).
         between_twins: KL of two twins there, mean over seeds.
     """
 

@@ -89,12 +89,7 @@ def preference(log_likelihoods: Sequence[float], choices: Sequence[str], answer:
 
 @dataclass(frozen=True)
 class ProbabilityMass:
-    """Next-word probabilities of one prompt.
-
-    Attributes:
-        specific: summed probability of the content-specific words, 0 to 1; lower = less familiar.
-        generic: the same of the generic words.
-    """
+    """Summed probabilities, 0 to 1, of the content-specific (lower = less familiar) and of the generic next words of one prompt."""
 
     specific: float
     generic: float

@@ -28,8 +28,7 @@ class Measurement:
         task: lm-eval task or group.
         metric: a key of `hp_bench.results.metrics.METRICS`.
         value: mean over the scored prompts; None if none was.
-        low: lower end of the 95 % interval.
-        high: upper end.
+        low, high: the ends of the 95 % interval.
         n: scored prompts.
         unscored: prompts that could not be scored; they are not in `value`.
         degenerate: scored prompts whose completion is broken; None where there is no completion.
@@ -223,11 +222,9 @@ class Difference:
     """A paired comparison, `a` minus `b`, over the prompts that both models have scored.
 
     Attributes:
-        task: as in `Measurement`.
-        metric: as in `Measurement`.
+        task, metric: as in `Measurement`.
         value: mean of a - b.
-        low: lower end of its 95 % interval.
-        high: upper end.
+        low, high: the ends of its 95 % interval.
         p: p-value that the two are equal (exact McNemar for rates, sign-flip permutation otherwise).
         n: pairs.
         unpaired: prompts left out because either model has no score there.

@@ -36,8 +36,7 @@ class Distance:
         raw: mean over twins and texts of KL(twin || model).
         between_twins: mean over ordered pairs of twins of KL(twin || other twin); None without a second twin.
         value: `raw - between_twins`; 0 = as near as another twin; None without a second twin.
-        low: lower end of the value's 95 % interval (bootstrap over texts); of `raw` without a second twin.
-        high: upper end.
+        low, high: the ends of the value's 95 % interval (bootstrap over texts); of `raw` without a second twin.
     """
 
     name: str

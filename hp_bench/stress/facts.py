@@ -28,13 +28,7 @@ class FactRelearning(Relearning):
 
 @dataclass(frozen=True)
 class Half:
-    """One half of the facts, taught to a model of its own.
-
-    Attributes:
-        how: the fine-tune.
-        taught: ids of its facts.
-        passages: what is read: every fact as a question with its answer, and as a sentence.
-    """
+    """One half of the facts, by ids, and what a model of its own reads: every fact as a question with its answer, and as a sentence."""
 
     how: FactRelearning
     taught: frozenset[str]

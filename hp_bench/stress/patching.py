@@ -49,8 +49,7 @@ class Recovered:
 
     Attributes:
         value: mean of `values`, 0 (as the twin) to 1 (as the baseline); None where no fact counts.
-        low: lower end of the 95 % interval (bootstrap over facts).
-        high: upper end.
+        low, high: the ends of the 95 % interval (bootstrap over facts).
         values: each fact's, in the order of `Inspection.facts`; None where it does not count.
     """
 

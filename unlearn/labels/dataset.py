@@ -20,7 +20,6 @@ from unlearn.labels.labeller import Labeller
 from unlearn.labels.report import LabelReport
 from unlearn.labels.rule_two import frequent_tokens
 from unlearn.labels.target_names import TargetNames
-from unlearn.models import same_vocabulary
 from unlearn.processes import processes
 from unlearn.progress import progress_row
 from unlearn.settings import LabelSettings, alpha_column
@@ -115,8 +114,6 @@ def make_labels(
         if state.is_main_process:
             shutil.rmtree(out / _JOINED)
         return LabelReport.read(out / REPORT) if state.is_main_process else LabelReport()
-    if reinforced is not None:
-        same_vocabulary(baseline, reinforced)
     blocks = corpus if isinstance(corpus, Blocks) else Blocks.open(corpus, tokenizer, settings.block_tokens)
     frequent = frequent_tokens(blocks, outside=anchors if settings.forbid == "rename" else None)
     names = TargetNames(tokenizer, anchors, blocks) if settings.forbid_names else None

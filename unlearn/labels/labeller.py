@@ -23,6 +23,7 @@ from unlearn.labels.position_logits import PositionLogits
 from unlearn.labels.report import LabelReport
 from unlearn.labels.rule_two import Changes, ForbiddenIds, rule_two
 from unlearn.labels.target_names import TargetNames
+from unlearn.models import same_vocabulary
 from unlearn.settings import IGNORED, Gauge, LabelSettings, alpha_column
 
 Ids = Sequence[NDArray[np.int64]]
@@ -47,6 +48,8 @@ class Labeller:
         self, baseline: Any, reinforced: Any, tokenizer: PreTrainedTokenizerBase, anchors: AnchorDictionary, settings: LabelSettings, *,
         frequent: frozenset[int], names: TargetNames | None = None, row_bytes: int | None = None,
     ) -> None:  # fmt: skip
+        if reinforced is not None:
+            same_vocabulary(baseline, reinforced)
         self._baseline = PositionLogits(baseline)
         self._reinforced = PositionLogits(reinforced) if reinforced is not None else None
         self._tokenizer, self._anchors, self.settings = tokenizer, anchors, settings
@@ -166,10 +169,6 @@ class Labeller:
         sums = [torch.empty(0) for _ in settings.alphas]
         for hidden, rule in zip(hidden_b, rules, strict=True):
             raw_b = self._baseline.logits(hidden)
-            if raw_r is not None and raw_r.shape[-1] != raw_b.shape[-1]:
-                raise ValueError(
-                    f"the models' vocabularies do not match: baseline {raw_b.shape[-1]} tokens, reinforced {raw_r.shape[-1]}"
-                )
             raw_r = None if raw_r is None else raw_r.to(raw_b.device)
             first = before is None
             before = raw_b.argmax(dim=-1) if before is None else before

@@ -11,11 +11,10 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from unlearn.files import json_text, require_writable, write_json, write_text
+from unlearn.files import append_log, json_text, require_writable, write_json, write_text
 from unlearn.processes import processes
 
 FINGERPRINT = "fingerprint.json"
@@ -76,8 +75,7 @@ class RunDirectory:
     def log(self, **entry: Any) -> None:
         """Adds a dated line to `log.jsonl`."""
         if self._main:
-            with (self.path / "log.jsonl").open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps({"at": datetime.now(UTC).isoformat(timespec="seconds"), **entry}) + "\n")
+            append_log(self.path / "log.jsonl", **entry)
 
     def write(self, name: str, text: str) -> None:
         """A small file that says what the run is: written now if there is none, and replaced only once a stage has taken its inputs.

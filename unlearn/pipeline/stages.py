@@ -108,14 +108,10 @@ def reinforce(recipe: Recipe, target: Target, rundir: RunDirectory, *, name: str
     }  # fmt: skip
 
     def train(folder: Path) -> Trained:
-        trained = fine_tune(
+        return fine_tune(
             trainable(recipe, recipe.reinforce), target.tokenizer, target.blocks.for_training(), recipe.reinforce, work=folder / "work",
             checkpoints=folder / "checkpoints", seed=recipe.seed, device=recipe.device, description="reinforcing",
         )  # fmt: skip
-        if processes().is_main_process:
-            for file in trained.last.iterdir():  # the one checkpoint of a stage is the stage's own model
-                file.replace(folder / file.name)
-        return trained
 
     return rundir.stage(name, inputs, train_once(train, scraps=("checkpoints", "work")))
 

@@ -14,13 +14,14 @@ from hp_bench.experiments.demo import Demo, curves_of, ends_of, timed, write_rep
 from hp_bench.experiments.measure import ON_REAL
 from hp_bench.experiments.real.model import fetch
 from hp_bench.experiments.real.world import RealWorld, Teaching, fast_bfloat16, prepare
-from hp_bench.experiments.store import append_log
+from hp_bench.experiments.store import LOG
 from hp_bench.experiments.training import share_reinforced
 from hp_bench.results.scorecard import Scorecard
 from hp_bench.scoring.checkpoints import Checkpoint
 from hp_bench.scoring.distances import distances
 from hp_bench.scoring.models import score_checkpoints
 from hp_bench.scoring.score import load_tasks
+from unlearn.files import append_log
 from unlearn.methods import whp
 from unlearn.progress import quiet_bars
 from unlearn.recipe import Recipe
@@ -82,7 +83,7 @@ def run_real(
         write_report(
             out, title, world, curves, far, run={"model": model}, notes=_NOTES, models=["untaught"], baseline="taught"
         )
-    append_log(out, seconds=seconds)
+    append_log(out / LOG, seconds=seconds)
     shown = tuple(number for number in ON_REAL.values() if number[0] in STEPS)
     return Demo(out, shown, curves, others, [], far, seconds, [])
 

@@ -176,12 +176,9 @@ def _teach(
     }  # fmt: skip
 
     def train(place: Path) -> Trained:
-        trained = fine_tune(
+        return fine_tune(
             load_model(str(untaught), device="cpu", dtype="float32"), tokenizer, blocks.for_training(), training,
             work=place / "work", checkpoints=place / "checkpoints", seed=seed, description="teaching",
         )  # fmt: skip
-        for file in trained.last.iterdir():
-            file.replace(place / file.name)
-        return trained
 
     return RunDirectory(folder).stage(name, inputs, train_once(train, scraps=("checkpoints", "work")))
