@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import re
+import reprlib
 import shutil
 import socket
 import tempfile
@@ -110,6 +111,17 @@ def json_lines(path: Path | str) -> Iterator[tuple[int, Any]]:
                 except ValueError:
                     raise ValueError(f"{path}, line {number}: not JSON") from None
                 yield number, value
+
+
+def json_object(path: Path) -> dict[str, Any]:
+    """The JSON object that a file holds. Raises ValueError: it holds something else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r} is not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{str(path)!r} is no JSON object: {reprlib.repr(content)}")
+    return content
 
 
 def write_table(path: Path | str, features: "Features", rows: Iterable[Mapping[str, Any]]) -> None:

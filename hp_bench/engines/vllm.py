@@ -6,7 +6,6 @@ is checked against a fresh load by transformers.
 """
 
 import contextlib
-import json
 import os
 import tempfile
 from collections.abc import Sequence
@@ -35,6 +34,7 @@ from hp_bench.engines.loading import (
     require_swappable,
 )
 from hp_bench.engines.source import Source, locate, require_sound, tensors_of
+from unlearn.files import json_object
 
 #: Largest difference of a log-likelihood from transformers' at the first swap, in nats, by type of the weights.
 _TOLERANCE = {"float32": 1e-3, "bfloat16": 0.3, "float16": 0.1}
@@ -236,7 +236,7 @@ class _Room:
         for source in sources:
             if source.base is None:
                 continue
-            config = json.loads((source.folder() / "adapter_config.json").read_text(encoding="utf-8"))
+            config = json_object(source.folder() / "adapter_config.json")
             if config.get("peft_type") != "LORA" or config.get("modules_to_save") or config.get("use_dora"):
                 raise ValueError(
                     f"vLLM takes plain LoRA adapters, and {source.name!r} is more than that: score it with --engine hf"

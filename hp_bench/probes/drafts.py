@@ -10,6 +10,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -119,10 +120,8 @@ def draft(
         for kind in set(types.values())
     }
 
-    def next_word(one: _Break, number: int) -> TokenProbe | None:
-        return _token_probe(one, number, kin, translations, fit)
-
-    probes = _chosen(breaks, rng, familiarity, lambda one, number: _probe(one, number, main))
+    probes = _chosen(breaks, rng, familiarity, partial(_probe, main=main))
+    next_word = partial(_token_probe, kin=kin, translations=translations, fit=fit)
     return Drafts(probes, _chosen(breaks, token_rng, token_probability, next_word), lexicon.terms)
 
 

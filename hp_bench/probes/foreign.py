@@ -21,13 +21,10 @@ _KINDS = ("partial", "overt", "covert")
 
 
 def read_probes(path: Path | str) -> tuple[list[Probe], str]:
-    """The prompts of a familiarity file, in our form or in that of the paper's authors, and what was changed in them.
+    """The prompts of a familiarity file, in our form or in that of the paper's authors, and a sentence on what was changed in them, or "".
 
     The authors' form is a JSON list of `{"prompt": {"prompt", "references", "subtlety"}}`. References that stand in their prompt are
     dropped, double prompts are asked once, white space at a prompt's end is cut, and lines that are no prompt are left out.
-
-    Returns:
-        The prompts, and one sentence on what was changed; "" if nothing was.
 
     Raises ValueError: the file cannot be read, or holds not one prompt; the message is that of `load_probes`.
     """

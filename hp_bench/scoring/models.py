@@ -66,18 +66,11 @@ def score(
 def score_checkpoints(
     loader: Loader, loaded: Mapping[str, Any], checkpoints: Sequence[Checkpoint], *, out: str | Path | None = None
 ) -> list[Scored]:
-    """Scores models one after the other, weights swapped in place where they can be; tasks are built once.
+    """Scores models by the tasks `loaded`, one after the other, weights swapped in place where they can be.
 
-    Args:
-        loader: gives the engine that holds a model.
-        loaded: tasks, from `hp_bench.scoring.score.load_tasks`.
-        checkpoints: what to score.
-        out: folder for `scorecards/<name>.json` and `samples/<name>/<task>.jsonl`; a task that is there already, of the same weights in
-            the same type and engine, and asked in the same way, is not asked again.
-
-    Returns:
-        One for each checkpoint; its samples only where `out` is None, so that memory does not grow with the checkpoints. One that could
-        not be loaded has a scorecard without numbers, whose `failures` say why.
+    `out`: folder for `scorecards/<name>.json` and `samples/<name>/<task>.jsonl`; a task that is there already, of the same weights in the
+    same type and engine, and asked in the same way, is not asked again. Samples are returned only where it is None, so that memory does not
+    grow with the checkpoints. A model that could not be loaded has a scorecard without numbers, whose `failures` say why.
     """
     scores: list[Scored] = []
     with progress_row("scoring models", len(checkpoints)) as advance:

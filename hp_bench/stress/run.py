@@ -263,11 +263,10 @@ def _make(
 ) -> dict[str, Any]:
     """Loads a model, stresses it, and saves it with its tokenizer, so that any engine can load it; what the folder holds is replaced.
 
+    Returns what is worth knowing of it: the `share` of weights rounded, or the `first_loss` and `last_loss`, nats a token.
+
     An adapter is merged. The settings say in which type to load and save it (relearning is in float32 whatever it is), the device to
     relearn on (rounding is done on the CPU, where it gives the same bits everywhere), and the tokenizer where the model has none beside it.
-
-    Returns:
-        What is worth knowing of it: the `share` of weights rounded, or the `first_loss` and `last_loss`, nats a token.
 
     Raises ValueError: the model cannot be loaded, is quantised, or does not survive it.
     """

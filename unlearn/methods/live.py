@@ -1,13 +1,12 @@
 """Methods that act at inference: what they leave on disk is a description, and a live model is made of it."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from transformers import Cache, GenerationMixin, PreTrainedModel, PreTrainedTokenizerBase
 
-from unlearn.files import whole_folder, write_json
+from unlearn.files import json_object, whole_folder, write_json
 from unlearn.models import load_model
 from unlearn.pipeline.rundir import RunDirectory
 from unlearn.processes import processes
@@ -101,11 +100,8 @@ def load_unlearned(checkpoint: Path | str, *, device: str = "auto", dtype: str =
     path = folder / DESCRIPTION
     if not path.is_file():
         return load_model(folder, device=device, dtype=dtype)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{str(path)!r} is not JSON: {error}") from None
-    name = content.get("method") if isinstance(content, dict) else None
+    content = json_object(path)
+    name = content.get("method")
     try:
         method = method_of(str(name))
     except ValueError:

