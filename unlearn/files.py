@@ -210,9 +210,7 @@ def recipes_dir() -> Path:
 
 
 def find_recipe(path: Path | str) -> Path:
-    """A file of recipes/ that comes with the package, where it is called so ("smollm2.yaml", "recipes/smollm2.yaml") and no such file is
-    here; any other path as it is.
-    """
+    """The packaged file of recipes/ that is called so ("smollm2.yaml", "recipes/smollm2.yaml"), if none is here; else the path itself."""
     path = Path(path)
     ours = str(path.parent) in (".", "recipes") and not path.exists() and (recipes_dir() / path.name).is_file()
     return recipes_dir() / path.name if ours else path

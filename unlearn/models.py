@@ -50,8 +50,7 @@ def load_model(name: str | Path, *, device: str = "auto", dtype: str = "auto") -
 def load_models(first: str | Path, second: str | Path | None, **where: str) -> tuple[Any, Any]:
     """Two models whose logits are subtracted, or one and None, as `load_model`; with `auto` both in the wider of their types.
 
-    A baseline in bfloat16 beside a reinforced model in float32 would differ from it by its rounding, and alpha times that is in the
-    label. Widening is exact.
+    A baseline in bfloat16 beside a reinforced model in float32 would differ from it by its rounding, times alpha. Widening is exact.
     """
     one, other = load_model(first, **where), load_model(second, **where) if second is not None else None
     if other is not None and one.dtype != other.dtype:

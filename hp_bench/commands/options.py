@@ -114,9 +114,7 @@ def _run(
 
 
 def _pairs(words: Sequence[str] | None, option: str) -> dict[str, Any]:
-    """`key=value` words as a dict, several in one with commas between, or a JSON object, as lm_eval takes them; numbers, true and false
-    are read as such.
-    """
+    """`key=value` words, several in one with commas between, or a JSON object, as lm_eval takes them; numbers and booleans as such."""
     import yaml
 
     values: dict[str, Any] = {}

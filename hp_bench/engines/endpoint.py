@@ -257,10 +257,7 @@ def problem(address: str, error: Exception) -> str:
 
 
 def _findings(named: str, words: Any) -> list[str]:
-    """What the files beside the tokenizer say of the model: the server may decode by it.
-
-    Raises ValueError: it is no model that continues texts.
-    """
+    """What the files beside the tokenizer say of the model: the server may decode by it. Raises ValueError: it does not continue texts."""
     try:
         config = AutoConfig.from_pretrained(named)
     except Exception:  # checks of configs have errors of their own

@@ -118,11 +118,9 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def require_whole(source: Source) -> None:
-    """Raises ValueError if a local model lacks a weight file, one is cut short, or its generation settings are none; a hub id's files are
-    the hub's business.
-    """
+    """Raises ValueError if a local model lacks a weight file, one is cut short, or its generation settings are none."""
     folder = Path(source.path)
-    if not folder.is_dir():
+    if not folder.is_dir():  # the files of a hub id are the hub's business
         return
     files = weight_files(folder)
     if not files:

@@ -120,10 +120,7 @@ def agreement(
 
 
 def kappa(a: Sequence[str], b: Sequence[str]) -> float:
-    """Cohen's kappa of two raters, -1 to 1; 1 where both give one and the same grade throughout.
-
-    Source: Cohen (1960).
-    """
+    """Cohen's kappa of two raters, -1 to 1; 1 where both give one and the same grade throughout. Source: Cohen (1960)."""
     return float(_kappa(_codes(a, b)))
 
 

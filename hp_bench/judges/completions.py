@@ -65,11 +65,7 @@ def read_samples(
     samples = [sample for record in rows for sample in _samples(record, names or {}, prompts or {}, taken)]
     if all(sample.problem for sample in samples):
         raise ValueError(f"{path}: not one row is a prompt with a completion; {samples[0].place}: {samples[0].problem}")
-    said = (
-        [", ".join(taken)]
-        if len(taken) == 1
-        else [counted(f"{{}} row[|s]: {how}", count) for how, count in taken.most_common()]
-    )
+    said = [*taken] if len(taken) == 1 else [counted(f"{{}} row[|s]: {how}", n) for how, n in taken.most_common()]
     blank = len(records) - len(rows)
     return samples, [*said, *([counted("{} blank line[|s] passed over", blank)] if blank else [])]
 

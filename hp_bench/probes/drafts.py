@@ -156,9 +156,8 @@ def _lexicon(anchors: Sequence[Anchor]) -> Lexicon:
 def _breaks(lexicon: Lexicon, passages: Sequence[str]) -> Iterator[_Break]:
     for text in passages:
         found = [o for o in lexicon.find(text) if text[o.start : o.end] in o.term.forms]
-        starts = [0] * text[:2].strip("\"'`(\u201c\u2018")[:1].isupper() + [
-            match.end() for match in _SENTENCE.finditer(text)
-        ]
+        begins = text[:2].strip("\"'`(\u201c\u2018")[:1].isupper()
+        starts = [*([0] if begins else []), *(match.end() for match in _SENTENCE.finditer(text))]
         for number, occurrence in enumerate(found):
             start = next((s for s in starts if len(text[s : occurrence.start].split()) in _WORDS), None)
             if start is None or not re.search(r"\s[\"'`(\[\u201c\u2018]?$", text[: occurrence.start]):

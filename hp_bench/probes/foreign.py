@@ -50,12 +50,7 @@ def _probe(row: Mapping[str, Any], number: int, changes: Counter[str]) -> Probe 
     if isinstance(row.get("prompt"), Mapping):
         row = row["prompt"]
     prompt, given = row.get("prompt"), row.get("references") or []
-    if (
-        "specific" in row
-        or not isinstance(prompt, str)
-        or not isinstance(given, list)
-        or not all(isinstance(one, str) for one in given)
-    ):
+    if not isinstance(given, list) or not all(isinstance(one, str) for one in [prompt, *given]) or "specific" in row:
         return None
     fields = {
         "kind": row["kind"] if row.get("kind") in _KINDS else "partial", "subtlety": row.get("subtlety", 5),

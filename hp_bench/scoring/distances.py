@@ -141,9 +141,7 @@ class TwinDistances:
 
 @dataclass(frozen=True)
 class _Texts:
-    """A model on texts: log-probabilities of the next token at every place of each but its last, (T - 1, V), float32, and each text's
-    loss in nats a token.
-    """
+    """A model on texts: of each the log-probabilities of the next tokens, (T - 1, V), float32, and the loss in nats a token."""
 
     logs: list[torch.Tensor]
     losses: list[float]

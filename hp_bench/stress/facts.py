@@ -36,10 +36,7 @@ class Half:
 
 
 def fact_tasks(loaded: Mapping[str, Any]) -> dict[str, Any]:
-    """The tasks that ask for facts of the target, each with one answer, asked once (`hp_qa`, `hp_extraction`).
-
-    Raises ValueError: there is none.
-    """
+    """The tasks that ask for facts of the target, each with one answer, once (`hp_qa`, `hp_extraction`). ValueError: there is none."""
     tasks = {
         name: task
         for name, task in loaded["tasks"].items()

@@ -90,7 +90,7 @@ def make_labels(
     baseline: Any, reinforced: Any, tokenizer: PreTrainedTokenizerBase, corpus: Corpus | Blocks, anchors: AnchorDictionary,
     settings: LabelSettings | None = None, *, out: Path | str, fingerprint: str = "",
 ) -> LabelReport:  # fmt: skip
-    """Labels a corpus; under `accelerate launch` the work is shared by all processes.
+    """Labels a corpus, and returns what was counted, on rank 0 alone; under `accelerate launch` all processes share the work.
 
     Args:
         baseline: reads translated blocks; a loaded causal language model.
@@ -101,9 +101,6 @@ def make_labels(
         settings: how; default: the paper's.
         out: dataset folder, for `datasets.load_from_disk`. What an interrupted call left there is used.
         fingerprint: identifies the content in the dataset's state file.
-
-    Returns:
-        What was counted; on rank 0 alone (elsewhere empty).
 
     Raises ValueError: the corpus is empty, vocabularies differ, a block outgrows the context, or a model returns NaN.
     """
