@@ -29,7 +29,6 @@ def load_model(name: str | Path, *, device: str = "auto", dtype: str = "auto") -
     """A causal language model in evaluation mode: folder, hub id, or the folder of an unmerged PEFT adapter.
 
     Args:
-        name: where from.
         device: cpu, cuda, mps, `auto` (the best there is), or `split` (layers over all GPUs).
         dtype: float32, bfloat16, float16, float64, or `auto` (what the checkpoint says).
 

@@ -49,14 +49,11 @@ _MAX_MODEL_LEN = 4096
 
 
 class VLLMEngine:
-    """A model in a vLLM engine of this process.
+    """A model in a vLLM engine of this process; other arguments than these are as of `HFEngine`.
 
     Args:
         model: folder or hub id (or id@revision) of a whole model or of an unmerged LoRA adapter.
-        base: the model under an adapter, if not the one its config names.
-        tokenizer: where the model has none beside it.
         device: auto; vLLM takes the accelerator it was built for.
-        dtype: float32, bfloat16, ... or auto.
         batch_size: auto lets vLLM decide.
         adapters: those to come; vLLM sets their ranks and modules aside before it starts.
         max_model_len: longest prompt and completion, in tokens.

@@ -68,9 +68,7 @@ def run_leaderboard(
     A row that fails is a row that says why; the others go on, and the same command tries it again.
 
     Args:
-        out: folder; everything goes there.
-        rows: what to compare.
-        names: of rows; none: all.
+        rows: what to compare, of these those with one of the `names`; none: all.
         seeds: of the worlds; each trains every row once.
         model: miniature, or a key of `hp_bench.experiments.real.model.MODELS`.
         settings: of the miniatures.

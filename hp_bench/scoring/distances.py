@@ -95,14 +95,9 @@ class TwinDistances:
             self._between[kind] = np.mean(divergences, axis=0), float(np.mean(apart))
 
     def of(self, name: str, model: Path | str | torch.nn.Module, *, leave_out: int | None = None) -> list[TwinDistance]:
-        """A model's distance to the twins on every kind of text.
+        """A model's distance to the twins on every kind of text; it is in a folder, or live on the CPU, and of the twins' vocabulary.
 
-        Args:
-            name: of the model.
-            model: folder, or a live causal language model on the CPU; of the twins' vocabulary.
-            leave_out: index of a twin not to compare with: of the model itself, where it is a twin.
-
-        Raises ValueError: no twin is left to compare with.
+        `leave_out`: index of a twin not to compare with: of the model itself, where it is a twin. Raises ValueError: no twin is left.
         """
         return [self._of(name, kind, theirs, leave_out) for kind, theirs in self._read(model).items()]
 

@@ -86,12 +86,8 @@ def write_description(
 def load_unlearned(checkpoint: Path | str, *, device: str = "auto", dtype: str = "auto") -> Any:
     """The model of any method's checkpoint, in evaluation mode: from its weights, or live from its description.
 
-    Args:
-        checkpoint: `checkpoints/checkpoint-N` of a run.
-        device: cpu, cuda, mps or auto.
-        dtype: float32, bfloat16, ..., or auto.
-
-    Raises ValueError: it is not there, or cannot be read.
+    `checkpoint`: `checkpoints/checkpoint-N` of a run; device and dtype are as of `load_model`. Raises ValueError: it is not there, or
+    cannot be read.
     """
     folder = Path(checkpoint)
     path = folder / DESCRIPTION

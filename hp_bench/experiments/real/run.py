@@ -46,15 +46,11 @@ _QUICK = Teaching(epochs=4.0, every=10)
 def run_real(
     out: Path | str, *, model: str = "smollm2", seed: int = 0, twins: int = 2, quick: bool = False, overrides: Sequence[str] = ()
 ) -> Demo:  # fmt: skip
-    """Runs it, or what is missing of it; the same seed gives the same numbers on one machine.
+    """Runs it, or what is missing of it; the same seed gives the same numbers on one machine. The arguments are those of `run_demo`, and:
 
     Args:
-        out: folder; models, run directories, scorecards, figures and report go there.
         model: a key of `hp_bench.experiments.real.model.MODELS`.
-        seed: of everything.
-        twins: models taught neutral text alone; two or more give distances to the twins their zero.
         quick: a tenth of the text, the soft labels alone.
-        overrides: `key=value` of the recipes.
 
     Raises ValueError: the model cannot be fetched, the folder holds a run of other settings, or a key is unknown.
     """
