@@ -181,10 +181,7 @@ class _Prompt:
         self.asks = any(owner.scope == "idiosyncratic" for owner in owners)
         self.names_target = any(
             o.term.scope == "idiosyncratic"
-            and (
-                not o.ambiguous
-                or (self.asks and o.term.type == "person" and (o.term.leading or zipf_frequency(o.form, "en") < _RARE))
-            )
+            and (not o.ambiguous or (self.asks and o.term.type == "person" and (o.term.leading or _is_rare(o.form))))
             for o in self._terms
         )
         self.names_lesson = any(o.term.type == "lesson" and o.form == o.term.term for o in found)
@@ -231,6 +228,10 @@ def _is_name(text: str, start: int, *, after: str) -> bool:
     """Whether the capital at `start` is a name's: not one that only begins a sentence. `after`: the text before, which is the prompt."""
     before = (after + text[:start]).rstrip(" \t\"'\u2018\u2019\u201c\u201d*_(")
     return text[start].isupper() and bool(before) and before[-1] not in ".!?:\n"
+
+
+def _is_rare(name: str) -> bool:
+    return zipf_frequency(name, "en") < _RARE
 
 
 def _namesakes(text: str) -> set[str]:

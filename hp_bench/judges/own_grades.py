@@ -54,8 +54,8 @@ def against_own(
 ) -> tuple[Agreement | None, str]:
     """The named judge against the grades that the samples came with, over those that have one and a completion; and a sentence on that.
 
-    Where 1 is thematic, as in 0-5, there is no word for accidental: the judge's counts as none. None and "" if no sample came with a grade.
-    Raises ValueError: the grades are not of the scale that was chosen.
+    Where 1 is thematic, as in 0-5, there is no word for accidental: the judge's counts as none. If no sample came with a grade, there is
+    neither. Raises ValueError: the grades are not of the scale that was chosen.
     """
     if all(sample.grade is None for sample in samples):
         return None, ""

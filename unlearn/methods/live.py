@@ -51,7 +51,7 @@ class LiveModel(PreTrainedModel, GenerationMixin):
         return self.baseline.get_input_embeddings()
 
     def generate(self, *arguments: Any, **options: Any) -> Any:
-        """As `transformers` generates, greedily or by sampling. Raises ValueError: beams would reorder one of two caches."""
+        """As `transformers` generates, greedily or by sampling. Raises ValueError for beams: they would reorder one of two caches."""
         beams = options.get("num_beams") or getattr(options.get("generation_config"), "num_beams", None) or 1
         if beams > 1:
             raise ValueError(f"num_beams={beams}: {type(self).__name__} generates greedily or by sampling")
