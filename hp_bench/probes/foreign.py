@@ -50,7 +50,9 @@ def _probe(row: Mapping[str, Any], number: int, changes: Counter[str]) -> Probe 
     if isinstance(row.get("prompt"), Mapping):
         row = row["prompt"]
     prompt, given = row.get("prompt"), row.get("references") or []
-    if not isinstance(given, list) or not all(isinstance(one, str) for one in [prompt, *given]) or "specific" in row:
+    if not isinstance(prompt, str) or not isinstance(given, list) or not all(isinstance(one, str) for one in given):
+        return None
+    if "specific" in row:
         return None
     fields = {
         "kind": row["kind"] if row.get("kind") in _KINDS else "partial", "subtlety": row.get("subtlety", 5),
