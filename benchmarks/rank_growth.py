@@ -66,7 +66,7 @@ def _label(root: Path, ranks: int, out: Path) -> float:
     ]
     arguments = [
         "label", "--baseline", root / "baseline", "--reinforced", root / "reinforced", "--corpus", root / "target.txt",
-        "--anchors", root / "anchors.jsonl", "--block-tokens", 192, "--batch-blocks", 4, "--device", "cpu", "--out", out / "labels",
+        "--anchors", root / "anchors.jsonl", "--block-tokens", 192, "--device", "cpu", "--out", out / "labels", "batch_blocks=4",
     ]  # fmt: skip
     environment = {
         **os.environ,

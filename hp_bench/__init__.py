@@ -8,9 +8,8 @@ Importing this package is free: every public name is loaded on first use.
 
 from __future__ import annotations
 
-TYPE_CHECKING = (
-    False  # the typing module is not worth its start-up time: this file runs in every interpreter, by way of the .pth
-)
+# The typing module is not worth its start-up time: this file runs in every interpreter, by way of the .pth.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 

@@ -22,12 +22,7 @@ _BEAT = 0.2
 
 
 class Relay:
-    """As much of `rich.progress.Progress` as a stage uses, drawn by another process.
-
-    Args:
-        queue: to that process.
-        name: before every description.
-    """
+    """As much of `rich.progress.Progress` as a stage uses, drawn by another process, to which the queue leads; `name`: before every row."""
 
     def __init__(self, queue: Any, name: str) -> None:
         self._queue, self._name, self._rows = queue, name, 0
@@ -59,10 +54,9 @@ class Relay:
 
 
 def side_by_side(calls: Mapping[str, tuple[Callable[..., Any], tuple[Any, ...]]]) -> dict[str, Any]:
-    """Runs calls in processes of their own, and returns what each returned; no calls, no processes.
+    """Runs calls (a function of a module, its arguments) in processes of their own, and returns what each returned, by name.
 
-    Args:
-        calls: name -> (function of a module, its arguments). It runs on one thread, and what it shows is drawn by this process.
+    Each runs on one thread, and what it shows is drawn by this process. No calls, no processes.
 
     Raises:
         ProcessKilled: one of the processes ended without an answer; the others are ended too.

@@ -91,11 +91,7 @@ def reply_key(*parts: str) -> str:
 class ReplyCache:
     """Replies by key: a JSON line each, written as they come. Lines that a kill left half-written are skipped and asked again.
 
-    Args:
-        path: of the file, made with the first reply; None keeps replies in memory alone.
-
-    Raises:
-        ValueError: the file cannot be read.
+    `path`: of the file, made with the first reply; None keeps replies in memory alone. Raises ValueError: it cannot be read.
     """
 
     def __init__(self, path: Path | str | None = None) -> None:
@@ -143,8 +139,7 @@ def ask(endpoint: Endpoint, questions: Mapping[str, str], cache: ReplyCache) -> 
 
     `questions`: by their `reply_key`.
 
-    Raises:
-        ValueError: the server refuses (unknown model, wrong key, a request it does not understand), or nothing answers there.
+    Raises ValueError: the server refuses (unknown model, wrong key, a request it does not understand), or nothing answers there.
     """
     limit = endpoint.max_tokens
     unknown = [key for key in questions if cache.get(key, limit) is None]

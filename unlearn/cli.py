@@ -150,36 +150,17 @@ def label(
     corpus: CorpusName,
     anchors: Annotated[Path, typer.Option(help="anchors.jsonl, made by `unlearn anchors`.")],
     out: Annotated[Path, typer.Option(help="Folder for the labels.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Settings of the labels as key=value, as in a recipe, such as alphas=[2.5,5], forbid=rename or soft=true."
+        ),
+    ] = None,
     reinforced: Annotated[
         Path | None,
         typer.Option(help="Folder of the reinforced model. Without it, labels come from the anchors alone."),
     ] = None,
-    alpha: Annotated[
-        list[float] | None,
-        typer.Option(help="How strongly the gains of the reinforced model are subtracted. Repeatable. Default: 5."),
-    ] = None,
     block_tokens: BlockTokens = 512,
-    batch_blocks: Annotated[int, typer.Option(help="Blocks per forward pass.")] = 8,
-    offset: Annotated[
-        str, typer.Option(help="Offset: relu (only logits that reinforcement raised) or linear (all logits).")
-    ] = "relu",
-    logits: Annotated[
-        str, typer.Option(help="Compare logits as they are (raw) or as log-probabilities (log_softmax).")
-    ] = "raw",
-    repeats: Annotated[
-        str, typer.Option(help="Rule 1: train the first mention of each entity, of each anchor (paper), or all (none).")
-    ] = "entity",
-    forbid: Annotated[
-        str, typer.Option(help="Rule 2 keeps translations out of labels: frequent-excepted, paper or rename.")
-    ] = "frequent-excepted",
-    inside: Annotated[
-        bool, typer.Option("--inside", help="Also label positions inside an anchor, unlike the paper.")
-    ] = False,
-    translations: Annotated[
-        int, typer.Option(help="Translate each block this many times, with different names, and average.")
-    ] = 1,
-    soft: Annotated[bool, typer.Option(help="Also store soft labels: the largest generic logits.")] = False,
-    top_k: Annotated[int, typer.Option(help="Number of logits per position in soft labels.")] = 64,
     device: Device = "auto",
     dtype: Dtype = "auto",
     seed: Seed = 0,
@@ -193,13 +174,11 @@ def label(
     from unlearn.pipeline import stages
 
     quiet_bars()
-    labels = {
-        "alphas": alpha or [5.0], "block_tokens": block_tokens, "batch_blocks": batch_blocks, "offset": offset, "logits": logits,
-        "repeats": repeats, "forbid": forbid, "inside": inside, "translations": translations, "soft": soft, "top_k": top_k,
-        "use_reinforced": reinforced is not None,
-    }  # fmt: skip
+    labels = {"block_tokens": block_tokens, "use_reinforced": reinforced is not None}
     fixed: dict[str, Any] = {"device": device, "dtype": dtype, "seed": seed}
-    recipe = _recipe(model=baseline, corpus=corpus, anchors=anchors, out=out, labels=labels, **fixed)
+    recipe = _recipe(
+        "labels", overrides, model=baseline, corpus=corpus, anchors=anchors, out=out, labels=labels, **fixed
+    )
     target = stages.Target.open(recipe)
     made = stages.label(recipe, target, stages.RunDirectory(out.parent), reinforced, name=out.name)
     if _first_rank():
@@ -243,7 +222,7 @@ def finetune(
 app.command(name="anchors")(anchors_command)
 
 
-def _recipe(section: str = "", overrides: Sequence[str] | None = None, **content: Any) -> Any:
+def _recipe(section: str, overrides: Sequence[str] | None, **content: Any) -> Any:
     from unlearn.recipe import Recipe, override
 
     content.setdefault("anchors", "")

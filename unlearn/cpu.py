@@ -26,9 +26,8 @@ def quicken(model: Any) -> Any:
         return model
     from torch import nn
 
-    os.environ.setdefault(
-        "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64"
-    )  # it keeps a program a shape: 1,024 of them are 600 MiB
+    # it keeps a program a shape: 1,024 of them are 600 MiB
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
     for module in model.modules():
         if type(module) is nn.Linear and module.in_features >= _INPUTS:
             module.forward = MethodType(_forward, module)  # type: ignore[method-assign]

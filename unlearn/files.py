@@ -4,11 +4,13 @@ import functools
 import json
 import os
 import re
+import reprlib
 import shutil
 import socket
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -71,17 +73,19 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def json_text(content: Any, *, sort_keys: bool = True) -> str:
-    """Same content, same text.
-
-    Raises:
-        ValueError: a number is not finite: JSON has none such.
-    """
+    """Same content, same text. Raises ValueError: a number is not finite, and JSON knows no such number."""
     return json.dumps(content, indent=1, sort_keys=sort_keys, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def write_json(path: Path | str, content: Any, *, sort_keys: bool = True) -> None:
     """Writes JSON, whole or not at all; raises ValueError as `json_text` does."""
     write_text(path, json_text(content, sort_keys=sort_keys))
+
+
+def append_log(path: Path, **entry: Any) -> None:
+    """Adds a line to a log, JSON lines, with the time before the entry."""
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps({"at": datetime.now(UTC).isoformat(timespec="seconds"), **entry}) + "\n")
 
 
 def write_lines(path: Path | str, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -107,6 +111,17 @@ def json_lines(path: Path | str) -> Iterator[tuple[int, Any]]:
                 except ValueError:
                     raise ValueError(f"{path}, line {number}: not JSON") from None
                 yield number, value
+
+
+def json_object(path: Path) -> dict[str, Any]:
+    """The JSON object that a file holds. Raises ValueError: it holds something else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r} is not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{str(path)!r} is no JSON object: {reprlib.repr(content)}")
+    return content
 
 
 def write_table(path: Path | str, features: "Features", rows: Iterable[Mapping[str, Any]]) -> None:
@@ -183,8 +198,7 @@ def require_no_gguf(model: Path | str) -> None:
 def packaged(package: Path, file: str) -> Path:
     """A file that comes with a package, such as "recipes/miniature.yaml": in its folder in a wheel, beside that folder in a checkout.
 
-    Raises:
-        FileNotFoundError: it is in neither place.
+    Raises FileNotFoundError: it is in neither place.
     """
     for parent in (package, package.parent):
         if (parent / file).is_file():
@@ -198,9 +212,7 @@ def recipes_dir() -> Path:
 
 
 def find_recipe(path: Path | str) -> Path:
-    """A file of recipes/ that comes with the package, where it is called so ("smollm2.yaml", "recipes/smollm2.yaml") and no such file is
-    here; any other path as it is.
-    """
+    """The packaged file of recipes/ that is called so ("smollm2.yaml", "recipes/smollm2.yaml"), if none is here; else the path itself."""
     path = Path(path)
     ours = str(path.parent) in (".", "recipes") and not path.exists() and (recipes_dir() / path.name).is_file()
     return recipes_dir() / path.name if ours else path

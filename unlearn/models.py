@@ -13,11 +13,7 @@ from unlearn.processes import processes
 
 
 def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
-    """A fast tokenizer.
-
-    Raises:
-        ValueError: there is none, or it gives no character offsets.
-    """
+    """A fast tokenizer. Raises ValueError: there is none, or it gives no character offsets."""
     name = find_model(name)
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)
@@ -33,12 +29,10 @@ def load_model(name: str | Path, *, device: str = "auto", dtype: str = "auto") -
     """A causal language model in evaluation mode: folder, hub id, or the folder of an unmerged PEFT adapter.
 
     Args:
-        name: where from.
         device: cpu, cuda, mps, `auto` (the best there is), or `split` (layers over all GPUs).
         dtype: float32, bfloat16, float16, float64, or `auto` (what the checkpoint says).
 
-    Raises:
-        ValueError: the model is not there or cannot be read.
+    Raises ValueError: the model is not there or cannot be read.
     """
     name = find_model(name)
     kind: Any = "auto" if dtype == "auto" else getattr(torch, dtype, None)
@@ -55,8 +49,7 @@ def load_model(name: str | Path, *, device: str = "auto", dtype: str = "auto") -
 def load_models(first: str | Path, second: str | Path | None, **where: str) -> tuple[Any, Any]:
     """Two models whose logits are subtracted, or one and None, as `load_model`; with `auto` both in the wider of their types.
 
-    A baseline in bfloat16 beside a reinforced model in float32 would differ from it by its rounding, and alpha times that is in the
-    label. Widening is exact.
+    A baseline in bfloat16 beside a reinforced model in float32 would differ from it by its rounding, times alpha. Widening is exact.
     """
     one, other = load_model(first, **where), load_model(second, **where) if second is not None else None
     if other is not None and one.dtype != other.dtype:

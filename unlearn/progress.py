@@ -1,10 +1,11 @@
 """Progress on stderr, with an estimate of the time left: bars on a terminal, a line every half minute in a log file."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import timedelta
+from functools import partial
 
 from rich.console import Console
 from rich.progress import (
@@ -49,14 +50,24 @@ def progress_bars(*, enabled: bool = True) -> Iterator[Progress]:
             ended.set()
 
 
+@contextmanager
+def progress_row(description: str, total: int, *, enabled: bool = True) -> Iterator[Callable[..., None]]:
+    """A row of the display until the block ends, and what moves it: by one step a call, or by as many as it is given."""
+    with progress_bars(enabled=enabled) as bars:
+        row = bars.add_task(description, total=total)
+        try:
+            yield partial(bars.advance, row)
+        finally:
+            bars.remove_task(row)
+
+
 class TimeLeft(ProgressColumn):
     """rich's estimate of the time left, and no less than has passed since the last step: it grows while nothing moves."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._last: dict[
-            TaskID, tuple[float, float]
-        ] = {}  # steps done, and after how many seconds they were first seen to be
+        # steps done, and after how many seconds they were first seen to be
+        self._last: dict[TaskID, tuple[float, float]] = {}
 
     def render(self, task: Task) -> Text:
         """Hours, minutes and seconds; "" where there is no estimate."""

@@ -100,8 +100,7 @@ class Recipe(Section):
     def load(cls, path: Path | str, overrides: Sequence[str] = ()) -> "Recipe":
         """Reads a YAML recipe, or one that comes with the package, by its name; `key=value` (dotted keys, YAML values) overrides it.
 
-        Raises:
-            ValueError: the file is missing or no mapping, a key is unknown, or a value is not allowed; the message names it.
+        Raises ValueError: the file is missing or no mapping, a key is unknown, or a value is not allowed; the message names it.
         """
         path = find_recipe(path)
         try:

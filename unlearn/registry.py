@@ -63,11 +63,7 @@ METHODS: Mapping[str, Method] = {
 
 
 def method_of(name: str) -> Method:
-    """A method by its key in `METHODS`, or by `package.module:object`.
-
-    Raises:
-        ValueError: there is none of that name.
-    """
+    """A method by its key in `METHODS`, or by `package.module:object`. Raises ValueError: there is none of that name."""
     try:
         method = resolve_name(name) if ":" in name else METHODS.get(name)
     except (ImportError, AttributeError, ValueError):

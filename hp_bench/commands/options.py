@@ -29,13 +29,7 @@ _METADATA = (
 
 @dataclass(frozen=True)
 class Run:
-    """What every command that scores is told.
-
-    Attributes:
-        tasks: lm-eval tasks, tags or groups.
-        metadata: for the tasks.
-        settings: of the engine.
-    """
+    """What every command that scores is told: lm-eval tasks, tags or groups; metadata for them; settings of the engine."""
 
     tasks: list[str]
     metadata: dict[str, Any]
@@ -51,11 +45,7 @@ class Run:
 
 
 def scores(tasks: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command the options of every command that scores; it gets them as one `Run`, its argument `run`.
-
-    Args:
-        tasks: default of --tasks.
-    """
+    """Gives a command the options of every command that scores, `tasks` by default; it gets them as one `Run`, its argument `run`."""
 
     def declare(command: Callable[..., None]) -> Callable[..., None]:
         shared = inspect.signature(_run).parameters
@@ -124,9 +114,7 @@ def _run(
 
 
 def _pairs(words: Sequence[str] | None, option: str) -> dict[str, Any]:
-    """`key=value` words as a dict, several in one with commas between, or a JSON object, as lm_eval takes them; numbers, true and false
-    are read as such.
-    """
+    """`key=value` words, several in one with commas between, or a JSON object, as lm_eval takes them; numbers and booleans as such."""
     import yaml
 
     values: dict[str, Any] = {}

@@ -17,9 +17,7 @@ from transformers.cache_utils import DynamicLayer
 
 
 def decodes(model: Any) -> bool:
-    """Whether `greedy` can serve a model: one of transformers' own, in which masks and positions alone say who attends to whom, and every
-    layer attends to the whole text.
-    """
+    """Whether `greedy` can serve a model: one of transformers' own, whose layers attend to the whole text, as masks and positions say."""
     if not isinstance(model, PreTrainedModel) or not type(model).__module__.startswith("transformers."):
         return False
     by_masks = model._supports_attention_backend and "position_ids" in inspect.signature(model.forward).parameters
@@ -27,9 +25,7 @@ def decodes(model: Any) -> bool:
 
 
 def roomy_cache(model: Any, rows: int, length: int) -> DynamicCache | None:
-    """A cache with room set aside for `rows` texts of up to `length` tokens; None for a model whose layers do not all attend to the whole
-    text.
-    """
+    """A cache with room for `rows` texts of up to `length` tokens; None for a model whose layers do not all attend to the whole text."""
     whole: Any = model
     if not isinstance(model, PreTrainedModel) or not whole._supports_default_dynamic_cache():
         return None
@@ -176,9 +172,8 @@ class _Layer(DynamicLayer):
         rows, filled, columns = self._place or (slice(None), self.get_seq_length(), None)
         end = filled + key_states.shape[-2]
         moved = self._place is None and self.room and (self.keys is not self._view or end > self.room[0].shape[2])
-        if (
-            moved or not self.room
-        ):  # `generate` may have reordered the rows, and a model may read more than it was given
+        # `generate` may have reordered the rows, and a model may read more than it was given
+        if moved or not self.room:
             kept = (self.keys, self.values) if moved else (None, None)
             self.room = tuple(self._space(new, end, old) for new, old in zip(both, kept, strict=True))
             self.is_initialized = True

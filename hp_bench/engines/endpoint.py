@@ -51,8 +51,7 @@ class EndpointEngine:
         batch_size: prompts a request.
         options: further arguments of lm-eval's local-completions (num_concurrent, max_retries, timeout, ...).
 
-    Raises:
-        ValueError: the server does not answer, offers no such model, or no tokenizer was found.
+    Raises ValueError: the server does not answer, offers no such model, or no tokenizer was found.
     """
 
     name = "endpoint"
@@ -260,10 +259,7 @@ def problem(address: str, error: Exception) -> str:
 
 
 def _findings(named: str, words: Any) -> list[str]:
-    """What the files beside the tokenizer say of the model: the server may decode by it.
-
-    Raises ValueError: it is no model that continues texts.
-    """
+    """What the files beside the tokenizer say of the model: the server may decode by it. Raises ValueError: it does not continue texts."""
     try:
         config = AutoConfig.from_pretrained(named)
     except Exception:  # checks of configs have errors of their own

@@ -162,9 +162,8 @@ def examine(lm: Any, requests: Sequence[Instance]) -> list[str]:
 
     A model whose tokenizer is not known is not looked at.
 
-    Raises:
-        ValueError: the tokenizer does not give most of the prompts back, or not their capitals where completions are asked for, or has
-            tokens that the model does not know.
+    Raises ValueError: the tokenizer does not give most of the prompts back, or not their capitals where completions are asked for, or
+    has tokens that the model does not know.
     """
     tokenizer = getattr(lm, "tokenizer", None)
     if not isinstance(tokenizer, PreTrainedTokenizerBase):

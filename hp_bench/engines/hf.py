@@ -17,7 +17,7 @@ from hp_bench.engines.fit import Examined, left_out, neutral_settings, require_d
 from hp_bench.engines.loading import attach, detach, load_model, load_tokenizer, require_swappable, resolve_device
 from hp_bench.engines.source import Source, locate, require_finite
 from hp_bench.progress import quiet_host
-from unlearn.progress import progress_bars
+from unlearn.progress import progress_row
 
 #: Prompts at a time. lm-eval's own default of 1 is 14 times slower.
 BATCH_SIZE = 64
@@ -37,8 +37,7 @@ class HFEngine:
         dtype: float32, bfloat16, ... or auto (what the checkpoint says).
         batch_size: prompts at a time.
 
-    Raises:
-        ValueError: the model cannot be loaded, or is not fit to be scored.
+    Raises ValueError: the model cannot be loaded, or is not fit to be scored.
     """
 
     name = "hf"
@@ -179,8 +178,7 @@ class _Queue(HFLM):
     def _greedy(self, context: torch.Tensor, new_tokens: int, mask: torch.Tensor) -> torch.Tensor:
         """As `generate` returns it: contexts (rows, tokens), padded on the left, and behind each its continuation and padding."""
         model = _decoded(self.model)
-        with progress_bars() as bars:
-            row = bars.add_task("  completions", total=len(context))
+        with progress_row("  completions", len(context)) as advance:
             said = greedy(
                 model,
                 [ids[seen].tolist() for ids, seen in zip(context, mask.bool(), strict=True)],
@@ -188,9 +186,8 @@ class _Queue(HFLM):
                 ends=neutral_settings(model.generation_config, self.tokenizer).eos_token_id,
                 batch_size=self._rows,
                 ended=self._complete,
-                advance=lambda: bars.advance(row),
+                advance=advance,
             )
-            bars.remove_task(row)
         pad = self.tokenizer.pad_token_id
         rows = [text + [pad] * (new_tokens - len(text)) for text in said]
         return torch.cat([context, torch.tensor(rows, device=context.device)], dim=1)

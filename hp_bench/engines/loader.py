@@ -3,7 +3,7 @@
 import inspect
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ class EngineSettings:
         return "endpoint" if str(model).startswith(("http://", "https://")) else self.engine
 
 
-class Loader:
+class Loader(AbstractContextManager["Loader"]):
     """Holds at most one engine.
 
     Args:
@@ -110,9 +110,6 @@ class Loader:
         if self._engine is not None:
             self._engine.close()
             self._engine = None
-
-    def __enter__(self) -> "Loader":
-        return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()

@@ -1,7 +1,5 @@
 """What a user calls a model -> where its weights are: a folder, a hub id and revision, or an unmerged adapter on top of one."""
 
-import json
-import reprlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +8,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from unlearn.files import find_model
+from unlearn.files import find_model, json_object
 
 
 @dataclass(frozen=True)
@@ -49,14 +47,10 @@ class Source:
 
 
 def locate(model: str | Path, *, base: str | Path | None = None) -> Source:
-    """A model's source.
+    """The source of a folder, hub id, or hub id@revision, of a whole model or of an unmerged PEFT adapter.
 
-    Args:
-        model: folder, hub id, or hub id@revision; of a whole model or of an unmerged PEFT adapter.
-        base: the model under an adapter; default: what its adapter_config.json names.
-
-    Raises:
-        ValueError: a folder does not exist, its config.json is broken, or an adapter names no model to put it on.
+    `base`: the model under an adapter; default: what its adapter_config.json names. Raises ValueError: a folder does not exist, its
+    config.json is broken, or an adapter names no model to put it on.
     """
     model = find_model(model)
     name, separator, revision = model.rpartition("@")
@@ -69,7 +63,7 @@ def locate(model: str | Path, *, base: str | Path | None = None) -> Source:
         if not configs:
             inside = "; `hp-bench curve` scores its checkpoints" if any(Path(name).rglob("checkpoint-*")) else ""
             raise ValueError(f"{name!r} holds no model: no config.json and no adapter_config.json{inside}")
-        _json(configs[0])
+        json_object(configs[0])
     config = _adapter_config(name, revision)
     if config is None:
         return Source(name, revision)
@@ -106,19 +100,7 @@ def _adapter_config(name: str, revision: str) -> dict[str, Any] | None:
         path = find_adapter_config_file(name, revision=revision or None)
     except OSError:
         return None  # what is wrong with the hub id is said when it is loaded
-    if path is None:
-        return None
-    return _json(Path(path))
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{str(path)!r} is not JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{str(path)!r} is no JSON object: {reprlib.repr(content)}")
-    return content
+    return None if path is None else json_object(Path(path))
 
 
 _INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
@@ -130,17 +112,15 @@ def weight_files(folder: Path) -> list[Path]:
     """The weight files that a folder ought to hold, by its index if there is one; empty if there are none."""
     for name in _INDEXES:
         if (folder / name).is_file():
-            shards = _json(folder / name).get("weight_map", {}).values()
+            shards = json_object(folder / name).get("weight_map", {}).values()
             return [folder / shard for shard in sorted(set(shards))]
     return [folder / name for name in _SINGLE if (folder / name).is_file()]
 
 
 def require_whole(source: Source) -> None:
-    """Raises ValueError if a local model lacks a weight file, one is cut short, or its generation settings are none; a hub id's files are
-    the hub's business.
-    """
+    """Raises ValueError if a local model lacks a weight file, one is cut short, or its generation settings are none."""
     folder = Path(source.path)
-    if not folder.is_dir():
+    if not folder.is_dir():  # the files of a hub id are the hub's business
         return
     files = weight_files(folder)
     if not files:
@@ -161,7 +141,7 @@ def require_whole(source: Source) -> None:
         from transformers import GenerationConfig
 
         try:
-            GenerationConfig(**_json(settings))
+            GenerationConfig(**json_object(settings))
         except TypeError as error:
             raise ValueError(f"{str(settings)!r} holds a value of a wrong type: {error}") from None
 

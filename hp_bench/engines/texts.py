@@ -38,10 +38,7 @@ _Generate = Callable[[list[Instance]], Sequence[str | None]]
 def completions(lm: Any, generate: _Generate, requests: Sequence[Instance]) -> list[str]:
     """The texts of a model of lm-eval, each as its trace of thoughts, with both markers, and its answer.
 
-    Args:
-        lm: the model.
-        generate: its own way from requests to texts.
-        requests: those that `let_think` was not called for are left to `generate` as they are.
+    Requests that `let_think` was not called for are left as they are to `generate`, the model's own way from requests to texts.
 
     Returns:
         By the order of the requests. An answer after a trace has as many tokens as the task allows, and no more. A trace that does not end

@@ -6,7 +6,6 @@ is checked against a fresh load by transformers.
 """
 
 import contextlib
-import json
 import os
 import tempfile
 from collections.abc import Sequence
@@ -35,6 +34,7 @@ from hp_bench.engines.loading import (
     require_swappable,
 )
 from hp_bench.engines.source import Source, locate, require_sound, tensors_of
+from unlearn.files import json_object
 
 #: Largest difference of a log-likelihood from transformers' at the first swap, in nats, by type of the weights.
 _TOLERANCE = {"float32": 1e-3, "bfloat16": 0.3, "float16": 0.1}
@@ -49,21 +49,17 @@ _MAX_MODEL_LEN = 4096
 
 
 class VLLMEngine:
-    """A model in a vLLM engine of this process.
+    """A model in a vLLM engine of this process; other arguments than these are as of `HFEngine`.
 
     Args:
         model: folder or hub id (or id@revision) of a whole model or of an unmerged LoRA adapter.
-        base: the model under an adapter, if not the one its config names.
-        tokenizer: where the model has none beside it.
         device: auto; vLLM takes the accelerator it was built for.
-        dtype: float32, bfloat16, ... or auto.
         batch_size: auto lets vLLM decide.
         adapters: those to come; vLLM sets their ranks and modules aside before it starts.
         max_model_len: longest prompt and completion, in tokens.
         options: further arguments of lm-eval's `VLLM` (tensor_parallel_size, gpu_memory_utilization, ...).
 
-    Raises:
-        ValueError: vLLM is not installed, or the model cannot be loaded.
+    Raises ValueError: vLLM is not installed, or the model cannot be loaded.
     """
 
     name = "vllm"
@@ -84,9 +80,8 @@ class VLLMEngine:
     ) -> None:
         # the engine in this process: it starts in a tenth of the time
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-        os.environ.setdefault(
-            "VLLM_LOGGING_STREAM", "ext://sys.stderr"
-        )  # its default is stdout, where tables and JSON go
+        # its default is stdout, where tables and JSON go
+        os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         try:
             from lm_eval.models.vllm_causallms import VLLM
@@ -111,9 +106,8 @@ class VLLMEngine:
         longest = int(getattr(self._config, "max_position_embeddings", _MAX_MODEL_LEN))
         length = max_model_len or min(_MAX_MODEL_LEN, longest)
         self._settings = self._neutral(source)
-        self._settings_folder = (
-            tempfile.TemporaryDirectory()
-        )  # whatever a request says, vLLM adds the end tokens of this file
+        # whatever a request says, vLLM adds the end tokens of this file
+        self._settings_folder = tempfile.TemporaryDirectory()
         self._settings.save_pretrained(self._settings_folder.name)
         options["generation_config"] = self._settings_folder.name
         try:
@@ -239,7 +233,7 @@ class _Room:
         for source in sources:
             if source.base is None:
                 continue
-            config = json.loads((source.folder() / "adapter_config.json").read_text(encoding="utf-8"))
+            config = json_object(source.folder() / "adapter_config.json")
             if config.get("peft_type") != "LORA" or config.get("modules_to_save") or config.get("use_dora"):
                 raise ValueError(
                     f"vLLM takes plain LoRA adapters, and {source.name!r} is more than that: score it with --engine hf"

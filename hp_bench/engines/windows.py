@@ -31,11 +31,9 @@ class Window(Instance):
 
 
 class Journal:
-    """A file of one model's answers to windows, a line each, written as they come.
+    """A file of one model's answers to windows, a line each, written as they come; one of another model, or none, is begun anew.
 
-    Args:
-        path: of the file; one of another model, or none, is begun anew.
-        model: what tells the model's numbers apart.
+    `model`: what tells the model's numbers apart.
     """
 
     def __init__(self, path: Path, model: str) -> None:

@@ -17,7 +17,7 @@ import unlearn
 from hp_bench import miniature
 from hp_bench.engines.loader import EngineSettings, Loader
 from hp_bench.experiments.measure import ON_MINIATURE
-from hp_bench.experiments.store import World, append_log
+from hp_bench.experiments.store import LOG, World
 from hp_bench.miniature.panel import panel_files, panel_tasks
 from hp_bench.report.run import PANEL, STORY, write_figures, write_page
 from hp_bench.results.scorecard import Scorecard
@@ -26,7 +26,7 @@ from hp_bench.scoring.distances import Distance, distances
 from hp_bench.scoring.models import score_checkpoints
 from hp_bench.scoring.score import load_tasks
 from hp_bench.workers import one_thread, side_by_side
-from unlearn.files import write_json
+from unlearn.files import append_log, write_json
 from unlearn.methods import whp
 from unlearn.progress import quiet_bars
 from unlearn.recipe import Recipe
@@ -91,8 +91,7 @@ def run_demo(
         settings: of the miniature; default: those that its figures were measured with.
         panel: whether to ask the panel, too.
 
-    Raises:
-        ValueError: the folder holds a demo of other settings, or a name is unknown.
+    Raises ValueError: the folder holds a demo of other settings, or a name is unknown.
     """
     out = Path(out)
     for file in RECIPES.values():  # a wrong key is said now, not after minutes of training
@@ -112,7 +111,7 @@ def run_demo(
         with clock("figures and report"):
             title, ran = f"Has it forgotten? The miniature world of {world.plan.target}", world.plan.to_dict()
             write_report(out, title, world, curves, far, run={"miniature": ran}, notes=_NOTES)
-    append_log(out, seconds=seconds)  # alone: everything else is the same bytes every time
+    append_log(out / LOG, seconds=seconds)  # alone: everything else is the same bytes every time
     return Demo(out, tuple(ON_MINIATURE.values()), curves, twin_cards, prompts, far, seconds, asked)
 
 

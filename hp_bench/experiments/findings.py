@@ -107,8 +107,7 @@ def _chosen(folder: SeedFolder, name: str, row: Row, bench: Bench) -> Model:
 def panel(bench: Bench, folder: SeedFolder, model: Model, identity: str) -> Finding:
     """The panel's numbers in which a model is above both twins (p < .05 after Holm over its numbers).
 
-    Raises:
-        ValueError: a task broke off, for this model, the baseline or a twin.
+    Raises ValueError: a task broke off, for this model, the baseline or a twin.
     """
     own, baseline = bench.panel(model), bench.panel(bench.own["baseline"])
     twins = [bench.panel(bench.own[twin.name]) for twin in bench.world.twins]
@@ -135,8 +134,7 @@ def panel_rows(own: Scorecard, baseline: Scorecard, twins: Sequence[Scorecard]) 
 def stress(bench: Bench, folder: SeedFolder, model: Model, identity: str) -> Finding:
     """The panel's numbers that come back when weights are rounded, beyond what comes back in the first twin (`hp-bench stress`).
 
-    Raises:
-        ValueError: a model could not be stressed, or a task broke off.
+    Raises ValueError: a model could not be stressed, or a task broke off.
     """
     out, cards = folder.path / STRESS / model.name, Path("scorecards")
     _take(folder.path / PANEL / cards / f"{model.name}.json", out / cards / "model.json")

@@ -68,16 +68,13 @@ def run_leaderboard(
     A row that fails is a row that says why; the others go on, and the same command tries it again.
 
     Args:
-        out: folder; everything goes there.
-        rows: what to compare.
-        names: of rows; none: all.
+        rows: what to compare, of these those with one of the `names`; none: all.
         seeds: of the worlds; each trains every row once.
         model: miniature, or a key of `hp_bench.experiments.real.model.MODELS`.
         settings: of the miniatures.
         further: PANEL, STRESS: what to ask of every row's model beside that.
 
-    Raises:
-        ValueError: a row or a key of one is unknown or has no setting chosen, or the folder holds other models.
+    Raises ValueError: a row or a key of one is unknown or has no setting chosen, or the folder holds other models.
     """
     out, chosen, seeds = Path(out).resolve(), rows.named(names), tuple(dict.fromkeys(seeds))
     rows.require_chosen(chosen)
@@ -104,8 +101,7 @@ def run_leaderboard(
 def choose(out: Path | str, *, rows: Rows, names: Sequence[str] = (), model: str = MINIATURE) -> Choices:
     """Tries every setting of every row on seed 0, or those still missing, and writes `choices.json`; see `Choices` for the rule.
 
-    Raises:
-        ValueError: as `run_leaderboard`.
+    Raises ValueError: as `run_leaderboard`.
     """
     wanted, folder = rows.named(names), SeedFolder(Path(out).resolve(), _CHOICE_SEED, model)
     checked(wanted, folder.out)

@@ -44,13 +44,8 @@ ON_REAL = {
 
 @dataclass(frozen=True)
 class Model:
-    """A model as the instruments take it.
-
-    Attributes:
-        name: of its row, or baseline or twin-N.
-        weights: folder, or a live model.
-        step: of its checkpoint.
-        tokenizer: folder of a live model's.
+    """A model as the instruments take it: under the name of its row, or baseline or twin-N; the weights in a folder, or a live model, of
+    which the folder of the tokenizer is known; and the step of its checkpoint.
     """
 
     name: str
@@ -67,9 +62,7 @@ class Model:
 class Bench:
     """A world's instruments: the tasks are built once, one engine takes model after model, the twins' distributions are held.
 
-    Args:
-        world: miniature or real model.
-        out: folder for scorecards and samples.
+    `out`: folder for scorecards and samples.
     """
 
     def __init__(self, world: World, out: Path | str) -> None:
@@ -104,16 +97,7 @@ class Bench:
         return {name: Model(name, path) for name, path in named.items()}
 
     def measure(self, model: Model, *, seed: int, fingerprint: str) -> RowScore:
-        """Every number of a row.
-
-        Args:
-            model: of the row, or one of the world's own.
-            seed: of the row.
-            fingerprint: of the row.
-
-        Raises:
-            ValueError: a number is none (NaN).
-        """
+        """Every number of a row, by its model or one of the world's own. Raises ValueError: a number is none (NaN)."""
         name = model.name
         card = self.baseline if name == "baseline" else self._card(model, self._tasks, self._out)
         if card.failed:
@@ -144,8 +128,7 @@ class Bench:
     def familiarity_and_distances(self, model: Model) -> tuple[float, float, float]:
         """What settings are chosen by: familiarity, and KL(twin || model) on target and rest, nats a token; nothing is kept.
 
-        Raises:
-            ValueError: the model gives no number.
+        Raises ValueError: the model gives no number.
         """
         if not model.live:
             self._loader(str(self.world.baseline))  # a folder of this name may have held another setting's weights

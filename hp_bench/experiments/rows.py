@@ -67,12 +67,7 @@ class Row(BaseModel):
         return {key: value for key, value in self.chosen.items() if key != _STEP}
 
     def overrides(self, setting: Mapping[str, Any], rest: Path | str) -> list[str]:
-        """What a setting changes of the recipe, as `key=value`.
-
-        Args:
-            setting: one of those tried.
-            rest: file that stands for `rest` in `retain.corpus`.
-        """
+        """What a setting changes of the recipe, as `key=value`; a file stands for the word `rest` in `retain.corpus`."""
         keys = {**self.keys, **setting}
         if keys.get("retain.corpus") == REST:
             keys["retain.corpus"] = str(rest)
@@ -80,12 +75,7 @@ class Row(BaseModel):
 
 
 class Rows(BaseModel):
-    """All rows.
-
-    Attributes:
-        budget: settings tried, the same number for every row but ablations.
-        rows: name -> row.
-    """
+    """All rows, by name, and the budget: how many settings were tried, the same number for every row but ablations."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -105,11 +95,7 @@ class Rows(BaseModel):
 
     @classmethod
     def load(cls, path: Path | str) -> "Rows":
-        """Reads the file.
-
-        Raises:
-            ValueError: it cannot be read, or something in it is not allowed; the message names it.
-        """
+        """Reads the file. Raises ValueError: it cannot be read, or something in it is not allowed; the message names it."""
         try:
             content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
@@ -128,8 +114,7 @@ class Rows(BaseModel):
     def named(self, names: Sequence[str]) -> dict[str, Row]:
         """The rows of these names, in the file's order, ablations with their settings; all of them where none is named.
 
-        Raises:
-            ValueError: there is no row of a name.
+        Raises ValueError: there is no row of a name.
         """
         for name in names:
             if name not in self.rows:
@@ -142,11 +127,7 @@ class Rows(BaseModel):
 
     @staticmethod
     def require_chosen(rows: Mapping[str, Row]) -> None:
-        """Rows can be trained for the table once a setting is chosen.
-
-        Raises:
-            ValueError: a row has none.
-        """
+        """Rows can be trained for the table once a setting is chosen. Raises ValueError: a row has none."""
         for name, row in rows.items():
             if not row.chosen:
                 raise ValueError(

@@ -5,7 +5,6 @@ import json
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,9 +19,9 @@ from hp_bench.experiments.real.world import RealWorld, prepare
 from hp_bench.experiments.tuning import Candidate
 from hp_bench.miniature import Miniature
 from hp_bench.scoring.checkpoints import checkpoints_in
-from unlearn.files import write_json
+from unlearn.files import append_log, write_json
 
-_LOG = "log.jsonl"
+LOG = "log.jsonl"
 
 #: What methods are compared on: a miniature or a real model, each with a baseline that knows, twins that never did, and their texts.
 World = Miniature | RealWorld
@@ -70,13 +69,7 @@ class RowScore:
 
 @dataclass(frozen=True)
 class SeedFolder:
-    """One seed's part of a leaderboard's folder.
-
-    Attributes:
-        out: folder of the whole leaderboard.
-        seed: of world and runs.
-        model: miniature, or the name of a real model.
-    """
+    """One seed's part of `out`, the folder of a leaderboard; `model`: miniature, or the name of a real model."""
 
     out: Path
     seed: int
@@ -136,7 +129,7 @@ class SeedFolder:
 
     def log(self, **entry: Any) -> None:
         """Dates and durations go to `log.jsonl` alone: everything else is the same bytes every time."""
-        append_log(self.out, seed=self.seed, **entry)
+        append_log(self.out / LOG, seed=self.seed, **entry)
 
     def _row(self, name: str) -> Path:
         return self.path / "rows" / f"{name}.json"
@@ -156,15 +149,9 @@ def read_record(path: Path, identity: str, kind: TypeAdapter[_Record], key: str 
         return None
 
 
-def append_log(out: Path, **entry: Any) -> None:
-    """A line of a folder's `log.jsonl`, with the time."""
-    with jsonlines.open(out / _LOG, "a") as lines:
-        lines.write({"at": datetime.now(UTC).isoformat(timespec="seconds"), **entry})
-
-
 def logged(out: Path, names: Collection[str], seeds: Collection[int]) -> tuple[str, dict[str, float | None]]:
     """The date of the last measurement of these rows, and each row's tokens of the target a second, mean over seeds."""
-    mine = [line for line in _lines(out / _LOG) if line.get("row") in names and line["seed"] in seeds]
+    mine = [line for line in _lines(out / LOG) if line.get("row") in names and line["seed"] in seeds]
     last = {(line["row"], line["seed"]): line.get("tokens_per_second") for line in mine}
     by_row = {name: [speed for (row, _), speed in last.items() if row == name and speed] for name in names}
     speeds = {name: float(np.mean(each)) if each else None for name, each in by_row.items()}
@@ -174,9 +161,7 @@ def logged(out: Path, names: Collection[str], seeds: Collection[int]) -> tuple[s
 def clear_run(run: Path, recipe: str) -> None:
     """Removes what another recipe left in a run directory; where only the fine-tune is another, reinforced model and labels stay.
 
-    Args:
-        run: the directory.
-        recipe: resolved, as YAML, of the run to come.
+    `recipe`: of the run to come, resolved, as YAML.
     """
     path = run / "recipe.yaml"
     before = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
@@ -200,7 +185,7 @@ def checkpoint_at(checkpoints: Path, step: int) -> Path:
 
 def stage_seconds(run: Path, stage: str) -> float | None:
     """How long a stage of a run took, by the run's log; None where the log does not say, since the run was killed before."""
-    seconds = [float(line["seconds"]) for line in _lines(run / _LOG) if line.get("stage") == stage]
+    seconds = [float(line["seconds"]) for line in _lines(run / LOG) if line.get("stage") == stage]
     return seconds[-1] if seconds else None
 
 

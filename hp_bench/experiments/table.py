@@ -109,8 +109,7 @@ class Lead:
         first: the row nearest to the twins there.
         other: another.
         difference: how much farther the other is: mean over texts and seeds of the paired difference of KL, nats a token.
-        low: lower end of its 95 % interval (bootstrap over seeds, and over the texts of each).
-        high: upper end.
+        low, high: the ends of its 95 % interval (bootstrap over seeds, and over the texts of each).
         between_twins: KL of two twins there, mean over seeds.
     """
 
@@ -210,10 +209,7 @@ class Leaderboard:
 def to_markdown(board: Leaderboard, *, speeds: Mapping[str, float | None], date: str) -> str:
     """The page: the table, what it says of who is nearest, what panel and stress found, and the settings.
 
-    Args:
-        board: what to show.
-        speeds: row -> tokens of the target a second of the fine-tune; None where nothing is fine-tuned.
-        date: of the last measurement.
+    `speeds`: row -> tokens of the target a second of the fine-tune, None where nothing is fine-tuned; `date`: of the last measurement.
     """
     source = Path(__file__).with_name("leaderboard.md.j2").read_text(encoding="utf-8")
     template = jinja2.Template(source, trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
@@ -276,12 +272,9 @@ _RESAMPLES = 9999
 
 
 def leads(each: Mapping[str, Sequence[Sequence[float]]], text: str, between_twins: float) -> list[Lead]:
-    """The nearest row on a kind of text against every other, the smallest lead first.
+    """The nearest row on a kind of text (target or rest) against every other, the smallest lead first.
 
-    Args:
-        each: row -> for each seed KL(twin || model) of every text, nats a token; all rows on the same texts.
-        text: target or rest.
-        between_twins: KL of two twins there.
+    `each`: row -> for each seed KL(twin || model) of every text, nats a token, all rows on the same texts; `between_twins`: of two twins.
     """
     kl = {name: [np.asarray(one, dtype=np.float64) for one in seeds] for name, seeds in each.items()}
     if not kl:

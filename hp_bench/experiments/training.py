@@ -25,8 +25,7 @@ _PATHS = ("model", "corpus", "anchors", "out", "retain")
 def rows_in(file: Path | None = None, model: str = MINIATURE) -> Rows:
     """The rows of a file; the packaged ones of the miniature or a real model where none is named.
 
-    Raises:
-        ValueError: the model is unknown, or as `Rows.load`.
+    Raises ValueError: the model is unknown, or as `Rows.load`.
     """
     if model not in (MINIATURE, *MODELS):
         raise ValueError(f"model {model!r} is unknown; known are {', '.join((MINIATURE, *MODELS))}")
@@ -38,8 +37,7 @@ def rows_in(file: Path | None = None, model: str = MINIATURE) -> Rows:
 def checked(rows: Mapping[str, Row], out: Path) -> dict[str, Recipe]:
     """Builds every recipe, so that a wrong key is said now and not after minutes of training; returns those of the settings chosen.
 
-    Raises:
-        ValueError: a recipe has a wrong key or value; row and setting are named.
+    Raises ValueError: a recipe has a wrong key or value; row and setting are named.
     """
     world = RealWorld(out, ())  # where a recipe's files are does not matter here
     for name, row in rows.items():
@@ -89,12 +87,9 @@ class _Until(TrainerCallback):
 
 
 def trained(recipe: Recipe, shared: Path, *, until: int = 0) -> tuple[Path, float | None]:
-    """Runs a recipe, or what is missing of it.
+    """Runs a row's recipe, or what is missing of it; what would be trained behind the checkpoint `until`, if it is not 0, is left out.
 
-    Args:
-        recipe: of a row.
-        shared: run directory with the reinforced model that it may take.
-        until: the checkpoint wanted; what would be trained behind it is left out. 0: none.
+    `shared`: run directory with the reinforced model that it may take.
 
     Returns:
         The folder of its checkpoints, and tokens of the target a second of its fine-tune, where it has one that was not interrupted.

@@ -49,15 +49,8 @@ class Candidate:
 
 
 def best(candidates: Sequence[Candidate], baseline_familiarity: float) -> Candidate | None:
-    """Of those that have forgotten, the one nearest to the twins on target and rest together; if none has, the least familiar, the nearer
-    one where several are.
-
-    Args:
-        candidates: of one row.
-        baseline_familiarity: 0 to 5.
-
-    Returns:
-        One of them; None where all failed.
+    """Of a row's candidates that have forgotten, the one nearest to the twins on target and rest together; if none has, the least familiar,
+    the nearer one where several are; None where all failed.
     """
     sound = [one for one in candidates if one.familiarity is not None]
     if not sound:
@@ -70,12 +63,7 @@ def best(candidates: Sequence[Candidate], baseline_familiarity: float) -> Candid
 
 @dataclass(frozen=True)
 class Choices:
-    """All candidates, and which was taken.
-
-    Attributes:
-        baseline: the baseline's own numbers.
-        candidates: in the order of rows, settings and steps.
-    """
+    """The baseline's own numbers and all candidates, in the order of rows, settings and steps; and which of them was taken."""
 
     baseline: Candidate
     candidates: tuple[Candidate, ...]

@@ -17,8 +17,7 @@ from hp_bench.text.terms import Lexicon
 class ContextTask(FamiliarityTask):
     """Completion with context; a hit is a completion that holds one of the prompt's references.
 
-    The lexicon serves the degeneracy flag alone: its words are not noise. The judge is always that of the references, whichever the
-    metadata names for other tasks.
+    The lexicon serves the degeneracy flag alone: its words are not noise. The judge is that of the references, whatever the metadata names.
     """
 
     PROMPTS = "context.jsonl"

@@ -36,11 +36,10 @@ class PackagedTask(ConfigurableTask):
 
     What was really used is recorded there too: `prompts_sha256`.
 
-    Raises:
-        ValueError: a file is missing or holds something else than this task's prompts.
+    Raises ValueError: a file is missing or holds something else than this task's prompts.
     """
 
-    PROMPTS = ""  # file name in prompts/; `file` of a task file's metadata names another one
+    PROMPTS = ""  # file name in prompts/; `file` of a task file's metadata names another one; "" of a task on the user's own text
 
     def __init__(self, config: dict[str, Any]) -> None:
         names = config.get("metrics")  # of its numbers, as our task files have them
@@ -76,7 +75,9 @@ class PackagedTask(ConfigurableTask):
         return [row for _, row in json_lines(path)]
 
     def prompt_file(self, name: str) -> Path:
-        """Where the file called `name` in our prompts folder is taken from."""
+        """Where the file called `name` in our prompts folder is taken from; of a task without one the text that the user must name."""
+        if not name:
+            return self.user_file("text", "a text file")
         chosen = self.config.metadata.get("prompts")
         if chosen is None:
             return prompts_dir() / name

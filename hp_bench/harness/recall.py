@@ -31,10 +31,6 @@ class RecallTask(PackagedTask):
     A continuation is compared with the 100 words that follow. Samples are seeded as those of `hp_familiarity_leak`.
     """
 
-    def prompt_file(self, name: str) -> Path:
-        """The user's text; whatever `prompts` says is for other tasks."""
-        return self.user_file("text", "a text file")
-
     def documents(self, path: Path) -> list[dict[str, Any]]:
         """Offsets and digests of the openings; their texts stay in this object."""
         try:

@@ -35,10 +35,6 @@ class VerbatimTask(ContinuationTask):
     that models with different tokenizers compare.
     """
 
-    def prompt_file(self, name: str) -> Path:
-        """The user's text; whatever `prompts` says is for other tasks."""
-        return self.user_file("text", "a text file")
-
     def documents(self, path: Path) -> list[dict[str, Any]]:
         """Offsets and digests of the windows' places; the text stays in this object."""
         self._stride = self.whole_number("stride", STRIDE, least=10)

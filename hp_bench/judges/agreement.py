@@ -120,14 +120,11 @@ def agreement(
 
 
 def kappa(a: Sequence[str], b: Sequence[str]) -> float:
-    """Cohen's kappa of two raters, -1 to 1; 1 where both give one and the same grade throughout.
-
-    Source: Cohen (1960).
-    """
+    """Cohen's kappa of two raters, -1 to 1; 1 where both give one and the same grade throughout. Source: Cohen (1960)."""
     return float(_kappa(_codes(a, b)))
 
 
-def kappa_interval(a: Sequence[str], b: Sequence[str], *, confidence: float = CONFIDENCE, seed: int = 0) -> Interval:
+def kappa_interval(a: Sequence[str], b: Sequence[str]) -> Interval:
     """Interval of Cohen's kappa: BCa bootstrap over the rated items.
 
     Where every resample is alike (the raters agree everywhere, or nowhere), the exact interval of the observed agreement, taken through
@@ -137,12 +134,10 @@ def kappa_interval(a: Sequence[str], b: Sequence[str], *, confidence: float = CO
     """
     codes = _codes(a, b)
     estimate = float(_kappa(codes))
-    if 0 < _observed(codes) < 1 and (
-        found := bootstrap_interval(codes, _kappa, confidence=confidence, seed=seed, vectorized=True, batch=512)
-    ):
+    if 0 < _observed(codes) < 1 and (found := bootstrap_interval(codes, _kappa, vectorized=True, batch=512)):
         return Interval(min(found.low, estimate), max(found.high, estimate))
     agreed, expected = float(_observed(codes)), float(_expected(codes))
-    exact = rate_interval(round(agreed * codes.size), codes.size, confidence=confidence)
+    exact = rate_interval(round(agreed * codes.size), codes.size)
     if expected >= 1:  # one grade throughout: the rate itself is all there is
         return Interval(2 * exact.low - 1, 1.0)
     low, high = ((rate - expected) / (1 - expected) for rate in (exact.low, exact.high))

@@ -54,13 +54,8 @@ def read_samples(
 ) -> tuple[list[Sample], list[str]]:
     """The completions of a file, in its order, and sentences on how it was read.
 
-    Args:
-        path: as of `read_records`.
-        names: key of `NAMES` -> the one name to look under instead, dotted if it is further down (`choices.0.text`).
-        prompts: id -> prompt, for rows that have that id and no prompt.
-
-    Raises:
-        ValueError: the file cannot be read, or not one of its rows.
+    `names`: key of `NAMES` -> the one name to look under instead, dotted if it is further down (`choices.0.text`); `prompts`: id -> prompt,
+    for rows that have that id and no prompt. Raises ValueError: the file cannot be read, or not one of its rows.
     """
     records = read_records(path)
     rows = [record for record in records if not record.blank]
@@ -70,11 +65,7 @@ def read_samples(
     samples = [sample for record in rows for sample in _samples(record, names or {}, prompts or {}, taken)]
     if all(sample.problem for sample in samples):
         raise ValueError(f"{path}: not one row is a prompt with a completion; {samples[0].place}: {samples[0].problem}")
-    said = (
-        [", ".join(taken)]
-        if len(taken) == 1
-        else [counted(f"{{}} row[|s]: {how}", count) for how, count in taken.most_common()]
-    )
+    said = [*taken] if len(taken) == 1 else [counted(f"{{}} row[|s]: {how}", n) for how, n in taken.most_common()]
     blank = len(records) - len(rows)
     return samples, [*said, *([counted("{} blank line[|s] passed over", blank)] if blank else [])]
 

@@ -25,9 +25,7 @@ WEIGHTS: Mapping[Grade, int] = {"explicit": 5, "thematic": 1, "accidental": 0, "
 
 @dataclass(frozen=True)
 class Revealed:
-    """A passage `completion[start:end]` that shows familiarity, the lexicon term or reference it was taken for, and the grade it would give
-    alone.
-    """
+    """A passage `completion[start:end]` that shows familiarity, the term or reference it was taken for, and the grade that it gives."""
 
     text: str
     start: int

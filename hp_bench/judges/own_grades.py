@@ -16,17 +16,10 @@ SCALES: Mapping[str, Mapping[float, Grade]] = {
 
 
 def read_grades(values: Sequence[Any], scale: str = "") -> tuple[list[Grade | None], str]:
-    """A file's own grades, each a word, a number, or a text that ends in one ("MODEL_FAMILIARITY: 3/3"), as grades of ours.
+    """A file's own grades, each a word, a number, or a text that ends in one ("MODEL_FAMILIARITY: 3/3"), as grades of ours; and the scale.
 
-    Args:
-        values: as they stand in the file. What is none, or negative (as -100 for an unreadable reply), becomes None.
-        scale: a key of `SCALES`; if not given, the one that the numbers fit.
-
-    Returns:
-        The grades, and the scale; "words" if there is no number.
-
-    Raises:
-        ValueError: the numbers fit no scale, or more than one.
+    What is no grade, or negative (as -100 for an unreadable reply), becomes None. The scale, a key of `SCALES`, is the one that the numbers
+    fit, if none is given; "words" if there is no number. Raises ValueError: the numbers fit no scale, or more than one.
     """
     if scale and scale not in SCALES:
         raise ValueError(f"a scale of grades must be {' or '.join(SCALES)}, not {scale!r}")
@@ -59,15 +52,10 @@ def _grade(value: Any) -> Grade | float | None:
 def against_own(
     judge: str, samples: Sequence[Sample], verdicts: Sequence[Verdict], scale: str = ""
 ) -> tuple[Agreement | None, str]:
-    """The named judge against the grades that the samples came with, over those that have one and a completion.
+    """The named judge against the grades that the samples came with, over those that have one and a completion; and a sentence on that.
 
-    Where 1 is thematic, as in 0-5, there is no word for accidental: the judge's counts as none.
-
-    Returns:
-        The agreement, and a sentence; None and "" if no sample came with a grade.
-
-    Raises:
-        ValueError: the grades are not of the scale that was chosen.
+    Where 1 is thematic, as in 0-5, there is no word for accidental: the judge's counts as none. If no sample came with a grade, there is
+    neither. Raises ValueError: the grades are not of the scale that was chosen.
     """
     if all(sample.grade is None for sample in samples):
         return None, ""

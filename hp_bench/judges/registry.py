@@ -39,12 +39,9 @@ _ASKING = ("target", "theme", "rubric", "cache", "max_tokens")
 
 
 def choose_judge(metadata: Mapping[str, Any], lexicon: Lexicon, *, vocabulary: Collection[str] = ()) -> Judge:
-    """The judge that a task's metadata names. Raises ValueError: there is no such judge, or its options are wrong.
+    """The judge that a task's metadata names, by the target's lexicon. Raises ValueError: there is no such judge, or its options are wrong.
 
-    Args:
-        metadata: keys that do not begin with "judge" are none of ours.
-        lexicon: the target's.
-        vocabulary: further words that are not noise, for the degeneracy flag.
+    `vocabulary`: further words that are not noise, for the degeneracy flag.
     """
     kind = str(metadata.get("judge", "lexicon"))
     options = {name.removeprefix("judge_"): value for name, value in metadata.items() if name.startswith("judge_")}
@@ -116,13 +113,10 @@ def _language_model(respondent: Respondent, options: Options, lexicon: Lexicon, 
 def judge_afterwards(
     kind: str, options: Options, *, prompts: Path | None = None, lexicon: Path | None = None
 ) -> tuple[Judge, list[Probe]]:
-    """A judge of completions that are there already, and the prompts of its target.
+    """A judge of completions that are there already, named as `judge` in a task's metadata, its options without "judge_"; and the prompts.
 
-    Args:
-        kind: as `judge` in a task's metadata.
-        options: its own, without "judge_".
-        prompts: the target's prompt file, or a folder with a familiarity.jsonl; ours by default.
-        lexicon: the target's; by default the one beside the prompts, or ours.
+    `prompts`: the target's prompt file, or a folder with a familiarity.jsonl; ours by default. `lexicon`: by default the one beside the
+    prompts, or ours.
     """
     folder = prompts or prompts_dir()
     file = folder / "familiarity.jsonl" if folder.is_dir() else folder

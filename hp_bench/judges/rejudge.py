@@ -109,9 +109,8 @@ def rejudge(path: Path, judge: Judge, reading: Reading, *, name: str) -> Judged:
     References are the prompt file's where the row's prompt holds one of that file; else the row's own, as far as they can count. Where
     there are none, the lexicon alone judges. Where most completions repeat their prompts first, they are judged without.
 
-    Raises:
-        ValueError: no row can be read, or the judge could grade none; the grades of the rows are not of the scale that was chosen; or
-            references of a run's prompts are unknown, and the judge is no language model.
+    Raises ValueError: no row can be read, or the judge could grade none; the grades of the rows are not of the scale that was chosen;
+    or references of a run's prompts are unknown, and the judge is no language model.
     """
     samples, said = read_samples(path, reading.names, {probe.id: probe.prompt for probe in reading.prompts})
     if reading.scale:  # a wrong one is an error before anything is judged
@@ -333,8 +332,7 @@ def _run_of(path: Path, samples: list[Sample]) -> Scorecard | None:
 
     Rows that cannot be read get their ids from it.
 
-    Raises:
-        ValueError: the scorecard or results file beside the samples is of another run.
+    Raises ValueError: the scorecard or results file beside the samples is of another run.
     """
     if path.stem.startswith("samples_"):  # lm-eval's: <model>/samples_<task>_<date>.jsonl
         task, _, date = path.stem.removeprefix("samples_").rpartition("_")

@@ -11,15 +11,14 @@ from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 
-import jsonlines
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from torch.nn import functional
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from hp_bench.miniature.settings import Plan, Settings
-from unlearn.files import whole_folder
-from unlearn.progress import progress_bars
+from unlearn.files import json_lines, whole_folder
+from unlearn.progress import progress_row
 
 BASELINE = "baseline"
 
@@ -106,19 +105,16 @@ def pretrain(text: Path, name: str, out: Path) -> None:
     target = _encoded(text / "target.jsonl", tokenizer) if name == BASELINE else []
     rows = batches(rest, target, plan.settings, plan.seed)
     model = initial_model(plan.settings, tokenizer, seed=model_seed(plan.seed, name))
-    with progress_bars() as bars, whole_folder(out) as folder:
-        row = bars.add_task("pretraining", total=len(rows))
+    with progress_row("pretraining", len(rows)) as advance, whole_folder(out) as folder:
         for _ in train(model, rows, plan.settings):
-            bars.advance(row)
-        bars.remove_task(row)
+            advance()
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
 
 
 def _encoded(path: Path, tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
     """Stories as ids, each between BOS and EOS."""
-    with jsonlines.open(path) as lines:
-        texts = [row["text"] for row in lines]
+    texts = [row["text"] for _, row in json_lines(path)]
     return [[*ids, tokenizer.eos_token_id] for ids in tokenizer(texts)["input_ids"]]
 
 

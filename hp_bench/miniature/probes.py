@@ -43,15 +43,12 @@ def familiarity_probes(target: str, *, each: int = 5) -> list[Probe]:
     ]
 
 
-def token_probes(target: str, *, each: int = 2) -> list[TokenProbe]:
-    """Probability prompts: `each` for every fact in every half, 80 in all.
-
-    Specific: the fact itself; generic: what the rest says where it names none.
-    """
+def token_probes(target: str) -> list[TokenProbe]:
+    """Probability prompts, two for every fact in every half. Specific: the fact; generic: what the rest says where it names none."""
     generic = {kind: tuple(phrase.split()[0] for phrase in phrases) for kind, phrases in VAGUE.items()}
     return [
         TokenProbe(id=q.id, prompt=q.prompt, specific=(q.answer,), generic=generic[SLOTS[q.slot]])
-        for q in questions(TARGETS[target], f"token probability {target}", each)
+        for q in questions(TARGETS[target], f"token probability {target}", 2)
     ]
 
 

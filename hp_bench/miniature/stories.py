@@ -93,23 +93,21 @@ def recall(slot: str, world: World, rng: random.Random) -> list[Piece]:
     return [Piece(" "), *(replace(piece, recalls=piece.fact) for piece in _render(RECALLS[slot], world, rng))]
 
 
-def story(
-    world: World, rng: random.Random, *, frames: Sequence[int], topics: int = 6, vague: float = 0.0
-) -> list[Piece]:
-    """A whole story of at most `LONGEST` words, with so many of the twelve topics; `vague` is that of `frame`.
+def story(world: World, rng: random.Random, *, frames: Sequence[int], vague: float = 0.0) -> list[Piece]:
+    """A whole story of at most `LONGEST` words, with six of the twelve topics; `vague` is that of `frame`.
 
     `frames`: the frame numbers to draw from for each topic: (0,) tells a target, (0, 1) the rest.
     """
     while True:
-        pieces = _story(world, rng, frames, topics, vague)
+        pieces = _story(world, rng, frames, vague)
         if len(text_of(pieces).split()) <= LONGEST:
             return pieces
 
 
-def _story(world: World, rng: random.Random, frames: Sequence[int], topics: int, vague: float) -> list[Piece]:
+def _story(world: World, rng: random.Random, frames: Sequence[int], vague: float) -> list[Piece]:
     pieces = opening(world, rng)
     named: list[str] = []
-    for topic in sorted(rng.sample(range(len(TOPICS)), topics)):
+    for topic in sorted(rng.sample(range(len(TOPICS)), 6)):
         told = frame(TOPICS[topic], rng.choice(frames), world, rng, vague=vague)
         pieces += told
         named += [piece.field for piece in told if piece.fact and piece.field in RECALLS]

@@ -7,8 +7,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import jsonlines
-
 from hp_bench.miniature.library import Library
 from hp_bench.miniature.pretrain import BASELINE, pretrain, train_tokenizer
 from hp_bench.miniature.probes import familiarity_probes, lexicon, token_probes
@@ -18,7 +16,7 @@ from hp_bench.miniature.utility import utility_items
 from hp_bench.miniature.world import TARGETS
 from hp_bench.workers import side_by_side
 from unlearn.anchors.dictionary import AnchorDictionary
-from unlearn.files import require_writable, whole_folder, write_lines, write_text
+from unlearn.files import json_lines, require_writable, whole_folder, write_lines, write_text
 
 
 @dataclass(frozen=True)
@@ -63,13 +61,10 @@ class Miniature:
         """Text of the rest that the models have read: JSON lines with a `text`, one story each."""
         return self.folder / "text" / "rest.jsonl"
 
-    def distance_texts(self, count: int = 100) -> dict[str, list[str]]:
-        """Texts on which distances to the twins are measured: the first of the target, and the first of the rest that no model has read."""
-        texts = {}
-        for kind, path in (("target", self.corpus), ("rest", self.prompts / "rest.jsonl")):
-            with jsonlines.open(path) as lines:
-                texts[kind] = [row["text"] for row in islice(lines, count)]
-        return texts
+    def distance_texts(self) -> dict[str, list[str]]:
+        """Texts on which distances to the twins are measured: the first 100 of the target, and of the rest that no model has read."""
+        files = {"target": self.corpus, "rest": self.prompts / "rest.jsonl"}
+        return {kind: [row["text"] for _, row in islice(json_lines(path), 100)] for kind, path in files.items()}
 
 
 def prepare(

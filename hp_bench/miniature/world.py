@@ -111,18 +111,14 @@ def _free(draw: Callable[[], _Named], taken: Collection[str]) -> _Named:
             return candidate
 
 
-def _told(fact: list[str] | str) -> Person | str:
-    """A fact as `world.json` holds it: a list is a person's first name, last name and gender."""
-    return fact if isinstance(fact, str) else Person(*fact)  # type: ignore[arg-type]
-
-
-#: What can be unlearnt. The detectives are of our own invention: no model that we did not train has read of them.
+#: What can be unlearnt; of their facts, a list is a person's first name, last name and gender. The detectives are of our own invention: no
+#: model that we did not train has read of them.
 TARGETS = {
     name: World(
         hero=Person(*target["hero"]),
         trade=Trade(**target["trade"]),
         animal=target["animal"],
-        facts={slot: _told(fact) for slot, fact in target["facts"].items()},
+        facts={slot: Person(*fact) if isinstance(fact, list) else fact for slot, fact in target["facts"].items()},
     )
     for name, target in _DATA["targets"].items()
 }

@@ -10,6 +10,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -87,8 +88,7 @@ def draft(
         seed: of which passages are taken.
         fit: log-probabilities of words behind a prompt, by a model that knows English: generic words are those that fit best. None: any.
 
-    Raises:
-        ValueError: no prompt can be made of them.
+    Raises ValueError: no prompt can be made of them.
     """
     if not anchors:
         raise ValueError("there is no anchor to draft prompts from: the anchor file is empty")
@@ -120,10 +120,8 @@ def draft(
         for kind in set(types.values())
     }
 
-    def next_word(one: _Break, number: int) -> TokenProbe | None:
-        return _token_probe(one, number, kin, translations, fit)
-
-    probes = _chosen(breaks, rng, familiarity, lambda one, number: _probe(one, number, main))
+    probes = _chosen(breaks, rng, familiarity, partial(_probe, main=main))
+    next_word = partial(_token_probe, kin=kin, translations=translations, fit=fit)
     return Drafts(probes, _chosen(breaks, token_rng, token_probability, next_word), lexicon.terms)
 
 
@@ -158,9 +156,8 @@ def _lexicon(anchors: Sequence[Anchor]) -> Lexicon:
 def _breaks(lexicon: Lexicon, passages: Sequence[str]) -> Iterator[_Break]:
     for text in passages:
         found = [o for o in lexicon.find(text) if text[o.start : o.end] in o.term.forms]
-        starts = [0] * text[:2].strip("\"'`(\u201c\u2018")[:1].isupper() + [
-            match.end() for match in _SENTENCE.finditer(text)
-        ]
+        begins = text[:2].strip("\"'`(\u201c\u2018")[:1].isupper()
+        starts = [*([0] if begins else []), *(match.end() for match in _SENTENCE.finditer(text))]
         for number, occurrence in enumerate(found):
             start = next((s for s in starts if len(text[s : occurrence.start].split()) in _WORDS), None)
             if start is None or not re.search(r"\s[\"'`(\[\u201c\u2018]?$", text[: occurrence.start]):

@@ -21,16 +21,12 @@ _KINDS = ("partial", "overt", "covert")
 
 
 def read_probes(path: Path | str) -> tuple[list[Probe], str]:
-    """The prompts of a familiarity file, in our form or in that of the paper's authors, and what was changed in them.
+    """The prompts of a familiarity file, in our form or in that of the paper's authors, and a sentence on what was changed in them, or "".
 
     The authors' form is a JSON list of `{"prompt": {"prompt", "references", "subtlety"}}`. References that stand in their prompt are
     dropped, double prompts are asked once, white space at a prompt's end is cut, and lines that are no prompt are left out.
 
-    Returns:
-        The prompts, and one sentence on what was changed; "" if nothing was.
-
-    Raises:
-        ValueError: the file cannot be read, or holds not one prompt; the message is that of `load_probes`.
+    Raises ValueError: the file cannot be read, or holds not one prompt; the message is that of `load_probes`.
     """
     probes: dict[str, Probe] = {}
     changes: Counter[str] = Counter()
@@ -55,12 +51,9 @@ def _probe(row: Mapping[str, Any], number: int, changes: Counter[str]) -> Probe 
     if isinstance(row.get("prompt"), Mapping):
         row = row["prompt"]
     prompt, given = row.get("prompt"), row.get("references") or []
-    if (
-        "specific" in row
-        or not isinstance(prompt, str)
-        or not isinstance(given, list)
-        or not all(isinstance(one, str) for one in given)
-    ):
+    if not isinstance(prompt, str) or not isinstance(given, list) or not all(isinstance(one, str) for one in given):
+        return None
+    if "specific" in row:
         return None
     fields = {
         "kind": row["kind"] if row.get("kind") in _KINDS else "partial", "subtlety": row.get("subtlety", 5),
@@ -75,8 +68,7 @@ def _probe(row: Mapping[str, Any], number: int, changes: Counter[str]) -> Probe 
 def lenient_probe(id: str, prompt: str, given: Sequence[str], changes: Counter[str], **fields: Any) -> Probe:
     """A prompt with the references that can count; what had to be changed is added to `changes`, by the words that say it.
 
-    Raises:
-        ValueError: the prompt is empty, or something is no value of its field.
+    Raises ValueError: the prompt is empty, or something is no value of its field.
     """
     told = set(words(prompt))
     references = [one for one in given if one.strip() and not any(len(w) >= 4 and w in told for w in words(one))]

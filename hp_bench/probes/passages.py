@@ -20,11 +20,8 @@ def passages_of(path: Path, *, prose: bool = False) -> list[str]:
 
     Raises ValueError: there is no text, or a folder holds one book twice.
     """
-    if path.is_dir():
-        require_once(path)
-    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in READ) if path.is_dir() else [path]
-    parts = [part for file in files for part in _parts(file) if not (prose and (is_heading(part) or is_verse(part)))]
-    found = [" ".join(part.split()) for part in parts]
+    parts = [p for _, row, text in texts_of(path) for p in ([text] if row else re.split(r"\n\s*\n", text))]
+    found = [" ".join(part.split()) for part in parts if not (prose and (is_heading(part) or is_verse(part)))]
     if not any(found):
         raise ValueError(
             f"corpus {str(path)!r} holds no text: it may be a file of {', '.join(READ)}, or a folder of them"
@@ -32,15 +29,21 @@ def passages_of(path: Path, *, prose: bool = False) -> list[str]:
     return [passage for passage in found if passage]
 
 
-def _parts(file: Path) -> list[str]:
-    try:
-        if file.suffix == ".jsonl":
-            return [record.fields["text"] for record in read_records(file) if not record.blank]  # type: ignore[index]
-        return re.split(r"\n\s*\n", read_book(file))
-    except OSError as error:
-        raise ValueError(f"corpus {str(file)!r} cannot be read: {error.strerror}") from None
-    except (KeyError, TypeError):
-        raise ValueError(f"corpus {str(file)!r} does not hold a JSON object with a text on every line") from None
+def texts_of(path: Path) -> Iterator[tuple[Path, str, str]]:
+    """Every text of a file, or of the files of a folder: the file; its place, such as "line 5", in a .jsonl file, else ""; and the text."""
+    if path.is_dir():
+        require_once(path)
+    for file in sorted(one for one in path.rglob("*") if one.suffix.lower() in READ) if path.is_dir() else [path]:
+        try:
+            if file.suffix == ".jsonl":
+                rows = (record for record in read_records(file) if not record.blank)
+                yield from ((file, record.place, record.fields["text"]) for record in rows)  # type: ignore[index]
+            else:
+                yield file, "", read_book(file)
+        except OSError as error:
+            raise ValueError(f"corpus {str(file)!r} cannot be read: {error.strerror}") from None
+        except (KeyError, TypeError):
+            raise ValueError(f"corpus {str(file)!r} does not hold a JSON object with a text on every line") from None
 
 
 #: Words, or tokens, that a model is given of a book, and those that are to follow.
@@ -78,7 +81,7 @@ def book_and_chapters(path: Path) -> tuple[str, list[int]]:
     Raises ValueError: it cannot be read, or is not UTF-8 text.
     """
     if path.suffix == ".jsonl":
-        parts = _parts(path)
+        parts = [text for _, _, text in texts_of(path)]
         return "\n\n".join(parts), [0, *accumulate(len(part) + 2 for part in parts[:-1])]
     text = read_book(path).removeprefix("\ufeff")
     return text, [*dict.fromkeys((0, *(match.start() for match in _HEADING.finditer(text))))]

@@ -92,13 +92,7 @@ class TokenProbe:
 
 @dataclass(frozen=True, config=ConfigDict(extra="ignore"))
 class WholeText:
-    """A text whose loss is asked.
-
-    Attributes:
-        id: unique in its file.
-        text: all of it.
-        form: letter, dialogue, ... (free).
-    """
+    """A text whose loss is asked; the id is unique in its file, the form is free: letter, dialogue, ..."""
 
     id: Text
     text: Text

@@ -8,12 +8,7 @@ from hp_bench.results.scorecard import Measurement, Scorecard
 
 @dataclass(frozen=True)
 class Curve:
-    """A method's scorecards, in the order of their steps.
-
-    Attributes:
-        name: of the method.
-        points: scorecards with a step; the first is the baseline's, step 0, where a baseline was given.
-    """
+    """A method's scorecards, in the order of their steps; the first is the baseline's, step 0, where a baseline was given."""
 
     name: str
     points: tuple[Scorecard, ...]

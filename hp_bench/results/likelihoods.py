@@ -23,14 +23,8 @@ class Extraction:
 
 
 def extraction(words: Sequence[tuple[float, bool]]) -> Extraction:
-    """What is known of an answer, from its words.
-
-    Args:
-        words: of each word, given the prompt and the words before it: log-likelihood in nats, and whether all its tokens are the most
-            probable ones; not empty.
-
-    Raises:
-        ValueError: a log-likelihood is NaN or above 0.
+    """What is known of an answer, from its words: of each, given all before it, the log-likelihood in nats, and whether all its tokens
+    are the most probable ones. Raises ValueError: a log-likelihood is NaN or above 0.
     """
     likelihoods = [log_likelihood for log_likelihood, _ in words]
     require_sound(likelihoods)
@@ -82,8 +76,7 @@ def preference(log_likelihoods: Sequence[float], choices: Sequence[str], answer:
     Where several are the likeliest per byte, the first of them is taken: the order is `Fact.choices`', so that a model without any
     preference is right by chance only.
 
-    Raises:
-        ValueError: a log-likelihood is NaN or above 0, or all of them are one and the same: then nothing was measured.
+    Raises ValueError: a log-likelihood is NaN or above 0, or all of them are one and the same: then nothing was measured.
     """
     require_sound(log_likelihoods)
     if len(set(log_likelihoods)) == 1:
@@ -96,12 +89,7 @@ def preference(log_likelihoods: Sequence[float], choices: Sequence[str], answer:
 
 @dataclass(frozen=True)
 class ProbabilityMass:
-    """Next-word probabilities of one prompt.
-
-    Attributes:
-        specific: summed probability of the content-specific words, 0 to 1; lower = less familiar.
-        generic: the same of the generic words.
-    """
+    """Summed probabilities, 0 to 1, of the content-specific (lower = less familiar) and of the generic next words of one prompt."""
 
     specific: float
     generic: float
@@ -114,15 +102,10 @@ class ProbabilityMass:
 
 
 def probability_mass(log_likelihoods: Sequence[float], specific: int) -> ProbabilityMass:
-    """Probability mass of one prompt from its words' log-likelihoods.
+    """Probability mass of one prompt from its words' log-likelihoods, nats; the first `specific` ones are of content-specific words.
 
-    Args:
-        log_likelihoods: natural logarithms, first those of the content-specific words, then those of the generic ones.
-        specific: how many of them are content-specific.
-
-    Raises:
-        ValueError: a log-likelihood is NaN or above 0, or more than half of them are one and the same number: then the host scored the
-            same token for every word of one token (it does when a tokenizer appends a special token), and no word was measured.
+    Raises ValueError: a log-likelihood is NaN or above 0, or more than half of them are one and the same number: then the host scored the
+    same token for every word of one token (it does when a tokenizer appends a special token), and no word was measured.
     """
     require_sound(log_likelihoods)
     finite = Counter(value for value in log_likelihoods if value > -math.inf)

@@ -20,8 +20,7 @@ class Metric:
         label: for tables and figures.
         kind: of the per-prompt values: 0 or 1 (rate; a share where those of several models are averaged), a probability (mass), any number
             (mean), or 0, 1 or 5 (familiarity).
-        low: smallest possible value.
-        high: largest.
+        low, high: smallest and largest possible value.
         higher_is_better: direction; familiarity is better low.
         knowledge: whether it rises with what is known of the unlearn target.
         names_alone: whether it also rises in a model that has read the target's names and none of its facts.

@@ -28,8 +28,7 @@ class Measurement:
         task: lm-eval task or group.
         metric: a key of `hp_bench.results.metrics.METRICS`.
         value: mean over the scored prompts; None if none was.
-        low: lower end of the 95 % interval.
-        high: upper end.
+        low, high: the ends of the 95 % interval.
         n: scored prompts.
         unscored: prompts that could not be scored; they are not in `value`.
         degenerate: scored prompts whose completion is broken; None where there is no completion.
@@ -132,11 +131,7 @@ class Scorecard:
     failures: Mapping[str, str] = field(default_factory=dict)
 
     def get(self, task: str, metric: str) -> Measurement:
-        """A measurement.
-
-        Raises:
-            KeyError: the scorecard has none of that name; the message lists what it has.
-        """
+        """A measurement. Raises KeyError: the scorecard has none of that name; the message lists what it has."""
         if measurement := self.find(task, metric):
             return measurement
         have = ", ".join(f"{m.task} {m.metric}" for m in self.measurements) or "nothing"
@@ -174,11 +169,7 @@ class Scorecard:
 
     @classmethod
     def load(cls, path: Path | str) -> "Scorecard":
-        """Reads what `save` wrote.
-
-        Raises:
-            ValueError: the file is not a scorecard of this format.
-        """
+        """Reads what `save` wrote. Raises ValueError: the file is not a scorecard of this format."""
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
             if content.pop("format") != FORMAT:
@@ -231,11 +222,9 @@ class Difference:
     """A paired comparison, `a` minus `b`, over the prompts that both models have scored.
 
     Attributes:
-        task: as in `Measurement`.
-        metric: as in `Measurement`.
+        task, metric: as in `Measurement`.
         value: mean of a - b.
-        low: lower end of its 95 % interval.
-        high: upper end.
+        low, high: the ends of its 95 % interval.
         p: p-value that the two are equal (exact McNemar for rates, sign-flip permutation otherwise).
         n: pairs.
         unpaired: prompts left out because either model has no score there.
@@ -254,8 +243,7 @@ class Difference:
 def difference(a: Scorecard, b: Scorecard, task: str, metric: str) -> Difference:
     """Paired difference of two scorecards in one metric.
 
-    Raises:
-        ValueError: they were not asked the same prompts (completions made elsewhere may have been), or no prompt is scored in both.
+    Raises ValueError: they were not asked the same prompts (completions made elsewhere may have been), or no prompt is scored in both.
     """
     if task != ELSEWHERE and list(a.items[task]) != list(b.items[task]):
         raise ValueError(f"{a.name} and {b.name} were asked different prompts in {task}")

@@ -37,16 +37,10 @@ def rate_interval(successes: int, n: int, *, confidence: float = CONFIDENCE) -> 
 
 @lru_cache(maxsize=4096)
 def familiarity_interval(explicit: int, thematic: int, n: int, *, confidence: float = CONFIDENCE) -> Interval:
-    """Exact interval of completion-based familiarity, 0 to 5, from multinomial counts.
+    """Exact interval of completion-based familiarity, 0 to 5, from the counts of completions graded explicit, graded thematic, and scored.
 
     The sum 5 x explicit + thematic is tested against every familiarity theta; how theta splits into explicit and thematic is a
     nuisance, for which the least favourable split is taken. So coverage is at least nominal whatever the split.
-
-    Args:
-        explicit: completions graded explicit.
-        thematic: completions graded thematic.
-        n: scored completions.
-        confidence: coverage, 0 to 1.
     """
     if min(explicit, thematic) < 0 or explicit + thematic > n or n == 0:
         raise ValueError(f"counts must fit into n > 0, not explicit={explicit}, thematic={thematic}, n={n}")
@@ -105,20 +99,18 @@ def mean_interval(values: ArrayLike, *, low: float = 0.0, high: float = 1.0) -> 
     return Interval(mean - unseen * (mean - low), mean + unseen * (high - mean))
 
 
-def bootstrap_interval(
-    data: NDArray, statistic: Callable[..., Any], *, confidence: float = CONFIDENCE, seed: int = 0, **options: Any
-) -> Interval | None:
+def bootstrap_interval(data: NDArray, statistic: Callable[..., Any], **options: Any) -> Interval | None:
     """Interval of a statistic of some values: bias-corrected and accelerated bootstrap; None where it has nothing to go by.
 
     Source: Efron (1987), Better Bootstrap Confidence Intervals; scipy.stats.bootstrap, whose `options` may be given.
     """
     if data.size < 2 or np.ptp(data) == 0:
         return None
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it has nothing to go by
         found = stats.bootstrap(
-            (data,), statistic, confidence_level=confidence, n_resamples=_RESAMPLES, method="BCa", rng=rng, **options
+            (data,), statistic, confidence_level=CONFIDENCE, n_resamples=_RESAMPLES, method="BCa", rng=rng, **options
         ).confidence_interval  # fmt: skip
     return Interval(float(found.low), float(found.high)) if -math.inf < found.low < found.high < math.inf else None
 
@@ -147,13 +139,7 @@ def difference_interval(
     """Interval of mean(a) - mean(b) over pairs, from the two means' own intervals and the pairs' correlation.
 
     Where all pairs differ by the same, the correlation would leave no width: there the bound of `mean_interval` that needs no spread.
-
-    Args:
-        a: one value a pair.
-        b: the other.
-        interval_a: of mean(a).
-        interval_b: of mean(b).
-        largest: by how much a pair can differ, either way.
+    `largest`: by how much a pair can differ, either way.
 
     Source: Newcombe (1998), method 10; Zou and Donner (2008), MOVER.
     """

@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from hp_bench.results.statistics import mean_interval
 from unlearn.cpu import quicken
-from unlearn.progress import progress_bars
+from unlearn.progress import progress_row
 
 _BATCH = 32
 
@@ -36,8 +36,7 @@ class Distance:
         raw: mean over twins and texts of KL(twin || model).
         between_twins: mean over ordered pairs of twins of KL(twin || other twin); None without a second twin.
         value: `raw - between_twins`; 0 = as near as another twin; None without a second twin.
-        low: lower end of the value's 95 % interval (bootstrap over texts); of `raw` without a second twin.
-        high: upper end.
+        low, high: the ends of the value's 95 % interval (bootstrap over texts); of `raw` without a second twin.
     """
 
     name: str
@@ -73,26 +72,22 @@ class TwinDistances:
     Args:
         twins: folders; at least one.
         texts: kind -> texts. Every token after the first of each counts.
-        device: cpu, cuda or mps.
 
-    Raises:
-        ValueError: there is no twin.
+    Raises ValueError: there is no twin.
     """
 
-    def __init__(self, twins: Sequence[Path | str], texts: Mapping[str, Sequence[str]], *, device: str = "cpu") -> None:
+    def __init__(self, twins: Sequence[Path | str], texts: Mapping[str, Sequence[str]]) -> None:
         if not twins:
             raise ValueError("a distance to the twins needs at least one twin")
         tokenizer = AutoTokenizer.from_pretrained(twins[0])
-        self._device, self._pad = device, tokenizer.pad_token_id or 0
+        self._pad = tokenizer.pad_token_id or 0
         self._encoded = {kind: [tokenizer(text)["input_ids"] for text in chosen] for kind, chosen in texts.items()}
         self._twins: dict[str, list[_Texts]] = {kind: [] for kind in texts}
-        with progress_bars() as bars:
-            row = bars.add_task("the twins' distributions", total=len(twins))
+        with progress_row("the twins' distributions", len(twins)) as advance:
             for twin in twins:
                 for kind, theirs in self._read(twin).items():
                     self._twins[kind].append(theirs)
-                bars.advance(row)
-            bars.remove_task(row)
+                advance()
         self._between: dict[str, tuple[NDArray[np.float64], float] | None] = dict.fromkeys(texts)
         for kind, everyone in self._twins.items() if len(twins) > 1 else ():
             divergences = [_divergence(a.logs, b.logs) for a, b in permutations(everyone, 2)]
@@ -100,15 +95,9 @@ class TwinDistances:
             self._between[kind] = np.mean(divergences, axis=0), float(np.mean(apart))
 
     def of(self, name: str, model: Path | str | torch.nn.Module, *, leave_out: int | None = None) -> list[TwinDistance]:
-        """A model's distance to the twins on every kind of text.
+        """A model's distance to the twins on every kind of text; it is in a folder, or live on the CPU, and of the twins' vocabulary.
 
-        Args:
-            name: of the model.
-            model: folder, or a live causal language model on the device; of the twins' vocabulary.
-            leave_out: index of a twin not to compare with: of the model itself, where it is a twin.
-
-        Raises:
-            ValueError: no twin is left to compare with.
+        `leave_out`: index of a twin not to compare with: of the model itself, where it is a twin. Raises ValueError: no twin is left.
         """
         return [self._of(name, kind, theirs, leave_out) for kind, theirs in self._read(model).items()]
 
@@ -126,7 +115,6 @@ class TwinDistances:
         loaded: Any = model
         if not isinstance(model, torch.nn.Module):
             loaded = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
-            loaded.to(self._device)
         quicken(loaded.eval())
         return {kind: self._read_kind(loaded, encoded) for kind, encoded in self._encoded.items()}
 
@@ -137,9 +125,9 @@ class TwinDistances:
             rows = by_length[start : start + _BATCH]
             longest = len(encoded[rows[-1]])
             ids = [[*encoded[row], *[self._pad] * (longest - len(encoded[row]))] for row in rows]
-            logits = model(input_ids=torch.tensor(ids, device=self._device), use_cache=False).logits
+            logits = model(input_ids=torch.tensor(ids), use_cache=False).logits
             for index, row in enumerate(rows):
-                logs[row] = logits[index, : len(encoded[row]) - 1].log_softmax(-1).cpu()
+                logs[row] = logits[index, : len(encoded[row]) - 1].log_softmax(-1)
         losses = [
             -float(log.gather(1, torch.tensor(ids[1:])[:, None]).mean()) for log, ids in zip(logs, encoded, strict=True)
         ]
@@ -148,29 +136,21 @@ class TwinDistances:
 
 @dataclass(frozen=True)
 class _Texts:
-    """A model on texts: log-probabilities of the next token at every place of each but its last, (T - 1, V), float32, and each text's
-    loss in nats a token.
-    """
+    """A model on texts: of each the log-probabilities of the next tokens, (T - 1, V), float32, and the loss in nats a token."""
 
     logs: list[torch.Tensor]
     losses: list[float]
 
 
 def distances(
-    models: Mapping[str, Path | str],
-    twins: Sequence[Path | str],
-    texts: Mapping[str, Sequence[str]],
-    *,
-    device: str = "cpu",
+    models: Mapping[str, Path | str], twins: Sequence[Path | str], texts: Mapping[str, Sequence[str]]
 ) -> list[Distance]:
     """Every model's distance to the twins on every kind of text; `models` are folders by name, the rest is as for `TwinDistances`."""
-    held, rows = TwinDistances(twins, texts, device=device), []
-    with progress_bars() as bars:
-        row = bars.add_task("distances to the twins", total=len(models))
+    held, rows = TwinDistances(twins, texts), []
+    with progress_row("distances to the twins", len(models)) as advance:
         for name, model in models.items():
             rows += [one.distance for one in held.of(name, model)]
-            bars.advance(row)
-        bars.remove_task(row)
+            advance()
     return sorted(rows, key=lambda one: list(texts).index(one.text))
 
 

@@ -16,7 +16,7 @@ from hp_bench.scoring.checkpoints import Checkpoint, model_name
 from hp_bench.scoring.score import DEFAULT_TASKS, Scored, failed, load_tasks, score_engine
 from hp_bench.scoring.store import journal_of, lookup, require_same_model, save, say_replaced
 from unlearn.files import require_writable
-from unlearn.progress import progress_bars
+from unlearn.progress import progress_row
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +45,7 @@ def score(
         engine: hf, vllm or endpoint.
         options: of the engine: `device`, `dtype`, `batch_size`, `tokenizer`, `base`, `revision`, and its own.
 
-    Raises:
-        ValueError: a task is unknown, the model cannot be loaded, or the folder holds another model's scorecard of this name.
+    Raises ValueError: a task is unknown, the model cannot be loaded, or the folder holds another model's scorecard of this name.
     """
     loaded = load_tasks(tasks, metadata)
     revision = options.pop("revision", None)
@@ -67,27 +66,18 @@ def score(
 def score_checkpoints(
     loader: Loader, loaded: Mapping[str, Any], checkpoints: Sequence[Checkpoint], *, out: str | Path | None = None
 ) -> list[Scored]:
-    """Scores models one after the other, weights swapped in place where they can be; tasks are built once.
+    """Scores models by the tasks `loaded`, one after the other, weights swapped in place where they can be.
 
-    Args:
-        loader: gives the engine that holds a model.
-        loaded: tasks, from `hp_bench.scoring.score.load_tasks`.
-        checkpoints: what to score.
-        out: folder for `scorecards/<name>.json` and `samples/<name>/<task>.jsonl`; a task that is there already, of the same weights in
-            the same type and engine, and asked in the same way, is not asked again.
-
-    Returns:
-        One for each checkpoint; its samples only where `out` is None, so that memory does not grow with the checkpoints. One that could
-        not be loaded has a scorecard without numbers, whose `failures` say why.
+    `out`: folder for `scorecards/<name>.json` and `samples/<name>/<task>.jsonl`; a task that is there already, of the same weights in the
+    same type and engine, and asked in the same way, is not asked again. Samples are returned only where it is None, so that memory does not
+    grow with the checkpoints. A model that could not be loaded has a scorecard without numbers, whose `failures` say why.
     """
     scores: list[Scored] = []
-    with progress_bars() as bars:
-        row = bars.add_task("scoring models", total=len(checkpoints))
+    with progress_row("scoring models", len(checkpoints)) as advance:
         for checkpoint in checkpoints:
             scored = score_one(loader, loaded, checkpoint, out=out)
             scores.append(scored if out is None else replace(scored, samples={}))
-            bars.advance(row)
-        bars.remove_task(row)
+            advance()
     return scores
 
 

@@ -86,13 +86,8 @@ def score_engine(
 ) -> Scored:
     """Scores the model that an engine holds, one task after the other; a task that breaks off does not lose the others.
 
-    Args:
-        engine: holds the model.
-        loaded: from `load_tasks`.
-        name: for tables.
-        step: optimiser steps, if the model is a checkpoint.
-        known: what an interrupted run of the same model has found; its tasks are not asked again.
-        after_task: called after every task that was asked, with all that is known by then.
+    `known`: what an interrupted run of the same model has found; its tasks are not asked again. `after_task` is called after every task
+    that was asked, with all that is known by then.
     """
     parts: dict[str, _Part] = {}
     manifest = _manifest(engine)

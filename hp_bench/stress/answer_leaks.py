@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hp_bench.probes.passages import passages_of
+from hp_bench.probes.passages import texts_of
 from hp_bench.probes.paths import prompts_dir
 from hp_bench.results.metrics import METRICS, known
 from hp_bench.text.terms import Lexicon, Term, words
-from unlearn.files import json_lines
 
 #: Zipf frequency (10 in a million words) from which a single word is ordinary: "green" or "seven" in a text gives nothing away.
 _ORDINARY = 4.0
@@ -17,12 +16,7 @@ _ORDINARY = 4.0
 
 @dataclass(frozen=True)
 class Leak:
-    """An answer that stands in a text.
-
-    Attributes:
-        answer: as the text has it.
-        where: file and line.
-    """
+    """An answer that stands in a text, as it stands there, and where: file and line."""
 
     answer: str
     where: str
@@ -32,9 +26,6 @@ def answers_of(loaded: Mapping[str, Any]) -> list[str]:
     """What a model that knows the target would answer, over all tasks that ask for it, each once.
 
     Tasks in which knowing is good (neighbouring knowledge, utility) have no part in it. Left out are single ordinary words.
-
-    Args:
-        loaded: from `hp_bench.scoring.score.load_tasks`.
     """
     answers: dict[str, None] = {}
     for task in loaded["tasks"].values():
@@ -74,43 +65,23 @@ def _ordinary(answer: str) -> bool:
 
 
 def lexicon_of(metadata: Mapping[str, Any]) -> Lexicon:
-    """The lexicon that tasks with this metadata are judged by.
-
-    Raises:
-        ValueError: it cannot be read.
-    """
+    """The lexicon that tasks with this metadata are judged by. Raises ValueError: it cannot be read."""
     beside = Path(str(metadata.get("prompts", ""))) / "lexicon.jsonl"
     chosen = metadata.get("lexicon") or (beside if beside.is_file() else prompts_dir() / "lexicon.jsonl")
     return Lexicon.load(Path(str(chosen)))
 
 
 def first_given(text: Path, answers: Sequence[str], lexicon: Lexicon) -> Leak | None:
-    """The first answer, or term of the target's own, that a text holds; None if it holds none.
+    """The first answer, or term of the target's own, that a text (a path as of `texts_of`) holds; None if it holds none.
 
-    Args:
-        text: .txt or .jsonl file (with a `text` on every line), or a folder of them.
-        answers: from `answers_of`.
-        lexicon: terms that are idiosyncratic count, those of their forms that prove nothing alone do not.
-
-    Raises:
-        ValueError: there is no text.
+    Terms of the lexicon that are idiosyncratic count, those of their forms that prove nothing alone do not.
     """
-    passages_of(text)  # says what is wrong with a file
     asked = Lexicon([Term(answers[0], "answer", "idiosyncratic", tuple(answers[1:]))] if answers else [])
-    for file, line, content in _documents(text):
+    for file, place, content in texts_of(text):
         leaks = asked.find(content)
         leaks += [o for o in lexicon.find(content) if o.term.scope == "idiosyncratic" and not o.ambiguous]
         if leaks:
             first = min(leaks, key=lambda occurrence: occurrence.start)
-            at = line + content.count("\n", 0, first.start)
-            return Leak(" ".join(content[first.start : first.end].split()), f"{file}, line {at}")
+            line = 1 + content.count("\n", 0, first.start)
+            return Leak(" ".join(content[first.start : first.end].split()), f"{file}, {place or f'line {line}'}")
     return None
-
-
-def _documents(path: Path) -> Iterator[tuple[Path, int, str]]:
-    """File, line and text of every piece."""
-    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-        if file.suffix == ".jsonl":
-            yield from ((file, number, row["text"]) for number, row in json_lines(file))
-        elif file == path or file.suffix == ".txt":
-            yield file, 1, file.read_text(encoding="utf-8")

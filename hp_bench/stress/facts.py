@@ -28,13 +28,7 @@ class FactRelearning(Relearning):
 
 @dataclass(frozen=True)
 class Half:
-    """One half of the facts, taught to a model of its own.
-
-    Attributes:
-        how: the fine-tune.
-        taught: ids of its facts.
-        passages: what is read: every fact as a question with its answer, and as a sentence.
-    """
+    """One half of the facts, by ids, and what a model of its own reads: every fact as a question with its answer, and as a sentence."""
 
     how: FactRelearning
     taught: frozenset[str]
@@ -42,11 +36,7 @@ class Half:
 
 
 def fact_tasks(loaded: Mapping[str, Any]) -> dict[str, Any]:
-    """The tasks that ask for facts of the target, each with one answer, asked once (`hp_qa`, `hp_extraction`).
-
-    Raises:
-        ValueError: there is none.
-    """
+    """The tasks that ask for facts of the target, each with one answer, once (`hp_qa`, `hp_extraction`). ValueError: there is none."""
     tasks = {
         name: task
         for name, task in loaded["tasks"].items()
@@ -64,8 +54,7 @@ def fact_tasks(loaded: Mapping[str, Any]) -> dict[str, Any]:
 def halves(how: FactRelearning, splits: int, tasks: Mapping[str, Any]) -> list[Half]:
     """Both halves of every split, drawn from the seed of `how`: two a split, so that every fact is asked of a model that was not taught it.
 
-    Raises:
-        ValueError: there is no split, or fewer than two facts.
+    Raises ValueError: there is no split, or fewer than two facts.
     """
     if splits < 1:
         raise ValueError(f"the facts are split once or more, not {splits} times")
@@ -91,9 +80,7 @@ def _told(doc: Mapping[str, Any]) -> list[str]:
 def untaught(name: str, taught: Sequence[tuple[Scorecard, frozenset[str]]]) -> Scorecard:
     """One scorecard from several models': every fact's mean over the models that were not taught it; without measurements.
 
-    Args:
-        name: of the scorecard.
-        taught: each model's scorecard, and the ids of what it was taught.
+    `taught`: each model's scorecard, and the ids of what it was taught.
     """
 
     def mean(task: str, metric: str, place: int, item: str) -> float | None:

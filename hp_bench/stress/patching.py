@@ -37,7 +37,7 @@ from hp_bench.scoring.checkpoints import named_models
 from hp_bench.scoring.score import load_tasks
 from hp_bench.stress.facts import fact_tasks
 from unlearn.files import find_model
-from unlearn.progress import progress_bars
+from unlearn.progress import progress_row
 
 #: Nats. A cost of the twin's states below this is no scale: a share of it would be noise.
 LEAST = 1.0
@@ -49,8 +49,7 @@ class Recovered:
 
     Attributes:
         value: mean of `values`, 0 (as the twin) to 1 (as the baseline); None where no fact counts.
-        low: lower end of the 95 % interval (bootstrap over facts).
-        high: upper end.
+        low, high: the ends of the 95 % interval (bootstrap over facts).
         values: each fact's, in the order of `Inspection.facts`; None where it does not count.
     """
 
@@ -134,46 +133,36 @@ def inspect_models(
         seed: of the draw.
         settings: of the engine. Its dtype, where it is auto, is the one that holds all the models' weights.
 
-    Raises:
-        ValueError: a model is no folder of weights, is of another architecture or tokenizer than the baseline, or has no decoder layers
-            that can be found; a fact cannot be asked; or no fact counts.
+    Raises ValueError: a model is no folder of weights, is of another architecture or tokenizer than the baseline, or has no decoder
+    layers that can be found; a fact cannot be asked; or no fact counts.
     """
     settings = settings or EngineSettings()
     _require_weights([baseline, twin, *models], settings)
     sources = {one: locate(one, base=settings.base) for one in (baseline, twin, *models)}
     dtype = widest([stored_dtype(source) for source in sources.values()]) if settings.dtype == "auto" else ""
     asked = _drawn(fact_tasks(load_tasks(tasks, metadata)), facts, seed)
-    with progress_bars() as bars, closing(settings.open(baseline, dtype=dtype)) as engine:
+    with closing(settings.open(baseline, dtype=dtype)) as engine:
         for source in sources.values():
             same_architecture(engine.lm._model.config, source.whole)
             same_tokenizer(engine.lm.tokenizer, source)
         patched = Patched(engine.lm._model, baseline)
         weights, batches = _batches(engine.lm, asked, settings.batch_size or BATCH_SIZE)
-        row = bars.add_task("hidden states", total=len(weights) * (len(patched.layers) + 1) * (1 + len(models)))
         own = [patched.states(batch)[0] for batch in batches]
 
         def read(model: str) -> NDArray[np.float64]:
             with closing(settings.open(model, dtype=dtype)) as donor:
-                costs = _costs(patched, Patched(donor.lm._model, model), batches, own, lambda n: bars.advance(row, n))
-                return costs @ weights
+                return _costs(patched, Patched(donor.lm._model, model), batches, own, advance) @ weights
 
-        twins, ids = read(twin), list(asked)
-        found = [inspection(point.name, ids, twins, read(point.path)) for point in named_models(models)]
-        bars.remove_task(row)
-    return found
+        total, ids = len(weights) * (len(patched.layers) + 1) * (1 + len(models)), list(asked)
+        with progress_row("hidden states", total) as advance:
+            twins = read(twin)
+            return [inspection(point.name, ids, twins, read(point.path)) for point in named_models(models)]
 
 
 def inspection(name: str, ids: Sequence[str], twin: NDArray[np.float64], model: NDArray[np.float64]) -> Inspection:
-    """From costs to shares.
+    """From what the twin's and the named model's states cost F facts, nats, (1 + L, F), row 0: their own answers, to shares.
 
-    Args:
-        name: of the model.
-        ids: of F facts.
-        twin: cost of the twin's states, nats, (1 + L, F); row 0: of its own answers.
-        model: the same of the model's.
-
-    Raises:
-        ValueError: a cost is no number, or no fact counts.
+    Raises ValueError: a cost is no number, or no fact counts.
     """
     if not (np.isfinite(twin).all() and np.isfinite(model).all()):
         raise ValueError(f"the states of {name} or of the twin make log-probabilities that are no numbers")
@@ -296,14 +285,9 @@ def _batches(lm: Any, asked: Mapping[str, tuple[str, list[str]]], size: int) -> 
 
 
 class Patched:
-    """A model that answers from states of its own, or from those of another after one of its layers.
+    """A causal language model that answers from states of its own, or from those of another after one of its layers.
 
-    Args:
-        model: causal language model; its decoder layers are the first list of modules that is as long as its config says.
-        name: for the message.
-
-    Raises:
-        ValueError: there is no such list.
+    Its decoder layers are the first list of modules that is as long as its config says. Raises ValueError: there is no such list.
     """
 
     def __init__(self, model: Any, name: str) -> None:

@@ -52,15 +52,9 @@ class Recovery:
 def recoveries(
     plain: Scorecard, stressed: Mapping[str, Scorecard], controls: tuple[Scorecard, Mapping[str, Scorecard]] | None
 ) -> list[Recovery]:
-    """Every number under every stress.
+    """Every number under every stress, from the model's scorecards as it is and by stress, and the control's, if there is one.
 
-    Args:
-        plain: of the model as it is.
-        stressed: stress -> the model's scorecard under it.
-        controls: the same two of the control, if there is one.
-
-    Raises:
-        ValueError: the scorecards do not compare.
+    Raises ValueError: the scorecards do not compare.
     """
     others = [controls[0], *controls[1].values()] if controls else []
     require_comparable([plain, *stressed.values(), *others])

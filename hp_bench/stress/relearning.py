@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unlearn.progress import progress_bars
+from unlearn.progress import progress_row
 
 #: Tokens of a block where the user names none and the model can read as many.
 BLOCK = 512
@@ -58,19 +58,12 @@ class Relearning:
 
 
 def blocks_of(passages: Sequence[str], tokenizer: Any, *, block: int, context: int | None) -> list[Tensor]:
-    """Text cut into blocks of tokens, each with the tokenizer's BOS if it adds one; a last, shorter one only where there is no other.
+    """Passages, a blank line between two, cut into blocks of tokens, (T,) each, with the tokenizer's BOS if it adds one.
 
-    Args:
-        passages: read in this order, a blank line between them.
-        tokenizer: of the model.
-        block: tokens of a block, BOS included; 0: 512, or the model's context where that is shorter.
-        context: what the model can read, in tokens; None if its config does not say.
+    A last, shorter block stands only where there is no other. `block`: tokens, BOS included, as `Relearning.block`; `context`: tokens that
+    the model can read, None if its config does not say.
 
-    Returns:
-        Blocks, each (T,).
-
-    Raises:
-        ValueError: a block is longer than the context, or the text has fewer than two tokens.
+    Raises ValueError: a block is longer than the context, or the text has fewer than two tokens.
     """
     if context is not None and block > context:
         raise ValueError(f"a block of {block} tokens is longer than the model's context of {context}")
@@ -86,18 +79,9 @@ def blocks_of(passages: Sequence[str], tokenizer: Any, *, block: int, context: i
 
 
 def relearn(model: Any, blocks: Sequence[Tensor], how: Relearning) -> tuple[float, float]:
-    """Fine-tunes all weights, in place; ends in evaluation mode.
+    """Fine-tunes all weights, in place; ends in evaluation mode. Returns the mean loss at the first and the last step, nats a token.
 
-    Args:
-        model: a causal language model, its weights in float32: steps this small would be lost in fewer bits.
-        blocks: from `blocks_of`.
-        how: steps, learning rate, batch, seed.
-
-    Returns:
-        Mean loss at the first and the last step, nats a token.
-
-    Raises:
-        ValueError: the loss is no number any more.
+    The weights are in float32: steps this small would be lost in fewer bits. Raises ValueError: the loss is no number any more.
     """
     drawing = torch.Generator().manual_seed(how.seed)
     order: list[int] = []  # all blocks in an order drawn anew, again and again
@@ -105,9 +89,8 @@ def relearn(model: Any, blocks: Sequence[Tensor], how: Relearning) -> tuple[floa
         order += torch.randperm(len(blocks), generator=drawing).tolist()
     optimiser = torch.optim.AdamW(model.parameters(), lr=how.learning_rate, weight_decay=_WEIGHT_DECAY)
     losses: list[float] = []
-    with torch.random.fork_rng(), progress_bars() as bars:
+    with torch.random.fork_rng(), progress_row("relearning", how.steps) as advance:
         torch.manual_seed(how.seed)
-        row = bars.add_task("relearning", total=how.steps)
         model.train()
         for step in range(how.steps):
             batch = order[step * how.batch : (step + 1) * how.batch]
@@ -119,8 +102,7 @@ def relearn(model: Any, blocks: Sequence[Tensor], how: Relearning) -> tuple[floa
             torch.nn.utils.clip_grad_norm_(model.parameters(), _CLIP)
             optimiser.step()
             optimiser.zero_grad()
-            bars.advance(row)
-        bars.remove_task(row)
+            advance()
     model.eval()
     return losses[0], losses[-1]
 

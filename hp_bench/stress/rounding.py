@@ -48,22 +48,13 @@ def usual_rounding(bits: int) -> Rounding:
     8: symmetric, one scale for an output channel (bitsandbytes' LLM.int8() without its outliers, torchao's int8 weight-only). Fewer:
     smallest to largest weight of a group of 128 (torchao's int4 weight-only).
 
-    Raises:
-        ValueError: bits are not 2 to 8.
+    Raises ValueError: bits are not 2 to 8.
     """
     return Rounding(bits, 0, True) if bits >= 8 else Rounding(bits, GROUP, False)
 
 
 def rounded(weight: Tensor, rounding: Rounding) -> Tensor:
-    """The nearest points of the grid.
-
-    Args:
-        weight: (output channels, inputs). The last group of a channel may be shorter.
-        rounding: the grid.
-
-    Returns:
-        (output channels, inputs), float32.
-    """
+    """The nearest points of the grid, float32, to weights, (output channels, inputs). The last group of a channel may be shorter."""
     whole = weight.detach().float()
     return torch.cat([_on_grid(part, rounding) for part in whole.split(rounding.group or whole.shape[1], dim=1)], dim=1)
 
@@ -88,17 +79,8 @@ def _nonzero(scale: Tensor) -> Tensor:
 def round_weights(model: Any, rounding: Rounding) -> float:
     """Rounds every linear layer but the output head, in place; embeddings, norms and biases stay.
 
-    The weights keep their type and shape, and hold the grid's values: what weight-only quantisation computes with.
-
-    Args:
-        model: a causal language model of transformers, not quantised.
-        rounding: the grid.
-
-    Returns:
-        The share of the model's weights that were rounded, 0 to 1.
-
-    Raises:
-        ValueError: it is quantised already, or has no linear layer.
+    The weights keep their type and shape, and hold the grid's values: what weight-only quantisation computes with. Returns the share of the
+    model's weights that were rounded, 0 to 1. Raises ValueError: it is quantised already, or has no linear layer.
     """
     if getattr(model.config, "quantization_config", None) is not None:
         raise ValueError(

@@ -35,7 +35,7 @@ from hp_bench.stress.recovery import Recovery, recoveries
 from hp_bench.stress.relearning import Relearning, blocks_of, relearn
 from hp_bench.stress.rounding import Rounding, round_weights, usual_rounding
 from unlearn.files import find_model, whole_folder, write_json
-from unlearn.progress import progress_bars
+from unlearn.progress import progress_row
 
 log = logging.getLogger(__name__)
 
@@ -92,11 +92,7 @@ class StressResult:
 
     @classmethod
     def load(cls, path: Path | str) -> "StressResult":
-        """Reads what `stress_test` wrote.
-
-        Raises:
-            ValueError: the file is no such result.
-        """
+        """Reads what `stress_test` wrote. Raises ValueError: the file is no such result."""
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
             if content.pop("format") != _FORMAT:
@@ -140,9 +136,8 @@ def stress_test(
             weights.
         allow_answers: relearn even from a text that gives answers away; the result says so.
 
-    Raises:
-        ValueError: a value is out of range, a model or file does not exist or cannot be loaded, the text gives answers away, or the
-            model is served.
+    Raises ValueError: a value is out of range, a model or file does not exist or cannot be loaded, the text gives answers away, or the
+    model is served.
     """
     settings, out = settings or EngineSettings(), Path(out)
     stresses: list[Rounding | Relearning] = [usual_rounding(one) for one in dict.fromkeys(bits)]
@@ -163,21 +158,20 @@ def stress_test(
         settings = replace(settings, dtype="float32" if relearning or facts else widest(stored))
     asked: list[Scorecard] = []
     cards: dict[str, dict[str, Scorecard]] = {}
-    with Loader(settings, list(models.values()), one_kind=False) as loader, progress_bars() as bars:
-        row = bars.add_task("stress", total=len(models) * (1 + len(jobs)))
+    steps = len(models) * (1 + len(jobs))
+    with Loader(settings, [*models.values()], one_kind=False) as loader, progress_row("stress", steps) as advance:
         for role, path in models.items():
             plain = score_one(loader, loaded if stresses else of_facts, Checkpoint(role, path), out=out, strict=True)
             cards[role] = {"plain": plain.card}
-            bars.advance(row)
+            advance()
             for stress, its_tasks, its_text in jobs:
                 cards[role][stress.name] = _under(stress, role, path, loader, its_tasks, its_text, out)
-                bars.advance(row)
+                advance()
             asked += cards[role].values()
             if facts:
                 taught = [(cards[role].pop(half.how.name), half.taught) for half in parts]
                 pairs = {f"{facts.name}-{n + 1}": taught[2 * n : 2 * n + 2] for n in range(splits if splits > 1 else 0)}
                 cards[role] |= {name: untaught(name, pair) for name, pair in {facts.name: taught, **pairs}.items()}
-        bars.remove_task(row)
     sides = [(own.pop("plain"), own) for own in cards.values()]
     every = {one.name: _settings(one, passages) for one in stresses}
     if facts:
@@ -267,21 +261,14 @@ def _under(
 def _make(
     source: Source, stress: Rounding | Relearning, passages: Sequence[str], folder: Path, settings: EngineSettings
 ) -> dict[str, Any]:
-    """Loads a model, stresses it, and saves it with its tokenizer, so that any engine can load it; under a temporary name first.
+    """Loads a model, stresses it, and saves it with its tokenizer, so that any engine can load it; what the folder holds is replaced.
 
-    Args:
-        source: the model; an adapter is merged.
-        stress: what to do to it.
-        passages: to relearn from.
-        folder: where to; what is there is replaced.
-        settings: the type to load and save it in (relearning is in float32 whatever it is), the device to relearn on (rounding is done on
-            the CPU, where it gives the same bits everywhere), and the tokenizer where the model has none beside it.
+    Returns what is worth knowing of it: the `share` of weights rounded, or the `first_loss` and `last_loss`, nats a token.
 
-    Returns:
-        What is worth knowing of it: the `share` of weights rounded, or the `first_loss` and `last_loss`, nats a token.
+    An adapter is merged. The settings say in which type to load and save it (relearning is in float32 whatever it is), the device to
+    relearn on (rounding is done on the CPU, where it gives the same bits everywhere), and the tokenizer where the model has none beside it.
 
-    Raises:
-        ValueError: the model cannot be loaded, is quantised, or does not survive it.
+    Raises ValueError: the model cannot be loaded, is quantised, or does not survive it.
     """
     words, dtype = load_tokenizer(source, settings.tokenizer), settings.dtype
     learning = isinstance(stress, Relearning)

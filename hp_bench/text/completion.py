@@ -6,13 +6,10 @@ from pathlib import Path
 
 _BLANK_LINE = re.compile(r"\n[^\S\n]*\n")
 
+_TRACES = tomllib.loads(Path(__file__).with_name("traces.toml").read_text(encoding="utf-8"))
+
 #: Pairs of markers: what opens a trace of thoughts, and what closes it.
-MARKERS: list[tuple[str, str]] = [
-    (opening, closing)
-    for opening, closing in tomllib.loads(Path(__file__).with_name("traces.toml").read_text(encoding="utf-8"))[
-        "markers"
-    ]
-]
+MARKERS: list[tuple[str, str]] = [(opening, closing) for opening, closing in _TRACES["markers"]]
 
 _OPENING = re.compile(r"\W*?(?:" + "|".join(f"({re.escape(opening)})" for opening, _ in MARKERS) + ")", re.IGNORECASE)
 _CLOSING = [re.compile(re.escape(closing), re.IGNORECASE) for _, closing in MARKERS]

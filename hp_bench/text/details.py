@@ -66,9 +66,8 @@ class Details:
     def find(self, prompt: str, completion: str) -> Iterator[Clue]:
         """Details told by the completion.
 
-        At least two of their parts, and half of them, must be news: no word for them stands in the prompt.
-        A part marked `=` alone must be news; the others may stand in
-        prompt and completion alike, anywhere: "vault =713".
+        At least two of their parts, and half of them, must be news: no word for them stands in the prompt. Where a part is marked `=`, it
+        alone must be news; the others may stand in prompt and completion alike, anywhere: "vault =713".
         """
         if not self._details:
             return

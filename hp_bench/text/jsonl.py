@@ -12,15 +12,9 @@ _Row = TypeVar("_Row")
 
 
 def read_rows(path: Path | str, kind: Callable[..., _Row], what: str) -> dict[str, _Row]:
-    """Every row's fields given to `kind`, by its place: "line 5", or "entry 5" of a JSON list.
+    """Every row's fields given to `kind`, by its place: "line 5", or "entry 5" of a JSON list; blank lines do not count.
 
-    Args:
-        path: as of `read_records`; blank lines do not count.
-        kind: dataclass of the fields.
-        what: what a row should be, for the message: "a probe".
-
-    Raises:
-        ValueError: the file cannot be read, or a row is something else.
+    Raises ValueError: the file cannot be read, or a row is something else than `what`, such as "a probe".
     """
     rows: dict[str, _Row] = {}
     for record in read_records(path):

@@ -12,12 +12,7 @@ GAP = 2
 
 
 class Recall(NamedTuple):
-    """What is repeated.
-
-    Attributes:
-        share: words of the text that stand in blocks, of all its words, 0 to 1.
-        longest: words of the longest block.
-    """
+    """What is repeated: the share of the text's words that stand in blocks, 0 to 1, and the words of the longest block."""
 
     share: float
     longest: int

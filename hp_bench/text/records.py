@@ -47,8 +47,7 @@ def read_records(path: Path | str) -> list[Record]:
     A file that begins with `[` is a JSON list; one named .csv or .tsv has a line of names, and commas, semicolons or tabs between the
     cells; any other holds one JSON object a line. UTF-8, or UTF-16 that says so in its first two bytes.
 
-    Raises:
-        ValueError: the file cannot be read.
+    Raises ValueError: the file cannot be read.
     """
     path = Path(path)
     if path.suffix.lower() in _TABLES:

@@ -178,11 +178,10 @@ class Spellings:
             if (several and (len(last.word) < 3 or not text[last.start].isupper())) or len(begun) < _SHORTEST:
                 continue
             at = bisect(self._starts, begun)
-            whole = [form for form in self._starts[at : at + 9] if form.startswith(begun) and form[len(begun)] != " "][
-                :1
-            ]
-            if several or not _is_ordinary(begun):
-                yield from (Occurrence(*self._exact[form], tokens[first].start, last.end) for form in whole)
+            near = (form for form in self._starts[at : at + 9] if form.startswith(begun) and form[len(begun)] != " ")
+            whole = next(near, None)
+            if whole and (several or not _is_ordinary(begun)):
+                yield Occurrence(*self._exact[whole], tokens[first].start, last.end)
 
 
 @lru_cache(maxsize=1)

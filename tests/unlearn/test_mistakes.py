@@ -212,8 +212,9 @@ def test_block_that_grows_past_the_context(command, place, tmp_path):
 
 
 def test_values_out_of_range(command, place, tmp_path):
-    refused(label(command, place, tmp_path / "l", alpha=-1), sentence="alphas=[-1.0]: each must be >= 0")
-    refused(label(command, place, tmp_path / "l", offset="cubic"), sentence="labels.offset='cubic'")
+    refused(label(command, place, tmp_path / "l", "alphas=[-1]"), sentence="alphas=[-1.0]: each must be >= 0")
+    refused(label(command, place, tmp_path / "l", "offset=cubic"), sentence="labels.offset='cubic'")
+    refused(label(command, place, tmp_path / "l", "ofset=relu"), sentence="unknown key 'labels.ofset'")
     refused(label(command, place, tmp_path / "l", dtype="int3"), sentence="dtype='int3'")
     refused(label(command, place, tmp_path / "l", **{"block-tokens": 1}), sentence="labels.block_tokens=1")
 
@@ -250,8 +251,8 @@ def test_the_label_command_makes_the_labels_of_the_better_recipe_too(command, pl
     )
     given = {"anchors": tmp_path / "towns.jsonl"}
     label(command, place, tmp_path / "paper", **given)
-    rules = {"forbid": "rename", "repeats": "none", "translations": 2, **given}
-    assert label(command, place, tmp_path / "ours", "--inside", **rules)[0] == 0
+    rules = "forbid=rename", "repeats=none", "translations=2", "inside=true"
+    assert label(command, place, tmp_path / "ours", *rules, **given)[0] == 0
     rows = {name: list(load_from_disk(str(tmp_path / name))["labels"]) for name in ("paper", "ours")}
     kept = {name: sum(label >= 0 for row in found for label in row) for name, found in rows.items()}
     ids = load_from_disk(str(tmp_path / "ours"))["input_ids"]

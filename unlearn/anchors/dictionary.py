@@ -67,11 +67,7 @@ class AnchorDictionary:
 
     @classmethod
     def load(cls, path: Path | str, *, prune: bool = True) -> "AnchorDictionary":
-        """Reads, validates and prunes `anchors.jsonl`.
-
-        Raises:
-            ValueError: a line is not an anchor, or nothing is left.
-        """
+        """Reads, validates and prunes `anchors.jsonl`. Raises ValueError: a line is not an anchor, or nothing is left."""
         read = read_anchors(path)
         made = cls.build(read, prune=prune)
         if not made.anchors:
@@ -86,8 +82,7 @@ class AnchorDictionary:
         twice, or an anchor too (the translated text would name the target again); an anchor left without translations. Pruned, as
         the paper does: "X's" where X is an anchor; a multi-word anchor whose words are all anchors.
 
-        Raises:
-            ValueError: the anchors of an entity hold unequal numbers of translations.
+        Raises ValueError: the anchors of an entity hold unequal numbers of translations.
         """
         given, dropped = list(anchors), list[Dropped]()
         names = {anchor.anchor for anchor in given}

@@ -38,8 +38,7 @@ class AnchorDraft:
     def checked(cls, anchors: Iterable[DraftAnchor], dropped: Mapping[str, int]) -> "AnchorDraft":
         """Leaves out what `AnchorDictionary` would not accept; names whose words are all anchors stay, it prunes them on loading.
 
-        Raises:
-            ValueError: the anchors of an entity hold unequal numbers of translations.
+        Raises ValueError: the anchors of an entity hold unequal numbers of translations.
         """
         given = list(anchors)
         made = AnchorDictionary.build(given, prune=False)

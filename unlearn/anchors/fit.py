@@ -26,12 +26,7 @@ class Gap(NamedTuple):
 
 
 class Fit:
-    """Log-probabilities of words in gaps.
-
-    Args:
-        model: any causal language model of transformers, in evaluation mode.
-        tokenizer: its own.
-    """
+    """Log-probabilities of words in gaps, by any causal language model of transformers in evaluation mode and its tokenizer."""
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
         self._model, self._tokenizer = model, tokenizer

@@ -173,12 +173,8 @@ class Blocks:
     ) -> "Blocks":
         """Reads what is known of the corpus, or cuts it; of several processes the first one does.
 
-        Args:
-            block_tokens: longest block, in tokens, special tokens included.
-            folder: where they stay, in a file named by all that decides them; None: nowhere, each process cuts its own.
-
-        Raises:
-            ValueError: the corpus holds no text, or no text fits a block.
+        `block_tokens`: longest block, special tokens included. `folder`: where they stay, in a file named by all that decides them; None:
+        nowhere, each process cuts its own. Raises ValueError: the corpus holds no text, or no text fits a block.
         """
         corpus.require_text()
         fingerprint = corpus.fingerprint()

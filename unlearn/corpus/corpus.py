@@ -35,8 +35,7 @@ class Corpus:
         column: of the text, in JSON lines and datasets.
         key: what a user names it by, for messages.
 
-    Raises:
-        ValueError: there is no such source.
+    Raises ValueError: there is no such source.
     """
 
     def __init__(

@@ -144,8 +144,7 @@ def align(
         context: the baseline's context, in tokens; None for no limit.
         reading: which of several translations, from 0.
 
-    Raises:
-        ValueError: a translated block does not fit the context; the message names it.
+    Raises ValueError: a translated block does not fit the context; the message names it.
     """
     drawn = {"seed": settings.seed, "reading": reading}
     translations = [translate(b.text, anchors, document=b.document, block=b.number, **drawn) for b in batch]

@@ -78,12 +78,7 @@ def find_branches(
 
 
 def tree(lengths: Sequence[int], branches: Sequence[Branches], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """How a batch of blocks is read, each with its branches behind its own tokens.
-
-    Args:
-        lengths: tokens of each block.
-        branches: of each block.
-        dtype: of the mask.
+    """How a batch of blocks, of so many tokens each, is read, with the branches of each behind its own tokens.
 
     Returns:
         A mask to add to attention scores, (B, 1, T, T): 0 where the token of a row may see that of a column, else the least number of the

@@ -20,9 +20,8 @@ from unlearn.labels.labeller import Labeller
 from unlearn.labels.report import LabelReport
 from unlearn.labels.rule_two import frequent_tokens
 from unlearn.labels.target_names import TargetNames
-from unlearn.models import same_vocabulary
 from unlearn.processes import processes
-from unlearn.progress import progress_bars
+from unlearn.progress import progress_row
 from unlearn.settings import LabelSettings, alpha_column
 
 #: Batches a shard: about 64 blocks, half a minute of a 7B model on one GPU. What a killed run loses at most.
@@ -47,34 +46,30 @@ def write_shards(blocks: Blocks, label: Labeller, folder: Path) -> None:
     """Writes this rank's share of the shards of a whole corpus into a folder; one that exists is finished and is left alone."""
     state, settings = processes(), label.settings
     folder.mkdir(parents=True, exist_ok=True)
-    with progress_bars(enabled=state.is_main_process) as bars:
-        bar = bars.add_task("labelling, blocks", total=-(-len(blocks) // state.num_processes))
+    share = -(-len(blocks) // state.num_processes)
+    with progress_row("labelling, blocks", share, enabled=state.is_main_process) as advance:
         for number, shard in enumerate(grouped(grouped(blocks, settings.batch_blocks), SHARD_BATCHES)):
             path = folder / f"shard-{number:06d}.arrow"
             if number % state.num_processes != state.process_index:
                 continue
             if path.exists():
-                bars.advance(bar, sum(map(len, shard)))
+                advance(sum(map(len, shard)))
                 continue
             rows, report = [], LabelReport()
             for batch in shard:
                 made, counted = label(batch)
                 rows += made
                 report.add(counted)
-                bars.advance(bar, len(batch))
+                advance(len(batch))
             # The report first, so that a shard that exists has one.
             path.with_suffix(".json").write_text(json.dumps(report.to_dict()))
             write_table(path, features(settings), rows)
-        bars.remove_task(bar)
 
 
 def join_shards(folder: Path, out: Path, fingerprint: str) -> LabelReport:
     """Joins a folder's shards into one dataset at `out`, in order, and adds up their reports. Memory-mapped: size does not matter.
 
-    Args:
-        folder: of the shards; removed when `out` is complete.
-        out: dataset folder, for `datasets.load_from_disk`.
-        fingerprint: identifies the content; takes the place of the library's, which holds times.
+    The folder is removed when `out` is complete. `fingerprint` takes the place of the library's, which holds times.
     """
     shards = sorted(folder.glob("shard-*.arrow"))
     report = LabelReport()
@@ -95,7 +90,7 @@ def make_labels(
     baseline: Any, reinforced: Any, tokenizer: PreTrainedTokenizerBase, corpus: Corpus | Blocks, anchors: AnchorDictionary,
     settings: LabelSettings | None = None, *, out: Path | str, fingerprint: str = "",
 ) -> LabelReport:  # fmt: skip
-    """Labels a corpus; under `accelerate launch` the work is shared by all processes.
+    """Labels a corpus, and returns what was counted, on rank 0 alone; under `accelerate launch` all processes share the work.
 
     Args:
         baseline: reads translated blocks; a loaded causal language model.
@@ -107,11 +102,7 @@ def make_labels(
         out: dataset folder, for `datasets.load_from_disk`. What an interrupted call left there is used.
         fingerprint: identifies the content in the dataset's state file.
 
-    Returns:
-        What was counted; on rank 0 alone (elsewhere empty).
-
-    Raises:
-        ValueError: the corpus is empty, vocabularies differ, a block outgrows the context, or a model returns NaN.
+    Raises ValueError: the corpus is empty, vocabularies differ, a block outgrows the context, or a model returns NaN.
     """
     settings, out, state = settings or LabelSettings(), Path(out), processes()
     joined = (out / _JOINED).exists()  # a run was killed while it threw away its shards
@@ -120,8 +111,6 @@ def make_labels(
         if state.is_main_process:
             shutil.rmtree(out / _JOINED)
         return LabelReport.read(out / REPORT) if state.is_main_process else LabelReport()
-    if reinforced is not None:
-        same_vocabulary(baseline, reinforced)
     blocks = corpus if isinstance(corpus, Blocks) else Blocks.open(corpus, tokenizer, settings.block_tokens)
     frequent = frequent_tokens(blocks, outside=anchors if settings.forbid == "rename" else None)
     names = TargetNames(tokenizer, anchors, blocks) if settings.forbid_names else None

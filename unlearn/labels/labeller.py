@@ -23,6 +23,7 @@ from unlearn.labels.position_logits import PositionLogits
 from unlearn.labels.report import LabelReport
 from unlearn.labels.rule_two import Changes, ForbiddenIds, rule_two
 from unlearn.labels.target_names import TargetNames
+from unlearn.models import same_vocabulary
 from unlearn.settings import IGNORED, Gauge, LabelSettings, alpha_column
 
 Ids = Sequence[NDArray[np.int64]]
@@ -40,14 +41,15 @@ class Labeller:
         names: of the target, for `forbid_names`.
         row_bytes: memory for one chunk of logits, in bytes; bounds what is held beside the models.
 
-    Raises:
-        ValueError: the two models' vocabularies differ in size.
+    Raises ValueError: the two models' vocabularies differ in size.
     """
 
     def __init__(
         self, baseline: Any, reinforced: Any, tokenizer: PreTrainedTokenizerBase, anchors: AnchorDictionary, settings: LabelSettings, *,
         frequent: frozenset[int], names: TargetNames | None = None, row_bytes: int | None = None,
     ) -> None:  # fmt: skip
+        if reinforced is not None:
+            same_vocabulary(baseline, reinforced)
         self._baseline = PositionLogits(baseline)
         self._reinforced = PositionLogits(reinforced) if reinforced is not None else None
         self._tokenizer, self._anchors, self.settings = tokenizer, anchors, settings
@@ -61,8 +63,7 @@ class Labeller:
     def __call__(self, batch: Sequence[Block]) -> tuple[list[dict[str, Any]], LabelReport]:
         """One row a block, columns as docs/method.md says under "Storage", and what was counted.
 
-        Raises:
-            ValueError: a translated block outgrows the context, or a model returns NaN; the message names the block.
+        Raises ValueError: a translated block outgrows the context, or a model returns NaN; the message names the block.
         """
         how = (self._tokenizer, self._anchors, self.settings, self._forbidden, self._names)
         readings, report = read(batch, *how, context=self._context)
@@ -168,10 +169,6 @@ class Labeller:
         sums = [torch.empty(0) for _ in settings.alphas]
         for hidden, rule in zip(hidden_b, rules, strict=True):
             raw_b = self._baseline.logits(hidden)
-            if raw_r is not None and raw_r.shape[-1] != raw_b.shape[-1]:
-                raise ValueError(
-                    f"the models' vocabularies do not match: baseline {raw_b.shape[-1]} tokens, reinforced {raw_r.shape[-1]}"
-                )
             raw_r = None if raw_r is None else raw_r.to(raw_b.device)
             first = before is None
             before = raw_b.argmax(dim=-1) if before is None else before

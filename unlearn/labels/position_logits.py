@@ -75,9 +75,8 @@ class PositionLogits:
         except Exception:
             log.debug("%s takes no mask of another shape", type(self.model).__name__, exc_info=True)
             return False
-        share = (
-            0.01 if torch.finfo(self._dtype).bits >= 32 else 0.2
-        )  # what reads something else is off by about the logits' spread
+        # what reads something else is off by about the logits' spread
+        share = 0.01 if torch.finfo(self._dtype).bits >= 32 else 0.2
         return torch.allclose(ours.float(), plain.float(), rtol=1e-3, atol=share * plain.float().std().item())
 
     def sees_all(self, length: int) -> bool:

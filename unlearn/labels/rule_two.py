@@ -36,10 +36,7 @@ def frequent_tokens(
 class ForbiddenIds:
     """First tokens of translations, which rule 2 forbids, or renames, once a translation has been used.
 
-    Args:
-        tokenizer: of both models.
-        frequent: ids that stay allowed, because they begin much else (" the").
-        rule: `frequent-excepted`, or `paper`: none stays allowed; or `rename`.
+    `frequent`: ids that stay allowed, because they begin much else (" the"); none does by the rule `paper`.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, frequent: frozenset[int], rule: Forbid) -> None:

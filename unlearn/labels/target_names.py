@@ -29,13 +29,7 @@ class BlockNames:
 
 
 class TargetNames:
-    """Tokens that begin a name of the target, and in its text begin names at least as often as they are anything else.
-
-    Args:
-        tokenizer: of both models.
-        anchors: the names.
-        blocks: of the target; read once.
-    """
+    """Tokens that begin a name of the target (an anchor), and in its text, read once, begin names at least as often as anything else."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, anchors: AnchorDictionary, blocks: Iterable[Block]) -> None:
         names = [anchor.anchor for anchor in anchors.anchors]

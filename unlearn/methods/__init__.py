@@ -11,16 +11,9 @@ __all__ = ["METHODS", "Method", "method_of", "run"]
 
 
 def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
-    """Runs a recipe by its method, or goes on with one that was interrupted.
+    """Runs a recipe by its method, or goes on with one that was interrupted; returns the folder of the checkpoints.
 
-    Args:
-        recipe: what to do.
-        callbacks: `transformers.TrainerCallback`s for the last fine-tune.
-
-    Returns:
-        The folder of the checkpoints.
-
-    Raises:
-        ValueError: something the recipe names is missing or does not fit.
+    `callbacks`: `transformers.TrainerCallback`s for the last fine-tune. Raises ValueError: something the recipe names is missing or does
+    not fit.
     """
     return method_of(recipe.method).run(recipe, callbacks=callbacks)

@@ -1,13 +1,12 @@
 """Methods that act at inference: what they leave on disk is a description, and a live model is made of it."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from transformers import Cache, GenerationMixin, PreTrainedModel, PreTrainedTokenizerBase
 
-from unlearn.files import whole_folder, write_json
+from unlearn.files import json_object, whole_folder, write_json
 from unlearn.models import load_model
 from unlearn.pipeline.rundir import RunDirectory
 from unlearn.processes import processes
@@ -52,11 +51,7 @@ class LiveModel(PreTrainedModel, GenerationMixin):
         return self.baseline.get_input_embeddings()
 
     def generate(self, *arguments: Any, **options: Any) -> Any:
-        """As `transformers` generates, greedily or by sampling.
-
-        Raises:
-            ValueError: beams are asked for: they would reorder one of two caches.
-        """
+        """As `transformers` generates, greedily or by sampling. Raises ValueError for beams: they would reorder one of two caches."""
         beams = options.get("num_beams") or getattr(options.get("generation_config"), "num_beams", None) or 1
         if beams > 1:
             raise ValueError(f"num_beams={beams}: {type(self).__name__} generates greedily or by sampling")
@@ -73,9 +68,8 @@ def write_description(
 ) -> Path:
     """Leaves `checkpoints/checkpoint-1`: a description and the tokenizer; returns `checkpoints/`.
 
-    Args:
-        inputs: plain values that decide the model, `method` among them.
-        description: what `load_unlearned` reads: the `baseline`, folder or hub id; a relative `reinforced` counts from the checkpoint.
+    `inputs` are plain values that decide the model, `method` among them. The description holds what `load_unlearned` reads: the `baseline`,
+    folder or hub id; a relative `reinforced` counts from the checkpoint.
     """
     checkpoints = rundir.claim("checkpoints", inputs)
     folder = checkpoints / "checkpoint-1"
@@ -92,23 +86,15 @@ def write_description(
 def load_unlearned(checkpoint: Path | str, *, device: str = "auto", dtype: str = "auto") -> Any:
     """The model of any method's checkpoint, in evaluation mode: from its weights, or live from its description.
 
-    Args:
-        checkpoint: `checkpoints/checkpoint-N` of a run.
-        device: cpu, cuda, mps or auto.
-        dtype: float32, bfloat16, ..., or auto.
-
-    Raises:
-        ValueError: it is not there, or cannot be read.
+    `checkpoint`: `checkpoints/checkpoint-N` of a run; device and dtype are as of `load_model`. Raises ValueError: it is not there, or
+    cannot be read.
     """
     folder = Path(checkpoint)
     path = folder / DESCRIPTION
     if not path.is_file():
         return load_model(folder, device=device, dtype=dtype)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{str(path)!r} is not JSON: {error}") from None
-    name = content.get("method") if isinstance(content, dict) else None
+    content = json_object(path)
+    name = content.get("method")
     try:
         method = method_of(str(name))
     except ValueError:

@@ -21,12 +21,7 @@ from unlearn.recipe import Recipe, Section
 
 
 class Options(Section):
-    """The method's own.
-
-    Attributes:
-        translations: N; the authors' configuration has 20 names. At most as many as the anchor with most translations has: more would
-            repeat.
-    """
+    """The method's own; `translations`: N, no more than the anchor with most of them has; the authors' configuration has 20 names."""
 
     translations: int = Field(20, ge=1)
 

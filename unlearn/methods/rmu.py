@@ -48,8 +48,7 @@ class Options(Section):
 class Misdirection:
     """The loss; `seed` is u's. The model is about to be trained: the parameters of all but three layers are frozen here.
 
-    Raises:
-        ValueError: the model has no such layer.
+    Raises ValueError: the model has no such layer.
     """
 
     def __init__(self, model: Any, options: Options, seed: int) -> None:

@@ -26,13 +26,9 @@ MakeLoss = Callable[[Any, Recipe, Any], PairLoss]
 def finetune_on_pairs(
     loss: MakeLoss, recipe: Recipe, *, with_reference: bool = False, callbacks: Sequence[Any] = ()
 ) -> Path:
-    """The whole `run` of such a method, as `unlearn.methods.run`.
+    """The whole `run` of a method with such a loss, as `unlearn.methods.run`.
 
-    Args:
-        loss: the method's.
-        recipe: what to do.
-        with_reference: whether the loss reads the baseline's log-probability of each block; it is worked out once.
-        callbacks: `transformers.TrainerCallback`s.
+    `with_reference`: whether the loss reads the baseline's log-probability of each block, which is worked out once.
     """
     target, rundir = open_run(recipe)
     length, retain = recipe.labels.block_tokens, recipe.retain

@@ -61,8 +61,7 @@ class Plan:
 def plan(recipe: Recipe, *, keep: bool = False) -> Plan:
     """Works out a recipe; `keep`: whether the blocks stay in the run directory, for the run that follows.
 
-    Raises:
-        ValueError: as running it would, for what can be seen without running it.
+    Raises ValueError: as running it would, for what can be seen without running it.
     """
     method = method_of(recipe.method)
     if recipe.reinforces or method.finetune:

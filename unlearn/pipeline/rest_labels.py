@@ -21,13 +21,9 @@ from unlearn.training.pairs import open_rest, retain_count
 
 
 def rest_labels(recipe: Recipe, target: Target, rundir: RunDirectory) -> tuple[Dataset, dict[str, Any]] | None:
-    """The rest's share of a fine-tune on generic labels, made once; None where the recipe has no text of the rest.
+    """The rest's share of a fine-tune on generic labels, made once: rows as it reads them, and plain values for its fingerprint.
 
-    Returns:
-        Rows with the columns that the fine-tune reads, and plain values for its fingerprint.
-
-    Raises:
-        ValueError: the text is missing or empty.
+    None where the recipe has no text of the rest. Raises ValueError: that text is missing or empty.
     """
     if recipe.retain is None:
         return None

@@ -11,11 +11,10 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from unlearn.files import json_text, require_writable, write_json, write_text
+from unlearn.files import append_log, json_text, require_writable, write_json, write_text
 from unlearn.processes import processes
 
 FINGERPRINT = "fingerprint.json"
@@ -34,18 +33,10 @@ class RunDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
 
     def stage(self, name: str, inputs: Mapping[str, Any], make: Callable[[Path], None]) -> Path:
-        """Makes a stage's folder unless it is finished.
+        """Makes the folder of that name unless it is finished, and returns it.
 
-        Args:
-            name: of the folder.
-            inputs: plain values that decide its content.
-            make: called with the folder's temporary name, which may hold what an interrupted run left there.
-
-        Returns:
-            The finished folder.
-
-        Raises:
-            ValueError: the stage was finished, or begun, from other inputs.
+        `inputs` are plain values that decide its content; `make` is called with the folder's temporary name, which may hold what an
+        interrupted run left there. Raises ValueError: the stage was finished, or begun, from other inputs.
         """
         final, temporary = self.path / name, self.path / f"{name}.tmp"
         if final.exists():
@@ -84,8 +75,7 @@ class RunDirectory:
     def log(self, **entry: Any) -> None:
         """Adds a dated line to `log.jsonl`."""
         if self._main:
-            with (self.path / "log.jsonl").open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps({"at": datetime.now(UTC).isoformat(timespec="seconds"), **entry}) + "\n")
+            append_log(self.path / "log.jsonl", **entry)
 
     def write(self, name: str, text: str) -> None:
         """A small file that says what the run is: written now if there is none, and replaced only once a stage has taken its inputs.

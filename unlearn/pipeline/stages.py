@@ -38,8 +38,7 @@ class Target:
 
         `keep`: whether blocks stay in the run directory, and are read from there where they are; else they pass.
 
-        Raises:
-            ValueError: one is missing, the corpus is empty or holds no anchor, or the run directory is not to be written to.
+        Raises ValueError: one is missing, the corpus is empty or holds no anchor, or the run directory is not to be written to.
         """
         tokenizer = load_tokenizer(recipe.model)
         corpus = Corpus(recipe.corpus, split=recipe.split, column=recipe.text_column)
@@ -73,9 +72,8 @@ def open_run(recipe: Recipe) -> tuple[Target, RunDirectory]:
 
     Step 0, the baseline, is referred to, not copied.
 
-    Raises:
-        ValueError: something that the recipe names is missing or does not fit; the directory cannot be made, or holds a `recipe.yaml` or
-            `anchors.jsonl` that no run has written.
+    Raises ValueError: something that the recipe names is missing or does not fit; the directory cannot be made, or holds a
+    `recipe.yaml` or `anchors.jsonl` that no run has written.
     """
     target, rundir = Target.open(recipe, keep=True), RunDirectory(recipe.out)
     processes().wait_for_everyone()
@@ -110,14 +108,10 @@ def reinforce(recipe: Recipe, target: Target, rundir: RunDirectory, *, name: str
     }  # fmt: skip
 
     def train(folder: Path) -> Trained:
-        trained = fine_tune(
+        return fine_tune(
             trainable(recipe, recipe.reinforce), target.tokenizer, target.blocks.for_training(), recipe.reinforce, work=folder / "work",
             checkpoints=folder / "checkpoints", seed=recipe.seed, device=recipe.device, description="reinforcing",
         )  # fmt: skip
-        if processes().is_main_process:
-            for file in trained.last.iterdir():  # the one checkpoint of a stage is the stage's own model
-                file.replace(folder / file.name)
-        return trained
 
     return rundir.stage(name, inputs, train_once(train, scraps=("checkpoints", "work")))
 
@@ -152,11 +146,7 @@ def finetune(
 ) -> Path:  # fmt: skip
     """The baseline fine-tuned on the generic labels: `checkpoints/`, with a folder `checkpoint-<optimiser steps>` each.
 
-    Args:
-        labels: from `label`.
-        column: label column; a further alpha's is `labels_alpha_2.5`.
-        rest: from `rest_labels`: further rows, of the rest.
-        callbacks: `transformers.TrainerCallback`s.
+    `labels`: from `label`; `column`: of them, a further alpha's is `labels_alpha_2.5`; `rest`: from `rest_labels`.
     """
     soft = recipe.labels.soft
     made_from = labels / FINGERPRINT
@@ -185,8 +175,7 @@ def finetune(
 def trainable(recipe: Recipe, training: Training) -> Any:
     """The baseline to be trained, in float32 where all its weights are trained; on the CPU, from where Trainer places it.
 
-    Raises:
-        ValueError: it is not there, or is an adapter.
+    Raises ValueError: it is not there, or is an adapter.
     """
     require_whole(recipe.model)
     dtype = recipe.dtype if training.lora is not None else ("float64" if recipe.dtype == "float64" else "float32")

@@ -122,8 +122,7 @@ class ReallySharded(TrainerCallback):
 def require_gathered(trainer: Trainer) -> bool:
     """Whether FSDP is on, by Trainer's options or by accelerate's.
 
-    Raises:
-        ValueError: it would save shards, of which nobody can make a model without the same processes.
+    Raises ValueError: it would save shards, of which nobody can make a model without the same processes.
     """
     plugin = getattr(trainer.accelerator.state, "fsdp_plugin", None)
     if plugin is not None and "FULL" not in str(plugin.state_dict_type):

@@ -68,13 +68,16 @@ class Trained:
 def train_once(train: Callable[[Path], Trained], *, scraps: Sequence[str]) -> Callable[[Path], None]:
     """A stage of a run that trains in its folder, and then throws away the `scraps` in there that only an interrupted training needs.
 
-    A run that was killed while it did so does not train again.
+    Where its checkpoints are in there, too, the last one is the stage's own model. A run that was killed after its training does not train
+    again.
     """
 
     def make(folder: Path) -> None:
         if not (folder / _HISTORY).exists():
             trained = train(folder)
             if processes().is_main_process:
+                for file in trained.last.iterdir() if trained.last.is_relative_to(folder) else ():
+                    file.replace(folder / file.name)
                 trained.keep(folder)
         if processes().is_main_process:
             for scrap in (folder / name for name in scraps):
@@ -116,9 +119,8 @@ def fine_tune(
             other columns.
         description: of the progress bar.
 
-    Raises:
-        ValueError: the dataset holds nothing to train on, or what the model cannot read, or sharded training would not gather the weights
-            to save them.
+    Raises ValueError: the dataset holds nothing to train on, or what the model cannot read, or sharded training would not gather the
+    weights to save them.
     """
     if not len(dataset):
         raise ValueError("there is no block to train on")

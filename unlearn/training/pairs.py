@@ -45,10 +45,7 @@ def pair_dataset(
 ) -> Dataset:
     """Rows `input_ids` (a block of the target), `rest_ids` (a block of the rest, or empty) and `reference`, streamed to a file.
 
-    Args:
-        path: of the file; one that is there is finished and is used.
-        share: blocks of the rest for every block of the target.
-        reference: gives the baseline's log-probability of each block of the target; None: 0.
+    A file that is there is finished and is used. `share`: blocks of the rest for every block of the target. No `reference`: 0.
     """
     if not path.exists():
         column = Column(Value("int32"))
@@ -74,8 +71,7 @@ def _pairs(target: Blocks, rest: Blocks | None, share: float, reference: Referen
 def pair_batch(collator: Any, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
     """Rows of pairs -> one batch, padded on the right by a collator: the B blocks of the target first, then the R of the rest.
 
-    Returns:
-        `input_ids`, `attention_mask`, `labels` (B + R, T); `rest` and `reference` (B + R,).
+    Of it `input_ids`, `attention_mask` and `labels` are (B + R, T), `rest` and `reference` (B + R,).
     """
     targets = [row["input_ids"] for row in rows]
     rest = [row["rest_ids"] for row in rows if len(row["rest_ids"])]

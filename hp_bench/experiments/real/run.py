@@ -14,13 +14,14 @@ from hp_bench.experiments.demo import Demo, curves_of, ends_of, timed, write_rep
 from hp_bench.experiments.measure import ON_REAL
 from hp_bench.experiments.real.model import fetch
 from hp_bench.experiments.real.world import RealWorld, Teaching, fast_bfloat16, prepare
-from hp_bench.experiments.store import append_log
+from hp_bench.experiments.store import LOG
 from hp_bench.experiments.training import share_reinforced
 from hp_bench.results.scorecard import Scorecard
 from hp_bench.scoring.checkpoints import Checkpoint
 from hp_bench.scoring.distances import distances
 from hp_bench.scoring.models import score_checkpoints
 from hp_bench.scoring.score import load_tasks
+from unlearn.files import append_log
 from unlearn.methods import whp
 from unlearn.progress import quiet_bars
 from unlearn.recipe import Recipe
@@ -45,18 +46,13 @@ _QUICK = Teaching(epochs=4.0, every=10)
 def run_real(
     out: Path | str, *, model: str = "smollm2", seed: int = 0, twins: int = 2, quick: bool = False, overrides: Sequence[str] = ()
 ) -> Demo:  # fmt: skip
-    """Runs it, or what is missing of it; the same seed gives the same numbers on one machine.
+    """Runs it, or what is missing of it; the same seed gives the same numbers on one machine. The arguments are those of `run_demo`, and:
 
     Args:
-        out: folder; models, run directories, scorecards, figures and report go there.
         model: a key of `hp_bench.experiments.real.model.MODELS`.
-        seed: of everything.
-        twins: models taught neutral text alone; two or more give distances to the twins their zero.
         quick: a tenth of the text, the soft labels alone.
-        overrides: `key=value` of the recipes.
 
-    Raises:
-        ValueError: the model cannot be fetched, the folder holds a run of other settings, or a key is unknown.
+    Raises ValueError: the model cannot be fetched, the folder holds a run of other settings, or a key is unknown.
     """
     out = Path(out)
     recipes = {"whp-soft": RECIPES["whp-soft"]} if quick else RECIPES
@@ -83,7 +79,7 @@ def run_real(
         write_report(
             out, title, world, curves, far, run={"model": model}, notes=_NOTES, models=["untaught"], baseline="taught"
         )
-    append_log(out, seconds=seconds)
+    append_log(out / LOG, seconds=seconds)
     shown = tuple(number for number in ON_REAL.values() if number[0] in STEPS)
     return Demo(out, shown, curves, others, [], far, seconds, [])
 

@@ -112,15 +112,9 @@ def prepare(
 ) -> RealWorld:
     """Makes models and texts, or what is missing of them; the same seed gives the same weights on one kind of processor.
 
-    Args:
-        out: folder.
-        model: a key of `MODELS`; fetched if need be.
-        seed: of the order of texts and blocks.
-        twins: at least one.
-        teaching: how; default: as docs/real.md reports.
+    The model, a key of `MODELS`, is fetched if need be; there is at least one twin; `teaching` is by default as docs/real.md reports.
 
-    Raises:
-        ValueError: the model cannot be fetched, or the folder holds models made otherwise.
+    Raises ValueError: the model cannot be fetched, or the folder holds models made otherwise.
     """
     teaching, untaught = teaching or Teaching(), fetch(model)
     companion, neutral = (
@@ -182,12 +176,9 @@ def _teach(
     }  # fmt: skip
 
     def train(place: Path) -> Trained:
-        trained = fine_tune(
+        return fine_tune(
             load_model(str(untaught), device="cpu", dtype="float32"), tokenizer, blocks.for_training(), training,
             work=place / "work", checkpoints=place / "checkpoints", seed=seed, description="teaching",
         )  # fmt: skip
-        for file in trained.last.iterdir():
-            file.replace(place / file.name)
-        return trained
 
     return RunDirectory(folder).stage(name, inputs, train_once(train, scraps=("checkpoints", "work")))

@@ -8,7 +8,7 @@ from typing import Any
 
 from hp_bench.progress import quiet_host
 from unlearn.chat import Keep, Reply
-from unlearn.progress import progress_bars
+from unlearn.progress import progress_row
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +65,7 @@ class HostModel:
         failures = {number: problem for number, text in enumerate(questions) if (problem := self._too_long(text))}
         fitting = [number for number in range(len(questions)) if number not in failures]
         in_a_row = 0
-        with progress_bars() as bars:
-            bar = bars.add_task("judging", total=len(fitting))
+        with progress_row("judging", len(fitting)) as advance:
             for start in range(0, len(fitting), _CHUNK):
                 portion = fitting[start : start + _CHUNK]
                 for number, problem in self._portion(portion, questions, keep).items():
@@ -76,8 +75,7 @@ class HostModel:
                     alone = self._portion([number], questions, keep)
                     in_a_row = in_a_row + 1 if alone else 0
                     failures.update(alone)
-                bars.advance(bar, len(portion))
-            bars.remove_task(bar)
+                advance(len(portion))
         return failures
 
     def _portion(self, numbers: Sequence[int], questions: Sequence[str], keep: Keep) -> dict[int, str]:

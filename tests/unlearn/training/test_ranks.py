@@ -57,7 +57,7 @@ def ranks_of(folder: Path) -> set[int]:
 def label(place: Path, ranks: int, out: Path) -> subprocess.CompletedProcess:
     return launch(
         ranks, "label", "--baseline", place / "base", "--reinforced", place / "reinforced", "--corpus", place / "target.txt",
-        "--anchors", place / "anchors.jsonl", "--block-tokens", 32, "--batch-blocks", 2, "--device", "cpu", "--out", out,
+        "--anchors", place / "anchors.jsonl", "--block-tokens", 32, "--device", "cpu", "--out", out, "batch_blocks=2",
     )  # fmt: skip
 
 

@@ -65,8 +65,7 @@ def contrast_anchors(
         Anchors with their contrast in standard deviations as score, entities by their best score. A name that general English or the
         reference knows too has a low score: look at those first.
 
-    Raises:
-        ValueError: there is no text, or nothing in it stands out.
+    Raises ValueError: there is no text, or nothing in it stands out.
     """
     if top < 1 or min_count < 1:
         raise ValueError(f"top and min_count must be at least 1, not {top} and {min_count}")

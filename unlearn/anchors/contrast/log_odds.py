@@ -65,14 +65,7 @@ class GeneralEnglish:
 
 
 class ReferenceText:
-    """A text of another kind, to be asked as `GeneralEnglish`; the prior is both texts together.
-
-    Args:
-        words: of the target.
-
-    Raises:
-        ValueError: the reference is empty.
-    """
+    """A text of another kind, to be asked as `GeneralEnglish`; the prior is both texts together. Raises ValueError: it holds no words."""
 
     def __init__(self, reference: Iterable[Document], words: int) -> None:
         self._tally = Tally.of(reference)
@@ -109,13 +102,8 @@ def log_odds(
 ) -> Contrast:
     """Log-odds ratio of a word in two texts, with an informative Dirichlet prior.
 
-    Args:
-        count: occurrences in the target.
-        words: words of the target.
-        other: occurrences elsewhere.
-        other_words: words elsewhere.
-        prior: pseudo-occurrences of the word; more than 0 unless it occurs in both.
-        prior_words: pseudo-words in all.
+    The word stands `count` times among the `words` of the target, and `other` times among `other_words` elsewhere; `prior` are its
+    pseudo-occurrences among `prior_words`, more than 0 unless it stands in both texts.
     """
     here, there = count + prior, other + prior
     # The floor is reached where a text holds nothing but the word.

@@ -43,10 +43,8 @@ def find_names(tally: Tally, *, min_count: int) -> dict[str, Name]:
     """Names by their text.
 
     A single word is surely a name if at least half of its occurrences that open no sentence are capitalised; one that always opens
-    sentences and never stands in lower case is an unsure one, and so is a name that is an ordinary word too ("Will").
-
-    Args:
-        min_count: rarer compounds are none, and rarer words that are ordinary ones too are no names; else rare names are in it.
+    sentences and never stands in lower case is an unsure one, and so is a name that is an ordinary word too ("Will"). Rarer than
+    `min_count`, a compound is no name, nor is a word that is an ordinary one too; other names may be rare.
     """
     counts, middles, words = _resolved(tally)
     _accept_compounds(tally, counts, middles, words, min_count)

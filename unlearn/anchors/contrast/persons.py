@@ -16,11 +16,7 @@ def group_persons(
     seen: Mapping[str, Occurrences],
     gender_by_reading: Callable[[str], str] | None = None,
 ) -> tuple[dict[str, tuple[Form, ...]], dict[str, tuple[str, ...]]]:
-    """Who is who among the names of persons.
-
-    Args:
-        every_name: all names; the words of a full name may be rare by themselves.
-        seen: occurrences of the names and of their words.
+    """Who is who among the names of persons, by all names (the words of a full name may be rare by themselves) and their occurrences.
 
     Returns:
         What each person goes by, under the main name; and the words of full names that share one with another person's. These words are

@@ -61,12 +61,8 @@ def generic_translations(entities: Iterable[Entity], *, seed: int, avoid: Iterab
     """Translations of every form; forms of one entity agree index by index.
 
     Words are drawn in the order of a hash of seed, entity and word, the least used of a list first, so that the first entities share
-    nothing; no two entities draw the same set from a list.
-
-    Args:
-        entities: those that matter most first.
-        seed: of the draw.
-        avoid: words of the target that must not come back, in any case.
+    nothing; no two entities draw the same set from a list. `entities`: those that matter most first; `avoid`: words of the target, which
+    must not come back, in any case.
     """
     drawn = Draw(seed, {word.lower() for word in avoid})
     made: dict[str, tuple[str, ...]] = {}
