@@ -202,13 +202,11 @@ def test_an_empty_dictionary_finds_nothing():
     assert AnchorDictionary(()).find("Nora") == []
 
 
-def test_matching_is_linear_in_the_text():
-    """A thousand nested anchors on a text that is made of them."""
+def test_of_nested_anchors_the_longest_is_found():
+    """Where a text is made of them; `benchmarks/anchor_growth.py` has the time."""
     dictionary = build(*[(" ".join(["ab"] * n), ("x",)) for n in range(1, 60)], prune=False)
-    began = time.perf_counter()
     matches = dictionary.find("ab " * 6_000)
-    assert time.perf_counter() - began < 5
-    assert [match.end - match.start for match in matches[:2]] == [59 * 3 - 1, 59 * 3 - 1]
+    assert len(matches) == 102 and {match.end - match.start for match in matches[:101]} == {59 * 3 - 1}
 
 
 # Files
