@@ -1,7 +1,6 @@
 """The anchor dictionary: what is left out and why, and what matches."""
 
 import json
-import time
 
 import pytest
 
