@@ -17,4 +17,6 @@ test.
 * real_quick: `hp-bench score --quick`;
 * real_chat, real_score_vllm: `score` through the chat template, and in vLLM;
 * real_prompt_growth, real_token_growth: `score` of 30, 90 and 300 prompts; of up to 20, 80 and 320 new tokens.
+
+HP_BENCH_QUICK=1 does less of everything, on all sides alike: a real row in a few minutes.
 """

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import platform
 import sys
 from importlib import import_module
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.score import CHAT
+from benchmarks.timed import QUICK
 
 #: Row -> its module, and how it is run.
 ROWS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -67,7 +67,7 @@ def main() -> None:
         machine = {
             "python": platform.python_version(),
             "machine": platform.machine(),
-            "quick": "HP_BENCH_QUICK" in os.environ,
+            "quick": QUICK,
         }
         (arguments.out / f"{row}.json").write_text(
             json.dumps({"row": row, **machine, "results": results}, indent=1) + "\n"

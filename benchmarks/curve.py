@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.checkpoints import checkpoints
 from benchmarks.score import NO_VLLM, TASKS, ours, plain, there
-from benchmarks.timed import Cost, against, middle, total
+from benchmarks.timed import QUICK, Cost, against, middle, total
 
 CHECKPOINTS = 7
 
@@ -24,7 +24,7 @@ def run(*, real: bool = False, engine: str = "hf", goal: str = "1/3") -> list[di
     with checkpoints(CHECKPOINTS, real=real) as models, tempfile.TemporaryDirectory() as place:
         names = [f"{step}:{model}" for step, model in enumerate(models, 1)]
         for number in range(CHECKPOINTS + 1):
-            if number == CHECKPOINTS // 2 or (number in (0, CHECKPOINTS) and not real):
+            if number == CHECKPOINTS // 2 or (number in (0, CHECKPOINTS) and not (real or QUICK)):
                 whole.append(ours(["curve", *names], TASKS, engine, Path(place) / f"ours-{number}"))
             if number < CHECKPOINTS:
                 theirs.append(plain(models[number], TASKS, engine, Path(place) / f"plain-{number}"))

@@ -12,9 +12,9 @@ from typing import Any
 
 from benchmarks.checkpoints import checkpoints, few_prompts
 from benchmarks.score import TASKS
-from benchmarks.timed import Cost, timed
+from benchmarks.timed import QUICK, Cost, timed
 
-PROMPTS, TOKENS = 40, 80
+PROMPTS, TOKENS = 10 if QUICK else 40, 80
 
 
 def run(of: str = "checkpoints", counts: tuple[int, ...] = (1, 10, 50), *, real: bool = False) -> list[dict[str, Any]]:

@@ -1,19 +1,18 @@
 """`hp-bench score` of one model against plain `lm_eval`: whole commands, fresh processes, in turn.
 
 A miniature model, or with `real` SmolLM2-135M (`hp-bench fetch smollm2` first), one round. HP_BENCH_CHECKPOINTS names checkpoints to
-measure with; HP_BENCH_QUICK=1 asks both sides 60 of the 300 prompts. Memory is the whole process' at its highest.
+measure with. Memory is the whole process' at its highest.
 
 vLLM needs the environment of `make test-vllm`. Both sides run it in the command's own process and, on a CPU, without compilation.
 """
 
-import os
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from benchmarks.checkpoints import checkpoints
-from benchmarks.timed import Cost, against, middle, timed
+from benchmarks.timed import QUICK, Cost, against, middle, timed
 
 TASKS = "hp_familiarity,hp_token_probability"
 CHAT = "hp_familiarity_chat"
@@ -27,7 +26,7 @@ def run(*, real: bool = False, tasks: str = TASKS, engine: str = "hf", goal: str
         return NO_VLLM
     found: dict[str, list[Cost]] = {"lm_eval": []}
     with checkpoints(1 if real else 7, real=real) as models, tempfile.TemporaryDirectory() as place:
-        for number in range(1 if real else ROUNDS):
+        for number in range(1 if real or QUICK else ROUNDS):
             found["lm_eval"].append(plain(models[-1], tasks, engine, Path(place) / f"plain-{number}"))
             for one in dict.fromkeys((engine, "hf")):
                 out = Path(place) / f"{one}-{number}"
@@ -58,7 +57,7 @@ def plain(model: Path, tasks: str, engine: str, out: Path) -> Cost:
 
 
 def _fewer() -> list[str]:
-    return ["--metadata", "quick=True"] if os.environ.get("HP_BENCH_QUICK") else []
+    return ["--metadata", "quick=True"] if QUICK else []
 
 
 def _host(engine: str) -> tuple[str, str, dict[str, str]]:
