@@ -1,8 +1,8 @@
-"""Checkpoints for the rows that score models: the user's own, or those of a short training of the miniature's shape."""
+"""Checkpoints for the rows that score models: the user's own, those of a short training of the miniature's shape, or of SmolLM2-135M."""
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,11 @@ STEPS, BETWEEN = 84, 12
 
 
 @contextmanager
-def checkpoints(count: int) -> Iterator[list[Path]]:
-    """Folders `checkpoint-<steps>` of one shape, one tokenizer and different weights.
+def checkpoints(count: int, *, real: bool = False) -> Iterator[list[Path]]:
+    """Folders of one shape, one tokenizer and different weights.
 
-    A short training on the miniature's stories, saved every `BETWEEN` steps. Further checkpoints are the last one with its weights moved a
-    little, seeded.
+    A short training on the miniature's stories, saved every `BETWEEN` steps; or, with `real`, SmolLM2-135M. Further ones are the last one
+    with its weights moved a little, seeded.
     """
     given = os.environ.get(VARIABLE)
     if given:
@@ -30,7 +30,17 @@ def checkpoints(count: int) -> Iterator[list[Path]]:
         yield found[:count]
         return
     with tempfile.TemporaryDirectory() as folder:
-        yield list(_trained(Path(folder), count))
+        yield list(_real(Path(folder), count) if real else _trained(Path(folder), count))
+
+
+def _real(folder: Path, count: int) -> Iterator[Path]:
+    from hp_bench.experiments.real.model import fetch
+    from unlearn.models import load_model, load_tokenizer
+
+    fetched = fetch("smollm2")
+    yield fetched
+    if count > 1:
+        yield from _moved(load_model(fetched, device="cpu"), load_tokenizer(fetched), folder, range(1, count))
 
 
 def _trained(folder: Path, count: int) -> Iterator[Path]:
@@ -54,8 +64,14 @@ def _trained(folder: Path, count: int) -> Iterator[Path]:
         if step % BETWEEN == 0 and saved < count:
             yield _saved(model, tokenizer, folder / f"checkpoint-{step}")
             saved += 1
+    yield from _moved(model, tokenizer, folder, range(saved, count))
+
+
+def _moved(model: Any, tokenizer: Any, folder: Path, numbers: Sequence[int]) -> Iterator[Path]:
+    import torch
+
     noise = torch.Generator().manual_seed(0)
-    for number in range(saved, count):
+    for number in numbers:
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.add_(torch.randn(parameter.shape, generator=noise) * 1e-4)

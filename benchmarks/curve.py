@@ -1,65 +1,33 @@
-"""`hp-bench curve` over 7 miniature checkpoints, both familiarity tasks, against 7 plain `lm_eval --batch_size 64`: goal 1/3.
+"""`hp-bench curve` over 7 checkpoints, both familiarity tasks, against 7 plain `lm_eval` commands.
 
-Whole commands, fresh processes, in turn: ours, some of theirs, ours, the rest of theirs, ours. HP_BENCH_CHECKPOINTS names checkpoints
-to measure with; without it a short training makes some.
+Whole commands, fresh processes, in turn: some of theirs, ours, the rest of theirs; of the miniature ours two times more, at both ends.
+What is scored, and how: `benchmarks.score`.
 """
 
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from benchmarks.checkpoints import checkpoints
-from benchmarks.timed import Cost, against, middle, timed, total
+from benchmarks.score import NO_VLLM, TASKS, ours, plain, there
+from benchmarks.timed import QUICK, Cost, against, middle, total
 
-TASKS = "hp_familiarity,hp_token_probability"
 CHECKPOINTS = 7
 
 
-def run() -> list[dict[str, Any]]:
+def run(*, real: bool = False, engine: str = "hf", goal: str = "1/3") -> list[dict[str, Any]]:
     """One result a side."""
-    return compare_engines("hf", "64", "dtype=float32", "1/3")
-
-
-def compare_engines(
-    engine: str, batch_size: str, model_args: str, goal: str, environment: Mapping[str, str] | None = None
-) -> list[dict[str, Any]]:
-    """Both sides with one engine.
-
-    Args:
-        engine: hf or vllm.
-        batch_size: of plain lm_eval; ours chooses its own.
-        model_args: of plain lm_eval, besides the model.
-        goal: for the table.
-        environment: of both sides.
-    """
-    plain: list[Cost] = []
-    ours: list[Cost] = []
-    with checkpoints(CHECKPOINTS) as models, tempfile.TemporaryDirectory() as place:
-
-        def score_all() -> None:
-            out = Path(place) / f"ours-{len(ours)}"
-            names = [f"{step}:{model}" for step, model in enumerate(models, 1)]
-            words = ["-m", "hp_bench", "curve", *names, "--tasks", TASKS, "--engine", engine, "--out", str(out)]
-            ours.append(timed(words, environment))
-
-        score_all()
-        for number, model in enumerate(models):
-            if number == CHECKPOINTS // 2:
-                score_all()
-            words = [
-                "-m",
-                "lm_eval",
-                "--model",
-                engine,
-                "--model_args",
-                f"pretrained={model},{model_args}",
-                "--tasks",
-                TASKS,
-            ]
-            out = Path(place) / f"plain-{number}"
-            plain.append(timed([*words, "--batch_size", batch_size, "--output_path", str(out)], environment))
-        score_all()
+    if not there(engine):
+        return NO_VLLM
+    theirs: list[Cost] = []
+    whole: list[Cost] = []
+    with checkpoints(CHECKPOINTS, real=real) as models, tempfile.TemporaryDirectory() as place:
+        names = [f"{step}:{model}" for step, model in enumerate(models, 1)]
+        for number in range(CHECKPOINTS + 1):
+            if number == CHECKPOINTS // 2 or (number in (0, CHECKPOINTS) and not (real or QUICK)):
+                whole.append(ours(["curve", *names], TASKS, engine, Path(place) / f"ours-{number}"))
+            if number < CHECKPOINTS:
+                theirs.append(plain(models[number], TASKS, engine, Path(place) / f"plain-{number}"))
     return against(
-        {f"hp-bench curve --engine {engine}": middle(ours)}, {f"{len(plain)} x lm_eval --model {engine}": total(plain)}, goal
+        {f"hp-bench curve --engine {engine}": middle(whole)}, {f"{CHECKPOINTS} x lm_eval --model {engine}": total(theirs)}, goal
     )  # fmt: skip

@@ -1,12 +1,16 @@
-"""`python -m benchmarks gpu`: what a machine with a GPU is asked to run, tried on the CPU without the packages that such a machine lacks."""
+"""`python -m benchmarks`: its rows; and what a machine with a GPU is asked to run, tried on the CPU without the packages that it lacks."""
 
+import inspect
 import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+from benchmarks.__main__ import ROWS
 
 ROOT = Path(__file__).resolve().parents[1]
 LACKING = ("lm_eval", "vllm", "datasets", "pydantic", "jsonlines", "ahocorasick_rs", "wordfreq")
@@ -17,6 +21,17 @@ for name in {LACKING}:
 sys.argv = ["benchmarks", "gpu", "--tiny", "--out", sys.argv[1]]
 runpy.run_module("benchmarks", run_name="__main__", alter_sys=True)
 """
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_every_row_takes_what_it_is_run_with(row):
+    module, options = ROWS[row]
+    inspect.signature(import_module(f"benchmarks.{module}").run).bind(**options)
+
+
+def test_an_unknown_row_is_a_sentence():
+    done = subprocess.run([sys.executable, "-m", "benchmarks", "speed"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and "unknown row 'speed'; available: import_time, " in done.stderr
 
 
 def test_one_command_on_a_bare_machine(tmp_path):

@@ -50,7 +50,7 @@ def mkl_is_slow() -> bool:
     import torch
 
     both = torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()
-    both &= hasattr(torch.ops.mkldnn, "_linear_pointwise") and hasattr(torch._C._nn, "mkldnn_linear")
+    both &= hasattr(torch.ops.mkldnn, "_linear_pointwise")
     wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
     cpus = Path("/proc/cpuinfo")
     return both and wide and cpus.is_file() and "AuthenticAMD" in cpus.read_text(encoding="utf-8", errors="replace")
@@ -62,9 +62,35 @@ def product(x: Any, weight: Any, bias: Any = None) -> Any:
 
     if not mkl_is_slow() or not _fits(x, weight):
         return torch.nn.functional.linear(x, weight, bias)
-    if torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad):
-        return torch._C._nn.mkldnn_linear(x.to_mkldnn(), weight, bias).to_dense()
+    trained = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
+    return (_with_gradients().apply if trained else _by_onednn)(x, weight, bias)
+
+
+def _by_onednn(x: Any, weight: Any, bias: Any = None) -> Any:
+    import torch
+
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+
+
+@cache
+def _with_gradients() -> Any:
+    """The same as autograd takes it. It keeps a layer's input as it is; torch's own function keeps copies of input and output."""
+    import torch
+
+    class Product(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any, weight: Any, bias: Any) -> Any:
+            ctx.save_for_backward(x, weight)
+            return _by_onednn(x, weight, bias)
+
+        @staticmethod
+        def backward(ctx: Any, gradient: Any) -> Any:
+            (x, weight), rows, needed = ctx.saved_tensors, gradient.flatten(0, -2), ctx.needs_input_grad
+            of_x = _by_onednn(gradient, weight.t()) if needed[0] else None
+            of_weight = _by_onednn(rows.t(), x.flatten(0, -2).t()) if needed[1] else None
+            return of_x, of_weight, rows.sum(0) if needed[2] else None
+
+    return Product
 
 
 def _fits(x: Any, weight: Any) -> bool:

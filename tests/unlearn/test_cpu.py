@@ -41,6 +41,13 @@ def test_the_same_products_and_gradients(bias):
     assert len(found[0]) == 3 + bias
 
 
+def test_nothing_is_copied_for_the_gradients():
+    layer, x, kept = quicken(nn.Linear(48, 80)), torch.randn(20, 48, requires_grad=True), []
+    with torch.autograd.graph.saved_tensors_hooks(lambda one: kept.append(one) or one, lambda one: one):
+        layer(x)
+    assert {one.data_ptr() for one in kept} == {x.data_ptr(), layer.weight.data_ptr()}
+
+
 def test_a_frozen_layer_passes_gradients_on():
     layer = quicken(nn.Linear(16, 16)).requires_grad_(False)
     x = torch.randn(20, 16, requires_grad=True)
