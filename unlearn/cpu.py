@@ -20,7 +20,12 @@ _INPUTS, _ROWS = 384, 8
 
 
 def quicken(model: Any) -> Any:
-    """Has this process keep freed memory, and the model's linear layers multiply by `product` where MKL is slow. Returns the model."""
+    """Has this process keep freed memory, and the model's linear layers multiply by `product` where MKL is slow. Returns the model.
+
+    A model that is not on the processor is left alone.
+    """
+    if next(model.parameters()).device.type != "cpu":
+        return model
     keep_freed_memory()
     if not mkl_is_slow():
         return model

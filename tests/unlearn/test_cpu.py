@@ -111,3 +111,7 @@ def test_memory_of_freed_tensors_is_not_cleared_again():
 
     assert pages("") > 4 * 100 * 256 * 0.9  # 100 MiB are 25,600 pages of 4 KiB
     assert pages("keep_freed_memory()") < 1000
+
+
+def test_a_model_elsewhere_is_left_alone():
+    assert "forward" not in vars(quicken(nn.Linear(48, 80, device="meta")))
