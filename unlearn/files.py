@@ -164,7 +164,7 @@ def find_model(model: str | Path) -> str:
             raise ValueError(f"model {name!r} is not here yet: `hp-bench fetch {name}` downloads it")
         return str(cache_dir() / name)
     if path.is_file():
-        raise ValueError(f"model {name!r} is a file; the folder that holds it is the model")
+        raise ValueError(f"model {name!r} is a file; a model is a folder, or for weights the folder that holds them")
     local = isinstance(model, Path) or name.startswith((".", "/", "~")) or name.count("/") > 1 or name.endswith("/")
     if local or ("/" in name and path.parent.is_dir()):
         raise ValueError(f"model folder {name!r} does not exist")

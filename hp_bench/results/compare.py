@@ -176,8 +176,8 @@ def leading(card: Scorecard) -> Measurement | None:
 
 
 def little_to_forget(name: str, before: Measurement | None) -> str:
-    """A sentence where a baseline's number is what models have that never read the text; "" where it is not. Of five that never read the
-    target, on two seeds and asked in two ways, none had a familiarity above .47 (docs/real.md).
+    """A sentence where a baseline's number is what models have that never read the text; "" where it is not. Of seven that never read the
+    target, on three seeds and asked in two ways, none had a familiarity above .49 (docs/real.md).
     """
     if before is None or before.value is None or before.low is None or not METRICS[before.metric].knowledge:
         return ""

@@ -345,7 +345,7 @@ def test_a_model_that_fails_does_not_lose_the_others(place, tmp_path):
         (["{place}/base", "--baseline", "{place}/none"], "model folder .*none' does not exist"),
         (
             ["{place}/prompts/familiarity.jsonl"],
-            "model .*familiarity.jsonl.* is a file; the folder that holds it is the model",
+            "model .*familiarity.jsonl.* is a file; a model is a folder, or for weights the folder that holds them",
         ),
         (
             ["{place}/base", "--engine", "onnx"],
