@@ -49,11 +49,12 @@ _DIFFER_ELSEWHERE = {
 
 
 def doubtful(a: Scorecard, b: Scorecard) -> list[str]:
-    """What does not forbid a comparison but may move numbers a little: engine, type of the weights, library versions."""
+    """What does not forbid a comparison but may move numbers a little: engine, type of the weights, device, library versions."""
     ours, theirs = a.manifest, b.manifest
     if "unknown" in (ours.engine, theirs.engine):
         return ["how a file's completions were generated is unknown"] * (ours.engine != theirs.engine)
     pairs = [(key, repr(getattr(ours, key)), repr(getattr(theirs, key))) for key in ("engine", "dtype")]
+    pairs += [("device", ours.device, theirs.device)] if ours.device and theirs.device else []
     libraries = sorted({*ours.versions, *theirs.versions})
     pairs += [(name, ours.versions.get(name, "none"), theirs.versions.get(name, "none")) for name in libraries]
     return [f"{name} {one} against {other}" for name, one, other in pairs if one != other]

@@ -93,6 +93,7 @@ class Manifest:
         fingerprint: short digest of the weight files; "" where there are none to read.
         engine: hf, vllm or endpoint.
         dtype: of the weights.
+        device: the accelerator's name, or "cpu" and the number of threads, which moves completions in bfloat16; "" of a served model.
         tasks: one manifest a task.
         versions: of the libraries that can move a number.
         findings: what a reader of the numbers should know of how they came about, in sentences.
@@ -106,6 +107,7 @@ class Manifest:
     fingerprint: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     findings: Sequence[str] = field(default_factory=list)
+    device: str = ""
 
 
 @dataclass(frozen=True)

@@ -190,8 +190,21 @@ def _manifest(engine: Engine) -> Manifest:
     hub = getattr(engine, "stored", True) and not Path(engine.model).is_dir()
     return Manifest(
         model=engine.model, engine=identity.engine, dtype=identity.dtype, tasks={}, versions=_versions(),
-        fingerprint=identity.fingerprint, revision=commit_of(path, revision) if hub else "",
+        fingerprint=identity.fingerprint, revision=commit_of(path, revision) if hub else "", device=_device(engine),
     )  # fmt: skip
+
+
+def _device(engine: Engine) -> str:
+    if engine.name == "endpoint":
+        return ""
+    import torch
+
+    if engine.name == "vllm" and not torch.cuda.is_available():
+        return "cpu"  # its threads are its own
+    device = torch.device("cuda" if engine.name == "vllm" else getattr(engine.lm, "device", None) or "cpu")
+    if device.type == "cpu":
+        return f"cpu, threads: {torch.get_num_threads()}"
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _versions() -> dict[str, str]:

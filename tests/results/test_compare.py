@@ -109,11 +109,15 @@ def test_scorecards_and_curves_that_do_not_compare_are_refused_with_the_differen
 
 
 def test_another_engine_or_library_is_said_and_not_refused(tmp_path):
-    manifest = replace(card().manifest, engine="vllm", versions={"torch": "3"})
-    a, b = card("a").save(tmp_path / "a.json"), replace(card("b"), manifest=manifest).save(tmp_path / "b.json")
+    ours = replace(card().manifest, device="cpu, threads: 1")
+    theirs = replace(ours, engine="vllm", versions={"torch": "3"}, device="cpu, threads: 2")
+    a, b = (replace(card(n), manifest=m).save(tmp_path / f"{n}.json") for n, m in (("a", ours), ("b", theirs)))
     said = run(a, b).stderr
     assert "not quite the same conditions: engine 'hf' against 'vllm'" in said
     assert "torch 2 against 3" in said
+    assert "device cpu, threads: 1 against cpu, threads: 2" in said
+    replace(card("b"), manifest=card().manifest).save(tmp_path / "b.json")
+    assert "device" not in run(a, b).stderr, "an older scorecard does not say where it was made"
 
 
 def test_a_scorecard_without_a_number_is_told_by_its_reason_and_is_no_reference(tmp_path):

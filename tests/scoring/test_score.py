@@ -273,6 +273,7 @@ def test_what_was_scored_is_not_taken_for_another_type_or_engine(place, tmp_path
     assert (count, narrow.manifest.dtype) == (1, "bfloat16")
     count, wide = asked("float32", loads=True)
     assert (count, wide.manifest.dtype) == (1, "float32") and wide.values != narrow.values
+    assert wide.manifest.device == f"cpu, threads: {torch.get_num_threads()}"
     assert asked("auto", loads=False) == asked("float32", loads=False) == (0, wide)
     monkeypatch.setattr("hp_bench.engines.loader.stored_dtype", lambda _: "")  # only the loaded model can tell
     assert asked("auto", loads=True) == (0, wide)

@@ -61,7 +61,7 @@ def test_a_served_model_has_the_numbers_of_the_model_it_serves(place, address):
     metadata = {"prompts": str(place / "prompts")}
     served, own = score(f"{address}#mine", metadata=metadata), score(place / "model", metadata=metadata)
     assert not served.failures
-    assert (served.name, served.manifest.engine) == ("mine", "endpoint")
+    assert (served.name, served.manifest.engine, served.manifest.device) == ("mine", "endpoint", "")
     a, b = (card.values["hp_token_probability"]["token_probability"] for card in (served, own))
     assert a == pytest.approx(b, rel=1e-3)
     assert served.values["hp_familiarity"]["familiarity"] == own.values["hp_familiarity"]["familiarity"]
