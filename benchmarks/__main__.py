@@ -34,6 +34,7 @@ ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     "real_score_vllm": ("score", {"real": True, "engine": "vllm", "goal": ".8"}),
     "real_curve": ("curve", {"real": True, "goal": ".35"}),
     "real_curve_vllm": ("curve", {"real": True, "engine": "vllm", "goal": ".30"}),
+    "real_labels": ("labels", {"real": True}),
     "real_finetune": ("finetune", {"real": True}),
     "real_prompt_growth": ("growth", {"of": "prompts", "counts": (30, 90, 300), "real": True}),
     "real_token_growth": ("growth", {"of": "tokens", "counts": (20, 80, 320), "real": True}),

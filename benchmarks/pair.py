@@ -1,4 +1,4 @@
-"""A baseline and a reinforced model of random weights, and blocks of made-up prose, for the rows of labelling."""
+"""A baseline and a reinforced model, and blocks of text to label, for the rows of labelling: made up, or of a run of `make real`."""
 
 import os
 import re
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.prose import anchors, prose, tokenizer
+from benchmarks import prose
 
 #: Threads of both sides.
 THREADS = int(os.environ.get("HP_BENCH_THREADS", "2"))
@@ -30,24 +30,56 @@ def models(vocabulary: int, *, layers: int, hidden: int, dtype: str = "float32")
     return made
 
 
+def run_models(run: Path, *, dtype: str = "float32") -> list[Any]:
+    """The baseline and the reinforced model of a run of `make real`.
+
+    Raises:
+        ValueError: the folder holds none.
+    """
+    import torch
+
+    from unlearn.models import load_model
+
+    torch.set_num_threads(THREADS)
+    folders = (run.parent / "models" / "taught", run / "reinforced")
+    if missing := [str(one) for one in folders if not one.is_dir()]:
+        raise ValueError(
+            f"{missing[0]!r} is no model; HP_BENCH_RUN names a run of `make real`, by default runs/real/whp"
+        )
+    return [load_model(one, device="cpu", dtype=dtype) for one in folders]
+
+
 class Work:
-    """Blocks of 512 tokens to label, and both ways to label them.
+    """Blocks to label, and both ways to label them: of prose, 512 tokens each, or of the companion as a run's recipe cuts it.
 
     Args:
         blocks: how many.
-        vocabulary: of the tokenizer.
+        vocabulary: of the tokenizer of prose.
+        run: the folder of a run of `make real`.
     """
 
-    def __init__(self, blocks: int, vocabulary: int = 32_000) -> None:
+    def __init__(self, blocks: int, vocabulary: int = 32_000, run: Path | None = None) -> None:
         from unlearn import AnchorDictionary, LabelSettings
         from unlearn.corpus.blocks import Blocks, grouped
         from unlearn.corpus.corpus import Corpus, Document
         from unlearn.labels.rule_two import frequent_tokens
+        from unlearn.models import load_tokenizer
+        from unlearn.recipe import Recipe
 
-        self.tokenizer, self.settings = tokenizer(vocabulary), LabelSettings()
-        self.anchors = AnchorDictionary.build(anchors(1500))
-        text = prose(3_500 * blocks + 10_000)
-        cut = Blocks.open(Corpus([Document("prose", text)]), self.tokenizer, 512)
+        if run is None:
+            self.tokenizer, self.settings = prose.tokenizer(vocabulary), LabelSettings()
+            self.anchors = AnchorDictionary.build(prose.anchors(1500))
+            corpus = Corpus([Document("prose", prose.prose(3_500 * blocks + 10_000))])
+        else:
+            recipe = Recipe.load(run / "recipe.yaml")
+            self.tokenizer, self.settings = load_tokenizer(run / "reinforced"), recipe.labels.settings(recipe.seed)
+            if self.settings.inside:
+                raise ValueError(
+                    f"{str(run)!r} has labels inside names, which the floor does not read; HP_BENCH_RUN=runs/real/whp"
+                )
+            self.anchors = AnchorDictionary.load(run / "anchors.jsonl")
+            corpus = Corpus(str(run.parent / "text" / "companion.jsonl"))
+        cut = Blocks.open(corpus, self.tokenizer, self.settings.block_tokens)
         made = grouped(cut, self.settings.batch_blocks)
         self.batches = [next(made) for _ in range(blocks // self.settings.batch_blocks)]
         self.texts = [block.text for batch in self.batches for block in batch]
@@ -75,7 +107,7 @@ class Work:
         from unlearn.labels.align import align
         from unlearn.labels.rule_two import ForbiddenIds
 
-        forbidden = ForbiddenIds(self.tokenizer, self.frequent, "frequent-excepted")
+        forbidden = ForbiddenIds(self.tokenizer, self.frequent, self.settings.forbid)
         prepared = []
         for batch in self.batches:
             aligned, _ = align(batch, self.tokenizer, self.anchors, self.settings, forbidden)
