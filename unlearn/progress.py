@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from datetime import timedelta
 from functools import partial
@@ -39,13 +39,13 @@ def progress_bars(*, enabled: bool = True) -> Iterator[Progress]:
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), left,
     )  # fmt: skip
-    bars = Progress(*columns, console=console, transient=True, disable=not enabled, speed_estimate_period=120)
-    ended = threading.Event()
-    if enabled and not console.is_terminal:
+    bars = Progress(*columns, console=console, transient=True, speed_estimate_period=120)
+    drawn, ended = console.is_interactive or console.is_jupyter, threading.Event()
+    if enabled and not drawn:
         threading.Thread(target=_say_lines, args=(bars, left, ended), daemon=True).start()
-    with bars as progress, shown_by(progress):
+    with bars if enabled and drawn else nullcontext(), shown_by(bars):  # elsewhere rich would end with a blank line
         try:
-            yield progress
+            yield bars
         finally:
             ended.set()
 
