@@ -17,6 +17,7 @@ from typing import Any
 import aiohttp
 import requests
 from lm_eval.models.openai_completions import LocalCompletionsAPI
+from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt, wait_exponential
 from transformers import AutoConfig
 
 from hp_bench.engines import NeedsAnotherEngine
@@ -33,6 +34,8 @@ from hp_bench.engines.loading import first_line, load_tokenizer
 from hp_bench.engines.source import Source
 from hp_bench.engines.texts import NO_TEXT, said, special_markers
 from hp_bench.progress import quiet_host
+
+log = logging.getLogger(__name__)
 
 #: Servers that take a model's generation_config.json for the defaults of every request, and let a request say otherwise of penalties.
 _FOLLOW = ("vllm", "sglang")
@@ -303,9 +306,19 @@ def require_server(model: str) -> dict[str, Any]:
 
 
 def _json_of(address: str, ask: Callable[..., requests.Response], *, timeout: int = _TIMEOUT, **content: Any) -> Any:
+    """What a server answers. One that is asked too often, or still loads its model, is asked again, with lm-eval's pauses."""
     key = os.environ.get("OPENAI_API_KEY", "")
+
+    def told(state: RetryCallState) -> None:
+        if state.attempt_number == 1 and state.outcome:
+            log.warning("%r answers %s: asking it again for a minute", address, state.outcome.result().status_code)
+
+    patient = Retrying(
+        retry=retry_if_result(lambda answer: answer.status_code in (429, 503)), stop=stop_after_attempt(10),
+        wait=wait_exponential(0.5, 10, min=1), before_sleep=told, retry_error_callback=lambda s: s.outcome and s.outcome.result(),
+    )  # fmt: skip
     try:
-        answer = ask(address, headers={"Authorization": f"Bearer {key}"} if key else {}, timeout=timeout, **content)
+        answer = patient(ask, address, headers={"Authorization": f"Bearer {key}"} if key else {}, timeout=timeout, **content)
         answer.raise_for_status()
         return answer.json()
     except requests.RequestException as error:

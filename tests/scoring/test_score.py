@@ -497,12 +497,37 @@ def test_a_server_that_refuses_is_the_users_mistake_before_anything_is_loaded(
     served, tmp_path, monkeypatch, at, status, advice
 ):
     """It was a scorecard of failures such as "HTTPError: 404 Client Error", after three tries, and exit code 1."""
+    waits = []
+    monkeypatch.setattr("tenacity.nap.time.sleep", waits.append)
     monkeypatch.setattr(Server, at, status)
     done = run_auto(served, "--out", tmp_path / "out", code=1)
+    assert waits == ([1, 1, 2, 4, 8, 10, 10, 10, 10] if status == 429 else [])
     page = "models" if at == "listing" else "completions"
     assert type(done.exception) is ValueError  # `guarded` makes one sentence of it, and exit code 2
     assert str(done.exception).startswith(f"'{served}/{page}' answers {advice}")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("at", ["listing", "status"])
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_server_that_is_busy_at_the_first_request_is_waited_for_in_one_line(
+    place, served, tmp_path, monkeypatch, caplog, at, status
+):
+    """It ended the command, where it would have been asked again later."""
+    waits = []
+
+    def waited(seconds):
+        waits.append(seconds)
+        monkeypatch.setattr(Server, at, status if len(waits) < 3 else 200)
+
+    monkeypatch.setattr("tenacity.nap.time.sleep", waited)
+    monkeypatch.setattr(Server, at, status)
+    words = ["--metadata", f"prompts={place / 'prompts'}", "--tasks", "hp_token_probability", "--json"]
+    (card,) = json.loads(run_auto(served, *words, "--out", tmp_path / "out").stdout)["scorecards"]
+    assert waits == [1, 1, 2] and card["measurements"][0]["n"] == len(small_prompts.WORDS)
+    page = "models" if at == "listing" else "completions"
+    said = [one.getMessage() for one in caplog.records if one.name.startswith("hp_bench")]
+    assert said == [f"'{served}/{page}' answers {status}: asking it again for a minute"]
 
 
 @pytest.mark.parametrize(
