@@ -318,7 +318,9 @@ def _json_of(address: str, ask: Callable[..., requests.Response], *, timeout: in
         wait=wait_exponential(0.5, 10, min=1), before_sleep=told, retry_error_callback=lambda s: s.outcome and s.outcome.result(),
     )  # fmt: skip
     try:
-        answer = patient(ask, address, headers={"Authorization": f"Bearer {key}"} if key else {}, timeout=timeout, **content)
+        answer = patient(
+            ask, address, headers={"Authorization": f"Bearer {key}"} if key else {}, timeout=timeout, **content
+        )
         answer.raise_for_status()
         return answer.json()
     except requests.RequestException as error:

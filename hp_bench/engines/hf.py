@@ -81,15 +81,18 @@ class HFEngine:
             raise NeedsAnotherEngine("a live model is scored as it is: it takes no other weights")
         source = locate(checkpoint, base=self.base)
         plain = self._source.whole
-        require_swappable(self.lm._model.config, self.lm.tokenizer, source)
+        require_swappable(self.lm.config, self.lm.tokenizer, source)
         if self._source.base is not None:
             self.lm._model = detach(self.lm._model).eval()
             self._source, self.model = plain, plain.name
-        if source.whole != plain:
-            fresh, device = load_model(source.whole, dtype=self.dtype), self.lm._model.device
-            self.lm._model = None  # an accelerator may have no room for two
+        if source.whole != plain or self.lm._model is None:
+            self.lm._model = None  # there may be no room for two
             _free()
-            self.lm._model = fresh.to(device)
+            try:
+                self.lm._model = load_model(source.whole, dtype=self.dtype, device=str(self.lm.device))
+            except ValueError:
+                self.lm._model = load_model(plain, dtype=self.dtype, device=str(self.lm.device))
+                raise
             self._source, self.model = source.whole, source.whole.name
         if source.base is not None:
             self.lm._model = attach(self.lm._model, source)
@@ -132,16 +135,14 @@ def _host(model: Any, tokenizer: Any, batch_size: int) -> Any:
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id >= model.config.get_text_config().vocab_size:
         tokenizer.pad_token = tokenizer.eos_token  # nobody attends to it, but it must be one that the model knows
     model.tie_weights = lambda *_, **__: None
+    softmax_dtype = None if model.dtype == torch.float64 else "float32"
     try:
         with quiet_host(logging.ERROR):
-            return _Host(
-                pretrained=model,
-                tokenizer=tokenizer,
-                batch_size=batch_size,
-                softmax_dtype=None if model.dtype == torch.float64 else "float32",
-            )
+            host = _Host(pretrained=model, tokenizer=tokenizer, batch_size=batch_size, softmax_dtype=softmax_dtype)
     finally:
         del model.tie_weights
+    host.pretrained = None  # or it would hold this model while others take its place
+    return host
 
 
 class _Queue(HFLM):

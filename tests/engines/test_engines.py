@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,6 +83,33 @@ def test_a_swap_that_did_not_take_is_noticed(place, monkeypatch):
     monkeypatch.setattr(hf, "attach", lambda model, _: attach(model, locate(place / "lora/checkpoint-20")))
     with pytest.raises(RuntimeError, match="tensors differ from a fresh load of .*checkpoint-10"):
         engine.swap(place / "lora/checkpoint-10")
+
+
+def test_a_swap_holds_one_model_at_a_time(place, monkeypatch):
+    """The first model was held to the end, and each next one beside the last."""
+    engine = HFEngine(place / "base", device="cpu")
+    last, alive = weakref.ref(engine.lm.model), []
+
+    def noting(*given, **options):
+        alive.append(last() is not None)
+        return load_model(*given, **options)
+
+    monkeypatch.setattr(hf, "load_model", noting)
+    for step in STEPS:
+        engine.swap(place / f"full/checkpoint-{step}")
+        last = weakref.ref(engine.lm.model)
+    assert alive == [False, False]
+
+
+def test_an_engine_goes_on_where_its_checkpoint_is_gone_and_the_next_is_broken(place, tmp_path):
+    gone = shutil.copytree(place / "base", tmp_path / "gone")
+    engine = HFEngine(gone, device="cpu")
+    shutil.rmtree(gone)
+    with pytest.raises(ValueError):
+        engine.swap(broken(place, tmp_path / "wrong", "missing"))
+    engine.swap(place / "full/checkpoint-10")
+    held = load_file(place / "full/checkpoint-10/model.safetensors")
+    assert all(torch.equal(tensor, held[name]) for name, tensor in engine.lm.model.state_dict().items())
 
 
 @pytest.fixture(scope="module")
