@@ -30,7 +30,7 @@ def compare(
     from hp_bench.judges.rejudge import as_completions
     from hp_bench.probes.paths import prompts_dir
     from hp_bench.report.tables import answer, curves_table, model_tables
-    from hp_bench.results.compare import doubtful, require_comparable
+    from hp_bench.results.compare import doubts, require_comparable
     from hp_bench.results.scorecard import ELSEWHERE, failures, to_json
 
     groups = _read(cards)
@@ -51,8 +51,7 @@ def compare(
         show(as_json, content, *answers, "\n", *model_tables(told, changes, reference))
     else:
         show(as_json, content, curves_table(changes))
-    warn(*(f"not quite the same conditions: {doubt}" for card in told[1:] for doubt in doubtful(told[0], card)))
-    warn(*failures(shown))
+    warn(*doubts(shown), *failures(shown))
 
 
 def _read(paths: list[Path]) -> "dict[str, list[Scorecard]]":

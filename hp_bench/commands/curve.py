@@ -39,7 +39,7 @@ def curve(
     """
     from hp_bench.curves.curve import curves, draw, methods_of
     from hp_bench.report.tables import answer, numbers_table
-    from hp_bench.results.compare import broken, compare
+    from hp_bench.results.compare import broken, compare, doubts
     from hp_bench.results.scorecard import failures, to_json
 
     methods = methods_of(models, name or [])
@@ -59,7 +59,8 @@ def curve(
             answers.append(answer(last, starts[one.name], changes[one.name]))
             tables.append(numbers_table(one.points, changes[one.name], title=one.name))
     show(as_json, content, *answers, "\n", *tables)
-    warn(*map(str, drawn), *(broken(card, starts[one.name]) for one in made for card in one.points[1:]))
+    warn(*map(str, drawn), *doubts([card for one in made for card in one.points]))
+    warn(*(broken(card, starts[one.name]) for one in made for card in one.points[1:]))
     finish(list(dict.fromkeys(sentence for one in made for sentence in failures(one.points))))
 
 

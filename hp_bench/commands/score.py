@@ -46,7 +46,7 @@ def score(
     from hp_bench.engines.loader import Loader
     from hp_bench.report.strip import print_strips, strips_of
     from hp_bench.report.tables import answer, model_tables
-    from hp_bench.results.compare import broken, compare
+    from hp_bench.results.compare import broken, compare, doubts
     from hp_bench.results.model_card import model_card
     from hp_bench.results.scorecard import failures, to_json
     from hp_bench.scoring.checkpoints import named_models
@@ -80,5 +80,9 @@ def score(
     if quick:
         asked = (task.prompts_changed for card in cards for task in card.manifest.tasks.values())
         warn(*(f"{said}. A first look: not compared with other scores." for said in asked if said))
-    warn(*(broken(card, reference) for card in cards), f"scorecards and samples are in {out}" * bool(told))
+    warn(
+        *doubts(cards),
+        *(broken(card, reference) for card in cards),
+        f"scorecards and samples are in {out}" * bool(told),
+    )
     finish(failures(cards))

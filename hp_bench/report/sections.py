@@ -10,7 +10,7 @@ from hp_bench.judges.grades import GRADES, WEIGHTS
 from hp_bench.report.figures import panels_of
 from hp_bench.report.story import Story
 from hp_bench.report.tables import changes_of, describe_difference, describe_p
-from hp_bench.results.compare import Compared, compare, incomparable, leading, little_to_forget, too_degenerate
+from hp_bench.results.compare import Compared, compare, doubts, incomparable, leading, little_to_forget, too_degenerate
 from hp_bench.results.curve import Curve
 from hp_bench.results.metrics import METRICS
 from hp_bench.results.scorecard import ELSEWHERE, Scorecard, measure
@@ -101,7 +101,8 @@ def headline(story: Story) -> list[str]:
         said.append(f"Not all of these models were asked alike: {reasons[0]}.")
     if story.start and (little := little_to_forget(story.start.name, leading(story.start))):
         said.append(f"{little}.")
-    return said
+    cards = [*(card for method in story.methods for card in method.points), *story.ends, *story.twins]
+    return said + [f"{doubt[0].upper()}{doubt[1:]}." for doubt in doubts(cards)]
 
 
 def exchanges(story: Story, method: Curve) -> list[dict[str, Any]]:

@@ -48,16 +48,22 @@ _DIFFER_ELSEWHERE = {
 }
 
 
-def doubtful(a: Scorecard, b: Scorecard) -> list[str]:
-    """What does not forbid a comparison but may move numbers a little: engine, type of the weights, device, library versions."""
-    ours, theirs = a.manifest, b.manifest
-    if "unknown" in (ours.engine, theirs.engine):
-        return ["how a file's completions were generated is unknown"] * (ours.engine != theirs.engine)
-    pairs = [(key, repr(getattr(ours, key)), repr(getattr(theirs, key))) for key in ("engine", "dtype")]
-    pairs += [("device", ours.device, theirs.device)] if ours.device and theirs.device else []
-    libraries = sorted({*ours.versions, *theirs.versions})
-    pairs += [(name, ours.versions.get(name, "none"), theirs.versions.get(name, "none")) for name in libraries]
-    return [f"{name} {one} against {other}" for name, one, other in pairs if one != other]
+def doubts(cards: Sequence[Scorecard]) -> list[str]:
+    """What does not forbid comparing scorecards with the first but may move numbers a little: engine, type of the weights, device, library
+    versions. A sentence each; scorecards without a number are left out.
+    """
+    found: list[str] = []
+    made = [card.manifest for card in cards if card.scored]
+    for ours, theirs in ((made[0], one) for one in made[1:]):
+        if "unknown" in (ours.engine, theirs.engine):
+            found += ["how a file's completions were generated is unknown"] * (ours.engine != theirs.engine)
+            continue
+        pairs = [(key, repr(getattr(ours, key)), repr(getattr(theirs, key))) for key in ("engine", "dtype")]
+        pairs += [("device", ours.device, theirs.device)] if ours.device and theirs.device else []
+        libraries = sorted({*ours.versions, *theirs.versions})
+        pairs += [(name, ours.versions.get(name, "none"), theirs.versions.get(name, "none")) for name in libraries]
+        found += [f"{name} {one} against {other}" for name, one, other in pairs if one != other]
+    return [f"not quite the same conditions: {doubt}" for doubt in dict.fromkeys(found)]
 
 
 def require_comparable(cards: Sequence[Scorecard]) -> None:

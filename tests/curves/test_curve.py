@@ -130,6 +130,14 @@ def test_what_was_scored_is_not_scored_again_and_the_picture_is_the_same_bytes(p
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
+def test_a_checkpoint_that_was_scored_on_other_threads_is_said(place, two, tmp_path):
+    out = shutil.copytree(two[1], tmp_path / "out")
+    path = out / "scorecards/lora/checkpoint-40.json"
+    path.write_text(path.read_text().replace("cpu, threads: 1", "cpu, threads: 64"))
+    said = run(*words_of(place), "--out", out).stderr.splitlines()
+    assert said.count("not quite the same conditions: device cpu, threads: 1 against cpu, threads: 64") == 1
+
+
 def test_broken_checkpoints_are_a_sentence_each_and_the_rest_of_the_curve_is_intact(place, tmp_path):
     from broken_checkpoints import broken
 

@@ -115,6 +115,16 @@ def test_models_of_other_prompts_on_one_page_are_said_to_be(tmp_path):
         assert headline(read_story(tmp_path)) == said
 
 
+@pytest.mark.parametrize("name", ["a/checkpoint-20", "b/checkpoint-40", "twin-2"])
+def test_a_scorecard_made_under_other_conditions_is_said_on_the_page(run, name):
+    assert not any("conditions" in sentence for sentence in headline(read_story(run)))
+    path = run / "scorecards" / f"{name}.json"
+    one = Scorecard.load(path)
+    replace(one, manifest=replace(one.manifest, dtype="bfloat16")).save(path)
+    dtype = one.manifest.dtype
+    assert f"Not quite the same conditions: dtype '{dtype}' against 'bfloat16'." in headline(read_story(run))
+
+
 def test_the_table_is_the_scorecards(run):
     rows = {(row.method, row.metric): row for row in table(read_story(run))}
     familiarity = rows["a", "familiarity, completion (0 to 5)"]

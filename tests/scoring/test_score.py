@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,16 @@ def test_python_and_the_command_line_share_what_is_kept(place, scored, monkeypat
     assert card == Scorecard.load(place / "out/scorecards/a-model.json")
     with pytest.raises(ValueError, match="holds a scorecard 'a-model' of another model"):
         score(place / "base", name="a-model", **given)
+
+
+def test_a_baseline_that_was_scored_on_other_threads_is_said(place, scored, tmp_path):
+    out = shutil.copytree(place / "out", tmp_path / "out")
+    assert "conditions" not in run(*words_of(place), "--out", out).stderr
+    baseline = Scorecard.load(out / "scorecards/baseline.json")
+    elsewhere = replace(baseline.manifest, device="cpu, threads: 64")
+    replace(baseline, manifest=elsewhere).save(out / "scorecards/baseline.json")
+    said = run(*words_of(place), "--out", out).stderr.splitlines()
+    assert said.count("not quite the same conditions: device cpu, threads: 64 against cpu, threads: 1") == 1
 
 
 def test_samples_are_kept_beside(place, scored):
