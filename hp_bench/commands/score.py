@@ -80,9 +80,6 @@ def score(
     if quick:
         asked = (task.prompts_changed for card in cards for task in card.manifest.tasks.values())
         warn(*(f"{said}. A first look: not compared with other scores." for said in asked if said))
-    warn(
-        *doubts(cards),
-        *(broken(card, reference) for card in cards),
-        f"scorecards and samples are in {out}" * bool(told),
-    )
+    warn(*doubts(cards), *(broken(card, reference) for card in cards))
+    warn(f"scorecards and samples are in {out}" * bool(told))
     finish(failures(cards))
