@@ -236,6 +236,14 @@ def require_completion(address: str, answer: Any, *, least: int = 0) -> None:
     )
 
 
+#: Status -> what to do.
+_ADVICE = {
+    **dict.fromkeys((401, 403), "it wants a key: set OPENAI_API_KEY"),
+    404: "nothing is there: the address is that of the server up to /v1, such as http://localhost:8000/v1",
+    429: "it is asked too often: run the same again later, with fewer requests at a time (--engine-arg num_concurrent=1)",
+}
+
+
 def problem(address: str, error: Exception) -> str:
     """What is wrong with a server that gave no answer, and what to do, in a sentence."""
     if isinstance(error, requests.JSONDecodeError | json.JSONDecodeError | aiohttp.ContentTypeError):
@@ -246,15 +254,8 @@ def problem(address: str, error: Exception) -> str:
     answer = getattr(error, "response", None)  # of requests; aiohttp has all in the error
     status, what = (answer.status_code, answer.reason) if answer is not None else (getattr(error, "status", 0), "")
     if status:
-        advice = "look at the server's log"
-        if status in (401, 403):
-            advice = "it wants a key: set OPENAI_API_KEY"
-        elif status == 404:
-            advice = "nothing is there: the address is that of the server up to /v1, such as http://localhost:8000/v1"
-        elif status == 429:
-            advice = "it is asked too often: run the same again later, with fewer requests at a time (--engine-arg num_concurrent=1)"
-        elif status >= 500:
-            advice = "the server, or a gateway before it, fails: look at its log, and run the same again when it is up"
+        fails = "the server, or a gateway before it, fails: look at its log, and run the same again when it is up"
+        advice = _ADVICE.get(status, fails if status >= 500 else "look at the server's log")
         return f"{address!r} answers {status} {what or getattr(error, 'message', '')}: {advice}"
     if isinstance(error, requests.Timeout | TimeoutError):
         return f"{address!r} does not answer in time: it is busy or down; --engine-arg timeout=SECONDS waits longer"
@@ -307,7 +308,7 @@ def require_server(model: str) -> dict[str, Any]:
 
 def _json_of(address: str, ask: Callable[..., requests.Response], *, timeout: int = _TIMEOUT, **content: Any) -> Any:
     """What a server answers. One that is asked too often, or still loads its model, is asked again, with lm-eval's pauses."""
-    key = os.environ.get("OPENAI_API_KEY", "")
+    headers = {"Authorization": f"Bearer {key}"} if (key := os.environ.get("OPENAI_API_KEY")) else {}
 
     def told(state: RetryCallState) -> None:
         if state.attempt_number == 1 and state.outcome:
@@ -318,9 +319,7 @@ def _json_of(address: str, ask: Callable[..., requests.Response], *, timeout: in
         wait=wait_exponential(0.5, 10, min=1), before_sleep=told, retry_error_callback=lambda s: s.outcome and s.outcome.result(),
     )  # fmt: skip
     try:
-        answer = patient(
-            ask, address, headers={"Authorization": f"Bearer {key}"} if key else {}, timeout=timeout, **content
-        )
+        answer = patient(ask, address, headers=headers, timeout=timeout, **content)
         answer.raise_for_status()
         return answer.json()
     except requests.RequestException as error:

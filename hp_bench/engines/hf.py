@@ -222,6 +222,5 @@ def _bare(model: Any) -> Any:
 
 def _free() -> None:
     gc.collect()
-    if torch.cuda.is_available():
-        with contextlib.suppress(RuntimeError):
-            torch.cuda.empty_cache()
+    with contextlib.suppress(RuntimeError):
+        torch.cuda.empty_cache()

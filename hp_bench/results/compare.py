@@ -54,15 +54,13 @@ def doubts(cards: Sequence[Scorecard]) -> list[str]:
     """
     found: list[str] = []
     made = [card.manifest for card in cards if card.scored]
-    for ours, theirs in ((made[0], one) for one in made[1:]):
-        if "unknown" in (ours.engine, theirs.engine):
-            found += ["how a file's completions were generated is unknown"] * (ours.engine != theirs.engine)
+    told = [{"engine": repr(m.engine), "dtype": repr(m.dtype), "device": m.device, **m.versions} for m in made]
+    for ours, theirs in ((told[0], one) for one in told[1:]):
+        if "'unknown'" in (ours["engine"], theirs["engine"]):
+            found += ["how a file's completions were generated is unknown"] * (ours["engine"] != theirs["engine"])
             continue
-        pairs = [(key, repr(getattr(ours, key)), repr(getattr(theirs, key))) for key in ("engine", "dtype")]
-        pairs += [("device", ours.device, theirs.device)] if ours.device and theirs.device else []
-        libraries = sorted({*ours.versions, *theirs.versions})
-        pairs += [(name, ours.versions.get(name, "none"), theirs.versions.get(name, "none")) for name in libraries]
-        found += [f"{name} {one} against {other}" for name, one, other in pairs if one != other]
+        pairs = [(key, ours.get(key, "none"), theirs.get(key, "none")) for key in ours | theirs]
+        found += [f"{key} {one} against {other}" for key, one, other in pairs if one != other and one and other]
     return [f"not quite the same conditions: {doubt}" for doubt in dict.fromkeys(found)]
 
 

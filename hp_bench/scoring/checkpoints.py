@@ -28,17 +28,14 @@ def model_name(model: str | Path) -> str:
 
 def named_models(models: Sequence[str], baseline: str = "") -> list[Checkpoint]:
     """Models with distinct names, the baseline first. Raises ValueError: a folder does not exist, or a server is not there."""
-    given = [baseline, *(model for model in models if model != baseline)] if baseline else models
-    found = []
-    for model in given:
+    given = [baseline, *(model for model in models if model != baseline)] if baseline else [*models]
+    for number, model in enumerate(given):
         if model.startswith(("http://", "https://")):
             from hp_bench.engines.endpoint import require_server
 
             require_server(model)
-            found.append(model)
         else:
-            found.append(find_model(model))
-    given = found
+            given[number] = find_model(model)
     names = [model_name(model) for model in given]
     points: list[Checkpoint] = []
     for model, name in zip(given, names, strict=True):
