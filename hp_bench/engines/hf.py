@@ -115,9 +115,7 @@ class HFEngine:
         if self._checked:
             return
         fresh = load_model(source, dtype=self.dtype)
-        ours, theirs = (
-            {**dict(model.named_parameters()), **dict(model.named_buffers())} for model in (self.lm._model, fresh)
-        )
+        ours, theirs = (dict([*one.named_parameters(), *one.named_buffers()]) for one in (self.lm._model, fresh))
         wrong = sorted(set(ours) ^ set(theirs)) or [
             name for name, tensor in ours.items() if not torch.equal(tensor, theirs[name].to(tensor.device))
         ]
