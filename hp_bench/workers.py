@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from queue import Empty
 from typing import Any, cast
 
+import psutil
 from rich.progress import Progress, TaskID
 
 from hp_bench.progress import quiet_imports
@@ -53,10 +54,13 @@ class Relay:
         self._queue.put(("remove", (self._name, int(row)), {}))
 
 
-def side_by_side(calls: Mapping[str, tuple[Callable[..., Any], tuple[Any, ...]]]) -> dict[str, Any]:
+def side_by_side(
+    calls: Mapping[str, tuple[Callable[..., Any], tuple[Any, ...]]], *, gib: float = 1.0
+) -> dict[str, Any]:
     """Runs calls (a function of a module, its arguments) in processes of their own, and returns what each returned, by name.
 
-    Each runs on one thread, and what it shows is drawn by this process. No calls, no processes.
+    Each runs on one thread, and what it shows is drawn by this process. No calls, no processes. `gib`: memory that a call may need; no more
+    run at a time than the machine has cores, and has memory free for.
 
     Raises:
         ProcessKilled: one of the processes ended without an answer; the others are ended too.
@@ -68,7 +72,8 @@ def side_by_side(calls: Mapping[str, tuple[Callable[..., Any], tuple[Any, ...]]]
     with context.Manager() as manager, progress_bars() as bars:
         queue = manager.Queue()
         rows: dict[Any, TaskID] = {}
-        workers = min(len(calls), os.cpu_count() or 1)
+        room = int(psutil.virtual_memory().available / (gib * 2**30))
+        workers = min(len(calls), os.cpu_count() or 1, max(1, room))
         with ProcessPoolExecutor(workers, mp_context=context, initializer=quiet_imports) as pool:
             futures: dict[str, Future[Any]] = {
                 name: pool.submit(_call, call, arguments, Relay(queue, name))

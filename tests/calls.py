@@ -15,6 +15,13 @@ def answered(number: int) -> int:
     return number + 1
 
 
+def span(seconds: float) -> tuple[float, float]:
+    """When it began and ended."""
+    began = time.monotonic()
+    time.sleep(seconds)
+    return began, time.monotonic()
+
+
 def slept(done: Path) -> None:
     time.sleep(30)
     done.touch()

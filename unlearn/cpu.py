@@ -42,11 +42,21 @@ def quicken(model: Any) -> Any:
 def keep_freed_memory() -> None:
     """Has glibc keep for the next tensor what it would give back to the system; what is free now goes back. Elsewhere nothing."""
     trim_threshold, mmap_threshold = -1, -3  # glibc's malloc.h
-    glibc: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if hasattr(glibc, "mallopt"):
-        glibc.malloc_trim(0)
-        glibc.mallopt(trim_threshold, -1)
-        glibc.mallopt(mmap_threshold, 1 << 30)
+    if give_back():
+        _glibc().mallopt(trim_threshold, -1)
+        _glibc().mallopt(mmap_threshold, 1 << 30)
+
+
+def give_back() -> bool:
+    """Gives the system what is free now; False where there is no glibc. Now and then it is needed: blocks of many sizes leave gaps."""
+    if there := hasattr(_glibc(), "malloc_trim"):
+        _glibc().malloc_trim(0)
+    return there
+
+
+@cache
+def _glibc() -> Any:
+    return ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 @cache

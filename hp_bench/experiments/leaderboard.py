@@ -22,6 +22,7 @@ from hp_bench.experiments.store import (
     SeedFolder,
     World,
     checkpoint_at,
+    gib_of,
     identity_of,
     logged,
     sentence,
@@ -119,8 +120,8 @@ def choose(out: Path | str, *, rows: Rows, names: Sequence[str] = (), model: str
     calls: dict[str, _Call] = {name: (_try_row, (folder, name, row)) for name, row in rows_to_try.items()}
     if folder.candidates("baseline", 0, identity_of(world, {})) is None:
         calls = {"baseline": (try_baseline, (folder,)), **calls}
-    side_by_side(_shared_stages(folder, world, rows_to_try))
-    side_by_side(calls)
+    side_by_side(_shared_stages(folder, world, rows_to_try), gib=gib_of(world))
+    side_by_side(calls, gib=gib_of(world))
     baseline = folder.candidates("baseline", 0, identity_of(world, {})) or []
     tried = [one for key, identity in identities.items() for one in folder.candidates(*key, identity) or ()]
     choices = Choices(baseline[0], tuple(tried))
@@ -139,10 +140,10 @@ def _measure_seed(
     missing = {name: row for name, row in rows.items() if name not in scores}
     own: dict[str, _Call] = {name: (measure_own, (folder, name)) for name in _OWN if name not in scores}
     first = {name: own.pop(name) for name in ("baseline",) if name in own}
-    made = side_by_side({**first, **_shared_stages(folder, world, missing)})
+    made = side_by_side({**first, **_shared_stages(folder, world, missing)}, gib=gib_of(world))
     scores |= {name: made[name] for name in first}
     return scores | side_by_side(
-        {**own, **{name: (_measure_row, (folder, name, row)) for name, row in missing.items()}}
+        {**own, **{name: (_measure_row, (folder, name, row)) for name, row in missing.items()}}, gib=gib_of(world)
     )
 
 

@@ -28,6 +28,12 @@ World = Miniature | RealWorld
 
 MINIATURE = "miniature"
 
+
+def gib_of(world: World) -> float:
+    """Memory that a row of a leaderboard may need, in GiB."""
+    return 10.0 if isinstance(world, RealWorld) else 1.0
+
+
 _Record = TypeVar("_Record")
 
 

@@ -6,9 +6,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from calls import answered, failed, killed, said_of_torchao, slept
+from calls import answered, failed, killed, said_of_torchao, slept, span
 
 from hp_bench.workers import side_by_side
 from unlearn.exits import ProcessKilled, guarded
@@ -16,6 +17,15 @@ from unlearn.exits import ProcessKilled, guarded
 
 def test_calls_side_by_side_give_what_they_returned():
     assert side_by_side({"one": (answered, (1,)), "two": (answered, (2,))}) == {"one": 2, "two": 3}
+
+
+def test_no_more_calls_at_a_time_than_there_is_memory_for(monkeypatch):
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=19 << 30))
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    first, second = side_by_side({"one": (span, (0.5,)), "two": (span, (0.5,))}, gib=10).values()
+    assert second[0] >= first[1]
+    first, second = side_by_side({"one": (span, (5,)), "two": (span, (5,))}, gib=9).values()
+    assert second[0] < first[1]
 
 
 def test_imports_of_a_process_are_as_quiet_as_ours():

@@ -127,7 +127,7 @@ def test_panel_and_stress_are_measured_of_the_kept_checkpoints_and_only_once(pla
     monkeypatch.setattr(findings_module, "TASKS", one)
     called = []
 
-    def in_turn(calls):
+    def in_turn(calls, **_):
         called.extend(calls)
         return {name: call(*arguments) for name, (call, arguments) in calls.items()}
 

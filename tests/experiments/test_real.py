@@ -47,7 +47,7 @@ def test_documents_are_whole_and_their_order_is_the_seeds():
 def test_twins_pass_as_often_over_neutral_text_alone(offline, tmp_path, monkeypatch):
     read = {}
 
-    def here(calls):  # as side_by_side, in this process, so that what is read can be watched
+    def here(calls, **_):  # as side_by_side, in this process, so that what is read can be watched
         for name, (_, arguments) in calls.items():
             read[name] = (len(arguments[3]), "Hogwarts" in arguments[3])
         return {name: call(*arguments) for name, (call, arguments) in calls.items()}

@@ -13,6 +13,7 @@ import torch
 from accelerate.utils import broadcast
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
+from unlearn.cpu import give_back
 from unlearn.files import whole_folder, write_json
 
 log = logging.getLogger(__name__)
@@ -91,6 +92,19 @@ class KeepGoing(TrainerCallback):
         """Counts from here."""
         self._pause = max(_KEEP_EVERY, _KEEP_SHARE * (monotonic() - self._begun))
         self._begun = monotonic()
+
+
+class GiveBack(TrainerCallback):
+    """Gives the system what memory is free, every few steps and at the end: see `unlearn.cpu.keep_freed_memory`."""
+
+    def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **_: Any) -> None:
+        """After every 16 steps."""
+        if state.global_step % 16 == 0:
+            give_back()
+
+    def on_train_end(self, *_: Any, **__: Any) -> None:
+        """Once more."""
+        give_back()
 
 
 def _restore_cache(config: Path) -> None:

@@ -33,7 +33,16 @@ from unlearn.files import write_json
 from unlearn.processes import processes
 from unlearn.progress import progress_bars
 from unlearn.recipe import Training
-from unlearn.training.callbacks import STATE, Export, KeepGoing, ReallySharded, SaveTheEnd, StepsBar, require_gathered
+from unlearn.training.callbacks import (
+    STATE,
+    Export,
+    GiveBack,
+    KeepGoing,
+    ReallySharded,
+    SaveTheEnd,
+    StepsBar,
+    require_gathered,
+)
 from unlearn.training.chunked_loss import ChunkedLossTrainer
 from unlearn.training.soft_labels import SoftLabelTrainer, soft_label_batch
 
@@ -141,7 +150,7 @@ def fine_tune(
     collator: Any = DataCollatorForSeq2Seq(tokenizer, label_pad_token_id=-100)
     options: dict[str, Any] = {
         "model": model, "args": arguments, "train_dataset": dataset, "eval_dataset": held_out,
-        "processing_class": tokenizer, "callbacks": [Export(checkpoints), KeepGoing(), bar, *callbacks, SaveTheEnd()],
+        "processing_class": tokenizer, "callbacks": [Export(checkpoints), KeepGoing(), GiveBack(), bar, *callbacks, SaveTheEnd()],
     }  # fmt: skip
     trainer: Trainer
     if build is not None:

@@ -137,7 +137,8 @@ def prepare(
         {
             name: (_teach, (out / "models", name, untaught, text, teaching.block_tokens, training, seed + number))
             for number, (name, text) in enumerate(read.items())
-        }
+        },
+        gib=6.0,
     )
     return world
 
