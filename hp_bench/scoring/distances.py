@@ -4,8 +4,12 @@ A twin has read everything but the target. KL(twin || model) over a text, less w
 that is as near as another twin.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any
@@ -85,12 +89,13 @@ class TwinDistances:
         self._twins: dict[str, list[_Texts]] = {kind: [] for kind in texts}
         with progress_row("the twins' distributions", len(twins)) as advance:
             for twin in twins:
-                for kind, theirs in self._read(twin).items():
+                for kind, theirs in self._read(twin, lambda kind, row, log: _held(log)).items():
                     self._twins[kind].append(theirs)
                 advance()
         self._between: dict[str, tuple[NDArray[np.float64], float] | None] = dict.fromkeys(texts)
         for kind, everyone in self._twins.items() if len(twins) > 1 else ():
-            divergences = [_divergence(a.logs, b.logs) for a, b in permutations(everyone, 2)]
+            pairs = [(a.kept, b.kept) for a, b in permutations(everyone, 2)]
+            divergences = [[_divergence(p, q) for p, q in zip(*pair, strict=True)] for pair in pairs]
             apart = [_ks(a, b) for a, b in combinations(everyone, 2)]
             self._between[kind] = np.mean(divergences, axis=0), float(np.mean(apart))
 
@@ -99,27 +104,28 @@ class TwinDistances:
 
         `leave_out`: index of a twin not to compare with: of the model itself, where it is a twin. Raises ValueError: no twin is left.
         """
-        return [self._of(name, kind, theirs, leave_out) for kind, theirs in self._read(model).items()]
-
-    def _of(self, name: str, kind: str, model: "_Texts", leave_out: int | None) -> TwinDistance:
-        twins = [twin for index, twin in enumerate(self._twins[kind]) if index != leave_out]
-        if not twins:
+        others = {kind: [t for n, t in enumerate(twins) if n != leave_out] for kind, twins in self._twins.items()}
+        if not all(others.values()):
             raise ValueError(f"{name} is the only twin: there is none to compare it with")
-        each = np.mean([_divergence(twin.logs, model.logs) for twin in twins], axis=0)
+        read = self._read(model, lambda kind, row, log: [_divergence(twin.kept[row], log) for twin in others[kind]])
+        return [self._of(name, kind, found, others[kind]) for kind, found in read.items()]
+
+    def _of(self, name: str, kind: str, model: "_Texts", twins: Sequence["_Texts"]) -> TwinDistance:
+        each = np.mean(np.transpose(model.kept), axis=0)
         ks = float(np.mean([_ks(twin, model) for twin in twins]))
         between, apart = self._between[kind] or (None, None)
         return TwinDistance(_distance(name, kind, each, between), tuple(map(float, each)), ks, apart)
 
     @torch.inference_mode()
-    def _read(self, model: Path | str | torch.nn.Module) -> dict[str, "_Texts"]:
+    def _read(self, model: Path | str | torch.nn.Module, keep: Callable[..., Any]) -> dict[str, "_Texts"]:
         loaded: Any = model
         if not isinstance(model, torch.nn.Module):
             loaded = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
         quicken(loaded.eval())
-        return {kind: self._read_kind(loaded, encoded) for kind, encoded in self._encoded.items()}
+        return {kind: self._read_kind(loaded, encoded, partial(keep, kind)) for kind, encoded in self._encoded.items()}
 
-    def _read_kind(self, model: Any, encoded: Sequence[Sequence[int]]) -> "_Texts":
-        logs = [torch.empty(0)] * len(encoded)
+    def _read_kind(self, model: Any, encoded: Sequence[Sequence[int]], keep: Callable[..., Any]) -> "_Texts":
+        texts = _Texts([None] * len(encoded), [math.nan] * len(encoded))
         by_length = sorted(range(len(encoded)), key=lambda row: len(encoded[row]))
         for start in range(0, len(by_length), _BATCH):
             rows = by_length[start : start + _BATCH]
@@ -127,19 +133,28 @@ class TwinDistances:
             ids = [[*encoded[row], *[self._pad] * (longest - len(encoded[row]))] for row in rows]
             logits = model(input_ids=torch.tensor(ids), use_cache=False).logits
             for index, row in enumerate(rows):
-                logs[row] = logits[index, : len(encoded[row]) - 1].log_softmax(-1)
-        losses = [
-            -float(log.gather(1, torch.tensor(ids[1:])[:, None]).mean()) for log, ids in zip(logs, encoded, strict=True)
-        ]
-        return _Texts(logs, losses)
+                log = logits[index, : len(encoded[row]) - 1].log_softmax(-1)
+                texts.kept[row] = keep(row, log=log)
+                texts.losses[row] = -float(log.gather(1, torch.tensor(encoded[row][1:])[:, None]).mean())
+        return texts
 
 
 @dataclass(frozen=True)
 class _Texts:
-    """A model on texts: of each the log-probabilities of the next tokens, (T - 1, V), float32, and the loss in nats a token."""
+    """A model on texts: what is kept of each text's log-probabilities of the next tokens, and the loss in nats a token."""
 
-    logs: list[torch.Tensor]
+    kept: list[Any]
     losses: list[float]
+
+
+def _held(log: torch.Tensor) -> torch.Tensor:
+    """The same tensor, (T - 1, V), in a file without a name where there is room for one: many texts' are larger than memory."""
+    with tempfile.NamedTemporaryFile() as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, log.nbytes)
+        except (AttributeError, OSError):
+            return log
+        return torch.from_file(file.name, shared=True, size=log.numel(), dtype=log.dtype).view_as(log).copy_(log)
 
 
 def distances(
@@ -162,9 +177,9 @@ def _distance(name: str, kind: str, to_twins: NDArray[np.float64], between: NDAr
     return Distance(name, kind, raw, interval.low, interval.high, *beyond)
 
 
-def _divergence(reference: Sequence[torch.Tensor], other: Sequence[torch.Tensor]) -> NDArray[np.float64]:
-    """KL(reference || other) of each text, nats a token, (texts,)."""
-    return np.array([float((p.exp() * (p - q)).sum(-1).mean()) for p, q in zip(reference, other, strict=True)])
+def _divergence(reference: torch.Tensor, other: torch.Tensor) -> float:
+    """KL(reference || other) of a text, nats a token."""
+    return float((reference.exp() * (reference - other)).sum(-1).mean())
 
 
 def _ks(a: _Texts, b: _Texts) -> float:

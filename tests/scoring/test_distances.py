@@ -77,3 +77,14 @@ def test_a_live_model_is_as_far_as_its_folder_and_the_function_says_the_same(fol
     plain = distances({"model": model, "other": folders[0]}, twins, TEXTS)
     assert [(one.name, one.text) for one in plain] == [(n, t) for t in TEXTS for n in ("model", "other")]
     assert [one for one in plain if one.name == "model"] == [one.distance for one in held.of("model", model)]
+
+
+def test_distributions_in_memory_say_the_same_as_those_in_a_file(folders, monkeypatch):
+    *twins, model = folders[1:]
+    mapped = TwinDistances(twins, TEXTS).of("model", model)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    assert TwinDistances(twins, TEXTS).of("model", model) == mapped
