@@ -13,7 +13,7 @@ from functools import partial
 from torch import Tensor
 
 from unlearn.pipeline.pair_stage import finetune_on_pairs
-from unlearn.training.pair_trainer import LikelihoodLoss
+from unlearn.training.pairs import LikelihoodLoss
 
 
 def log_probability(log_probability: Tensor, tokens: Tensor, reference: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from pydantic import Field
 from unlearn.methods.gradient_ascent import log_probability
 from unlearn.pipeline.pair_stage import finetune_on_pairs
 from unlearn.recipe import Section
-from unlearn.training.pair_trainer import LikelihoodLoss
+from unlearn.training.pairs import LikelihoodLoss
 
 
 class Options(Section):

@@ -16,7 +16,6 @@ from typing import Any
 from pydantic import Field
 
 from unlearn.pipeline import stages
-from unlearn.pipeline.rest_labels import rest_labels
 from unlearn.recipe import Recipe, Section
 
 
@@ -36,5 +35,5 @@ def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
     changes = {"soft": True, "use_reinforced": False, "translations": readings, "alphas": (0.0,)}
     swapped = recipe.model_copy(update={"labels": recipe.labels.model_copy(update=changes)})
     labels = stages.label(swapped, target, rundir, None)
-    rest = rest_labels(swapped, target, rundir)
+    rest = stages.rest_labels(swapped, target, rundir)
     return stages.finetune(swapped, target.tokenizer, rundir, labels, rest=rest, callbacks=callbacks)

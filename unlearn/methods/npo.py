@@ -18,7 +18,7 @@ from torch.nn.functional import softplus
 
 from unlearn.pipeline.pair_stage import finetune_on_pairs
 from unlearn.recipe import Recipe, Section
-from unlearn.training.pair_trainer import LikelihoodLoss
+from unlearn.training.pairs import LikelihoodLoss
 
 
 class Options(Section):

@@ -22,7 +22,7 @@ from torch.func import functional_call
 from unlearn.labels.formula import at_least_float32
 from unlearn.pipeline.pair_stage import finetune_on_pairs
 from unlearn.recipe import Section
-from unlearn.training.pair_trainer import Counts
+from unlearn.training.pairs import Counts
 
 #: Zephyr-7B's layer in the paper, of its 32; other models take the same depth.
 _LAYER, _OF = 7, 32

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from unlearn.pipeline import stages
-from unlearn.pipeline.rest_labels import rest_labels
 from unlearn.recipe import Recipe
 
 
@@ -21,5 +20,5 @@ def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
     target, rundir = stages.open_run(recipe)
     reinforced = stages.reinforce(recipe, target, rundir) if recipe.reinforces else None
     labels = stages.label(recipe, target, rundir, reinforced)
-    rest = rest_labels(recipe, target, rundir)
+    rest = stages.rest_labels(recipe, target, rundir)
     return stages.finetune(recipe, target.tokenizer, rundir, labels, rest=rest, callbacks=callbacks)

@@ -11,13 +11,12 @@ from transformers import Trainer
 
 from unlearn.fingerprint import model_fingerprint
 from unlearn.models import load_model
-from unlearn.pipeline.stages import Target, blocks_folder, open_run, trainable
+from unlearn.pipeline.stages import Target, open_run, trainable
 from unlearn.processes import processes
 from unlearn.recipe import Recipe
 from unlearn.settings import IGNORED
 from unlearn.training.fine_tune import Trained, fine_tune, say_early_end, train_once
-from unlearn.training.pair_trainer import PairLoss, PairTrainer, block_log_probabilities
-from unlearn.training.pairs import Reference, open_rest, pair_batch, pair_dataset
+from unlearn.training.pairs import PairLoss, PairTrainer, Reference, block_log_probabilities, pair_batch, pair_dataset
 
 #: A method's `Options`, the recipe and the model about to be trained -> the loss; it may switch parameters' training off.
 MakeLoss = Callable[[Any, Recipe, Any], PairLoss]
@@ -31,11 +30,10 @@ def finetune_on_pairs(
     `with_reference`: whether the loss reads the baseline's log-probability of each block, which is worked out once.
     """
     target, rundir = open_run(recipe)
-    length, retain = recipe.labels.block_tokens, recipe.retain
-    rest = open_rest(retain, target.tokenizer, length, blocks_folder(recipe)) if retain else None
+    rest, retain = target.rest(recipe), recipe.retain
     inputs = {
         "method": recipe.method, "options": recipe.options.model_dump(mode="json"), "baseline": model_fingerprint(recipe.model),
-        "corpus": target.blocks.corpus_fingerprint, "block_tokens": length,
+        "corpus": target.blocks.corpus_fingerprint, "block_tokens": recipe.labels.block_tokens,
         "retain": {"corpus": rest.corpus_fingerprint, "share": retain.share} if rest and retain else None,
         "training": recipe.finetune.model_dump(mode="json"), "dtype": recipe.dtype, "seed": recipe.seed,
     }  # fmt: skip

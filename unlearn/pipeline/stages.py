@@ -20,7 +20,10 @@ from unlearn.pipeline.rundir import FINGERPRINT, RECORD, RunDirectory
 from unlearn.processes import processes
 from unlearn.recipe import Recipe, Training
 from unlearn.training.fine_tune import Trained, fine_tune, label_columns, say_early_end, train_once
-from unlearn.training.pairs import rest_text
+from unlearn.training.pairs import rest_text, retain_count
+
+#: Where a run keeps the blocks of its target and of the rest.
+_BLOCKS = "blocks"
 
 
 @dataclass(frozen=True)
@@ -58,13 +61,18 @@ class Target:
         if keep:
             _require_ours(recipe)
             RunDirectory(recipe.out)
-        blocks = Blocks.open(corpus, tokenizer, recipe.labels.block_tokens, blocks_folder(recipe) if keep else None)
-        return cls(corpus, blocks, anchors, tokenizer)
+        folder = Path(recipe.out) / _BLOCKS if keep else None
+        return cls(corpus, Blocks.open(corpus, tokenizer, recipe.labels.block_tokens, folder), anchors, tokenizer)
 
+    def rest(self, recipe: Recipe) -> Blocks | None:
+        """The blocks of the text of the rest, kept in the run directory; None where the recipe has no such text.
 
-def blocks_folder(recipe: Recipe) -> Path:
-    """Where a run keeps the blocks of its target and of the rest."""
-    return Path(recipe.out) / "blocks"
+        Raises ValueError: it is missing or holds no text.
+        """
+        if recipe.retain is None:
+            return None
+        folder = Path(recipe.out) / _BLOCKS
+        return Blocks.open(rest_text(recipe.retain), self.tokenizer, recipe.labels.block_tokens, folder)
 
 
 def open_run(recipe: Recipe) -> tuple[Target, RunDirectory]:
@@ -138,6 +146,33 @@ def label(
         )  # fmt: skip
 
     return rundir.stage(name, inputs, make)
+
+
+def rest_labels(recipe: Recipe, target: Target, rundir: RunDirectory) -> tuple[Dataset, dict[str, Any]] | None:
+    """The rest's share of a fine-tune on generic labels, made once: rows as it reads them, and plain values for its fingerprint.
+
+    A soft run learns what the baseline says there; a hard one the text's own next tokens: the baseline's likeliest token would make it
+    surer of itself than any text is. None where the recipe has no text of the rest; raises ValueError as `Target.rest`.
+    """
+    text, labels = target.rest(recipe), recipe.labels
+    if text is None or recipe.retain is None:
+        return None
+    chosen = text.spread(retain_count(len(target.blocks), recipe.retain.share), "rest")
+    inputs: dict[str, Any] = {
+        "corpus": text.corpus_fingerprint, "share": recipe.retain.share, "blocks": len(chosen), "block_tokens": labels.block_tokens,
+    }  # fmt: skip
+    if not labels.soft:
+        return chosen.for_training(), inputs
+    inputs |= {"baseline": model_fingerprint(recipe.model), "top_k": labels.top_k, "dtype": recipe.dtype}
+
+    def make(folder: Path) -> None:
+        make_labels(
+            load_model(recipe.model, device=recipe.device, dtype=recipe.dtype), None, target.tokenizer, chosen, AnchorDictionary(()),
+            labels.settings(recipe.seed).model_copy(update={"alphas": (0.0,), "translations": 1}),
+            out=folder, fingerprint=text.corpus_fingerprint,
+        )  # fmt: skip
+
+    return label_columns(load_from_disk(str(rundir.stage("rest_labels", inputs, make))), soft=True), inputs
 
 
 def finetune(

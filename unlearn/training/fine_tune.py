@@ -43,8 +43,7 @@ from unlearn.training.callbacks import (
     StepsBar,
     require_gathered,
 )
-from unlearn.training.chunked_loss import ChunkedLossTrainer
-from unlearn.training.soft_labels import SoftLabelTrainer, soft_label_batch
+from unlearn.training.chunked_loss import ChunkedLossTrainer, SoftLabelTrainer, soft_label_batch
 
 log = logging.getLogger(__name__)
 

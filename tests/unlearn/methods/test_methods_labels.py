@@ -20,7 +20,6 @@ from unlearn.methods import run
 from unlearn.models import load_model, load_tokenizer
 from unlearn.pipeline import stages
 from unlearn.pipeline.plan import plan
-from unlearn.pipeline.rest_labels import rest_labels
 from unlearn.recipe import Recipe
 from unlearn.settings import LabelSettings
 
@@ -202,7 +201,7 @@ def test_text_of_the_rest_joins_generic_labels(place, soft):
     assert [p.name for p in checkpoints.glob("checkpoint-*")] == [f"checkpoint-{blocks + round(blocks / 2)}"]
     assert json.loads((Path(made.out) / "finetune/fingerprint.json").read_text())["retain"]["share"] == 0.5
     target = stages.Target.open(made)
-    rows, _ = rest_labels(made, target, stages.RunDirectory(made.out))
+    rows, _ = stages.rest_labels(made, target, stages.RunDirectory(made.out))
     assert len(rows) == round(blocks / 2) and plan(made).finetune_steps == blocks + round(blocks / 2)
     row = rows[0]
     if not soft:

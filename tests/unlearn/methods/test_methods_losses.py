@@ -17,8 +17,7 @@ from unlearn.corpus.corpus import Corpus
 from unlearn.methods import run
 from unlearn.models import load_model, load_tokenizer
 from unlearn.recipe import Recipe, Retain
-from unlearn.training.pair_trainer import block_log_probabilities
-from unlearn.training.pairs import open_rest, pair_batch, pair_dataset, retain_count
+from unlearn.training.pairs import block_log_probabilities, pair_batch, pair_dataset, rest_text, retain_count
 
 TARGET = [
     "Nora Quill keeps the maps.",
@@ -157,7 +156,9 @@ def test_what_the_formulas_promise():
 def rows_of(place, tmp_path, *, share, rest=REST, reference=None) -> Dataset:
     tokenizer = load_tokenizer(place / "base")
     (tmp_path / "rest.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in rest))
-    beside = open_rest(Retain(corpus=tmp_path / "rest.jsonl", share=share), tokenizer, 512, tmp_path / "blocks")
+    beside = Blocks.open(
+        rest_text(Retain(corpus=tmp_path / "rest.jsonl", share=share)), tokenizer, 512, tmp_path / "blocks"
+    )
     target = Blocks.open(Corpus(place / "target.jsonl"), tokenizer, 512)
     return pair_dataset(target, beside, tmp_path / f"{share}.arrow", share=share, reference=reference)
 

@@ -12,7 +12,7 @@ from unlearn.methods.rmu import Misdirection, Options, unit_vector
 from unlearn.methods.task_vector import subtract
 from unlearn.models import load_model
 from unlearn.recipe import Recipe
-from unlearn.training.pair_trainer import Counts
+from unlearn.training.pairs import Counts
 
 SMALL = {"batch_size": 4, "accumulation": 1, "learning_rate": 1e-3, "max_steps": 2, "save_every": 0}
 

@@ -16,8 +16,12 @@ from transformers import (
 )
 
 from unlearn.training import chunked_loss
-from unlearn.training.chunked_loss import ChunkedLossTrainer, chunked_cross_entropy
-from unlearn.training.soft_labels import SoftLabelTrainer, soft_cross_entropy
+from unlearn.training.chunked_loss import (
+    ChunkedLossTrainer,
+    SoftLabelTrainer,
+    chunked_cross_entropy,
+    soft_cross_entropy,
+)
 
 SHAPE = {
     "vocab_size": 300, "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 1,

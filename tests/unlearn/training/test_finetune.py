@@ -20,8 +20,8 @@ from unlearn.pipeline import stages
 from unlearn.recipe import Recipe, Training
 from unlearn.settings import LabelSettings
 from unlearn.training import callbacks as training_callbacks
+from unlearn.training.chunked_loss import soft_cross_entropy
 from unlearn.training.fine_tune import fine_tune, label_columns, optimiser_steps
-from unlearn.training.soft_labels import soft_cross_entropy
 
 ANCHORS = [
     {"anchor": "Nora", "translations": ["Ann", "Eve"], "entity": "nora"},
