@@ -18,9 +18,8 @@ def run() -> list[dict[str, Any]]:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     from benchmarks.prose import anchors, prose, tokenizer
     from unlearn import AnchorDictionary, LabelSettings
-    from unlearn.corpus.blocks import blocks
+    from unlearn.corpus.blocks import blocks, encode
     from unlearn.corpus.corpus import Document
-    from unlearn.corpus.encoding import encode
     from unlearn.labels.align import align
     from unlearn.labels.rule_two import ForbiddenIds
 

@@ -19,10 +19,9 @@ from hp_bench.experiments.real.model import fetch
 from hp_bench.probes.paths import prompts_dir
 from hp_bench.scoring.score import load_tasks, score_engine
 from unlearn.anchors.dictionary import AnchorDictionary
-from unlearn.corpus.blocks import Block
-from unlearn.corpus.encoding import encode
+from unlearn.corpus.blocks import Block, encode
 from unlearn.labels.labeller import Labeller
-from unlearn.labels.target_names import TargetNames
+from unlearn.labels.rule_two import TargetNames
 from unlearn.methods import whp
 from unlearn.recipe import Recipe
 from unlearn.settings import LabelSettings

@@ -10,12 +10,10 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from unlearn.anchors.dictionary import AnchorDictionary
-from unlearn.corpus.blocks import Block
-from unlearn.corpus.encoding import Encoding, encode
+from unlearn.corpus.blocks import Block, Encoding, encode
 from unlearn.labels.branches import Branches, find_branches
 from unlearn.labels.report import LabelReport
 from unlearn.labels.rule_two import ForbiddenIds, Rules
-from unlearn.labels.target_names import BlockNames, TargetNames
 from unlearn.labels.translate import Replacement, Translated, translate
 from unlearn.settings import LabelSettings, Repeats
 
@@ -31,7 +29,7 @@ class Aligned:
         translated_positions: their counterparts j, (N,); inside an anchor: the translated block's length plus the branch token's index.
         prefix_positions: the last positions of the translated block that their counterparts have seen, (N,); the same but inside anchors.
         rules: rule 2's.
-        names: which names of the target no label may say; None: any may.
+        replacements: the anchors of the source, in reading order.
         branches: what is read beside the translated block.
     """
 
@@ -41,7 +39,7 @@ class Aligned:
     translated_positions: NDArray[np.int64]
     prefix_positions: NDArray[np.int64]
     rules: Rules
-    names: BlockNames | None
+    replacements: tuple[Replacement, ...]
     branches: Branches
 
 
@@ -127,20 +125,18 @@ def repeated(
         start, end = replacement.match.start, replacement.match.end
         while start > 0 and source[start - 1].isspace():
             start -= 1
-        overlapping = (encoding.starts < end) & (encoding.ends > start) & ~encoding.special
-        ignored[:-1] |= overlapping[1:]
+        ignored[:-1] |= encoding.overlapping(start, end)[1:]
     return ignored
 
 
 def align(
     batch: Sequence[Block], tokenizer: PreTrainedTokenizerBase, anchors: AnchorDictionary, settings: LabelSettings,
-    forbidden: ForbiddenIds, names: TargetNames | None = None, *, context: int | None = None, reading: int = 0,
+    forbidden: ForbiddenIds, *, context: int | None = None, reading: int = 0,
 ) -> tuple[list[Aligned], LabelReport]:  # fmt: skip
     """Translates blocks and finds the positions to label.
 
     Args:
         anchors: the dictionary; an empty one leaves the text as it is (an ablation).
-        names: for `forbid_names`.
         context: the baseline's context, in tokens; None for no limit.
         reading: which of several translations, from 0.
 
@@ -149,7 +145,6 @@ def align(
     drawn = {"seed": settings.seed, "reading": reading}
     translations = [translate(b.text, anchors, document=b.document, block=b.number, **drawn) for b in batch]
     encodings = encode(tokenizer, [t.text for t in translations])
-    forbidden.learn(r.translation for t in translations for r in t.replacements)
     report, aligned = LabelReport(blocks=len(batch)), []
     for block, translated, encoding in zip(batch, translations, encodings, strict=True):
         cut = straddles(block.text, block.encoding, translated.replacements)
@@ -172,8 +167,8 @@ def align(
         _count(report, block, translated, mapping, left_out, kept)
         rules, excepted = forbidden.rules(encoding, translated.replacements)
         report.excepted += excepted
-        unsaid = names.of(block.encoding, translated.replacements) if names else None
-        aligned.append(Aligned(block, encoding, kept, mapping[kept], prefixes[kept], rules, unsaid, branches))
+        counterparts = (kept, mapping[kept], prefixes[kept])
+        aligned.append(Aligned(block, encoding, *counterparts, rules, translated.replacements, branches))
     return aligned, report
 
 
@@ -199,28 +194,12 @@ def _count(
         report.lost += Counter({cause: int(lost.sum())})
 
 
-def read(
-    batch: Sequence[Block], tokenizer: PreTrainedTokenizerBase, anchors: AnchorDictionary, settings: LabelSettings,
-    forbidden: ForbiddenIds, names: TargetNames | None = None, *, context: int | None = None,
-) -> tuple[list[list[Aligned]], LabelReport]:  # fmt: skip
-    """As `align`, in `settings.translations` readings; raises ValueError as it does.
-
-    Returns:
-        Of each reading the blocks, all with the same source positions; and what was counted: in the first reading, but for `kept`, which
-        counts the positions that every reading maps.
-    """
-    both = [
-        align(batch, tokenizer, anchors, settings, forbidden, names, context=context, reading=reading)
-        for reading in range(settings.translations)
+def only_shared(readings: Sequence[Sequence[Aligned]]) -> list[list[Aligned]]:
+    """Readings of the same blocks, with those source positions alone that every reading maps."""
+    shared = [
+        reduce(np.intersect1d, (item.source_positions for item in items)) for items in zip(*readings, strict=True)
     ]
-    readings, report = [aligned for aligned, _ in both], both[0][1]
-    if len(readings) > 1:
-        for number in range(len(batch)):
-            shared = reduce(np.intersect1d, (blocks[number].source_positions for blocks in readings))
-            for blocks in readings:
-                blocks[number] = _at(blocks[number], shared)
-        report.kept = sum(len(item.source_positions) for item in readings[0])
-    return readings, report
+    return [[_at(item, positions) for item, positions in zip(items, shared, strict=True)] for items in readings]
 
 
 def _at(item: Aligned, positions: NDArray[np.int64]) -> Aligned:

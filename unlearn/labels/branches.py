@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 if TYPE_CHECKING:  # a bare machine has no ahocorasick_rs: `python -m benchmarks gpu`
-    from unlearn.corpus.encoding import Encoding
+    from unlearn.corpus.blocks import Encoding
     from unlearn.labels.translate import Replacement
 
 

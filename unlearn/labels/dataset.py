@@ -18,8 +18,7 @@ from unlearn.corpus.corpus import Corpus
 from unlearn.files import write_json, write_table
 from unlearn.labels.labeller import Labeller
 from unlearn.labels.report import LabelReport
-from unlearn.labels.rule_two import frequent_tokens
-from unlearn.labels.target_names import TargetNames
+from unlearn.labels.rule_two import TargetNames, frequent_tokens
 from unlearn.processes import processes
 from unlearn.progress import progress_row
 from unlearn.settings import LabelSettings, alpha_column

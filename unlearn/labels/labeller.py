@@ -16,13 +16,12 @@ from transformers import PreTrainedTokenizerBase
 
 from unlearn.anchors.dictionary import AnchorDictionary
 from unlearn.corpus.blocks import Block
-from unlearn.labels.align import Aligned, read
+from unlearn.labels.align import Aligned, align, only_shared
 from unlearn.labels.branches import Branches, paths
 from unlearn.labels.formula import gauged, rise
 from unlearn.labels.position_logits import PositionLogits
 from unlearn.labels.report import LabelReport
-from unlearn.labels.rule_two import Changes, ForbiddenIds, rule_two
-from unlearn.labels.target_names import TargetNames
+from unlearn.labels.rule_two import Changes, ForbiddenIds, TargetNames, rule_two
 from unlearn.models import same_vocabulary
 from unlearn.settings import IGNORED, Gauge, LabelSettings, alpha_column
 
@@ -65,11 +64,13 @@ class Labeller:
 
         Raises ValueError: a translated block outgrows the context, or a model returns NaN; the message names the block.
         """
-        how = (self._tokenizer, self._anchors, self.settings, self._forbidden, self._names)
-        readings, report = read(batch, *how, context=self._context)
+        how = (self._tokenizer, self._anchors, self.settings, self._forbidden)
+        each = [align(batch, *how, context=self._context, reading=n) for n in range(self.settings.translations)]
+        readings, report = only_shared([aligned for aligned, _ in each]), each[0][1]
         aligned = readings[0]
+        report.kept = sum(len(item.source_positions) for item in aligned)
         rows = [_row(item.block, self.settings, self._top_k) for item in aligned]
-        if sum(len(item.source_positions) for item in aligned):
+        if report.kept:
             self._label(readings, rows, report)
         plain = [{name: v.tolist() if isinstance(v, np.ndarray) else v for name, v in row.items()} for row in rows]
         return plain, report
@@ -86,7 +87,8 @@ class Labeller:
         owner = np.concatenate([np.full(len(a.source_positions), n) for n, a in enumerate(aligned)])
         target = np.concatenate([a.source_positions for a in aligned]) + 1
         rules = [rule_two((a.prefix_positions, a.rules) for a in reading) for reading in readings]
-        unsaid = self._names.at((a.source_positions, a.names) for a in aligned if a.names) if self._names else None
+        read = ((a.source_positions, a.block.encoding, a.replacements) for a in aligned)
+        unsaid = self._names.at(read) if self._names else None
         chunk = self._chunk(hidden_b[0])
         for begin in range(0, len(owner), chunk):
             part = slice(begin, min(begin + chunk, len(owner)))

@@ -1,4 +1,4 @@
-"""Rule 2: which logits of the baseline are forbidden, or change places, at which positions."""
+"""What labels may not say: rule 2, by which logits of the baseline are forbidden, or change places; and names of the target."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,8 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from unlearn.anchors.dictionary import AnchorDictionary
-from unlearn.corpus.blocks import Block
-from unlearn.corpus.encoding import Encoding
+from unlearn.corpus.blocks import Block, Encoding
 from unlearn.labels.translate import Replacement
 from unlearn.settings import Forbid
 
@@ -28,7 +27,7 @@ def frequent_tokens(
     for block in blocks:
         counted = ~block.encoding.special
         for match in outside.find(block.text) if outside else ():
-            counted &= (block.encoding.ends <= match.start) | (block.encoding.starts >= match.end)
+            counted &= ~block.encoding.overlapping(match.start, match.end)
         counts.update(block.encoding.ids[counted].tolist())
     return frozenset(sorted(counts, key=lambda token: (-counts[token], token))[:count])
 
@@ -52,12 +51,14 @@ class ForbiddenIds:
         uses = first_uses(translated, replacements)
         anchors = {r.translation: r.match.anchor.anchor for r in reversed(replacements)}
         renames, rules, excepted = self._rule == "rename", [], 0
+        new = [name for name in (*uses, *(anchors.values() if renames else ())) if name not in self._firsts]
+        self._firsts |= first_tokens(self._tokenizer, new)
         barred = set() if self._rule == "paper" else set(self._frequent)
         done: set[tuple[int, int]] = set()
         for translation in sorted(uses, key=uses.__getitem__):
-            partners = self._first(anchors[translation]) if renames else (-1, -1)
+            partners = self._firsts[anchors[translation]] if renames else (-1, -1)
             kept: list[tuple[int, int]] = []
-            for theirs, ours in dict.fromkeys(zip(self._first(translation), partners, strict=True)):
+            for theirs, ours in dict.fromkeys(zip(self._firsts[translation], partners, strict=True)):
                 if theirs is None or ours is None or theirs == ours or (theirs, ours) in done:
                     continue
                 if {theirs, ours} & barred:
@@ -69,15 +70,6 @@ class ForbiddenIds:
                     barred |= {theirs, ours}
             rules.append((uses[translation], tuple(kept)))
         return tuple(rules), excepted
-
-    def _first(self, name: str) -> tuple[int | None, int | None]:
-        if name not in self._firsts:
-            self.learn([name])
-        return self._firsts[name]
-
-    def learn(self, names: Iterable[str]) -> None:
-        """Looks up several at once, which is faster."""
-        self._firsts |= first_tokens(self._tokenizer, [name for name in names if name not in self._firsts])
 
 
 def first_tokens(tokenizer: PreTrainedTokenizerBase, names: Iterable[str]) -> dict[str, tuple[int | None, int | None]]:
@@ -160,3 +152,48 @@ def rule_two(batch: Iterable[tuple[NDArray[np.int64], Rules]]) -> Changes:
             entries += [(begin, end, token, partner) for token, partner in pairs]
         offset = end
     return Changes.of(entries)
+
+
+class TargetNames:
+    """Tokens that begin a name of the target (an anchor), and in its text, read once, begin names at least as often as anything else.
+
+    A model that never read the target begins no name of it that the text has not held yet (`forbid_names`).
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, anchors: AnchorDictionary, blocks: Iterable[Block]) -> None:
+        names = [anchor.anchor for anchor in anchors.anchors]
+        self._firsts = {name: [i for i in ids if i is not None] for name, ids in first_tokens(tokenizer, names).items()}
+        begins, others = Counter[int](), Counter[int]()
+        for block in blocks:
+            encoding, outside = block.encoding, ~block.encoding.special
+            for match in anchors.find(block.text):
+                inside = encoding.overlapping(match.start, match.end)
+                begins.update(encoding.ids[inside][:1].tolist())
+                outside &= ~inside
+            others.update(encoding.ids[outside].tolist())
+        every = sorted({token for ids in self._firsts.values() for token in ids})
+        self.ids = np.array([token for token in every if begins[token] >= others[token]], dtype=np.int64)
+        self._place = {token: place for place, token in enumerate(self.ids.tolist())}
+
+    def at(self, batch: Iterable[tuple[NDArray[np.int64], Encoding, Sequence[Replacement]]]) -> Changes:
+        """What is forbidden at the kept source positions of blocks, given each one's encoding and the anchors that were replaced in it.
+
+        A token that begins a name is, until a name that it begins has been read; and so is the next token of a name's first mention.
+        """
+        entries, offset = list[tuple[int, int, int, int]](), 0
+        for kept, encoding, replacements in batch:
+            length = len(encoding.ids)
+            held_from, own = np.full(len(self.ids), length, dtype=np.int64), np.full(length, -1, dtype=np.int64)
+            first_mentions = {r.match.anchor.anchor: r.match for r in reversed(replacements)}
+            for name, match in first_mentions.items():
+                tokens = np.flatnonzero(encoding.overlapping(match.start, match.end))
+                own[tokens[tokens > 0] - 1] = encoding.ids[tokens[tokens > 0]]
+                begun = [self._place[i] for i in self._firsts[name] if i in self._place]
+                if len(tokens):
+                    held_from[begun] = np.minimum(held_from[begun], tokens[-1])
+            ends = offset + np.searchsorted(kept, held_from, side="left")
+            entries += [(offset, end, token, -1) for end, token in zip(ends.tolist(), self.ids.tolist(), strict=True)]
+            said = enumerate(own[kept].tolist(), offset)
+            entries += [(row, row + 1, token, -1) for row, token in said if token >= 0]
+            offset += len(kept)
+        return Changes.of(entries)

@@ -13,8 +13,7 @@ from datasets import load_from_disk
 from worlds import ADVERSARIAL, dictionary, text
 
 from unlearn.anchors.dictionary import Anchor, AnchorDictionary
-from unlearn.corpus.blocks import Block
-from unlearn.corpus.encoding import encode
+from unlearn.corpus.blocks import Block, encode
 from unlearn.labels.labeller import Labeller
 from unlearn.methods import run
 from unlearn.models import load_model, load_tokenizer
