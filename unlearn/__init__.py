@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _PUBLIC = {
     "Anchor": "unlearn.anchors.dictionary",
-    "AnchorDraft": "unlearn.anchors.draft",
+    "AnchorDraft": "unlearn.anchors.dictionary",
     "AnchorDictionary": "unlearn.anchors.dictionary",
     "Corpus": "unlearn.corpus.corpus",
     "Document": "unlearn.corpus.corpus",

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from unlearn.progress import progress_bars
+from unlearn.progress import progress_row
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +147,7 @@ def ask(endpoint: Endpoint, questions: Mapping[str, str], cache: ReplyCache) -> 
     def keep(number: int, reply: Reply) -> None:
         cache.put(unknown[number], endpoint.model, reply, limit)
 
-    asking = Asking(endpoint, keep, alike=True, keep_empty=True)
+    asking = Asking(endpoint, keep, alike=True)
     failures = asking.all([questions[key] for key in unknown]) if unknown else {}
     if asking.refusal:
         raise ValueError(f"endpoint {endpoint.base_url} refuses: {asking.refusal}")
@@ -162,16 +162,13 @@ class Asking:
     Args:
         endpoint: who is asked.
         keep: takes every reply as it comes.
-        alike: whether what is refused of one question would be refused of all.
-        keep_empty: whether an empty or withheld reply is one; else it is asked for again.
+        alike: whether what is refused of one question would be refused of all; then an empty or withheld reply is one, too, which else
+            is asked for again.
         description: of the progress bar.
     """
 
-    def __init__(
-        self, endpoint: Endpoint, keep: Keep, *, alike: bool = False, keep_empty: bool = False, description: str = "asking"
-    ) -> None:  # fmt: skip
+    def __init__(self, endpoint: Endpoint, keep: Keep, *, alike: bool = False, description: str = "asking") -> None:
         self._endpoint, self._keep, self._alike, self._description = endpoint, keep, alike, description
-        self._keep_empty = keep_empty
         self._stop, self._lock = threading.Event(), threading.Lock()
         self._in_a_row, self._reached = 0, False
         self._failures: dict[int, str] = {}
@@ -196,20 +193,19 @@ class Asking:
             timeout=self._endpoint.timeout, max_retries=0,
         )  # fmt: skip
         waiting: set[Future[None]] = set()
-        with progress_bars() as progress, ThreadPoolExecutor(self._endpoint.concurrency) as pool:
-            bar = progress.add_task(self._description, total=len(questions))
+        row = progress_row(self._description, len(questions))
+        with row as advance, ThreadPoolExecutor(self._endpoint.concurrency) as pool:
             try:
                 waiting = {pool.submit(self._one, client, openai, n, text) for n, text in enumerate(questions)}
                 while waiting:
                     done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                     for future in done:
                         future.result()
-                    progress.advance(bar, len(done))
+                    advance(len(done))
             finally:  # after an interruption or a refusal: what is under way ends and is kept, nothing new begins
                 self._stop.set()
                 for future in waiting:
                     future.cancel()
-                progress.remove_task(bar)
         last = next(reversed(self._failures.values()), "interrupted")
         unasked = {n: f"not asked any more after: {last}" for n in range(len(questions)) if n not in self.answered}
         return {**unasked, **self._failures}
@@ -235,7 +231,7 @@ class Asking:
                 problem = f"what came back is no chat completion ({_short(error)})"
             else:
                 self._reached = True
-                reply, problem, down = _reply(completion, keep_empty=self._keep_empty)
+                reply, problem, down = _reply(completion, keep_empty=self._alike)
                 if reply is not None:
                     self._keep(number, reply)
                     with self._lock:

@@ -15,6 +15,9 @@ from pathlib import Path
 from types import MethodType
 from typing import Any
 
+import torch
+from torch import Tensor, nn
+
 #: Inputs of a layer, and rows at a time, from which oneDNN is faster.
 _INPUTS, _ROWS = 384, 8
 
@@ -29,8 +32,6 @@ def quicken(model: Any) -> Any:
     keep_freed_memory()
     if not mkl_is_slow():
         return model
-    from torch import nn
-
     # it keeps a program a shape: 1,024 of them are 600 MiB
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
     for module in model.modules():
@@ -62,8 +63,6 @@ def _glibc() -> Any:
 @cache
 def mkl_is_slow() -> bool:
     """Whether PyTorch multiplies by MKL here, and the processor is AMD's with AVX-512."""
-    import torch
-
     both = torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()
     both &= hasattr(torch.ops.mkldnn, "_linear_pointwise")
     wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
@@ -71,50 +70,40 @@ def mkl_is_slow() -> bool:
     return both and wide and cpus.is_file() and "AuthenticAMD" in cpus.read_text(encoding="utf-8", errors="replace")
 
 
-def product(x: Any, weight: Any, bias: Any = None) -> Any:
+def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`torch.nn.functional.linear`: x (..., K), weight (N, K), bias (N,) -> (..., N); by oneDNN where that is faster."""
-    import torch
-
     if not mkl_is_slow() or not _fits(x, weight):
-        return torch.nn.functional.linear(x, weight, bias)
+        return nn.functional.linear(x, weight, bias)
     trained = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
-    return (_with_gradients().apply if trained else _by_onednn)(x, weight, bias)
+    made: Tensor = _Product.apply(x, weight, bias) if trained else _by_onednn(x, weight, bias)
+    return made
 
 
-def _by_onednn(x: Any, weight: Any, bias: Any = None) -> Any:
-    import torch
-
+def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Any:
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 
 
-@cache
-def _with_gradients() -> Any:
+class _Product(torch.autograd.Function):
     """The same as autograd takes it. It keeps a layer's input as it is; torch's own function keeps copies of input and output."""
-    import torch
 
-    class Product(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx: Any, x: Any, weight: Any, bias: Any) -> Any:
-            ctx.save_for_backward(x, weight)
-            return _by_onednn(x, weight, bias)
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Any:
+        ctx.save_for_backward(x, weight)
+        return _by_onednn(x, weight, bias)
 
-        @staticmethod
-        def backward(ctx: Any, gradient: Any) -> Any:
-            (x, weight), rows, needed = ctx.saved_tensors, gradient.flatten(0, -2), ctx.needs_input_grad
-            of_x = _by_onednn(gradient, weight.t()) if needed[0] else None
-            of_weight = _by_onednn(rows.t(), x.flatten(0, -2).t()) if needed[1] else None
-            return of_x, of_weight, rows.sum(0) if needed[2] else None
-
-    return Product
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        (x, weight), rows, needed = ctx.saved_tensors, gradient.flatten(0, -2), ctx.needs_input_grad
+        of_x = _by_onednn(gradient, weight.t()) if needed[0] else None
+        of_weight = _by_onednn(rows.t(), x.flatten(0, -2).t()) if needed[1] else None
+        return of_x, of_weight, rows.sum(0) if needed[2] else None
 
 
-def _fits(x: Any, weight: Any) -> bool:
-    import torch
-
+def _fits(x: Tensor, weight: Tensor) -> bool:
     whole = x.dtype == weight.dtype == torch.float32 and x.device.type == weight.device.type == "cpu"
     by_torch = torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling()
     return whole and not by_torch and x.shape[-1] >= _INPUTS and x.numel() >= _ROWS * x.shape[-1]
 
 
-def _forward(self: Any, x: Any) -> Any:
+def _forward(self: nn.Linear, x: Tensor) -> Tensor:
     return product(x, self.weight, self.bias)

@@ -65,7 +65,8 @@ class Recipe(Section):
     @field_validator("options", mode="plain")
     @classmethod
     def _read_options(cls, value: Any, info: ValidationInfo) -> Section:
-        section = method_of(info.data["method"]).options() if "method" in info.data else Section
+        page = method_of(info.data["method"]).module if "method" in info.data else None
+        section: type[Section] = getattr(page, "Options", Section)
         given = value.model_dump() if isinstance(value, Section) else value if value is not None else {}
         try:
             return section.model_validate(given)

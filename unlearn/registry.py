@@ -1,13 +1,10 @@
 """The unlearning methods, by name: where each one's page is, and what it reads of a recipe."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Literal
-
-from unlearn.settings import Section
 
 
 @dataclass(frozen=True)
@@ -15,8 +12,8 @@ class Method:
     """Where a method's page is, and what it reads of a recipe.
 
     Attributes:
-        page: module with `run(recipe, *, callbacks)`, with `Options` if it has any, and with
-            `load(description, folder, *, device, dtype)` if it is live.
+        page: module with `run(recipe, *, callbacks)`, which returns the folder of the checkpoints, with `Options`, a `Section`, if it has
+            any, and with `load(description, folder, *, device, dtype)`, which returns a live model, if it is live.
         anchors: whether it translates.
         reinforced: whether it trains a reinforced model (`reinforce`).
         labels: whether it makes generic labels (`labels`).
@@ -33,19 +30,10 @@ class Method:
     finetune: bool = True
     live: bool = False
 
-    def run(self, recipe: Any, *, callbacks: Sequence[Any] = ()) -> Path:
-        """Runs an `unlearn.recipe.Recipe`, or goes on with one that was interrupted; returns the folder of the checkpoints."""
-        checkpoints: Path = import_module(self.page).run(recipe, callbacks=callbacks)
-        return checkpoints
-
-    def load(self, description: Mapping[str, Any], folder: Path, *, device: str, dtype: str) -> Any:
-        """The live model of a checkpoint `folder`, of what its description holds."""
-        return import_module(self.page).load(description, folder, device=device, dtype=dtype)
-
-    def options(self) -> type[Section]:
-        """The section of its own options; an empty one for a page without."""
-        section: type[Section] = getattr(import_module(self.page), "Options", Section)
-        return section
+    @property
+    def module(self) -> Any:
+        """The page, imported."""
+        return import_module(self.page)
 
 
 METHODS: Mapping[str, Method] = {

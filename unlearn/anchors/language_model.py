@@ -11,8 +11,7 @@ from pathlib import Path
 from string import Template
 from typing import Any, Final
 
-from unlearn.anchors.dictionary import Anchor, AnchorDictionary
-from unlearn.anchors.draft import AnchorDraft, DraftAnchor
+from unlearn.anchors.dictionary import Anchor, AnchorDictionary, AnchorDraft, DraftAnchor
 from unlearn.anchors.occurrences import occurrences
 from unlearn.anchors.types import TYPES
 from unlearn.chat import Endpoint, ReplyCache, ask, reply_key

@@ -121,9 +121,6 @@ class _Reader(HTMLParser):
         self._unseen += tag in _UNSEEN
         self.seen += [] if tag in _WITHIN else [_BREAK]
 
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.seen += [] if tag in _WITHIN else [_BREAK]
-
     def handle_endtag(self, tag: str) -> None:
         self._unseen -= tag in _UNSEEN and self._unseen > 0
         self.seen += [] if tag in _WITHIN else [_BREAK]

@@ -16,4 +16,5 @@ def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
     `callbacks`: `transformers.TrainerCallback`s for the last fine-tune. Raises ValueError: something the recipe names is missing or does
     not fit.
     """
-    return method_of(recipe.method).run(recipe, callbacks=callbacks)
+    checkpoints: Path = method_of(recipe.method).module.run(recipe, callbacks=callbacks)
+    return checkpoints

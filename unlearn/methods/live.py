@@ -101,4 +101,4 @@ def load_unlearned(checkpoint: Path | str, *, device: str = "auto", dtype: str =
         method = None
     if method is None or not method.live:
         raise ValueError(f"{str(path)!r}: no live model is known of method {name!r}")
-    return method.load(content, folder, device=device, dtype=dtype)
+    return method.module.load(content, folder, device=device, dtype=dtype)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from unlearn.files import append_log, json_text, require_writable, write_json, write_text
+from unlearn.files import append_log, require_writable, write_json, write_text
 from unlearn.processes import processes
 
 FINGERPRINT = "fingerprint.json"
@@ -52,7 +52,8 @@ class RunDirectory:
         processes().wait_for_everyone()
         if self._main:
             temporary.replace(final)
-            self.log(stage=name, seconds=round(time.monotonic() - began, 1), ranks=processes().num_processes)
+            seconds, ranks = round(time.monotonic() - began, 1), processes().num_processes
+            append_log(self.path / "log.jsonl", stage=name, seconds=seconds, ranks=ranks)
         processes().wait_for_everyone()
         return final
 
@@ -64,18 +65,6 @@ class RunDirectory:
             self._settle()
             write_json(folder / FINGERPRINT, inputs)
         return folder
-
-    def record(self, **entries: Any) -> None:
-        """Adds entries to `run.json`, as `write`."""
-        if self._main:
-            path = self.path / RECORD
-            known = json.loads(path.read_text()) if path.exists() else {}
-            self.write(RECORD, json_text({**known, **entries}))
-
-    def log(self, **entry: Any) -> None:
-        """Adds a dated line to `log.jsonl`."""
-        if self._main:
-            append_log(self.path / "log.jsonl", **entry)
 
     def write(self, name: str, text: str) -> None:
         """A small file that says what the run is: written now if there is none, and replaced only once a stage has taken its inputs.

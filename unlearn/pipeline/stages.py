@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from unlearn.anchors.dictionary import AnchorDictionary
 from unlearn.corpus.blocks import Blocks
 from unlearn.corpus.corpus import Corpus
+from unlearn.files import json_text
 from unlearn.fingerprint import model_fingerprint
 from unlearn.labels.dataset import make_labels
 from unlearn.models import load_model, load_models, load_tokenizer, require_whole
@@ -85,9 +86,10 @@ def open_run(recipe: Recipe) -> tuple[Target, RunDirectory]:
     """
     target, rundir = Target.open(recipe, keep=True), RunDirectory(recipe.out)
     processes().wait_for_everyone()
-    rundir.record(baseline=recipe.model, baseline_fingerprint=model_fingerprint(recipe.model))
-    for name in _written_files(recipe):
-        rundir.write(name, recipe.to_yaml() if name == "recipe.yaml" else target.anchors.to_jsonl())
+    record = {"baseline": recipe.model, "baseline_fingerprint": model_fingerprint(recipe.model)}
+    texts = {RECORD: json_text(record), "recipe.yaml": recipe.to_yaml(), "anchors.jsonl": target.anchors.to_jsonl()}
+    for name in (RECORD, *_written_files(recipe)):
+        rundir.write(name, texts[name])
     processes().wait_for_everyone()
     return target, rundir
 

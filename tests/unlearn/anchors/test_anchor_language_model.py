@@ -12,8 +12,7 @@ import pytest
 from scripted_server import ScriptedServer, serving
 
 from unlearn import chat as endpoint_module
-from unlearn.anchors.dictionary import AnchorDictionary
-from unlearn.anchors.draft import DraftAnchor
+from unlearn.anchors.dictionary import AnchorDictionary, DraftAnchor
 from unlearn.anchors.language_model import (
     Merged,
     UnansweredError,

@@ -14,7 +14,7 @@ from unlearn.anchors.contrast.log_odds import Elsewhere, GeneralEnglish, Referen
 from unlearn.anchors.contrast.names import Name, find_names
 from unlearn.anchors.contrast.reader import Reader
 from unlearn.anchors.contrast.translations import Entity, generic_translations
-from unlearn.anchors.draft import AnchorDraft, DraftAnchor
+from unlearn.anchors.dictionary import AnchorDraft, DraftAnchor
 from unlearn.anchors.english import EVERYDAY, FUNCTION, SPEECH, TITLES, zipf
 from unlearn.anchors.fit import Fit
 from unlearn.anchors.occurrences import CONTEXTS, Occurrences, occurrences
