@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,28 +132,6 @@ class ReplyCache:
 
 #: Called with the number of a question and its reply as soon as it is there.
 Keep = Callable[[int, Reply], None]
-
-
-def ask(endpoint: Endpoint, questions: Mapping[str, str], cache: ReplyCache) -> "Asking":
-    """Asks what the cache does not know; the replies go there. The questions are made alike: one that is refused ends it.
-
-    `questions`: by their `reply_key`.
-
-    Raises ValueError: the server refuses (unknown model, wrong key, a request it does not understand), or nothing answers there.
-    """
-    limit = endpoint.max_tokens
-    unknown = [key for key in questions if cache.get(key, limit) is None]
-
-    def keep(number: int, reply: Reply) -> None:
-        cache.put(unknown[number], endpoint.model, reply, limit)
-
-    asking = Asking(endpoint, keep, alike=True)
-    failures = asking.all([questions[key] for key in unknown]) if unknown else {}
-    if asking.refusal:
-        raise ValueError(f"endpoint {endpoint.base_url} refuses: {asking.refusal}")
-    if failures and not asking.answered:
-        raise ValueError(f"endpoint {endpoint.base_url} gives no answer: {asking.first_failure}")
-    return asking
 
 
 class Asking:

@@ -108,7 +108,7 @@ def anchors(
 
         fit = None
         if model:
-            from unlearn.anchors.fit import Fit
+            from unlearn.anchors.contrast.reader import Fit
             from unlearn.models import load_model, load_tokenizer
             from unlearn.progress import quiet_bars
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 from unlearn.anchors.dictionary import Anchor, AnchorDictionary, AnchorDraft, DraftAnchor
 from unlearn.anchors.occurrences import occurrences
 from unlearn.anchors.types import TYPES
-from unlearn.chat import Endpoint, ReplyCache, ask, reply_key
+from unlearn.chat import Asking, Endpoint, Reply, ReplyCache, reply_key
 from unlearn.corpus.corpus import Document
 from unlearn.files import packaged
 
@@ -106,8 +106,17 @@ def language_model_anchors(
     keys = [reply_key(endpoint.model, prompt_hash, text) for text in texts]
     questions = {key: template.substitute(passage=text) for key, text in zip(keys, texts, strict=True)}
     replies, limit = ReplyCache(cache), endpoint.max_tokens
-    cached = sum(replies.get(key, limit) is not None for key in questions)
-    asking = ask(endpoint, questions, replies)
+    unknown = [key for key in questions if replies.get(key, limit) is None]
+
+    def keep(number: int, reply: Reply) -> None:
+        replies.put(unknown[number], endpoint.model, reply, limit)
+
+    asking = Asking(endpoint, keep, alike=True)
+    failures = asking.all([questions[key] for key in unknown]) if unknown else {}
+    if asking.refusal:
+        raise ValueError(f"endpoint {endpoint.base_url} refuses: {asking.refusal}")
+    if failures and not asking.answered:
+        raise ValueError(f"endpoint {endpoint.base_url} gives no answer: {asking.first_failure}")
     given = [(text, replies.get(key, limit)) for text, key in zip(texts, keys, strict=True)]
     read = [(text, reply, read_reply(reply.text)) for text, reply in given if reply]
     unanswered = len(texts) - len(read)
@@ -128,7 +137,7 @@ def language_model_anchors(
             f"no anchor came out of {len(read)} replies of {endpoint.model!r}, {len(unreadable)} of them unreadable; see {str(cache)!r}"
         )
     return Interview(
-        model=endpoint.model, prompt=prompt_hash, passages=len(texts), cached=cached, retried=asking.retried,
+        model=endpoint.model, prompt=prompt_hash, passages=len(texts), cached=len(questions) - len(unknown), retried=asking.retried,
         unanswered=unanswered, unreadable=len(unreadable), cut_off=sum(r.cut_off for r in unreadable), draft=draft,
     )  # fmt: skip
 

@@ -139,10 +139,8 @@ class Tally:
 
 def tokens(text: str) -> Iterator[Token]:
     """Words of a text, in order; 's and other contractions are no part of a word."""
-    spans = list(paragraphs(text))
-    headings = [span for span in spans if is_heading(text[slice(*span)])]
-    verses = [span for span in spans if is_verse(text[slice(*span)])]
-    heading, verse, end = 0, 0, -1
+    marked = [(*span, is_heading(text[slice(*span)]), is_verse(text[slice(*span)])) for span in paragraphs(text)]
+    paragraph, end = 0, -1
     for match in _WORD.finditer(text):
         start, stop = match.span()
         word = match[0]
@@ -151,13 +149,10 @@ def tokens(text: str) -> Iterator[Token]:
             stop = start + len(word)
         gap = text[end:start] if end >= 0 else ""
         opens = end < 0 or (gap != " " and bool(_NEW_SENTENCE.search(gap)) and not _abbreviated(text, end, gap))
-        while heading < len(headings) and headings[heading][1] <= start:
-            heading += 1
-        while verse < len(verses) and verses[verse][1] <= start:
-            verse += 1
-        inside = heading < len(headings) and headings[heading][0] <= start
-        opens |= "\n" in gap and verse < len(verses) and verses[verse][0] <= start
-        yield Token(word, start, start + len(word), opens, inside)
+        while marked[paragraph][1] <= start:
+            paragraph += 1
+        _, _, heading, verse = marked[paragraph]
+        yield Token(word, start, start + len(word), opens or ("\n" in gap and verse), heading)
         end = stop
 
 

@@ -75,11 +75,9 @@ def join_shards(folder: Path, out: Path, fingerprint: str) -> LabelReport:
     for shard in shards:
         report.add(LabelReport.read(shard.with_suffix(".json")))
     whole = concatenate_datasets([Dataset.from_file(str(shard)) for shard in shards])
+    whole._fingerprint = fingerprint[:16]
     whole.save_to_disk(str(out))
     del whole
-    state = out / "state.json"
-    content = json.loads(state.read_text())
-    state.write_text(json.dumps({**content, "_fingerprint": fingerprint[:16]}, indent=2, sort_keys=True))
     write_json(out / REPORT, report.to_dict())
     shutil.rmtree(folder.rename(out / _JOINED))
     return report

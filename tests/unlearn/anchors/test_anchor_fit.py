@@ -14,9 +14,9 @@ import torch
 import transformers
 
 from unlearn.anchors.contrast.contrast import contrast_anchors
+from unlearn.anchors.contrast.reader import Fit, Gap, gaps
 from unlearn.anchors.contrast.translations import WORD_LISTS
 from unlearn.anchors.dictionary import AnchorDictionary
-from unlearn.anchors.fit import Fit, Gap, gaps
 from unlearn.anchors.types import TYPES
 from unlearn.corpus.corpus import Document
 

@@ -22,7 +22,7 @@ from unlearn.anchors.language_model import (
     one_person,
     read_reply,
 )
-from unlearn.chat import Endpoint, Reply, ReplyCache, ask
+from unlearn.chat import Endpoint, Reply, ReplyCache
 from unlearn.corpus.corpus import Document
 
 TEXTS = [
@@ -614,10 +614,6 @@ def test_a_wrong_endpoint_is_refused(knobs, message):
 def test_an_empty_corpus(tmp_path):
     with pytest.raises(ValueError, match="the corpus holds no text"):
         language_model_anchors([], Endpoint("http://127.0.0.1:1", "m"), cache=tmp_path / "c")
-
-
-def test_nothing_to_ask_is_nothing_asked(tmp_path):
-    assert not ask(Endpoint("http://127.0.0.1:1", "m"), {}, ReplyCache(tmp_path / "c")).answered
 
 
 # The command line

@@ -12,11 +12,10 @@ from typing import Final
 from unlearn.anchors.contrast.entities import Entities
 from unlearn.anchors.contrast.log_odds import Elsewhere, GeneralEnglish, ReferenceText
 from unlearn.anchors.contrast.names import Name, find_names
-from unlearn.anchors.contrast.reader import Reader
+from unlearn.anchors.contrast.reader import Fit, Reader
 from unlearn.anchors.contrast.translations import Entity, generic_translations
 from unlearn.anchors.dictionary import AnchorDraft, DraftAnchor
 from unlearn.anchors.english import EVERYDAY, FUNCTION, SPEECH, TITLES, zipf
-from unlearn.anchors.fit import Fit
 from unlearn.anchors.occurrences import CONTEXTS, Occurrences, occurrences
 from unlearn.anchors.tally import Tally
 from unlearn.anchors.types import AnchorType, is_noun_like, name_type, term_type, type_by_words
