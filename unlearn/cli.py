@@ -258,6 +258,6 @@ def _show(content: dict[str, Any], as_json: bool) -> None:
 
 
 def _first_rank() -> bool:
-    from unlearn.processes import processes
+    from unlearn.models import processes
 
     return bool(processes().is_main_process)

@@ -156,7 +156,11 @@ def find_model(model: str | Path) -> str:
         raise ValueError("a model's name is empty: write a folder, a hub id or an address")
     if re.match(r"\w+=", name) and not path.exists():
         raise ValueError(f"{name!r} is no model: key=value comes after --metadata (for tasks) or --engine-arg")
-    require_no_gguf(path)
+    gguf = path if path.suffix == ".gguf" and path.is_file() else next(path.glob("*.gguf"), None)
+    if gguf is not None and not (path / "config.json").is_file():
+        raise ValueError(
+            f"{name!r} is a GGUF file, which is neither scored nor trained: `hp-bench fetch {gguf}` makes a checkpoint of it"
+        )
     if path.is_dir():
         return name
     if name in FETCHED:
@@ -183,16 +187,6 @@ def offline_if_unknown() -> None:
             socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, None)
     except OSError:
         constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
-
-
-def require_no_gguf(model: Path | str) -> None:
-    """Raises ValueError if a model is a GGUF file, or a folder with nothing else: such a file is made a checkpoint first."""
-    path = Path(model)
-    file = path if path.suffix == ".gguf" and path.is_file() else next(path.glob("*.gguf"), None)
-    if file is not None and not (path / "config.json").is_file():
-        raise ValueError(
-            f"{str(model)!r} is a GGUF file, which is neither scored nor trained: `hp-bench fetch {file}` makes a checkpoint of it"
-        )
 
 
 def packaged(package: Path, file: str) -> Path:

@@ -1,15 +1,21 @@
-"""Loading models and tokenizers, with the mistakes of a user named."""
+"""Loading models and tokenizers, with the mistakes of a user named; and the processes that share a run."""
 
+import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from unlearn.cpu import quicken
 from unlearn.exits import first_line
 from unlearn.files import find_model
-from unlearn.processes import processes
+
+#: How long processes wait for one that works alone, such as the one that reads the target for NPO's reference.
+#: NCCL's own limit is 10 minutes.
+_LONGEST = timedelta(hours=12)
 
 
 def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
@@ -43,7 +49,9 @@ def load_model(name: str | Path, *, device: str = "auto", dtype: str = "auto") -
         model: Any = AutoModelForCausalLM.from_pretrained(name, dtype=kind, **options)
     except Exception as error:  # checks of configs have errors of their own
         raise ValueError(f"no causal language model could be loaded from {name!r}: {first_line(error)}") from None
-    return quicken((model if device == "split" else model.to(resolve_device(device))).eval())
+    if device != "split":
+        model = model.to(processes().device if device == "auto" else device)
+    return quicken(model.eval())
 
 
 def load_models(first: str | Path, second: str | Path | None, **where: str) -> tuple[Any, Any]:
@@ -67,13 +75,14 @@ def require_whole(name: str | Path) -> None:
         )
 
 
-def resolve_device(device: str) -> str:
-    """`auto` -> this process' accelerator, or the CPU."""
-    return str(processes().device) if device == "auto" else device
-
-
 def same_vocabulary(baseline: Any, reinforced: Any) -> None:
     """Raises ValueError if two models' outputs are over vocabularies of different sizes."""
     ours, theirs = (model.get_output_embeddings().weight.shape[0] for model in (baseline, reinforced))
     if ours != theirs:
         raise ValueError(f"the models' vocabularies do not match: baseline {ours} tokens, reinforced {theirs}")
+
+
+def processes() -> PartialState:
+    """Accelerate's view of them. Without an accelerator it must be told to use the CPU, or every process thinks it is alone."""
+    told = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
+    return PartialState(cpu=told or not torch.accelerator.is_available(), timeout=_LONGEST)

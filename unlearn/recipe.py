@@ -2,10 +2,19 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from unlearn.files import find_recipe
 from unlearn.registry import method_of
@@ -37,7 +46,7 @@ class Recipe(Section):
 
     model: PathText
     corpus: PathText
-    anchors: PathText = ""
+    anchors: Annotated[PathText, AfterValidator(lambda path: path and str(find_recipe(path)))] = ""
     out: PathText
     method: str = "whp"
     options: SerializeAsAny[Section] = Field(default_factory=Section, validate_default=True)
@@ -50,17 +59,6 @@ class Recipe(Section):
     reinforce: Training = Field(default_factory=lambda: Training(epochs=3, learning_rate=3e-6, save_every=0))
     labels: Labels = Field(default_factory=Labels)
     finetune: Training = Field(default_factory=Training)
-
-    @field_validator("method")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        method_of(value)
-        return value
-
-    @field_validator("anchors")
-    @classmethod
-    def _ours(cls, value: str) -> str:
-        return value and str(find_recipe(value))
 
     @field_validator("options", mode="plain")
     @classmethod

@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerBase
 
 from unlearn.corpus.corpus import Corpus, Document
 from unlearn.files import write_table
-from unlearn.processes import processes
+from unlearn.models import processes
 
 Item = TypeVar("Item")
 

@@ -16,10 +16,10 @@ from unlearn.anchors.dictionary import AnchorDictionary
 from unlearn.corpus.blocks import Blocks, grouped
 from unlearn.corpus.corpus import Corpus
 from unlearn.files import write_json, write_table
+from unlearn.labels.align import LabelReport
 from unlearn.labels.labeller import Labeller
-from unlearn.labels.report import LabelReport
 from unlearn.labels.rule_two import TargetNames, frequent_tokens
-from unlearn.processes import processes
+from unlearn.models import processes
 from unlearn.progress import progress_row
 from unlearn.settings import LabelSettings, alpha_column
 

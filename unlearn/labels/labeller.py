@@ -16,11 +16,10 @@ from transformers import PreTrainedTokenizerBase
 
 from unlearn.anchors.dictionary import AnchorDictionary
 from unlearn.corpus.blocks import Block
-from unlearn.labels.align import Aligned, align, only_shared
+from unlearn.labels.align import Aligned, LabelReport, align, only_shared
 from unlearn.labels.branches import Branches, paths
 from unlearn.labels.formula import gauged, rise
 from unlearn.labels.position_logits import PositionLogits
-from unlearn.labels.report import LabelReport
 from unlearn.labels.rule_two import Changes, ForbiddenIds, TargetNames, rule_two
 from unlearn.models import same_vocabulary
 from unlearn.settings import IGNORED, Gauge, LabelSettings, alpha_column

@@ -7,9 +7,8 @@ from typing import Any
 from transformers import Cache, GenerationMixin, PreTrainedModel, PreTrainedTokenizerBase
 
 from unlearn.files import json_object, whole_folder, write_json
-from unlearn.models import load_model
+from unlearn.models import load_model, processes
 from unlearn.pipeline.rundir import RunDirectory
-from unlearn.processes import processes
 from unlearn.registry import method_of
 
 #: What a checkpoint folder holds in place of weights.

@@ -17,9 +17,8 @@ from pydantic import Field, field_validator
 
 from unlearn.files import whole_folder
 from unlearn.fingerprint import model_fingerprint
-from unlearn.models import load_model
+from unlearn.models import load_model, processes
 from unlearn.pipeline import stages
-from unlearn.processes import processes
 from unlearn.recipe import Recipe, Section
 
 

@@ -1,5 +1,6 @@
 """The one stage of the methods that need no labels: the baseline, fine-tuned on blocks of the target and of the rest."""
 
+import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -9,14 +10,18 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from transformers import Trainer
 
+from unlearn.corpus.blocks import grouped
+from unlearn.files import write_text
 from unlearn.fingerprint import model_fingerprint
-from unlearn.models import load_model
+from unlearn.models import load_model, processes
 from unlearn.pipeline.stages import Target, open_run, trainable
-from unlearn.processes import processes
 from unlearn.recipe import Recipe
 from unlearn.settings import IGNORED
 from unlearn.training.fine_tune import Trained, fine_tune, say_early_end, train_once
-from unlearn.training.pairs import PairLoss, PairTrainer, Reference, block_log_probabilities, pair_batch, pair_dataset
+from unlearn.training.pairs import PairLoss, PairTrainer, block_log_probabilities, pair_batch, pair_dataset
+
+#: In the stage's folder, while it trains: the baseline's log-probability of every block. Blocks read at a time for it.
+_REFERENCE, _AT_ONCE = "reference.json", 8
 
 #: A method's `Options`, the recipe and the model about to be trained -> the loss; it may switch parameters' training off.
 MakeLoss = Callable[[Any, Recipe, Any], PairLoss]
@@ -44,34 +49,32 @@ def finetune_on_pairs(
         return PairTrainer(pair_loss=pair_loss, data_collator=partial(pair_batch, collator), **options)
 
     def train(folder: Path) -> Trained:
-        pairs = folder / "pairs" / "pairs.arrow"
-        share = retain.share if retain else 0.0
-        if processes().is_main_process and not pairs.exists():
-            reference = _reference(recipe, target) if with_reference else None
-            pair_dataset(target.blocks, rest, pairs, share=share, reference=reference)
-        processes().wait_for_everyone()
-        dataset = pair_dataset(target.blocks, rest, pairs, share=share)
+        path, reference = folder / _REFERENCE, None
+        if with_reference:
+            if processes().is_main_process and not path.exists():
+                write_text(path, json.dumps(_reference(recipe, target)))
+            processes().wait_for_everyone()
+            reference = json.loads(path.read_text())
+        dataset = pair_dataset(target.blocks, rest, share=retain.share if retain else 0, reference=reference)
         return fine_tune(
             trainable(recipe, recipe.finetune), target.tokenizer, dataset, recipe.finetune, work=folder / "work",
             checkpoints=checkpoints, seed=recipe.seed, device=recipe.device, callbacks=callbacks, build=build,
             description=recipe.method.replace("_", " "),
         )  # fmt: skip
 
-    say_early_end(rundir.stage("finetune", inputs, train_once(train, scraps=("work", "pairs"))))
+    say_early_end(rundir.stage("finetune", inputs, train_once(train, scraps=("work", _REFERENCE))))
     return checkpoints
 
 
-def _reference(recipe: Recipe, target: Target) -> Reference:
-    """The baseline's log-probability of blocks, in the type it will be trained in."""
+@torch.inference_mode()
+def _reference(recipe: Recipe, target: Target) -> list[float]:
+    """The baseline's log-probability of every block of the target, in nats, in the type it will be trained in."""
     model = load_model(recipe.model, device=recipe.device, dtype="float64" if recipe.dtype == "float64" else "float32")
-    pad = target.tokenizer.pad_token_id or 0
-
-    @torch.inference_mode()
-    def log_probabilities(rows: Sequence[Sequence[int]]) -> list[float]:
-        texts = [torch.tensor(row, device=model.device) for row in rows]
+    pad, found = target.tokenizer.pad_token_id or 0, list[float]()
+    for blocks in grouped(target.blocks, _AT_ONCE):
+        texts = [torch.from_numpy(block.encoding.ids).to(model.device) for block in blocks]
         ids = pad_sequence(texts, batch_first=True, padding_value=pad)
         mask = pad_sequence([torch.ones_like(text) for text in texts], batch_first=True)
         logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
-        return block_log_probabilities(logits, ids.masked_fill(mask == 0, IGNORED))[0].tolist()
-
-    return log_probabilities
+        found += block_log_probabilities(logits, ids.masked_fill(mask == 0, IGNORED))[0].tolist()
+    return found

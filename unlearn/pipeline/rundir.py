@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearn.files import append_log, require_writable, write_json, write_text
-from unlearn.processes import processes
+from unlearn.models import processes
 
 FINGERPRINT = "fingerprint.json"
 RECORD = "run.json"
@@ -78,11 +78,8 @@ class RunDirectory:
             self._pending[name] = text
 
     def _settle(self) -> None:
-        pending, self._pending = self._pending, {}
-        for name, text in pending.items():
-            path = self.path / name
-            if not path.exists() or path.read_text(encoding="utf-8") != text:
-                write_text(path, text)
+        for name in list(self._pending):
+            write_text(self.path / name, self._pending.pop(name))
 
     def _same_inputs(self, folder: Path, inputs: Mapping[str, Any], name: str) -> None:
         path = folder / FINGERPRINT

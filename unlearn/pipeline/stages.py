@@ -16,9 +16,8 @@ from unlearn.corpus.corpus import Corpus
 from unlearn.files import json_text
 from unlearn.fingerprint import model_fingerprint
 from unlearn.labels.dataset import make_labels
-from unlearn.models import load_model, load_models, load_tokenizer, require_whole
+from unlearn.models import load_model, load_models, load_tokenizer, processes, require_whole
 from unlearn.pipeline.rundir import FINGERPRINT, RECORD, RunDirectory
-from unlearn.processes import processes
 from unlearn.recipe import Recipe, Training
 from unlearn.training.fine_tune import Trained, fine_tune, label_columns, say_early_end, train_once
 from unlearn.training.pairs import rest_text, retain_count

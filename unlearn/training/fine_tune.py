@@ -30,7 +30,7 @@ from transformers import (
 from transformers.utils import is_liger_kernel_available
 
 from unlearn.files import write_json
-from unlearn.processes import processes
+from unlearn.models import processes
 from unlearn.progress import progress_bars
 from unlearn.recipe import Training
 from unlearn.training.callbacks import (
@@ -66,12 +66,6 @@ class Trained:
     history: tuple[dict[str, float], ...]
     last: Path
 
-    def keep(self, folder: Path) -> None:
-        """Writes `ended.json` where it ended early, and then `history.json`, by which it is known to be at its end."""
-        if self.steps < self.planned:
-            write_json(folder / _ENDED, {"step": self.steps, "of": self.planned})
-        write_json(folder / _HISTORY, list(self.history))
-
 
 def train_once(train: Callable[[Path], Trained], *, scraps: Sequence[str]) -> Callable[[Path], None]:
     """A stage of a run that trains in its folder, and then throws away the `scraps` in there that only an interrupted training needs.
@@ -86,7 +80,9 @@ def train_once(train: Callable[[Path], Trained], *, scraps: Sequence[str]) -> Ca
             if processes().is_main_process:
                 for file in trained.last.iterdir() if trained.last.is_relative_to(folder) else ():
                     file.replace(folder / file.name)
-                trained.keep(folder)
+                if trained.steps < trained.planned:
+                    write_json(folder / _ENDED, {"step": trained.steps, "of": trained.planned})
+                write_json(folder / _HISTORY, list(trained.history))  # by which it is known to be at its end
         if processes().is_main_process:
             for scrap in (folder / name for name in scraps):
                 shutil.rmtree(scrap) if scrap.is_dir() else scrap.unlink(missing_ok=True)

@@ -1,28 +1,21 @@
 """Training of the methods that need no labels: on blocks of the target, and beside them, for a share of them, blocks of the rest."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow as pa
 import torch
-from datasets import Dataset, Features, Value
-from datasets import Sequence as Column
+from datasets import Dataset
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from unlearn.corpus.blocks import Blocks, grouped
+from unlearn.corpus.blocks import Blocks
 from unlearn.corpus.corpus import Corpus
-from unlearn.files import write_table
 from unlearn.labels.formula import at_least_float32
 from unlearn.settings import IGNORED, Retain
 from unlearn.training.chunked_loss import LossTrainer
-
-_AT_ONCE = 8
-
-#: Blocks' ids -> each block's log-probability by the baseline, in nats.
-Reference = Callable[[Sequence[Sequence[int]]], Sequence[float]]
 
 
 def rest_text(retain: Retain) -> Corpus:
@@ -39,31 +32,24 @@ def retain_count(target_blocks: int, share: float) -> int:
 
 
 def pair_dataset(
-    target: Blocks, rest: Blocks | None, path: Path, *, share: float = 1.0, reference: Reference | None = None
+    target: Blocks, rest: Blocks | None, *, share: float = 1.0, reference: Sequence[float] | None = None
 ) -> Dataset:
-    """Rows `input_ids` (a block of the target), `rest_ids` (a block of the rest, or empty) and `reference`, streamed to a file.
+    """Rows `input_ids` (a block of the target), `rest_ids` (a block of the rest, or None) and `reference`.
 
-    A file that is there is finished and is used. `share`: blocks of the rest for every block of the target. No `reference`: 0.
+    The target's blocks stay on disk. `share`: blocks of the rest for every block of the target. `reference`: the baseline's log-probability
+    of each block, in nats; by default 0.
     """
-    if not path.exists():
-        column = Column(Value("int32"))
-        features = Features({"input_ids": column, "rest_ids": column, "reference": Value("float64")})
-        write_table(path, features, _pairs(target, rest, share, reference))
-    return Dataset.from_file(str(path))
-
-
-def _pairs(target: Blocks, rest: Blocks | None, share: float, reference: Reference | None) -> Iterator[dict[str, Any]]:
     number = len(target)
-    wanted = retain_count(number, share) if rest else 0
-    beside = iter(rest.spread(wanted, "rest")) if rest else iter(())
-    row = 0
-    for blocks in grouped(target, _AT_ONCE):
-        few = [block.encoding.ids.tolist() for block in blocks]
-        for ids, value in zip(few, reference(few) if reference else [0.0] * len(few), strict=True):
-            has_rest = (row + 1) * wanted // number > row * wanted // number
-            rest_ids = next(beside).encoding.ids.tolist() if has_rest else []
-            yield {"input_ids": ids, "rest_ids": rest_ids, "reference": value}
-            row += 1
+    rest_ids: Any = pa.nulls(number, pa.list_(pa.int32()))
+    if rest:
+        wanted = retain_count(number, share)
+        taken = [
+            n * wanted // number if (n + 1) * wanted // number > n * wanted // number else None for n in range(number)
+        ]
+        spread = rest.spread(wanted, "rest").for_training().with_format("arrow")[:]
+        rest_ids = spread["input_ids"].take(pa.array(taken, pa.int64()))
+    ids, scores = target.for_training().data.table["input_ids"], pa.array(reference or [0.0] * number)
+    return Dataset(pa.table({"input_ids": ids, "rest_ids": rest_ids, "reference": scores}))
 
 
 def pair_batch(collator: Any, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
@@ -72,7 +58,7 @@ def pair_batch(collator: Any, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
     Of it `input_ids`, `attention_mask` and `labels` are (B + R, T), `rest` and `reference` (B + R,).
     """
     targets = [row["input_ids"] for row in rows]
-    rest = [row["rest_ids"] for row in rows if len(row["rest_ids"])]
+    rest = [row["rest_ids"] for row in rows if row["rest_ids"]]
     batch = dict(collator([{"input_ids": ids, "labels": ids} for ids in chain(targets, rest)]))
     batch["rest"] = torch.tensor([False] * len(targets) + [True] * len(rest))
     batch["reference"] = torch.tensor([row["reference"] for row in rows] + [0.0] * len(rest))

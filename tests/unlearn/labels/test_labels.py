@@ -23,10 +23,9 @@ from worlds import NAMES as WORDS
 from unlearn.anchors.dictionary import Anchor, AnchorDictionary, Match
 from unlearn.corpus.blocks import Block, Blocks, blocks, encode
 from unlearn.corpus.corpus import Corpus, Document
-from unlearn.labels.align import align
+from unlearn.labels.align import LabelReport, align
 from unlearn.labels.labeller import Labeller
 from unlearn.labels.position_logits import PositionLogits
-from unlearn.labels.report import LabelReport
 from unlearn.labels.rule_two import Changes, ForbiddenIds, TargetNames, frequent_tokens
 from unlearn.labels.translate import Replacement
 from unlearn.settings import LabelSettings, alpha_column
