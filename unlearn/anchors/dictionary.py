@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ahocorasick_rs import AhoCorasick
 
@@ -153,20 +153,15 @@ class AnchorDraft:
 
         Raises ValueError: the anchors of an entity hold unequal numbers of translations.
         """
-        given = list(anchors)
-        made = AnchorDictionary.build(given, prune=False)
-        valid = {anchor.anchor: anchor.translations for anchor in made.anchors}
-        kept: dict[str, DraftAnchor] = {}
-        for anchor in given:
-            if anchor.anchor in valid and anchor.anchor not in kept:
-                kept[anchor.anchor] = replace(anchor, translations=valid[anchor.anchor])
+        made = AnchorDictionary.build(anchors, prune=False)
         counts = Counter(dropped)
         counts.update(drop.reason for drop in made.dropped)
-        return cls(tuple(kept.values()), {reason: number for reason, number in counts.most_common() if number})
+        kept = cast(tuple[DraftAnchor, ...], made.anchors)
+        return cls(kept, {reason: number for reason, number in counts.most_common() if number})
 
     def dictionary(self) -> AnchorDictionary:
         """The dictionary, validated and pruned, as `AnchorDictionary.load` would read it from the file."""
-        return AnchorDictionary.build(self.anchors)
+        return AnchorDictionary.build(Anchor(a.anchor, a.translations, a.entity, a.type) for a in self.anchors)
 
     def save(self, path: Path | str) -> None:
         """Writes `anchors.jsonl` with count, type and contexts beside, whole or not at all."""
@@ -237,7 +232,7 @@ def _clean(entity: Sequence[Anchor], names: set[str], dropped: list[Dropped]) ->
     for anchor in entity:
         left = tuple(t for index, t in enumerate(anchor.translations) if index not in bad)
         if left:
-            cleaned.append(Anchor(anchor.anchor, left, anchor.entity, anchor.type))
+            cleaned.append(replace(anchor, translations=left))
         else:
             dropped.append(Dropped(anchor.anchor, "anchor without a usable translation"))
     return cleaned

@@ -55,11 +55,6 @@ class Occurrences:
     possessive: int = 0
     contexts: list[str] = field(default_factory=list)
 
-    def add(self, other: "Occurrences") -> None:
-        """Takes in what was seen of another form of the same thing; contexts stay apart."""
-        for name in ("count", "before", "governor", "after", "near", "male", "female", "possessive"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-
 
 def occurrences(corpus: Iterable[Document], terms: Iterable[str]) -> dict[str, Occurrences]:
     """Finds every term, case-sensitive, in a corpus, a document at a time; terms that never stand alone have a count of 0."""

@@ -80,19 +80,15 @@ def term_type(term: str, seen: Occurrences) -> AnchorType:
     return found
 
 
-def gender(words: Sequence[str], seen: Occurrences) -> Gender:
-    """Of a person: by title, then by first name, then by the pronouns that follow; "" where nothing tells."""
+def gender(words: Sequence[str], *, male: int = 0, female: int = 0) -> Gender:
+    """Of a person: by title, then by first name, then by how often either pronoun follows; "" where nothing tells."""
     for word in words:
-        if word in english.FEMALE_TITLES:
-            return "female"
-        if word in english.MALE_TITLES:
-            return "male"
+        if word in english.FEMALE_TITLES | english.MALE_TITLES:
+            return "female" if word in english.FEMALE_TITLES else "male"
     first = next((word for word in words if word not in english.TITLES), "")
     if first in english.FEMALE_NAMES or first in english.MALE_NAMES:
         return "female" if first in english.FEMALE_NAMES else "male"
-    if seen.male == seen.female:
-        return ""
-    return "male" if seen.male > seen.female else "female"
+    return "" if male == female else "male" if male > female else "female"
 
 
 def is_noun_like(term: str, seen: Occurrences) -> bool:

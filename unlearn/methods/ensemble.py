@@ -15,7 +15,6 @@ from typing import Any
 from pydantic import Field
 from transformers import DynamicCache
 
-from unlearn.fingerprint import model_fingerprint
 from unlearn.labels.formula import generic_logits
 from unlearn.methods.live import LiveModel, cache_of, write_description
 from unlearn.models import load_models, same_vocabulary
@@ -38,15 +37,8 @@ class Options(Section):
 
 def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
     """Runs a recipe; returns the folder of the checkpoints. Raises ValueError for a mistake in it."""
-    options = Options.model_validate(recipe.options.model_dump())
     target, rundir = stages.open_run(recipe)
-    reinforced = stages.reinforce(recipe, target, rundir)
-    inputs = {
-        "method": recipe.method, "options": options.model_dump(mode="json"), "baseline": model_fingerprint(recipe.model),
-        "reinforced": model_fingerprint(reinforced),
-    }  # fmt: skip
-    models = {"baseline": recipe.model, "reinforced": "../../reinforced"}
-    return write_description(rundir, inputs, {**models, **options.model_dump(mode="json")}, target.tokenizer)
+    return write_description(recipe, target, rundir, reinforced=stages.reinforce(recipe, target, rundir))
 
 
 def load(description: Mapping[str, Any], folder: Path, *, device: str, dtype: str) -> "Ensemble":

@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from transformers import Cache, GenerationMixin, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import Cache, GenerationMixin, PreTrainedModel
 
 from unlearn.files import json_object, whole_folder, write_json
+from unlearn.fingerprint import model_fingerprint
 from unlearn.models import load_model, processes
 from unlearn.pipeline.rundir import RunDirectory
+from unlearn.pipeline.stages import Target
+from unlearn.recipe import Recipe
 from unlearn.registry import method_of
 
 #: What a checkpoint folder holds in place of weights.
@@ -62,22 +65,25 @@ class LiveModel(PreTrainedModel, GenerationMixin):
         raise ValueError(f"{type(self).__name__} has no weights of its own to save: keep its recipe")
 
 
-def write_description(
-    rundir: RunDirectory, inputs: Mapping[str, Any], description: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase
-) -> Path:
+def write_description(recipe: Recipe, target: Target, rundir: RunDirectory, *, reinforced: Path | None = None) -> Path:
     """Leaves `checkpoints/checkpoint-1`: a description and the tokenizer; returns `checkpoints/`.
 
-    `inputs` are plain values that decide the model, `method` among them. The description holds what `load_unlearned` reads: the `baseline`,
-    folder or hub id; a relative `reinforced` counts from the checkpoint.
+    The description holds what `load_unlearned` reads: method and options; the `baseline`, folder or hub id; and where one was trained the
+    `reinforced` model, as it stands from the checkpoint.
     """
+    options, baseline = recipe.options.model_dump(mode="json"), recipe.model
+    inputs = {"method": recipe.method, "options": options, "baseline": model_fingerprint(baseline)}
+    description = {"method": recipe.method, "baseline": baseline, **options}
+    if Path(baseline).is_dir():
+        description["baseline"] = str(Path(baseline).resolve())
+    if reinforced is not None:
+        inputs["reinforced"], description["reinforced"] = model_fingerprint(reinforced), f"../../{reinforced.name}"
     checkpoints = rundir.claim("checkpoints", inputs)
     folder = checkpoints / "checkpoint-1"
     if processes().is_main_process and not folder.exists():
         with whole_folder(folder) as temporary:
-            baseline = description["baseline"]
-            whole = {**description, "baseline": str(Path(baseline).resolve()) if Path(baseline).is_dir() else baseline}
-            write_json(temporary / DESCRIPTION, {"method": inputs["method"], **whole})
-            tokenizer.save_pretrained(temporary)
+            write_json(temporary / DESCRIPTION, description)
+            target.tokenizer.save_pretrained(temporary)
     processes().wait_for_everyone()
     return checkpoints
 

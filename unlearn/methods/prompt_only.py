@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from unlearn.fingerprint import model_fingerprint
 from unlearn.methods.live import LiveModel, cache_of, write_description
 from unlearn.models import load_model, load_tokenizer
 from unlearn.pipeline import stages
@@ -31,11 +30,7 @@ class Options(Section):
 
 def run(recipe: Recipe, *, callbacks: Sequence[Any] = ()) -> Path:
     """Runs a recipe; returns the folder of the checkpoints. Raises ValueError for a mistake in it."""
-    options = Options.model_validate(recipe.options.model_dump())
-    target, rundir = stages.open_run(recipe)
-    inputs = {"method": recipe.method, "options": options.model_dump(), "baseline": model_fingerprint(recipe.model)}
-    description = {"baseline": recipe.model, "prompt": options.prompt}
-    return write_description(rundir, inputs, description, target.tokenizer)
+    return write_description(recipe, *stages.open_run(recipe))
 
 
 def load(description: Mapping[str, Any], folder: Path, *, device: str, dtype: str) -> "Prompted":

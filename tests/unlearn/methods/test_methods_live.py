@@ -184,9 +184,7 @@ class Options(Section):
     factor: float = Field(2.0, gt=0)
 
 def run(recipe, *, callbacks=()):
-    target, rundir = stages.open_run(recipe)
-    description = {"baseline": recipe.model, "factor": recipe.options.factor}
-    return write_description(rundir, {"method": recipe.method, "factor": recipe.options.factor}, description, target.tokenizer)
+    return write_description(recipe, *stages.open_run(recipe))
 
 def load(description, folder, *, device, dtype):
     return Louder(load_model(description["baseline"], device=device, dtype=dtype), description["factor"])

@@ -165,11 +165,10 @@ def _typed(
     with progress_bars(enabled=reader is not None) as bars:
         for text, name in bars.track(in_turn, description="types"):
             personal = _like_a_full_name(name) or (1 < len(name.core) < 4 and name.core[0] in people)
-            told = type_by_words(name.words, seen[text], personal=personal)
-            if told or not reader:
-                types[text] = told or name_type(name.words, seen[text], personal=personal)
-            else:
+            if reader and not type_by_words(name.words, seen[text], personal=personal):
                 types[text] = reader.kind(name, seen[text], personal=personal)
+            else:
+                types[text] = name_type(name.words, seen[text], personal=personal)
             people.update(name.core if types[text] == "person" else ())
     kept: dict[str, AnchorType] = {}
     for text, name in present.items():

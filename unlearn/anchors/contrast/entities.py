@@ -33,9 +33,9 @@ class Entities:
         seen: Mapping[str, Occurrences], tally: Tally, gender_by_reading: Callable[[str], str] | None = None,
     ) -> None:  # fmt: skip
         self._names, self._terms, self._every, self._seen, self._tally = names, terms, every_name, seen, tally
-        self._taken: set[str] = set()
+        self._gender_by_reading, self._taken = gender_by_reading, set[str]()
         proper = [text for text in self._of("person") if not _follows(seen[text], DETERMINERS)]
-        self._persons, self.split = group_persons(proper, every_name, seen, gender_by_reading)
+        self._persons, self.split = self._group_persons(proper)
         self._common = set(self._of("person")) - set(proper)
 
     def __iter__(self) -> Iterator[Entity]:
@@ -53,6 +53,59 @@ class Entities:
                 )
         for term, kind in sorted(self._terms.items(), key=lambda item: (len(item[0]), item[0])):
             yield from self._entity(term, kind, [self._term(term, kind)])
+
+    def _group_persons(self, persons: Iterable[str]) -> tuple[dict[str, tuple[Form, ...]], dict[str, tuple[str, ...]]]:
+        """Who is who among the names of persons, by all names (the words of a full name may be rare by themselves) and their occurrences.
+
+        Returns:
+            What each person goes by, under the main name; and the words of full names that share one with another person's. These words are
+            anchors of their own, so that a family's surname is translated alike for all; the full name is left out, as the dictionary would
+            prune it.
+        """
+        names = sorted((self._every[text] for text in persons), key=lambda n: (-len(n.core), -n.count, n.text))
+        pairs = {_pair(name) for name in names if len(name.core) > 1}
+        users = defaultdict(set)
+        for pair in pairs:
+            for word in filter(None, pair):
+                users[word].add(pair)
+        lone = {pair for pair in pairs if all(users[word] == {pair} for word in filter(None, pair))}
+
+        members: dict[str, list[Name]] = defaultdict(list)
+        split: dict[str, tuple[str, ...]] = {}
+        for name in names:
+            if len(name.core) == 1:
+                owner = next(iter(users.get(name.core[0], ())), None)
+                members[_key(owner) if owner in lone else name.core[0]].append(name)
+            elif _pair(name) in lone:
+                members[_key(_pair(name))].append(name)
+            else:
+                split[name.text] = tuple(filter(None, _pair(name)))
+        wanted = {word for words in split.values() for word in words}
+        members |= {word: members.get(word, []) for word in sorted(wanted)}
+
+        titled = {n.core[0] for n in names if len(n.core) == 1 and len(n.words) > 1 and n.words[0] not in GIVEN_TITLES}
+        surnames = {pair[1] for pair in pairs} | titled
+        forms = {}
+        for key, known in members.items():
+            alone = ("" if key in surnames else key, key)
+            given, surname = next((_pair(name) for name in known if len(name.core) > 1), alone)
+            for word in filter(None, (given, surname)):
+                lives = word in wanted or (word in self._every and self._every[word].sure and self._seen[word].count)
+                if lives and word not in {name.text for name in known}:
+                    known.append(self._every.get(word) or Name(word, (word,), self._seen[word].count, 0, True))
+            known.sort(key=lambda n: (n.text != key, -self._seen[n.text].count, n.text))
+            forms[key] = tuple(_forms(known, given, self._given_names(key, known)))
+        return forms, split
+
+    def _given_names(self, key: str, names: Sequence[Name]) -> str:
+        """Which list the first name comes from; where nothing tells, what reads better, or either."""
+        titled = (gender(name.words) for name in names if set(name.words) & TITLES)
+        seen = [self._seen[name.text] for name in names]
+        male, female = sum(one.male for one in seen), sum(one.female for one in seen)
+        told = next((found for found in titled if found), "") or gender(key.split(), male=male, female=female)
+        if not told and self._gender_by_reading:
+            told = self._gender_by_reading(max(names, key=lambda name: self._seen[name.text].count).text)
+        return told or ("female" if len(key) % 2 else "male")
 
     def _wholes(self) -> dict[str, list[str]]:
         """Names that are no person's own and no place's, each with the longer ones that mean the same: "Rabbit" with "White Rabbit".
@@ -186,55 +239,6 @@ def _follows(seen: Occurrences, words: Iterable[str], share: float = 0.5) -> boo
     return sum(seen.before[word] for word in words) > share * max(seen.count, 1)
 
 
-def group_persons(
-    persons: Iterable[str],
-    every_name: Mapping[str, Name],
-    seen: Mapping[str, Occurrences],
-    gender_by_reading: Callable[[str], str] | None = None,
-) -> tuple[dict[str, tuple[Form, ...]], dict[str, tuple[str, ...]]]:
-    """Who is who among the names of persons, by all names (the words of a full name may be rare by themselves) and their occurrences.
-
-    Returns:
-        What each person goes by, under the main name; and the words of full names that share one with another person's. These words are
-        anchors of their own, so that a family's surname is translated alike for all; the full name is left out, as the dictionary would
-        prune it.
-    """
-    names = sorted((every_name[text] for text in persons), key=lambda n: (-len(n.core), -n.count, n.text))
-    pairs = {_pair(name) for name in names if len(name.core) > 1}
-    users = defaultdict(set)
-    for pair in pairs:
-        for word in filter(None, pair):
-            users[word].add(pair)
-    lone = {pair for pair in pairs if all(users[word] == {pair} for word in filter(None, pair))}
-
-    members: dict[str, list[Name]] = defaultdict(list)
-    split: dict[str, tuple[str, ...]] = {}
-    for name in names:
-        if len(name.core) == 1:
-            owner = next(iter(users.get(name.core[0], ())), None)
-            members[_key(owner) if owner in lone else name.core[0]].append(name)
-        elif _pair(name) in lone:
-            members[_key(_pair(name))].append(name)
-        else:
-            split[name.text] = tuple(filter(None, _pair(name)))
-    wanted = {word for words in split.values() for word in words}
-    members |= {word: members.get(word, []) for word in sorted(wanted)}
-
-    titled = {n.core[0] for n in names if len(n.core) == 1 and len(n.words) > 1 and n.words[0] not in GIVEN_TITLES}
-    surnames = {pair[1] for pair in pairs} | titled
-    forms = {}
-    for key, known in members.items():
-        alone = ("" if key in surnames else key, key)
-        given, surname = next((_pair(name) for name in known if len(name.core) > 1), alone)
-        for word in filter(None, (given, surname)):
-            lives = word in wanted or (word in every_name and every_name[word].sure and seen[word].count)
-            if lives and word not in {name.text for name in known}:
-                known.append(every_name.get(word) or Name(word, (word,), seen[word].count, 0, True))
-        known.sort(key=lambda n: (n.text != key, -seen[n.text].count, n.text))
-        forms[key] = tuple(_forms(known, given, _given_names(key, known, seen, gender_by_reading)))
-    return forms, split
-
-
 def _pair(name: Name) -> tuple[str, str]:
     """First name, "" where it is but an initial or a title; and surname."""
     core = name.core
@@ -253,17 +257,3 @@ def _forms(names: Iterable[Name], given: str, given_names: str) -> Iterable[Form
             template = f"{{{given_names}}}" if name.core[0] == given else "{surname}"
         titles = name.text[: name.text.index(name.core[0], sum(map(len, name.words[: -len(name.core)])))]
         yield Form(name.text, titles + template)
-
-
-def _given_names(
-    key: str, names: Sequence[Name], seen: Mapping[str, Occurrences], by_reading: Callable[[str], str] | None
-) -> str:
-    """Which list the first name comes from; where nothing tells, what reads better, or either."""
-    together = Occurrences()
-    for name in names:
-        together.add(seen[name.text])
-    titled = (gender(name.words, Occurrences()) for name in names if set(name.words) & TITLES)
-    told = next((found for found in titled if found), "") or gender(tuple(key.split()), together)
-    if not told and by_reading:
-        told = by_reading(max(names, key=lambda name: seen[name.text].count).text)
-    return told or ("female" if len(key) % 2 else "male")
