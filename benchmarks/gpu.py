@@ -139,7 +139,7 @@ def labeller(baseline: Any, reinforced: Any) -> Callable[[Tensor], Tensor]:
 
     def labels(ids: Tensor) -> Tensor:
         rows = torch.arange(ids.numel(), device=ids.device).view(ids.shape)[:, :-1].flatten()
-        hidden = [one.hidden(ids, torch.ones_like(ids), rows).split(2048) for one in (b, r)]
+        hidden = [one.hidden(rows, input_ids=ids, attention_mask=torch.ones_like(ids)).split(2048) for one in (b, r)]
         found = [
             generic_logits(b.logits(of_b), r.logits(of_r), alpha=5.0).argmax(-1)
             for of_b, of_r in zip(*hidden, strict=True)

@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from unlearn.anchors.dictionary import AnchorDictionary
 from unlearn.corpus.blocks import Block
 from unlearn.labels.align import Aligned, LabelReport, align, only_shared
-from unlearn.labels.branches import Branches, paths
+from unlearn.labels.branches import Branches, paths, tree
 from unlearn.labels.formula import gauged, rise
 from unlearn.labels.position_logits import PositionLogits
 from unlearn.labels.rule_two import Changes, ForbiddenIds, TargetNames, rule_two
@@ -146,11 +146,12 @@ class Labeller:
         padded = pad_sequence(rows, batch_first=True, padding_value=self._tokenizer.pad_token_id or 0)
         mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
         length = padded.shape[1]
-        flat = torch.from_numpy(np.concatenate([p + n * length for n, p in enumerate(positions)])).to(model.device)
+        flat = torch.from_numpy(np.concatenate([p + n * length for n, p in enumerate(positions)]))
+        given = {"input_ids": padded, "attention_mask": mask}
         if branches:
-            seen, depths = model.tree([len(i) - len(b) for i, b in zip(ids, branches, strict=True)], branches)
-            return model.hidden(padded.to(model.device), seen, flat, depths)
-        return model.hidden(padded.to(model.device), mask.to(model.device), flat)
+            lengths = [len(i) - len(b) for i, b in zip(ids, branches, strict=True)]
+            given["attention_mask"], given["position_ids"] = tree(lengths, branches, model.dtype)
+        return model.hidden(flat, **given)
 
     def _chunk(self, hidden: Tensor) -> int:
         vocabulary = self._baseline.logits(hidden[:1]).shape[-1]

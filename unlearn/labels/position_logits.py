@@ -1,7 +1,7 @@
 """Logits at chosen positions of a causal language model, without the (B, T, V) tensor."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -29,29 +29,23 @@ class PositionLogits:
         self._head = inner.get_output_embeddings()
         self._after: Callable[[Tensor], Tensor] | None = None
         self.device = next(model.parameters()).device
-        self._dtype = next(p.dtype for p in model.parameters() if p.is_floating_point())
+        self.dtype = next(p.dtype for p in model.parameters() if p.is_floating_point())
         self._config = model.config.get_text_config()
-        self._window = _window(self._config)
         self._check()
 
     @torch.inference_mode()
-    def hidden(
-        self, input_ids: Tensor, attention_mask: Tensor, rows: Tensor, position_ids: Tensor | None = None
-    ) -> Tensor:
+    def hidden(self, rows: Tensor, **given: Tensor) -> Tensor:
         """What `logits` needs for the chosen positions.
 
         Args:
-            input_ids: (B, T), padded on the right.
-            attention_mask: (B, T), or, where `reads_trees`, one to be added to attention scores, (B, 1, T, T).
             rows: flat indices into (B * T) of the chosen positions, (N,).
-            position_ids: (B, T), if they are not 0 to T - 1.
+            given: `input_ids`, (B, T), padded on the right; `attention_mask`, (B, T), or, where `reads_trees`, one to be added to attention
+                scores, (B, 1, T, T); and `position_ids`, (B, T), if they are not 0 to T - 1.
 
         Returns:
             (N, H) last hidden states, or, for an architecture that cannot be split, the (N, V) logits themselves.
         """
-        given = {"input_ids": input_ids, "attention_mask": attention_mask}
-        if position_ids is not None:
-            given["position_ids"] = position_ids
+        given = {name: values.to(self.device) for name, values in given.items()}
         if self._after is None:
             return self._whole(given, rows)
         assert self._backbone is not None
@@ -64,29 +58,26 @@ class PositionLogits:
         # from all over the vocabulary: its first ids are often special tokens that no training has touched, and rounding runs wild there
         *text, first, second = (self._config.vocab_size * (2 * n + 1) // 20 for n in range(10))
         branch = [first, second]
-        path = torch.tensor([text[:4] + branch], device=self.device)
+        path, ids = torch.tensor([text[:4] + branch]), torch.tensor([text + branch])
         found = Branches(*(np.array(values) for values in (branch, [3, len(text)], [3, 3], [0, 1])))
         try:
-            mask, positions = self.tree([len(text)], [found])
-            rows = torch.tensor([len(text), len(text) + 1], device=self.device)
-            ids = torch.tensor([text + branch], device=self.device)
-            ours = self.logits(self.hidden(ids, mask, rows, positions))
-            plain = self.logits(self.hidden(path, torch.ones_like(path), torch.tensor([4, 5], device=self.device)))
+            mask, positions = tree([len(text)], [found], self.dtype)
+            given = {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
+            ours = self.logits(self.hidden(torch.tensor([len(text), len(text) + 1]), **given))
+            row = {"input_ids": path, "attention_mask": torch.ones_like(path)}
+            plain = self.logits(self.hidden(torch.tensor([4, 5]), **row))
         except Exception:
             log.debug("%s takes no mask of another shape", type(self.model).__name__, exc_info=True)
             return False
         # what reads something else is off by about the logits' spread
-        share = 0.01 if torch.finfo(self._dtype).bits >= 32 else 0.2
+        share = 0.01 if torch.finfo(self.dtype).bits >= 32 else 0.2
         return torch.allclose(ours.float(), plain.float(), rtol=1e-3, atol=share * plain.float().std().item())
 
     def sees_all(self, length: int) -> bool:
         """Whether every layer sees the whole of so many tokens; a mask of another shape would widen the window of one that does not."""
-        return self._window is None or length <= self._window
-
-    def tree(self, lengths: Sequence[int], branches: Sequence[Branches]) -> tuple[Tensor, Tensor]:
-        """Mask and position ids of blocks with branches, on the model's device; see `unlearn.labels.branches.tree`."""
-        mask, positions = tree(lengths, branches, self._dtype)
-        return mask.to(self.device), positions.to(self.device)
+        names = ("sliding_window", "attention_chunk_size", "attention_window_size", "window_size")
+        windows = (getattr(self._config, name, None) for name in names)
+        return all(length <= size for size in windows if isinstance(size, int))
 
     @torch.inference_mode()
     def logits(self, hidden: Tensor) -> Tensor:
@@ -123,12 +114,6 @@ class PositionLogits:
             "%s does something unknown to its head's output: labels are made one sequence at a time, through the whole model",
             type(self.model).__name__,
         )
-
-
-def _window(config: object) -> int | None:
-    """How many tokens the layer with the shortest sight sees; None: all of them."""
-    names = ("sliding_window", "attention_chunk_size", "attention_window_size", "window_size")
-    return min((size for name in names if isinstance(size := getattr(config, name, None), int)), default=None)
 
 
 def _known_rules(config: object) -> list[Callable[[Tensor], Tensor]]:

@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from functools import cached_property
 from inspect import signature
 from typing import Any, Final, NamedTuple
 
@@ -105,6 +104,7 @@ class Reader:
     def __init__(self, fit: Fit, corpus: Iterable[Document], texts: Iterable[str]) -> None:
         self._fit, self._corpus = fit, corpus
         self._gaps = gaps(corpus, texts, most=_READ + _READ_AGAIN)
+        self._anything = _PRIOR * self._described("it")
 
     def kind(self, name: Name, seen: Occurrences, *, personal: bool) -> AnchorType:
         """The type whose stand-ins read best where the name stands, which it is called a kind of, and which the words around it tell."""
@@ -114,7 +114,7 @@ class Reader:
         places = spread(self._gaps[name.text], _TYPED)
         fits = np.mean([self._best(place, words) for place in places], axis=0)
         fits -= _PRIOR * self._best(Gap(f"They spoke of {the}", " for a long time."), words)
-        fits += self._described(f"{the}{name.text}") - self._described_anything
+        fits += self._described(f"{the}{name.text}") - self._anything
         fits += [_CUE * min(evidence[kind] / max(seen.count, 1), 1.0) for kind in _KINDS]
         return list(_KINDS)[int(np.argmax(fits))]
 
@@ -168,10 +168,6 @@ class Reader:
         """What the best of each group of words is worth in a gap."""
         fits = self._fit(place, [word for group in words for word in group])
         return np.array([part.max() for part in np.split(fits, np.cumsum([len(group) for group in words])[:-1])])
-
-    @cached_property
-    def _described_anything(self) -> np.ndarray:
-        return _PRIOR * self._described("it")
 
     def _described(self, name: str) -> np.ndarray:
         labels = [label for kinds in _KINDS.values() for label in kinds]
