@@ -19,7 +19,6 @@ SMALL = {
         "exits",
         "progress",
         "chat",
-        "fingerprint",
         "cpu",
         "anchors.dictionary",
         "corpus.books",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hp_bench.engines import Engine
 from hp_bench.engines.source import locate
-from unlearn.fingerprint import model_fingerprint
+from unlearn.files import model_fingerprint
 
 
 @dataclass(frozen=True)

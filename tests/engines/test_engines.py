@@ -284,7 +284,7 @@ def test_a_fingerprint_notices_a_change_of_one_layer_and_of_the_model_under_an_a
 
 
 def test_a_large_files_digest_looks_at_every_mebibyte(tmp_path, monkeypatch):
-    monkeypatch.setattr("unlearn.fingerprint._WHOLE", 1)
+    monkeypatch.setattr("unlearn.files._WHOLE", 1)
     (tmp_path / "config.json").write_text("{}")
     found = set()
     for spot in (None, 0, 3 << 20, (5 << 20) + 1000):

@@ -56,7 +56,8 @@ class Labeller:
         on_gpu = self._baseline.device.type != "cpu"
         vocabulary = baseline.get_output_embeddings().weight.shape[0]
         self._top_k = min(settings.top_k, vocabulary)
-        self._row_bytes = row_bytes or (1 << 30 if on_gpu else 1 << 25)
+        held = 2 + len(settings.alphas) - (settings.translations == 1)  # rows of logits at one time for each position
+        self._chunk = max(1, (row_bytes or (1 << 30 if on_gpu else 1 << 25)) // (4 * vocabulary * held))
 
     def __call__(self, batch: Sequence[Block]) -> tuple[list[dict[str, Any]], LabelReport]:
         """One row a block, columns as docs/method.md says under "Storage", and what was counted.
@@ -88,9 +89,8 @@ class Labeller:
         rules = [rule_two((a.prefix_positions, a.rules) for a in reading) for reading in readings]
         read = ((a.source_positions, a.block.encoding, a.replacements) for a in aligned)
         unsaid = self._names.at(read) if self._names else None
-        chunk = self._chunk(hidden_b[0])
-        for begin in range(0, len(owner), chunk):
-            part = slice(begin, min(begin + chunk, len(owner)))
+        for begin in range(0, len(owner), self._chunk):
+            part = slice(begin, min(begin + self._chunk, len(owner)))
             found = self._combine(
                 [hidden[part] for hidden in hidden_b], None if hidden_r is None else hidden_r[part],
                 [rule.within(part) for rule in rules], unsaid and unsaid.within(part), report, check_gauge=begin == 0,
@@ -152,11 +152,6 @@ class Labeller:
             lengths = [len(i) - len(b) for i, b in zip(ids, branches, strict=True)]
             given["attention_mask"], given["position_ids"] = tree(lengths, branches, model.dtype)
         return model.hidden(flat, **given)
-
-    def _chunk(self, hidden: Tensor) -> int:
-        vocabulary = self._baseline.logits(hidden[:1]).shape[-1]
-        more = len(self.settings.alphas) if self.settings.translations > 1 else len(self.settings.alphas) - 1
-        return max(1, self._row_bytes // (4 * vocabulary * (2 + more)))
 
     @torch.inference_mode()
     def _combine(

@@ -6,8 +6,7 @@ from typing import Any
 
 from transformers import Cache, GenerationMixin, PreTrainedModel
 
-from unlearn.files import json_object, whole_folder, write_json
-from unlearn.fingerprint import model_fingerprint
+from unlearn.files import json_object, model_fingerprint, whole_folder, write_json
 from unlearn.models import load_model, processes
 from unlearn.pipeline.rundir import RunDirectory
 from unlearn.pipeline.stages import Target

@@ -15,8 +15,7 @@ from typing import Any
 import torch
 from pydantic import Field, field_validator
 
-from unlearn.files import whole_folder
-from unlearn.fingerprint import model_fingerprint
+from unlearn.files import model_fingerprint, whole_folder
 from unlearn.models import load_model, processes
 from unlearn.pipeline import stages
 from unlearn.recipe import Recipe, Section

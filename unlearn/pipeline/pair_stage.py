@@ -11,8 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import Trainer
 
 from unlearn.corpus.blocks import grouped
-from unlearn.files import write_text
-from unlearn.fingerprint import model_fingerprint
+from unlearn.files import model_fingerprint, write_text
 from unlearn.models import load_model, processes
 from unlearn.pipeline.stages import Target, open_run, trainable
 from unlearn.recipe import Recipe

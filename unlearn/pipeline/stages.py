@@ -13,8 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from unlearn.anchors.dictionary import AnchorDictionary
 from unlearn.corpus.blocks import Blocks
 from unlearn.corpus.corpus import Corpus
-from unlearn.files import json_text
-from unlearn.fingerprint import model_fingerprint
+from unlearn.files import json_text, model_fingerprint
 from unlearn.labels.dataset import make_labels
 from unlearn.models import load_model, load_models, load_tokenizer, processes, require_whole
 from unlearn.pipeline.rundir import FINGERPRINT, RECORD, RunDirectory

@@ -20,8 +20,7 @@ from hp_bench.probes.paths import prompts_dir
 from hp_bench.workers import side_by_side
 from unlearn.corpus.blocks import Blocks
 from unlearn.corpus.corpus import Corpus
-from unlearn.files import json_lines, recipes_dir, write_lines
-from unlearn.fingerprint import model_fingerprint
+from unlearn.files import json_lines, model_fingerprint, recipes_dir, write_lines
 from unlearn.models import load_model, load_tokenizer
 from unlearn.pipeline.rundir import RunDirectory
 from unlearn.settings import Training

@@ -15,7 +15,7 @@ from transformers import Trainer, TrainerCallback
 import unlearn
 from unlearn.cli import main
 from unlearn.corpus import blocks
-from unlearn.fingerprint import model_fingerprint
+from unlearn.files import model_fingerprint
 from unlearn.labels import dataset as label_dataset
 from unlearn.models import load_model, load_models
 from unlearn.pipeline import stages
