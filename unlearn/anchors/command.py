@@ -119,10 +119,8 @@ def anchors(
         )
         content, measure = draft.to_dict() | {"read by": model or _BLIND}, "contrast"
     draft.save(out)
-    if unread := text.unread():
-        typer.echo(f"not read of {corpus!r}: {', '.join(unread)}; make text of them (.txt)", err=True)
-    if shortage := text.shortage():
-        typer.echo(shortage, err=True)
+    for warning in text.warnings():
+        typer.echo(warning, err=True)
     content["out"] = str(out)
     if as_json:
         typer.echo(json.dumps(content, indent=1, ensure_ascii=False))

@@ -70,16 +70,15 @@ class Corpus:
         if isinstance(self._source, Path) and self._source.is_dir():
             require_once(self._source)
 
-    def unread(self) -> list[str]:
-        """Books in the folder of a kind that is not read, beside those that are."""
+    def warnings(self) -> list[str]:
+        """Sentences: on books in the folder of a kind that is not read; on so little text that it can hardly be asked about."""
         folder = self._source if isinstance(self._source, Path) and self._source.is_dir() else None
-        return sorted(file.name for file in folder.rglob("*") if file.suffix.lower() in NOT_READ) if folder else []
-
-    def shortage(self) -> str:
-        """A sentence where there is so little text that it can hardly be asked about; "" where there is enough."""
-        count = sum(len(document.text.split()) for document in self)
-        how = "hardly enough to ask about: a novel's first 5,000 gave 19 prompts, its first 10,000 gave 47"
-        return f"{self._key} {self.name!r} holds {count:,} words, {how}" if count < FEWEST_WORDS else ""
+        unread = sorted(file.name for file in folder.rglob("*") if file.suffix.lower() in NOT_READ) if folder else []
+        said = [f"not read of {self.name!r}: {', '.join(unread)}; make text of them (.txt)"] if unread else []
+        if (count := sum(len(document.text.split()) for document in self)) < FEWEST_WORDS:
+            how = "hardly enough to ask about: a novel's first 5,000 gave 19 prompts, its first 10,000 gave 47"
+            said.append(f"{self._key} {self.name!r} holds {count:,} words, {how}")
+        return said
 
     def fingerprint(self) -> str:
         """SHA-256 over ids and texts, hexadecimal."""

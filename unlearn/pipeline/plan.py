@@ -107,10 +107,7 @@ def _warnings(recipe: Recipe, target: Target, finetune: int | None) -> list[str]
             f"the fine-tune takes {finetune} optimiser steps, fewer than {FEWEST_STEPS}: {len(target.blocks)} blocks at {blocks_a_step} "
             "a step hardly move the model; more epochs, or a smaller batch_size or accumulation"
         )
-    if unread := target.corpus.unread():
-        warnings.append(f"not read of {recipe.corpus!r}: {', '.join(unread)}; make text of them (.txt)")
-    if shortage := target.corpus.shortage():
-        warnings.append(shortage)
+    warnings += target.corpus.warnings()
     if target.anchors.dropped:
         warnings.append(f"anchors: {target.anchors.report()}")
     return warnings

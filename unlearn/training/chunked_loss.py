@@ -22,9 +22,7 @@ _CHUNK_BYTES = 1 << 27
 _KNOWN = {"input_ids", "attention_mask", "labels", "top_ids", "top_logits"}
 
 
-def chunked_cross_entropy(
-    hidden: Tensor, head: nn.Linear, ids: Tensor, target: Tensor, *, chunk_bytes: int = _CHUNK_BYTES
-) -> Tensor:
+def chunked_cross_entropy(hidden: Tensor, head: nn.Linear, ids: Tensor, target: Tensor) -> Tensor:
     """Sum over positions of the cross-entropy between a head's softmax and a sparse target, in nats.
 
     Args:
@@ -32,12 +30,11 @@ def chunked_cross_entropy(
         head: output layer, (V, H) and an optional bias; a frozen one gets no gradient.
         ids: token ids that the target gives probability to, no id twice in a row, (N, k).
         target: their probabilities, each row summing to 1, (N, k); one column of ones for hard labels.
-        chunk_bytes: of logits that exist at one time.
 
     Returns:
         Scalar, float32 (float64 for float64 models); differentiable once.
     """
-    rows = max(1, chunk_bytes // (4 * head.weight.shape[0]))
+    rows = max(1, _CHUNK_BYTES // (4 * head.weight.shape[0]))
     total: Tensor = _Chunked.apply(hidden, head.weight, head.bias, ids, target, rows, torch.is_grad_enabled())
     return total
 

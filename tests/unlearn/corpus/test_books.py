@@ -99,7 +99,9 @@ def test_a_book_that_is_left_out_beside_those_that_are_read_is_named(tmp_path):
     (tmp_path / "a.txt").write_text("Nora")
     (tmp_path / "b.PDF").write_bytes(b"%PDF")
     corpus = Corpus(tmp_path)
-    assert corpus.unread() == ["b.PDF"] and [document.id for document in corpus] == ["a.txt"]
+    assert corpus.warnings()[0] == f"not read of {str(tmp_path)!r}: b.PDF; make text of them (.txt)" and [
+        document.id for document in corpus
+    ] == ["a.txt"]
 
 
 def test_a_text_too_short_to_be_asked_about_is_said_to_be(tmp_path):
@@ -107,9 +109,11 @@ def test_a_text_too_short_to_be_asked_about_is_said_to_be(tmp_path):
     (tmp_path / "a.txt").write_text("Nora walked on. " * 2_000)
     (tmp_path / "b.txt").write_text("word " * 3_999)
     corpus = Corpus(tmp_path, key="reference")
-    assert corpus.shortage().startswith(f"reference {str(tmp_path)!r} holds 9,999 words, hardly enough to ask about")
+    assert corpus.warnings()[-1].startswith(
+        f"reference {str(tmp_path)!r} holds 9,999 words, hardly enough to ask about"
+    )
     (tmp_path / "c.txt").write_text("word")
-    assert corpus.shortage() == ""
+    assert corpus.warnings() == []
 
 
 def long_text(words: int = 300) -> str:
