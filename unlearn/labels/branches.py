@@ -7,7 +7,7 @@ only itself sees. All branches of a block are read in one pass beside it, by a m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -98,11 +98,9 @@ def tree(lengths: Sequence[int], branches: Sequence[Branches], dtype: torch.dtyp
     return mask[:, None], positions
 
 
-def paths(ids: NDArray[np.int64], branches: Branches) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def paths(ids: NDArray[np.int64], branches: Branches) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Each branch as a sequence of its own, for models that take no such mask: its tokens from the block's first on, and its indices."""
-    found = []
     begins = np.flatnonzero(branches.parents < len(ids)).tolist()
     for begin, end in pairwise([*begins, len(branches)]):
         own = np.arange(begin, end)
-        found.append((np.concatenate([ids[: branches.prefixes[begin] + 1], branches.ids[own]]), own))
-    return found
+        yield np.concatenate([ids[: branches.prefixes[begin] + 1], branches.ids[own]]), own

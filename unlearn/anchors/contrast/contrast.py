@@ -89,10 +89,8 @@ def contrast_anchors(
     scored = [(_scores(entity, seen, every, elsewhere), entity) for entity in entities]
     chosen = _best(scored, top, dropped)
     if not chosen:
-        why = (
-            "; ".join(f"{number} {reason}" for reason, number in dropped.items() if number) or "no names, no rare words"
-        )
-        raise ValueError(f"nothing stands out in {tally.words} words (min_count {min_count}): {why}")
+        reasons = [f"{number} {reason}" for reason, number in dropped.items() if number] or ["no names, no rare words"]
+        raise ValueError(f"nothing stands out in {tally.words} words (min_count {min_count}): {'; '.join(reasons)}")
     return _draft(chosen, seen, tally, seed, dropped, reader)
 
 
@@ -102,12 +100,10 @@ def _names(
     """Names that stand out; general English, which knows no capitals, is not asked about "Five" where "said Five" shows a name."""
     kept = {}
     for text, name in every.items():
+        heard = tally.speakers[text] and isinstance(elsewhere, GeneralEnglish)
         if name.count < min_count:
             dropped["name below min_count"] += 1
-        elif (
-            not (tally.speakers[text] and isinstance(elsewhere, GeneralEnglish))
-            and elsewhere.name(name.text, name.core, name.count).z < _NAME_Z
-        ):
+        elif not heard and elsewhere.name(name.text, name.core, name.count).z < _NAME_Z:
             dropped["name no more frequent than elsewhere"] += 1
         else:
             kept[text] = name
