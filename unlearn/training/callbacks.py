@@ -5,6 +5,7 @@ import logging
 import math
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -158,6 +159,11 @@ class SaveTheEnd(TrainerCallback):
         control.should_save |= control.should_training_stop and state.global_step != self._saved
 
     on_step_end = on_epoch_end = on_log = on_evaluate = _save
+
+
+def beside_ours(others: Sequence[TrainerCallback], checkpoints: Path) -> list[TrainerCallback]:
+    """Other callbacks, between those that every fine-tune of ours has."""
+    return [Export(checkpoints), KeepGoing(), GiveBack(), *others, SaveTheEnd()]
 
 
 class StepsBar(TrainerCallback):

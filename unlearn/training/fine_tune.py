@@ -33,16 +33,7 @@ from unlearn.files import write_json
 from unlearn.models import processes
 from unlearn.progress import progress_bars
 from unlearn.recipe import Training
-from unlearn.training.callbacks import (
-    STATE,
-    Export,
-    GiveBack,
-    KeepGoing,
-    ReallySharded,
-    SaveTheEnd,
-    StepsBar,
-    require_gathered,
-)
+from unlearn.training.callbacks import STATE, ReallySharded, StepsBar, beside_ours, require_gathered
 from unlearn.training.chunked_loss import ChunkedLossTrainer, SoftLabelTrainer, soft_label_batch
 
 log = logging.getLogger(__name__)
@@ -145,7 +136,7 @@ def fine_tune(
     collator: Any = DataCollatorForSeq2Seq(tokenizer, label_pad_token_id=-100)
     options: dict[str, Any] = {
         "model": model, "args": arguments, "train_dataset": dataset, "eval_dataset": held_out,
-        "processing_class": tokenizer, "callbacks": [Export(checkpoints), KeepGoing(), GiveBack(), bar, *callbacks, SaveTheEnd()],
+        "processing_class": tokenizer, "callbacks": beside_ours([bar, *callbacks], checkpoints),
     }  # fmt: skip
     trainer: Trainer
     if build is not None:
