@@ -243,7 +243,10 @@ def _with_adapters(model: Any, training: Training) -> Any:
     config = LoraConfig(**names, target_modules=lora.target_modules, task_type="CAUSAL_LM")
     if training.gradient_checkpointing:
         model.enable_input_require_grads()
-    return get_peft_model(model, config)
+    adapted = get_peft_model(model, config)
+    if isinstance(config.target_modules, set):  # its order, which is saved, differs from process to process
+        config.target_modules = sorted(config.target_modules)
+    return adapted
 
 
 def _padding(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
