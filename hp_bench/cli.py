@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from hp_bench import __version__
+from hp_bench.commands.options import declared
 from hp_bench.progress import quiet_imports
 from unlearn.exits import guarded
 
@@ -71,7 +72,7 @@ def _options(
 
 
 for name in _COMMANDS:
-    app.command()(getattr(import_module(f"hp_bench.commands.{name}"), name))
+    app.command()(declared(getattr(import_module(f"hp_bench.commands.{name}"), name)))
 
 
 def main() -> None:

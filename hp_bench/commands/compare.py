@@ -1,9 +1,7 @@
 """`hp-bench compare`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-from typer import Argument
+from typing import TYPE_CHECKING
 
 from hp_bench.commands.options import Json, show, warn
 
@@ -12,18 +10,13 @@ if TYPE_CHECKING:
     from hp_bench.results.scorecard import Scorecard
 
 
-def compare(
-    cards: Annotated[
-        list[Path],
-        Argument(
-            help="Scorecards (JSON files), or folders that hold scorecards/. All others are compared with the first."
-        ),
-    ],
-    as_json: Json = False,
-) -> None:
+def compare(cards: list[Path], *, as_json: Json = False) -> None:
     """Compares scorecards, prompt by prompt.
 
     Two folders of checkpoints are compared step by step. Scorecards that were made in different ways are refused, with the reason.
+
+    Args:
+        cards: Scorecards (JSON files), or folders that hold scorecards/. All others are compared with the first.
     """
     from dataclasses import asdict
 

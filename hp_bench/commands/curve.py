@@ -4,38 +4,28 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-from typer import Argument, Option
-
-from hp_bench.commands.options import Json, Run, finish, scores, show, warn
+from hp_bench.commands.options import Json, Run, finish, show, warn
 
 
-@scores(tasks="hp_familiarity,hp_token_probability")
 def curve(
-    models: Annotated[
-        list[str],
-        Argument(
-            help="Run directories, one for each method, that hold checkpoint-STEPS folders. Or the checkpoints of one method: models whose "
-            "names end in the number of steps, or STEPS:MODEL."
-        ),
-    ],
-    run: Run,
-    baseline: Annotated[
-        str, Option(help="Model that training began from (step 0). Default: the one that the run directory names.")
-    ] = "",
-    name: Annotated[
-        list[str] | None, Option(help="Name of a method. Repeat it for several run directories, in their order.")
-    ] = None,
-    out: Annotated[
-        Path | None,
-        Option(
-            help="Folder for scorecards, samples and figures. Default: the run directory, or ./curves if there are several."
-        ),
-    ] = None,
+    models: list[str],
+    *,
+    run: Annotated[Run, "hp_familiarity,hp_token_probability"],
+    baseline: str = "",
+    name: list[str] | None = None,
+    out: Path | None = None,
     as_json: Json = False,
 ) -> None:
     """Scores the checkpoints of a training run.
 
     Writes a scorecard for each checkpoint, draws curve.png and curve.svg, and prints a table for each method.
+
+    Args:
+        models: Run directories, one for each method, that hold checkpoint-STEPS folders. Or the checkpoints of one method: models whose
+            names end in the number of steps, or STEPS:MODEL.
+        baseline: Model that training began from (step 0). Default: the one that the run directory names.
+        name: Name of a method. Repeat it for several run directories, in their order.
+        out: Folder for scorecards, samples and figures. Default: the run directory, or ./curves if there are several.
     """
     from hp_bench.curves.curve import curves, draw, methods_of
     from hp_bench.report.tables import answer, numbers_table

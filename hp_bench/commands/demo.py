@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from typer import Argument, Option
+from typer import Option
 
 from hp_bench.commands.options import Json, Seed, print_json, show
 from hp_bench.progress import quiet_libraries
@@ -16,42 +16,29 @@ if TYPE_CHECKING:
 
 
 def demo(
-    overrides: Annotated[
-        list[str] | None, Argument(help="Changes to the recipes as key=value, such as finetune.learning_rate=1e-4.")
-    ] = None,
-    out: Annotated[
-        Path | None,
-        Option(
-            help="Folder for models, scorecards, figures and report. Default: runs/demo, or runs/real for a real model."
-        ),
-    ] = None,
-    model: Annotated[
-        str,
-        Option(
-            help="miniature (a tiny model of a made-up world, minutes) or smollm2 (a real model, hours on two cores)."
-        ),
-    ] = "miniature",
-    quick: Annotated[
-        bool, Option("--quick", help="With a real model: a tenth of the text, one method, minutes.")
-    ] = False,
-    target: Annotated[str, Option(help="With the miniature: harry-potter or detectives.")] = "harry-potter",
-    twins: Annotated[
-        int | None,
-        Option(help="Number of twins: models that never read the target. Default: 1, or 2 for a real model.", min=1),
-    ] = None,
-    panel: Annotated[
-        bool,
-        Option(
-            "--panel",
-            help="With the miniature: ask the panel too, which looks for knowledge that familiarity misses. Minutes more.",
-        ),
-    ] = False,
+    overrides: list[str] | None = None,
+    *,
+    out: Path | None = None,
+    model: str = "miniature",
+    quick: bool = False,
+    target: str = "harry-potter",
+    twins: Annotated[int | None, Option(min=1)] = None,
+    panel: bool = False,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Runs the whole story offline: learn, forget, measure.
 
     A model that knows the target is made to forget it. Each checkpoint is measured, and compared with models that never knew.
+
+    Args:
+        overrides: Changes to the recipes as key=value, such as finetune.learning_rate=1e-4.
+        out: Folder for models, scorecards, figures and report. Default: runs/demo, or runs/real for a real model.
+        model: miniature (a tiny model of a made-up world, minutes) or smollm2 (a real model, hours on two cores).
+        quick: With a real model: a tenth of the text, one method, minutes.
+        target: With the miniature: harry-potter or detectives.
+        twins: Number of twins: models that never read the target. Default: 1, or 2 for a real model.
+        panel: With the miniature: ask the panel too, which looks for knowledge that familiarity misses. Minutes more.
     """
     quiet_libraries()
     if model == "miniature":

@@ -3,24 +3,22 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Argument
-
-from hp_bench.commands.options import Json, Run, finish, scores, show
+from hp_bench.commands.options import Json, Run, finish, show
 
 if TYPE_CHECKING:
     from hp_bench.scoring.doctor import Fitness, Machine
 
 
-@scores(tasks="hp_familiarity,hp_token_probability")
 def doctor(
-    run: Run,
-    model: Annotated[str, Argument(help="Model to look at, given as for `score`. Default: the machine alone.")] = "",
-    as_json: Json = False,
+    model: str = "", *, run: Annotated[Run, "hp_familiarity,hp_token_probability"], as_json: Json = False
 ) -> None:
     """Says whether and how fast this machine can score a model.
 
     Looks at versions, engines and memory, and at the model's tokenizer, context and settings; asks it a few prompts to estimate the time.
     If a score would be refused, it gives the reason and exit code 1.
+
+    Args:
+        model: Model to look at, given as for `score`. Default: the machine alone.
     """
     from rich.table import Table
     from rich.text import Text

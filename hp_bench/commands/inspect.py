@@ -4,24 +4,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Option
-
-from hp_bench.commands.options import Json, Run, Seed, scores, show, warn
+from hp_bench.commands.options import Json, Natural, Run, Seed, show, warn
 
 
-@scores(tasks="hp_qa")
 def inspect(
-    models: Annotated[
-        list[str],
-        Argument(
-            help="Models to look into: folders, hub ids or unmerged PEFT adapters. Add a second twin to see the floor."
-        ),
-    ],
-    run: Run,
-    baseline: Annotated[str, Option(help="Model before unlearning, into which the states are put.")],
-    twin: Annotated[str, Option(help="Model that never read the target.")],
-    facts: Annotated[int, Option(help="Facts to ask, drawn at random. 0: all.", min=0)] = 100,
-    out: Annotated[Path, Option(help="Folder for inspect.json, inspect.png and inspect.svg.")] = Path("inspect"),
+    models: list[str],
+    *,
+    run: Annotated[Run, "hp_qa"],
+    baseline: str,
+    twin: str,
+    facts: Natural = 100,
+    out: Path = Path("inspect"),
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -29,6 +22,13 @@ def inspect(
 
     The baseline answers, with the model's hidden states in place of its own. 0: they hold no more than the twin's. 1: as much as its own.
     Needs the weights of all models, of one architecture.
+
+    Args:
+        models: Models to look into: folders, hub ids or unmerged PEFT adapters. Add a second twin to see the floor.
+        baseline: Model before unlearning, into which the states are put.
+        twin: Model that never read the target.
+        facts: Facts to ask, drawn at random. 0: all.
+        out: Folder for inspect.json, inspect.png and inspect.svg.
     """
     from hp_bench.report.figures import save_figures
     from hp_bench.report.layers import draw_layers, print_layers

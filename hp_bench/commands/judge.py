@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from hp_bench.commands.options import Json, finish, show, warn
 
@@ -14,89 +14,20 @@ if TYPE_CHECKING:
 
 
 def judge(
-    files: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            help="Files of completions: JSON lines, a JSON list, or CSV (.csv, .tsv). Each row holds a prompt (or question, raw_question, "
-            "input) and a completion (or response, output, generation, answer), at the top or one level down. Samples of `hp-bench` and of "
-            "lm_eval --log_samples are such files.",
-            show_default=False,
-        ),
-    ] = None,
-    by: Annotated[
-        str,
-        typer.Option(
-            "--judge",
-            help="Judge: lexicon, endpoint, a model type of lm-eval (hf, vllm, ...), or package.module:object.",
-            metavar="JUDGE",
-        ),
-    ] = "lexicon",
-    option: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            "-s",
-            help="Setting of the judge, such as model=NAME, base_url=http://localhost:8000/v1, pretrained=MODEL or "
-            "target=WORDS. Repeatable.",
-            metavar="NAME=VALUE",
-        ),
-    ] = None,
-    field: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Name of a field, if the files use another: prompt=NAME, completion=NAME, references=NAME or grade=NAME. A nested field "
-            "has dots in its name: completion=choices.0.text. Repeatable.",
-            metavar="WHAT=NAME",
-        ),
-    ] = None,
-    cut: Annotated[
-        bool,
-        typer.Option(
-            "--cut",
-            help="Cut each completion at the first blank line after a word, as the tasks do. Without this, the whole completion is judged.",
-        ),
-    ] = False,
-    scale: Annotated[
-        str,
-        typer.Option(
-            help="Scale of the grades in the files: 0-3 (3 explicit, 2 thematic, 1 accidental) or 0-5 (5 explicit, 1 thematic). Needed "
-            "only if the numbers fit both.",
-            show_default=False,
-        ),
-    ] = "",
-    agreement: Annotated[
-        str | None,
-        typer.Option(
-            help="Measure this judge against the gold set instead of judging files. Its settings are given with --set.",
-            metavar="JUDGE",
-        ),
-    ] = None,
-    gold: Annotated[
-        Path | None, typer.Option(help="With --agreement: file of the gold set.", show_default="prompts/gold.jsonl")
-    ] = None,
-    split: Annotated[str, typer.Option(help="With --agreement: half of the gold set, tuning or test.")] = "tuning",
-    prompts: Annotated[
-        Path | None,
-        typer.Option(
-            help="Prompt file, or folder that holds one. It gives the references of its prompts. Other prompts use those "
-            "in the files, if any.",
-            show_default="ours",
-        ),
-    ] = None,
-    lexicon: Annotated[
-        Path | None,
-        typer.Option(help="Lexicon of the target.", show_default="the one beside the prompts, or else ours"),
-    ] = None,
-    cache: Annotated[
-        Path | None,
-        typer.Option(
-            help="File for cached replies. The word none turns the cache off.",
-            show_default="in the user's cache folder",
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for verdicts and scorecards.", show_default="judged/JUDGE")
-    ] = None,
+    files: Annotated[list[Path] | None, Argument(show_default=False)] = None,
+    *,
+    by: Annotated[str, Option("--judge", metavar="JUDGE")] = "lexicon",
+    option: Annotated[list[str] | None, Option("--set", "-s", metavar="NAME=VALUE")] = None,
+    field: Annotated[list[str] | None, Option(metavar="WHAT=NAME")] = None,
+    cut: bool = False,
+    scale: Annotated[str, Option(show_default=False)] = "",
+    agreement: Annotated[str | None, Option(metavar="JUDGE")] = None,
+    gold: Annotated[Path | None, Option(show_default="prompts/gold.jsonl")] = None,
+    split: str = "tuning",
+    prompts: Annotated[Path | None, Option(show_default="ours")] = None,
+    lexicon: Annotated[Path | None, Option(show_default="the one beside the prompts, or else ours")] = None,
+    cache: Annotated[Path | None, Option(show_default="in the user's cache folder")] = None,
+    out: Annotated[Path | None, Option(show_default="judged/JUDGE")] = None,
     as_json: Json = False,
 ) -> None:
     """Grades completions that you already have.
@@ -107,6 +38,26 @@ def judge(
     Replies of a language model are cached. After an interruption, the same command continues where it stopped.
 
     With --agreement, no file is graded: the judge is measured against the gold set, completions that were graded by hand.
+
+    Args:
+        files: Files of completions: JSON lines, a JSON list, or CSV (.csv, .tsv). Each row holds a prompt (or question, raw_question,
+            input) and a completion (or response, output, generation, answer), at the top or one level down. Samples of `hp-bench` and of
+            lm_eval --log_samples are such files.
+        by: Judge: lexicon, endpoint, a model type of lm-eval (hf, vllm, ...), or package.module:object.
+        option: Setting of the judge, such as model=NAME, base_url=http://localhost:8000/v1, pretrained=MODEL or target=WORDS. Repeatable.
+        field: Name of a field, if the files use another: prompt=NAME, completion=NAME, references=NAME or grade=NAME. A nested field has
+            dots in its name: completion=choices.0.text. Repeatable.
+        cut: Cut each completion at the first blank line after a word, as the tasks do. Without this, the whole completion is judged.
+        scale: Scale of the grades in the files: 0-3 (3 explicit, 2 thematic, 1 accidental) or 0-5 (5 explicit, 1 thematic). Needed only if
+            the numbers fit both.
+        agreement: Measure this judge against the gold set instead of judging files. Its settings are given with --set.
+        gold: With --agreement: file of the gold set.
+        split: With --agreement: half of the gold set, tuning or test.
+        prompts: Prompt file, or folder that holds one. It gives the references of its prompts. Other prompts use those in the files, if
+            any.
+        lexicon: Lexicon of the target.
+        cache: File for cached replies. The word none turns the cache off.
+        out: Folder for verdicts and scorecards.
     """
     from hp_bench.judges.registry import judge_afterwards
 

@@ -11,37 +11,32 @@ from hp_bench.progress import quiet_libraries
 
 
 def leaderboard(
-    out: Annotated[
-        Path, Option(help="Folder for models, numbers and table. What it already holds is not made again.")
-    ] = Path("runs/leaderboard"),
-    model: Annotated[
-        str, Option(help="miniature (minutes a row and seed) or smollm2 (a real model, hours on two cores).")
-    ] = "miniature",
-    seeds: Annotated[
-        list[int] | None, Option(help="Seed of the models. Repeatable. Default: 1, 2 and 3.", min=0)
-    ] = None,
-    rows: Annotated[list[str] | None, Option(help="Name of a row of the table. Repeatable. Default: all rows.")] = None,
-    file: Annotated[
-        Path | None,
-        Option(
-            help="File that describes the rows. Default: leaderboard.yaml or leaderboard-MODEL.yaml of this package."
-        ),
-    ] = None,
-    quick: Annotated[bool, Option("--quick", help="Use seed 1 only.")] = False,
-    choose: Annotated[
-        bool, Option("--choose", help="Only try the settings of each row on seed 0, and print which are chosen.")
-    ] = False,
-    panel: Annotated[
-        bool, Option("--panel", help="Also ask the panel, and count the numbers that are higher than in both twins.")
-    ] = False,
-    stress: Annotated[
-        bool, Option("--stress", help="Also round the weights, and count the numbers that rise more than in a twin.")
-    ] = False,
+    *,
+    out: Path = Path("runs/leaderboard"),
+    model: str = "miniature",
+    seeds: Annotated[list[int] | None, Option(min=0)] = None,
+    rows: list[str] | None = None,
+    file: Path | None = None,
+    quick: bool = False,
+    choose: bool = False,
+    panel: bool = False,
+    stress: bool = False,
     as_json: Json = False,
 ) -> None:
     """Compares all unlearning methods on one small or real model.
 
     All methods are measured in the same way: how near does each come to a model that never knew?
+
+    Args:
+        out: Folder for models, numbers and table. What it already holds is not made again.
+        model: miniature (minutes a row and seed) or smollm2 (a real model, hours on two cores).
+        seeds: Seed of the models. Repeatable. Default: 1, 2 and 3.
+        rows: Name of a row of the table. Repeatable. Default: all rows.
+        file: File that describes the rows. Default: leaderboard.yaml or leaderboard-MODEL.yaml of this package.
+        quick: Use seed 1 only.
+        choose: Only try the settings of each row on seed 0, and print which are chosen.
+        panel: Also ask the panel, and count the numbers that are higher than in both twins.
+        stress: Also round the weights, and count the numbers that rise more than in a twin.
     """
     quiet_libraries()
     from rich.text import Text

@@ -1,5 +1,6 @@
 """Options and output that several commands share."""
 
+import copy
 import functools
 import gc
 import inspect
@@ -7,15 +8,17 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import typer
-from typer import Option
+from typer import Argument, Option
 
 if TYPE_CHECKING:
     from hp_bench.engines.loader import EngineSettings
 
 Seed = Annotated[int, Option(help="Random seed.", min=0)]
+
+Natural = Annotated[int, Option(min=0)]
 
 Json = Annotated[bool, Option("--json", help="Print the result as JSON.")]
 
@@ -44,52 +47,76 @@ class Run:
         return loaded
 
 
-def scores(tasks: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command the options of every command that scores, `tasks` by default; it gets them as one `Run`, its argument `run`."""
+def declared(command: Callable[..., None]) -> Callable[..., None]:
+    """A command as typer takes it: what it takes by position are arguments, all else options; a `bool` is a flag.
 
-    def declare(command: Callable[..., None]) -> Callable[..., None]:
-        shared = inspect.signature(_run).parameters
-        own = [one for one in inspect.signature(command).parameters.values() if one.name != "run"]
+    What each of them is for stands in the command's docstring under `Args:`. In place of `run`, a command has the options of every command
+    that scores; the tasks by default are those in the annotation of `run`.
+    """
+    own, shared = _parameters(command), {}
+    if run := own.pop("run", None):
+        shared = _parameters(_run)
+        shared["tasks"] = shared["tasks"].replace(default=run.annotation.__metadata__[0])
 
-        @functools.wraps(command)
-        def called(**given: Any) -> None:
-            run = _run(**{name: given.pop(name) for name in shared})
-            command(**given, run=run)
+    @functools.wraps(command)
+    def called(**given: Any) -> None:
+        options = {name: given.pop(name) for name in shared}
+        command(**given, **({"run": _run(**options)} if shared else {}))
 
-        every = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*own, *shared.values())]
-        every = [one.replace(default=tasks) if one.name == "tasks" else one for one in every]
-        called.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
-        called.__annotations__ = {one.name: one.annotation for one in every}
-        return called
+    every = [one.replace(kind=one.KEYWORD_ONLY) for one in (*own.values(), *shared.values())]
+    called.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
+    called.__annotations__ = {one.name: one.annotation for one in every}
+    called.__doc__ = _told(command)[0]
+    return called
 
-    return declare
+
+def _parameters(command: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """A command's parameters by name, annotated for typer, with what its docstring says of each."""
+    helps = dict(re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", _told(command)[1], re.MULTILINE))
+    parameters = dict(inspect.signature(command).parameters)
+    for name, one in parameters.items():
+        if name in helps:
+            kind, *given = get_args(one.annotation) if get_origin(one.annotation) is Annotated else (one.annotation,)
+            make = Argument if one.kind is one.POSITIONAL_OR_KEYWORD else Option
+            flag = [f"--{name.replace('_', '-')}"] if kind is bool else []
+            about = copy.copy(given[0]) if given else make(*flag)
+            about.help = " ".join(helps[name].split())
+            parameters[name] = one.replace(annotation=Annotated[kind, about])
+    return parameters
+
+
+def _told(command: Callable[..., Any]) -> tuple[str, str]:
+    """A command's docstring, and what it says under `Args:`."""
+    text, _, told = inspect.cleandoc(command.__doc__ or "").partition("\n\nArgs:\n")
+    return text, told
 
 
 def _run(
-    tasks: Annotated[
-        str, Option(help="Tasks, tags or groups of lm-eval, separated by commas. hp_utility measures general ability.")
-    ],
-    engine: Annotated[
-        str, Option(help="hf (transformers), vllm or endpoint (a server). An address as model always uses endpoint.")
-    ] = "hf",
-    metadata: Annotated[
-        list[str] | None,
-        Option(
-            help="Settings of the tasks as key=value, one or more: prompts=FILE, lexicon=FILE, judge=NAME, thinking_tokens=N (tokens for "
-            "what a model thinks before it answers; 2048)."
-        ),
-    ] = None,
-    device: Annotated[str, Option(help="Device: auto, cpu, cuda or mps.")] = "auto",
-    dtype: Annotated[str, Option(help="Number type of the weights: auto, float32, bfloat16 or float16.")] = "auto",
-    batch_size: Annotated[int, Option(help="Prompts per batch. 0: the engine chooses.")] = 0,
-    tokenizer: Annotated[str, Option(help="Tokenizer (folder or hub id) for models that come without one.")] = "",
-    base: Annotated[str, Option(help="Base model for adapters, instead of the one that the adapter names.")] = "",
-    engine_arg: Annotated[
-        list[str] | None,
-        Option(help="Settings of the engine as key=value, one or more: tensor_parallel_size=8, num_concurrent=16."),
-    ] = None,
-) -> Run:  # fmt: skip
-    """The options as one value; an unknown engine is an error before anything is loaded."""
+    *,
+    tasks: str,
+    engine: str = "hf",
+    metadata: list[str] | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    batch_size: int = 0,
+    tokenizer: str = "",
+    base: str = "",
+    engine_arg: list[str] | None = None,
+) -> Run:
+    """The options as one value; an unknown engine is an error before anything is loaded.
+
+    Args:
+        tasks: Tasks, tags or groups of lm-eval, separated by commas. hp_utility measures general ability.
+        engine: hf (transformers), vllm or endpoint (a server). An address as model always uses endpoint.
+        metadata: Settings of the tasks as key=value, one or more: prompts=FILE, lexicon=FILE, judge=NAME, thinking_tokens=N (tokens for
+            what a model thinks before it answers; 2048).
+        device: Device: auto, cpu, cuda or mps.
+        dtype: Number type of the weights: auto, float32, bfloat16 or float16.
+        batch_size: Prompts per batch. 0: the engine chooses.
+        tokenizer: Tokenizer (folder or hub id) for models that come without one.
+        base: Base model for adapters, instead of the one that the adapter names.
+        engine_arg: Settings of the engine as key=value, one or more: tensor_parallel_size=8, num_concurrent=16.
+    """
     from hp_bench.engines import ENGINES
     from hp_bench.engines.loader import EngineSettings
 

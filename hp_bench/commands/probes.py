@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
-from typer import Option
 
 from hp_bench.commands.options import Json, Seed, print_json
 
@@ -18,24 +17,15 @@ WIDE = 0.5
 
 
 def probes(
-    anchors: Annotated[Path, Option(help="anchors.jsonl of the target, made by `unlearn anchors`.")],
-    out: Annotated[Path, Option(help="Folder for the three files. None of them may exist yet.")],
-    corpus: Annotated[
-        Path | None,
-        Option(
-            help="Text of the target: a .txt or .jsonl file, or a folder of them. Without it, prompts have no context."
-        ),
-    ] = None,
-    familiarity: Annotated[int, Option(help="Largest number of prompts to complete.")] = 300,
-    token_probability: Annotated[int, Option(help="Largest number of unfinished sentences.")] = 30,
-    model: Annotated[
-        list[str] | None,
-        Option(
-            help="Baseline that picks generic words which fit the sentence. Give more models to see how many prompts each one knows."
-        ),
-    ] = None,
-    device: Annotated[str, Option(help="Device of the models: auto, cpu, cuda or mps.")] = "auto",
-    dtype: Annotated[str, Option(help="Number type of the models: auto, float32, bfloat16 or float16.")] = "auto",
+    *,
+    anchors: Path,
+    out: Path,
+    corpus: Path | None = None,
+    familiarity: int = 300,
+    token_probability: int = 30,
+    model: list[str] | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -43,6 +33,16 @@ def probes(
 
     Writes familiarity.jsonl, token_probability.jsonl and lexicon.jsonl, for a person to edit. The prompts are passages of the corpus that
     stop before an anchor: rewrite them in your own words before you publish them.
+
+    Args:
+        anchors: anchors.jsonl of the target, made by `unlearn anchors`.
+        out: Folder for the three files. None of them may exist yet.
+        corpus: Text of the target: a .txt or .jsonl file, or a folder of them. Without it, prompts have no context.
+        familiarity: Largest number of prompts to complete.
+        token_probability: Largest number of unfinished sentences.
+        model: Baseline that picks generic words which fit the sentence. Give more models to see how many prompts each one knows.
+        device: Device of the models: auto, cpu, cuda or mps.
+        dtype: Number type of the models: auto, float32, bfloat16 or float16.
     """
     from hp_bench.engines.loader import EngineSettings, Loader
     from hp_bench.probes.drafts import draft, knows

@@ -1,20 +1,19 @@
 """`hp-bench report`."""
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
-from typer import Argument
 
 from hp_bench.commands.options import Json, print_json
 
 
-def report(
-    run: Annotated[Path, Argument(help="Folder that holds scorecards/ and samples/.")], as_json: Json = False
-) -> None:
+def report(run: Path, *, as_json: Json = False) -> None:
     """Draws figures and writes report.html from scorecards.
 
     The page needs no other file.
+
+    Args:
+        run: Folder that holds scorecards/ and samples/.
     """
     from hp_bench.report.run import write_figures, write_page
 

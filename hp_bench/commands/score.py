@@ -4,44 +4,34 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Option
-
-from hp_bench.commands.options import Json, Run, finish, scores, show, warn
+from hp_bench.commands.options import Json, Run, finish, show, warn
 
 #: What --quick is for: the tasks that are asked 60 prompts then, and those that are short in any case.
 QUICK_TASKS = ("hp_familiarity", "hp_familiarity_chat", "hp_token_probability")
 
 
-@scores(tasks="hp_familiarity,hp_token_probability")
 def score(
-    models: Annotated[
-        list[str],
-        Argument(
-            help="Models to score. Each is a folder, a hub id, a hub id@revision, an unmerged PEFT adapter, a quantised model, or the "
-            "address of a server such as http://localhost:8000/v1."
-        ),
-    ],
-    run: Run,
-    baseline: Annotated[str, Option(help="Model before unlearning. The other models are compared with it.")] = "",
-    out: Annotated[
-        Path, Option(help="Folder for scorecards and samples. What it already holds is not scored again.")
-    ] = Path("scores"),
-    card: Annotated[
-        bool,
-        Option(
-            "--card",
-            help="Also write OUT/cards/NAME.md, a page to publish beside the weights, with the numbers as the hub's model-index.",
-        ),
-    ] = False,
-    quick: Annotated[
-        bool, Option("--quick", help="A first look: 60 of the 300 prompts. The scorecards are called NAME-quick.")
-    ] = False,
+    models: list[str],
+    *,
+    run: Annotated[Run, "hp_familiarity,hp_token_probability"],
+    baseline: str = "",
+    out: Path = Path("scores"),
+    card: bool = False,
+    quick: bool = False,
     as_json: Json = False,
 ) -> None:
     """Measures what models know of the unlearn target.
 
     Writes a scorecard for each model. With --baseline, every other model is compared with the baseline, prompt by prompt. If one model
     fails, the others are still scored.
+
+    Args:
+        models: Models to score. Each is a folder, a hub id, a hub id@revision, an unmerged PEFT adapter, a quantised model, or the address
+            of a server such as http://localhost:8000/v1.
+        baseline: Model before unlearning. The other models are compared with it.
+        out: Folder for scorecards and samples. What it already holds is not scored again.
+        card: Also write OUT/cards/NAME.md, a page to publish beside the weights, with the numbers as the hub's model-index.
+        quick: A first look: 60 of the 300 prompts. The scorecards are called NAME-quick.
     """
     from hp_bench.engines.loader import Loader
     from hp_bench.report.strip import print_strips, strips_of

@@ -4,48 +4,24 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Option
-
-from hp_bench.commands.options import Json, Run, Seed, finish, scores, show, warn
+from hp_bench.commands.options import Json, Natural, Run, Seed, finish, show, warn
 
 
-@scores(tasks="hp_panel")
 def stress(
-    model: Annotated[str, Argument(help="Model to test: folder, hub id, hub id@revision, or unmerged PEFT adapter.")],
-    run: Run,
-    control: Annotated[str, Option(help="Model that never knew the target, such as a twin.")] = "",
-    quantize: Annotated[
-        list[int] | None,
-        Option(
-            help="Round the weights to this many bits, 2 to 8. Repeatable. Default: 8 and 4, but none with --relearn or --relearn-facts."
-        ),
-    ] = None,
-    relearn: Annotated[int, Option(help="Train for this many steps on --text. 0: no training.", min=0)] = 0,
-    text: Annotated[
-        Path | None,
-        Option(
-            help="Text for --relearn: a .txt or .jsonl file, or a folder. It must not contain answers to the prompts."
-        ),
-    ] = None,
-    relearn_facts: Annotated[
-        int,
-        Option(
-            help="Train for this many steps on half of the facts of hp_qa or hp_extraction, and ask the other half. 0: no training.",
-            min=0,
-        ),
-    ] = 0,
-    splits: Annotated[int, Option(help="Times that --relearn-facts halves the facts anew. Each takes two models.")] = 3,
-    learning_rate: Annotated[float, Option(help="Learning rate of --relearn and --relearn-facts (constant).")] = 2e-5,
-    batch: Annotated[int, Option(help="Blocks per step of training.")] = 8,
-    block: Annotated[
-        int, Option(help="Tokens per block of training. 0: 512, or the model's context if that is shorter.")
-    ] = 0,
-    allow_answers: Annotated[
-        bool, Option("--allow-answers", help="Accept a text that contains answers. The result says so.")
-    ] = False,
-    out: Annotated[
-        Path, Option(help="Folder for scorecards and stress.json. What it already holds is not scored again.")
-    ] = Path("stress"),
+    model: str,
+    *,
+    run: Annotated[Run, "hp_panel"],
+    control: str = "",
+    quantize: list[int] | None = None,
+    relearn: Natural = 0,
+    text: Path | None = None,
+    relearn_facts: Natural = 0,
+    splits: int = 3,
+    learning_rate: float = 2e-5,
+    batch: int = 8,
+    block: int = 0,
+    allow_answers: bool = False,
+    out: Path = Path("stress"),
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -53,6 +29,20 @@ def stress(
 
     Asks the panel before and after a stress: the weights are rounded, or the model is trained for a few steps, on harmless text or on half
     of the facts. The control is put under the same stress. What comes back is what the model gains and the control does not.
+
+    Args:
+        model: Model to test: folder, hub id, hub id@revision, or unmerged PEFT adapter.
+        control: Model that never knew the target, such as a twin.
+        quantize: Round the weights to this many bits, 2 to 8. Repeatable. Default: 8 and 4, but none with --relearn or --relearn-facts.
+        relearn: Train for this many steps on --text. 0: no training.
+        text: Text for --relearn: a .txt or .jsonl file, or a folder. It must not contain answers to the prompts.
+        relearn_facts: Train for this many steps on half of the facts of hp_qa or hp_extraction, and ask the other half. 0: no training.
+        splits: Times that --relearn-facts halves the facts anew. Each takes two models.
+        learning_rate: Learning rate of --relearn and --relearn-facts (constant).
+        batch: Blocks per step of training.
+        block: Tokens per block of training. 0: 512, or the model's context if that is shorter.
+        allow_answers: Accept a text that contains answers. The result says so.
+        out: Folder for scorecards and stress.json. What it already holds is not scored again.
     """
     from hp_bench.report.tables import recoveries_table
     from hp_bench.stress.facts import FactRelearning

@@ -1,19 +1,19 @@
 """`hp-bench tasks`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
-from typer import Option
 
 from hp_bench.commands.options import Json, show
 
 
-def tasks(
-    path: Annotated[bool, Option("--path", help="Print the folder that `lm_eval --include_path` takes.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Lists the tasks, their numbers, ranges and directions."""
+def tasks(*, path: bool = False, as_json: Json = False) -> None:
+    """Lists the tasks, their numbers, ranges and directions.
+
+    Args:
+        path: Print the folder that `lm_eval --include_path` takes.
+    """
     if path:
         from hp_bench.probes.paths import tasks_dir
 
