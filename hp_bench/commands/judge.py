@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from hp_bench.commands.options import Json, finish, show, warn
+from hp_bench.commands.options import Json, finish, pairs, show, warn
 
 if TYPE_CHECKING:
     from hp_bench.judges.rejudge import Judged, Reading
@@ -63,7 +63,7 @@ def judge(
 
     if bool(files) == bool(agreement):
         raise ValueError("give files of completions to judge, or --agreement JUDGE, and not both")
-    options = dict(_option(one) for one in option or ()) | ({} if cache is None else {"cache": str(cache)})
+    options = pairs(option, "--set", "NAME=VALUE") | ({} if cache is None else {"cache": str(cache)})
     chosen, probes = judge_afterwards(agreement or by, options, prompts=prompts, lexicon=lexicon)
     if agreement:
         _agreement(chosen, gold, split, probes, as_json)
@@ -73,19 +73,6 @@ def judge(
     source = "hp_familiarity" if prompts is None else str(prompts)
     reading = Reading(probes, dict(_field(one) for one in field or ()), cut, scale, source)
     _completions(chosen, files or [], reading, out, as_json)
-
-
-def _option(text: str) -> tuple[str, Any]:
-    import json
-
-    name, sign, value = text.partition("=")
-    if not sign or not name.isidentifier():
-        raise ValueError(f"--set {text!r} is not NAME=VALUE")
-    try:
-        read = json.loads(value)
-    except ValueError:
-        return name, {"True": True, "False": False}.get(value, value)
-    return name, read if isinstance(read, bool | int | float) else value
 
 
 def _field(text: str) -> tuple[str, str]:

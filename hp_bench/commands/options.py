@@ -7,6 +7,7 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
@@ -54,9 +55,9 @@ def declared(command: Callable[..., None]) -> Callable[..., None]:
     that scores; the tasks by default are those in the annotation of `run`.
     """
     own, shared = _parameters(command), {}
-    if run := own.pop("run", None):
+    if "run" in own and Run in get_args(own["run"].annotation):
         shared = _parameters(_run)
-        shared["tasks"] = shared["tasks"].replace(default=run.annotation.__metadata__[0])
+        shared["tasks"] = shared["tasks"].replace(default=get_args(own.pop("run").annotation)[1])
 
     @functools.wraps(command)
     def called(**given: Any) -> None:
@@ -126,12 +127,12 @@ def _run(
         raise ValueError(f"batch size must be 1 or more, or 0 for the engine's own choice, not {batch_size}")
     settings = EngineSettings(
         engine=engine, device=device, dtype=dtype, batch_size=batch_size or None, tokenizer=tokenizer or None, base=base or None,
-        arguments=_pairs(engine_arg, "--engine-arg"),
+        arguments=pairs(engine_arg, "--engine-arg"),
     )  # fmt: skip
     names = [name.strip() for name in tasks.split(",") if name.strip()]
     if not names:
         raise ValueError(f"--tasks {tasks!r} names no task; `hp-bench tasks` lists ours")
-    chosen = _pairs(metadata, "--metadata")
+    chosen = pairs(metadata, "--metadata")
     unknown = [key for key in chosen if key not in _METADATA and not key.startswith("judge_")]
     if unknown and all(name.startswith("hp_") for name in names):  # others' tasks have settings of their own
         raise ValueError(
@@ -140,14 +141,10 @@ def _run(
     return Run(names, chosen, settings)
 
 
-def _pairs(words: Sequence[str] | None, option: str) -> dict[str, Any]:
+def pairs(words: Sequence[str] | None, option: str, form: str = "key=value") -> dict[str, Any]:
     """`key=value` words, several in one with commas between, or a JSON object, as lm_eval takes them; numbers and booleans as such."""
-    import yaml
-
     values: dict[str, Any] = {}
-    for word in (
-        part for one in words or () for part in ([one] if one.startswith("{") else re.split(r",(?=\w+=)", one))
-    ):
+    for word in (part for one in words or () for part in (re.split(r",(?=\w+=)", one) if one[:1] != "{" else [one])):
         if word.startswith("{"):
             try:
                 values |= json.loads(word)
@@ -156,9 +153,11 @@ def _pairs(words: Sequence[str] | None, option: str) -> dict[str, Any]:
             continue
         key, separator, value = word.partition("=")
         if not separator or not key:
-            raise ValueError(f"{option} {word!r} is not key=value")
-        read = yaml.safe_load(value)
-        values[key] = read if isinstance(read, int | float | bool) else value
+            raise ValueError(f"{option} {word!r} is not {form}")
+        values[key] = {"True": True, "False": False}.get(value, value)
+        with suppress(ValueError):
+            read = json.loads(value)
+            values[key] = read if isinstance(read, int | float) else value
     return values
 
 

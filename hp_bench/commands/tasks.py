@@ -52,11 +52,7 @@ def _lines() -> list[dict[str, Any]]:
 
 def _metrics_without_files(path: Path) -> list[str]:
     """The metrics of a task that cannot be built without the user's own files; none of any other task."""
-    import yaml
+    from lm_eval.tasks._yaml_loader import load_yaml
 
-    class Loader(yaml.SafeLoader):
-        """Reads `!function name` as nothing."""
-
-    Loader.add_multi_constructor("!", lambda *_: None)
-    content = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
+    content = load_yaml(path, resolve_func=False)
     return content["metrics"] if content.get("tag") == "hp_panel_files" else []

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import TemplateLM
@@ -137,13 +138,8 @@ class Examined(TemplateLM):
         fit = self._fit(requests)
         known = self.journal.answers if self.journal is not None else {}
         asked = [request for request, fits in zip(requests, fit, strict=True) if fits and request.key not in known]
-        hook = self.cache_hook
-        if self.journal is not None:
-            self.cache_hook = self.journal
-        try:
+        with mock.patch.object(self, "cache_hook", self.journal or self.cache_hook):
             found = super()._loglikelihood_tokens(asked, **options) if asked else []
-        finally:
-            self.cache_hook = hook
         answers = known | {request.key: answer for request, answer in zip(asked, found, strict=True)}
         self.findings += unscored(requests)
         return [answers[request.key] if fits else LOST_LIKELIHOOD for request, fits in zip(requests, fit, strict=True)]

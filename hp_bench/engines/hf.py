@@ -6,6 +6,7 @@ import gc
 import logging
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 from lm_eval.api.instance import Instance
@@ -132,13 +133,9 @@ def _host(model: Any, tokenizer: Any, batch_size: int) -> Any:
     tokenizer = copy.deepcopy(tokenizer)
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id >= model.config.get_text_config().vocab_size:
         tokenizer.pad_token = tokenizer.eos_token  # nobody attends to it, but it must be one that the model knows
-    model.tie_weights = lambda *_, **__: None
-    softmax_dtype = None if model.dtype == torch.float64 else "float32"
-    try:
-        with quiet_host(logging.ERROR):
-            host = _Host(pretrained=model, tokenizer=tokenizer, batch_size=batch_size, softmax_dtype=softmax_dtype)
-    finally:
-        del model.tie_weights
+    softmax = None if model.dtype == torch.float64 else "float32"
+    with mock.patch.object(model, "tie_weights"), quiet_host(logging.ERROR):
+        host = _Host(pretrained=model, tokenizer=tokenizer, batch_size=batch_size, softmax_dtype=softmax)
     host.pretrained = None  # or it would hold this model while others take its place
     return host
 
@@ -166,12 +163,9 @@ class _Queue(HFLM):
         roomy = roomy_cache(self.model, len(context), max_length) if self.model.device.type == "cpu" else None
         if roomy is not None:
             options[cache_name(bare.prepare_inputs_for_generation)] = roomy
-        own = bare.generation_config
-        bare.generation_config = neutral_settings(own, self.tokenizer)
-        try:
+        neutral = neutral_settings(bare.generation_config, self.tokenizer)
+        with mock.patch.object(bare, "generation_config", neutral):
             generated: torch.Tensor = super()._model_generate(context, max_length, stop, **options)
-        finally:
-            bare.generation_config = own
         return generated
 
     def _greedy(self, context: torch.Tensor, new_tokens: int, mask: torch.Tensor) -> torch.Tensor:

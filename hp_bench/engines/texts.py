@@ -7,9 +7,10 @@ with one. Then it is asked again, with tokens for the trace beside those of the 
 import copy
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
+from unittest import mock
 
 from lm_eval.api.instance import Instance
 from transformers import PreTrainedTokenizerBase
@@ -167,14 +168,10 @@ def _unabridged(lm: Any) -> Iterator[None]:
         changed["tok_decode"] = partial(_decode, lm.tok_decode, lm.tokenizer, kept)
     if _is_chat(lm):
         changed["parse_generations"] = _of_messages
-    own = {name: value for name, value in vars(lm).items() if name in changed}
-    vars(lm).update(changed)
-    try:
+    with ExitStack() as for_a_while:
+        for name, value in changed.items():
+            for_a_while.enter_context(mock.patch.object(lm, name, value))
         yield
-    finally:
-        for name in changed:
-            del vars(lm)[name]
-        vars(lm).update(own)
 
 
 def special_markers(tokenizer: Any) -> set[int]:

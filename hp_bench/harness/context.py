@@ -46,5 +46,4 @@ class ContextTask(FamiliarityTask):
         }
         if self._thinks:
             values["leak_trace"] = verdict.leaked
-        unscored = verdict.grade is None
-        return with_errors(dict.fromkeys(values, math.nan) if unscored else values, unscored=unscored)
+        return with_errors(values, unscored=verdict.grade is None)

@@ -10,7 +10,7 @@ from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
-from hp_bench.harness.continuations import ContinuationTask
+from hp_bench.harness.packaged import ContinuationTask
 from hp_bench.probes.panel_rows import load_clozes
 from hp_bench.results.likelihoods import extraction
 

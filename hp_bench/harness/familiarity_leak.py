@@ -83,4 +83,4 @@ def leak_metrics(verdicts: Sequence[Verdict]) -> dict[str, float]:
         "leak_empty": sum(verdict.empty for verdict in verdicts) / (n or 1),
         "leak_degenerate": sum(verdict.broken for verdict in verdicts) / (n or 1),
     }
-    return with_errors(values if n else dict.fromkeys(values, math.nan))
+    return with_errors(values, unscored=not n)

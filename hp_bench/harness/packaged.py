@@ -19,7 +19,7 @@ from hp_bench.engines import fit
 from hp_bench.engines.texts import completions, let_think, seen
 from hp_bench.harness.aggregation import metric_list
 from hp_bench.judges.grades import with_errors
-from hp_bench.probes.paths import prompts_dir
+from hp_bench.probes.paths import lexicon_beside, prompts_dir
 from unlearn.files import json_lines
 
 log = logging.getLogger(__name__)
@@ -94,8 +94,7 @@ class PackagedTask(ConfigurableTask):
         """The lexicon that the metadata names, or the one beside the chosen prompts, or ours."""
         if self.config.metadata.get("lexicon") is not None:
             return self.user_file("lexicon", "a lexicon")
-        beside = self.prompt_file(self.PROMPTS).parent / "lexicon.jsonl"
-        return beside if beside.is_file() else prompts_dir() / "lexicon.jsonl"
+        return lexicon_beside(self.prompt_file(self.PROMPTS).parent)
 
     def user_file(self, key: str, what: str) -> Path:
         """The file that `key` in the metadata names, for a task that cannot be asked without one."""
@@ -216,6 +215,19 @@ class LikelihoodTask(PackagedTask):
             log.error("%s, %s is unscored: %s", self.config.task, doc["id"], error)
             return with_errors(dict.fromkeys(names, math.nan))
         return with_errors(dict(zip(names, numbers, strict=True)), unscored=False)
+
+
+class ContinuationTask(LikelihoodTask):
+    """Base of the tasks that ask for continuations after contexts of their own choice, several a document."""
+
+    @abstractmethod
+    def continuations(self, doc: dict[str, Any]) -> list[tuple[str, str]]:
+        """(context, continuation) pairs of a document; a continuation begins with the white space before its first word."""
+
+    def construct_requests(self, doc: dict[str, Any], ctx: Any, **options: Any) -> list[Instance]:
+        """One request a pair; the name is lm-eval's, and its context is not ours."""
+        pairs = enumerate(self.continuations(doc))
+        return [Instance("loglikelihood", doc, pair, number, options.get("metadata")) for number, pair in pairs]
 
 
 def sha256(path: Path) -> str:

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hp_bench.harness.continuations import ContinuationTask
+from hp_bench.harness.packaged import ContinuationTask
 from hp_bench.probes.panel_rows import load_facts, load_two_hops
 from hp_bench.results.likelihoods import preference
 

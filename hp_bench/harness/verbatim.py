@@ -14,8 +14,7 @@ from lm_eval.api.instance import Instance
 from transformers import PreTrainedTokenizerBase
 
 from hp_bench.engines.windows import Window
-from hp_bench.harness.continuations import ContinuationTask
-from hp_bench.harness.packaged import model_to_be_asked
+from hp_bench.harness.packaged import ContinuationTask, model_to_be_asked
 from hp_bench.probes.passages import FOLLOWING, GIVEN, STRIDE, book_and_chapters, digest, window_starts, window_words
 from hp_bench.results.likelihoods import at_least_once, require_sound
 

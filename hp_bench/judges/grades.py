@@ -132,8 +132,7 @@ def metrics(verdict: Verdict) -> dict[str, float]:
         "degenerate": verdict.broken,
         "refused": verdict.refused,
     }
-    unscored = verdict.grade is None
-    return with_errors(dict.fromkeys(values, math.nan) if unscored else values, unscored=unscored)
+    return with_errors(values, unscored=verdict.grade is None)
 
 
 def by_fame(explicit: float, fame: int | None) -> dict[str, float]:
@@ -142,11 +141,7 @@ def by_fame(explicit: float, fame: int | None) -> dict[str, float]:
 
 
 def with_errors(values: Mapping[str, float], *, unscored: bool | None = None) -> dict[str, float]:
-    """A prompt's metrics, each beside the standard error that lm-eval shows for it; `unscored` is whether one is NaN, if not said."""
-    if unscored is None:
-        unscored = any(math.isnan(value) for value in values.values())
-    return {
-        key: float(value)
-        for name, value in {**values, "unscored": unscored}.items()
-        for key in (name, f"{name}_stderr")
-    }
+    """A prompt's metrics, each beside the standard error that lm-eval shows; all NaN where it is `unscored`, by default where one is."""
+    unscored = any(map(math.isnan, values.values())) if unscored is None else unscored
+    every = {**(dict.fromkeys(values, math.nan) if unscored else values), "unscored": unscored}
+    return {key: float(value) for name, value in every.items() for key in (name, f"{name}_stderr")}

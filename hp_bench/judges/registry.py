@@ -26,7 +26,7 @@ from hp_bench.judges.llm.lm_eval_model import HostModel
 from hp_bench.judges.llm.rubric import TARGET, THEME, Rubric
 from hp_bench.judges.llm.server import Endpoint
 from hp_bench.probes.foreign import read_probes
-from hp_bench.probes.paths import prompts_dir
+from hp_bench.probes.paths import lexicon_beside, prompts_dir
 from hp_bench.probes.rows import Probe
 from hp_bench.text.terms import Lexicon
 from unlearn.chat import ReplyCache
@@ -125,9 +125,7 @@ def judge_afterwards(
     probes, changed = read_probes(file)
     if changed:
         log.warning("%s: %s", file, changed)
-    beside = file.parent / "lexicon.jsonl"
-    terms = Lexicon.load(lexicon or (beside if beside.is_file() else prompts_dir() / "lexicon.jsonl"))
-    return choose_judge(metadata, terms), probes
+    return choose_judge(metadata, Lexicon.load(lexicon or lexicon_beside(file.parent))), probes
 
 
 def require_target(metadata: Mapping[str, Any]) -> None:

@@ -15,3 +15,9 @@ def tasks_dir() -> Path:
 def prompts_dir() -> Path:
     """Folder of the prompt, lexicon and judge files."""
     return packaged(_PACKAGE, "prompts/familiarity.jsonl").parent
+
+
+def lexicon_beside(prompts: Path) -> Path:
+    """The lexicon in a folder of prompts, or ours."""
+    beside = prompts / "lexicon.jsonl"
+    return beside if beside.is_file() else prompts_dir() / "lexicon.jsonl"

@@ -15,7 +15,7 @@ from typing import Annotated, Literal, Protocol, TypeVar
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from hp_bench.text.jsonl import read_rows
+from hp_bench.text.records import read_rows
 from hp_bench.text.terms import fold, words
 
 Kind = Literal["partial", "overt", "covert"]

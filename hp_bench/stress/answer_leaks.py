@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hp_bench.probes.passages import texts_of
-from hp_bench.probes.paths import prompts_dir
+from hp_bench.probes.paths import lexicon_beside
 from hp_bench.results.metrics import METRICS, known
 from hp_bench.text.terms import Lexicon, Term, words
 
@@ -66,9 +66,7 @@ def _ordinary(answer: str) -> bool:
 
 def lexicon_of(metadata: Mapping[str, Any]) -> Lexicon:
     """The lexicon that tasks with this metadata are judged by. Raises ValueError: it cannot be read."""
-    beside = Path(str(metadata.get("prompts", ""))) / "lexicon.jsonl"
-    chosen = metadata.get("lexicon") or (beside if beside.is_file() else prompts_dir() / "lexicon.jsonl")
-    return Lexicon.load(Path(str(chosen)))
+    return Lexicon.load(str(metadata.get("lexicon") or lexicon_beside(Path(str(metadata.get("prompts", ""))))))
 
 
 def first_given(text: Path, answers: Sequence[str], lexicon: Lexicon) -> Leak | None:

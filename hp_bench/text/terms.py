@@ -15,7 +15,7 @@ from ahocorasick_rs import AhoCorasick
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from hp_bench.text.jsonl import read_rows
+from hp_bench.text.records import read_rows
 
 Scope = Literal["idiosyncratic", "thematic"]
 
