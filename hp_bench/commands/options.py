@@ -27,7 +27,7 @@ Json = Annotated[bool, Option("--json", help="Print the result as JSON.")]
 #: Settings of our tasks.
 _METADATA = (
     "prompts", "lexicon", "judge", "text", "thinking_tokens", "strict", "quick", "vocabulary", "windows", "stride", "choice_seed",
-    "leak_seed", "recall_seed", "chat_template_args", "enable_thinking",
+    "leak_seed", "recall_seed",
 )  # fmt: skip
 
 

@@ -7,13 +7,13 @@ The answer is something else than a continuation, so these scores stand beside t
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from functools import partial
 from itertools import cycle
 from typing import Any
 
 from jinja2 import TemplateError
 
 from hp_bench.harness.familiarity import FamiliarityTask
+from hp_bench.harness.packaged import model_to_be_asked
 
 #: As said of a server that holds the template itself.
 _SERVERS_OWN = "the server's own"
@@ -22,10 +22,10 @@ _SERVERS_OWN = "the server's own"
 class ChatFamiliarityTask(FamiliarityTask):
     """The familiarity test through a chat template.
 
-    With `--apply_chat_template` lm-eval hands over the model's template; without it, that of the tokenizer which `--model_args` name is
-    taken. The digest of the template's text, with the arguments that steer it and the system instruction, is recorded as `chat_template`.
+    With `--apply_chat_template` lm-eval hands over the model's template; without it, that of the model which is about to be asked is taken.
+    The digest of the template's text, with the arguments that steer it and the system instruction, is recorded as `chat_template`.
 
-    Raises ValueError: the model has no chat template, or lm-eval does not tell which model it is. Before anything is generated.
+    Raises ValueError: the model has no chat template, or no model is known. Before anything is generated.
     """
 
     CHAT = True
@@ -34,7 +34,12 @@ class ChatFamiliarityTask(FamiliarityTask):
     def build_all_requests(self, **options: Any) -> None:
         """Finds the template, then builds one request a prompt; the name is lm-eval's."""
         given = options.get("chat_template") if options.get("apply_chat_template") else None
-        self._render, template, arguments = _of_model(given) if given else _of_metadata(self.config.metadata)
+        self._render = given or getattr(model_to_be_asked(), "apply_chat_template", None)
+        if self._render is None:
+            raise ValueError(
+                f"{self.config.task} was not told which model it is for: run it with --apply_chat_template"
+            )
+        template, arguments = _of_model(self._render)
         if not template:
             raise ValueError(
                 f"{self.config.task} needs a chat template and the model's tokenizer has none: use hp_familiarity, the test on raw text"
@@ -90,41 +95,14 @@ def digest(template: str, arguments: Mapping[str, Any], instruction: str) -> str
     return hashlib.sha256(json.dumps([template, steering, instruction], sort_keys=True).encode()).hexdigest()[:16]
 
 
-_Found = tuple[Callable[..., Any], str, Mapping[str, Any]]
-
-
-def _of_model(render: Callable[..., Any]) -> _Found:
-    """Of the model whose `apply_chat_template` lm-eval hands over: how to render, the template's text, its arguments."""
+def _of_model(render: Callable[..., Any]) -> tuple[str, Mapping[str, Any]]:
+    """Of the model whose `apply_chat_template` this is: the template's text (of several the one called default), and its arguments."""
     model = getattr(render, "__self__", None)
     tokenizer = getattr(model, "tokenizer", None)
     if tokenizer is None:
-        return render, _SERVERS_OWN, {}
-    thinking = {"enable_thinking": getattr(model, "enable_thinking", None)}
-    return render, _text(tokenizer), {**(getattr(model, "chat_template_args", None) or {}), **thinking}
-
-
-def _of_metadata(metadata: Mapping[str, Any]) -> _Found:
-    """Of the model that `--model_args` name; lm-eval passes them on with the metadata."""
-    from transformers import AutoTokenizer
-
-    model = metadata.get("tokenizer") or metadata.get("pretrained")
-    if not isinstance(model, str):
-        raise ValueError("hp_familiarity_chat was not told which model it is for: run it with --apply_chat_template")
-    tokenizer = AutoTokenizer.from_pretrained(
-        model,
-        revision=str(metadata.get("revision", "main")),
-        trust_remote_code=bool(metadata.get("trust_remote_code", False)),
-    )
-    arguments = dict(metadata.get("chat_template_args") or {})
-    if metadata.get("enable_thinking") is not None:
-        arguments["enable_thinking"] = metadata["enable_thinking"]
-    render = partial(tokenizer.apply_chat_template, tokenize=False, add_generation_prompt=True, **arguments)
-    return render, _text(tokenizer), arguments
-
-
-def _text(tokenizer: Any) -> str:
-    """The template's text; of several the one called default."""
+        return _SERVERS_OWN, {}
     template = getattr(tokenizer, "chat_template", None)
     if isinstance(template, Mapping):
         template = template.get("default", "")
-    return str(template or "")
+    thinking = {"enable_thinking": getattr(model, "enable_thinking", None)}
+    return str(template or ""), {**(getattr(model, "chat_template_args", None) or {}), **thinking}

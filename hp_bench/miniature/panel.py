@@ -57,7 +57,6 @@ def panel_metadata(miniature: Miniature) -> dict[str, Any]:
         "prompts": str(folder),
         "lexicon": str(folder / "lexicon.jsonl"),
         "vocabulary": str(miniature.prompts / "vocabulary.txt"),
-        "anchors": str(miniature.anchors),
         "text": str(miniature.corpus),
         "stride": miniature.corpus.stat().st_size // _WINDOWS,
     }

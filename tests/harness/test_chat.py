@@ -116,11 +116,17 @@ def test_a_model_without_a_template_is_refused_in_one_sentence_before_anything_i
     assert asked == []
 
 
-def test_a_model_that_lm_eval_does_not_name_is_refused_without_the_flag(engine, folders, monkeypatch):
-    asked = watched(engine, monkeypatch)
+def test_a_model_that_lm_eval_does_not_name_is_asked_without_the_flag_too(engine, folders):
+    found = [by_lm_eval(engine, folders, None, ["hp_familiarity_chat"], apply_chat_template=flag) for flag in (0, 1)]
+    one, other = (each["samples"]["hp_familiarity_chat"] for each in found)
+    assert [s["arguments"] for s in one] == [s["arguments"] for s in other]
+    assert "<|user|>" in one[0]["arguments"][0][0]
+
+
+def test_without_a_model_to_be_asked_it_is_refused(folders):
+    loaded = load_tasks(["hp_familiarity_chat"], {"prompts": str(folders / "target")})
     with pytest.raises(ValueError, match="run it with --apply_chat_template"):
-        by_lm_eval(engine, folders, None, ["hp_familiarity_chat"])
-    assert asked == []
+        loaded["tasks"]["hp_familiarity_chat"].build_all_requests(limit=1)
 
 
 @pytest.mark.parametrize("task", ["hp_familiarity", "hp_token_probability"])
