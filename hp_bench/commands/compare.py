@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from hp_bench.commands.options import Json, show, warn
 
 if TYPE_CHECKING:
-    from hp_bench.results.compare import Compared
     from hp_bench.results.scorecard import Scorecard
 
 
@@ -23,7 +22,8 @@ def compare(cards: list[Path], *, as_json: Json = False) -> None:
     from hp_bench.judges.rejudge import as_completions
     from hp_bench.probes.paths import prompts_dir
     from hp_bench.report.tables import answer, curves_table, model_tables
-    from hp_bench.results.compare import doubts, require_comparable
+    from hp_bench.results.compare import compare as compare_cards
+    from hp_bench.results.compare import compare_curves, doubts, require_comparable
     from hp_bench.results.scorecard import ELSEWHERE, failures, to_json
 
     groups = _read(cards)
@@ -34,16 +34,22 @@ def compare(cards: list[Path], *, as_json: Json = False) -> None:
         }
     shown = [card for group in groups.values() for card in group]
     require_comparable(shown)
-    changes, reference = _compared(groups, shown)
+    if len(shown) < 2:
+        raise ValueError(f"one scorecard alone ({shown[0].name}) has nothing to be compared with")
+    on_curves = len(groups) > 1 and all(sum(bool(card.step) for card in group) > 1 for group in groups.values())
+    if on_curves:
+        changes = compare_curves({key: [c for c in group if c.step is not None] for key, group in groups.items()})
+    else:
+        changes = compare_cards(shown[0], shown[1:])
     content = {"scorecards": to_json(*shown), "differences": [asdict(one) for one in changes]}
     told = [card for card in shown if card.scored]
-    if reference:
+    if on_curves:
+        show(as_json, content, curves_table(changes))
+    else:
         if shown[0] not in told:
             raise ValueError(f"there is no number to compare with: {failures(shown[:1])[0]}")
         answers = [answer(card, shown[0], changes) for card in told[1:]]
-        show(as_json, content, *answers, "\n", *model_tables(told, changes, reference))
-    else:
-        show(as_json, content, curves_table(changes))
+        show(as_json, content, *answers, "\n", *model_tables(told, changes, shown[0].name))
     warn(*doubts(shown), *failures(shown))
 
 
@@ -81,15 +87,3 @@ def _told_apart(paths: list[Path]) -> dict[Path, str]:
             for own in parts.values():
                 own.pop(end)
     return {path: "/".join(own) for path, own in parts.items()}
-
-
-def _compared(groups: "dict[str, list[Scorecard]]", shown: "list[Scorecard]") -> "tuple[list[Compared], str]":
-    from hp_bench.results import compare as by
-
-    if len(shown) < 2:
-        raise ValueError(f"one scorecard alone ({shown[0].name}) has nothing to be compared with")
-    on_curves = len(groups) > 1 and all(sum(bool(card.step) for card in group) > 1 for group in groups.values())
-    if on_curves:
-        curves = {key: [card for card in group if card.step is not None] for key, group in groups.items()}
-        return by.compare_curves(curves), ""
-    return by.compare(shown[0], shown[1:]), shown[0].name

@@ -1,7 +1,9 @@
 """`hp-bench judge`: grades completions that are there already, or measures a judge against the gold set."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -85,9 +87,6 @@ def _field(text: str) -> tuple[str, str]:
 
 
 def _completions(chosen: Any, files: list[Path], reading: "Reading", out: Path | None, as_json: bool) -> None:
-    import re
-    from dataclasses import asdict
-
     from hp_bench.judges.rejudge import rejudge_all, save
     from hp_bench.results.scorecard import UNSCORED_LIMIT, failures
     from unlearn.files import require_writable
@@ -113,7 +112,8 @@ def _completions(chosen: Any, files: list[Path], reading: "Reading", out: Path |
     show(as_json, {"out": str(folder), "judged": rows}, *_tables(chosen.name, judged))
     for one in judged:
         warn(f"{one.card.name}, {one.task}: {'; '.join(one.said)}")
-        _warn_of({f"{reason} ({_listed(places)})": len(places) for reason, places in one.unscored().items()})
+        lines = {reason: ", ".join(at[:3]) + ", ..." * (len(at) > 3) for reason, at in one.unscored().items()}
+        _warn_of({f"{reason} ({lines[reason]})": len(places) for reason, places in one.unscored().items()})
     warn(f"verdicts and scorecards are in {folder}")
     said = failures([one.card for one in judged])
     for one in judged:  # a prompt of several completions is scored if one of them is
@@ -121,10 +121,6 @@ def _completions(chosen: Any, files: list[Path], reading: "Reading", out: Path |
         if lost > UNSCORED_LIMIT * len(one.samples) and not one.card.failed:
             said.append(f"{one.card.name}: {lost} of {len(one.samples)} completions could not be scored")
     finish(said)
-
-
-def _listed(places: list[str]) -> str:
-    return ", ".join(places[:3]) + ", ..." * (len(places) > 3)
 
 
 def _warn_of(reasons: dict[str, int]) -> None:
@@ -147,8 +143,6 @@ def _tables(judge_name: str, judged: "list[Judged]") -> Iterator[Any]:
 
 
 def _agreement(chosen: Any, gold: Path | None, split: str, probes: list[Any], as_json: bool) -> None:
-    from dataclasses import asdict
-
     from hp_bench.judges.agreement import against_gold, graders, load_gold
     from hp_bench.probes.paths import prompts_dir
     from hp_bench.probes.rows import load_probes

@@ -43,8 +43,7 @@ def curve(
         engine: hf or vllm.
         options: of the engine: `device`, `dtype`, `batch_size`, `tokenizer`, `base`, and its own.
 
-    Raises:
-        ValueError: no checkpoint is there, a folder does not exist, or a task is unknown.
+    Raises ValueError: no checkpoint is there, a folder does not exist, or a task is unknown.
     """
     given = [models] if isinstance(models, str | Path) else list(models)
     (made,) = curves(
@@ -61,8 +60,7 @@ def curve(
 def methods_of(models: Sequence[str], names: Sequence[str] = ()) -> dict[str, list[str]]:
     """Method -> its models: each folder of checkpoints is a method; models alone are the points of one.
 
-    Raises:
-        ValueError: there are more or fewer names than methods, or two are the same.
+    Raises ValueError: there are more or fewer names than methods, or two are the same.
     """
     groups = [list(models)] if any(map(is_model, models)) else [[model] for model in models]
     if names and len(names) != len(groups):
@@ -91,8 +89,7 @@ def curves(
         baseline: as in `curve`.
         out: folder for scorecards and samples.
 
-    Raises:
-        ValueError: as `curve`; or the model is served.
+    Raises ValueError: as `curve`; or the model is served.
     """
     if settings.engine == "endpoint":
         raise ValueError("a served model has no checkpoints: score it with `hp-bench score`")

@@ -86,7 +86,9 @@ class Loader(AbstractContextManager["Loader"]):
         if self._engine is not None and kind == self._engine.name:
             try:
                 if self._engine.model != str(model):
-                    self._swap(self._engine, model)
+                    if not self._one_kind and self._dtype(model) not in ("auto", self._engine.dtype):
+                        raise NeedsAnotherEngine(f"{str(model)!r} is stored in another type than {self._engine.dtype}")
+                    self._engine.swap(model)
                 return self._engine
             except DoesNotFit as reason:
                 if self._one_kind and not isinstance(reason, NeedsAnotherEngine):
@@ -113,11 +115,6 @@ class Loader(AbstractContextManager["Loader"]):
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-    def _swap(self, engine: Engine, model: str | Path) -> None:
-        if not self._one_kind and self._dtype(model) not in ("auto", engine.dtype):
-            raise NeedsAnotherEngine(f"{str(model)!r} is stored in another type than {engine.dtype}")
-        engine.swap(model)
 
     def _dtype(self, model: str | Path) -> str:
         """The type that a model will be opened in; `auto` where its config names none."""

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import unlearn
-from hp_bench import miniature
 from hp_bench.engines.loader import EngineSettings, Loader
 from hp_bench.experiments.measure import ON_MINIATURE
 from hp_bench.experiments.store import LOG, World
 from hp_bench.miniature.panel import panel_files, panel_tasks
+from hp_bench.miniature.settings import Settings
+from hp_bench.miniature.tasks import miniature_tasks
+from hp_bench.miniature.train import Miniature, load, prepare
 from hp_bench.report.run import PANEL, STORY, write_figures, write_page
 from hp_bench.results.scorecard import Scorecard
 from hp_bench.scoring.checkpoints import Checkpoint, checkpoints_in
@@ -77,7 +79,7 @@ def run_demo(
     seed: int = 0,
     twins: int = 1,
     overrides: Sequence[str] = (),
-    settings: miniature.Settings | None = None,
+    settings: Settings | None = None,
     panel: bool = False,
 ) -> Demo:
     """Runs the demo, or what is missing of it; the same seed gives the same numbers.
@@ -101,9 +103,14 @@ def run_demo(
     quiet_bars()
     with one_thread():
         with clock("miniature: text, baseline, twins"):
-            world = miniature.prepare(out / "miniature", target=target, seed=seed, twins=twins, settings=settings)
+            world = prepare(out / "miniature", target=target, seed=seed, twins=twins, settings=settings)
         with clock("unlearning: reinforce, label, fine-tune"):
-            runs = _unlearn(world, out, seed, overrides)
+            given = [*world.overrides(), f"seed={seed}"]
+            recipes = {
+                name: Recipe.load(unlearn.recipes_dir() / file, [*given, f"out={out / name}", *overrides])
+                for name, file in RECIPES.items()
+            }
+            runs = side_by_side({name: (whp.run, (recipe,)) for name, recipe in recipes.items()})  # each on one thread
         with clock("scoring through lm-eval"):
             curves, twin_cards, prompts, asked = _score(world, out, runs, panel)
         with clock("distances to the twins"):
@@ -115,18 +122,8 @@ def run_demo(
     return Demo(out, tuple(ON_MINIATURE.values()), curves, twin_cards, prompts, far, seconds, asked)
 
 
-def _unlearn(world: miniature.Miniature, out: Path, seed: int, overrides: Sequence[str]) -> dict[str, Path]:
-    """Each method's checkpoints: every recipe as `unlearn run` would run it, side by side, each on one thread."""
-    paths = [f"model={world.baseline}", f"corpus={world.corpus}", f"anchors={world.anchors}", f"seed={seed}"]
-    recipes = {
-        name: Recipe.load(unlearn.recipes_dir() / file, [*paths, f"out={out / name}", *overrides])
-        for name, file in RECIPES.items()
-    }
-    return side_by_side({name: (whp.run, (recipe,)) for name, recipe in recipes.items()})
-
-
 def _score(
-    world: miniature.Miniature, out: Path, runs: dict[str, Path], panel: bool
+    world: Miniature, out: Path, runs: dict[str, Path], panel: bool
 ) -> tuple[dict[str, list[Scorecard]], list[Scorecard], list[Scorecard], list[Scorecard]]:
     """Every model on the miniature's tasks, the first and the last on the 300 and the 30 prompts too, and on the panel if it is asked for;
     an engine a method, side by side.
@@ -153,9 +150,9 @@ def _score_models(
     folder: Path, out: Path, models: Sequence[Checkpoint], ends: Sequence[Checkpoint], panel: bool
 ) -> tuple[list[Scorecard], ...]:
     """In a process of its own."""
-    loader, world = Loader(EngineSettings()), miniature.load(folder)
+    loader, world = Loader(EngineSettings()), load(folder)
     sets = [
-        score_checkpoints(loader, miniature.miniature_tasks(world), models, out=out),
+        score_checkpoints(loader, miniature_tasks(world), models, out=out),
         score_checkpoints(loader, load_tasks(["hp_bench"]), ends, out=out / "prompts"),
         score_checkpoints(loader, panel_tasks(world), ends, out=out / PANEL) if panel else [],
     ]

@@ -14,8 +14,8 @@ from hp_bench.experiments.measure import PANEL, Bench, Model, bench_of
 from hp_bench.experiments.rows import Row
 from hp_bench.experiments.store import SeedFolder, checkpoint_at, read_record, sentence
 from hp_bench.experiments.training import model_of, run_of
-from hp_bench.miniature import Miniature
 from hp_bench.miniature.panel import TASKS, panel_metadata
+from hp_bench.miniature.train import Miniature
 from hp_bench.report.panel import PanelRow, panel_section
 from hp_bench.report.story import Story
 from hp_bench.results.compare import broken

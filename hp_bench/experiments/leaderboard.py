@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hp_bench import miniature
 from hp_bench.experiments.findings import STRESS, Finding, ask_own, known, look
 from hp_bench.experiments.measure import Bench, bench_of, measure_own, try_baseline
 from hp_bench.experiments.plane import draw_board
@@ -31,6 +30,8 @@ from hp_bench.experiments.table import Entry, Leaderboard, to_markdown
 from hp_bench.experiments.training import checked, identity_of_run, model_of, recipe_of, run_of, shared_by, trained
 from hp_bench.experiments.tuning import Candidate, Choices
 from hp_bench.miniature.panel import panel_files
+from hp_bench.miniature.settings import Settings
+from hp_bench.miniature.train import Miniature
 from hp_bench.report.figures import save_figures
 from hp_bench.scoring.checkpoints import Checkpoint, checkpoints_in
 from hp_bench.workers import side_by_side
@@ -61,7 +62,7 @@ def run_leaderboard(
     names: Sequence[str] = (),
     seeds: Sequence[int] = SEEDS,
     model: str = MINIATURE,
-    settings: miniature.Settings | None = None,
+    settings: Settings | None = None,
     further: Sequence[str] = (),
 ) -> Leaderboard:
     """Runs the leaderboard, or what is missing of it, and writes `leaderboard.json`, `leaderboard.md` and `plane.png` and `.svg`.
@@ -129,9 +130,7 @@ def choose(out: Path | str, *, rows: Rows, names: Sequence[str] = (), model: str
     return choices
 
 
-def _measure_seed(
-    folder: SeedFolder, rows: Mapping[str, Row], settings: miniature.Settings | None
-) -> dict[str, RowScore]:
+def _measure_seed(folder: SeedFolder, rows: Mapping[str, Row], settings: Settings | None) -> dict[str, RowScore]:
     log.info("seed %d ...", folder.seed)
     world = folder.prepare(twins=_TWINS, settings=settings)
     identities = dict.fromkeys(_OWN, identity_of(world, {}))
@@ -197,7 +196,7 @@ def _findings(
 ) -> list[Finding]:
     """What panel and stress find in every row that did not fail; each model's chosen checkpoint is still in its run."""
     world = folder.world
-    assert isinstance(world, miniature.Miniature)
+    assert isinstance(world, Miniature)
     panel_files(world)  # before two processes want them
     live = {name for name, row in rows.items() if method_of(run_of(row, name, world, folder)[0].method).live}
     wanted = [

@@ -15,8 +15,9 @@ from hp_bench.engines.loader import EngineSettings, Loader, OneEngine
 from hp_bench.experiments.real.world import fast_bfloat16
 from hp_bench.experiments.store import Number, RowScore, SeedFolder, World, identity_of, sentence
 from hp_bench.experiments.tuning import Candidate
-from hp_bench.miniature import Miniature, miniature_tasks
 from hp_bench.miniature.panel import panel_tasks
+from hp_bench.miniature.tasks import miniature_tasks
+from hp_bench.miniature.train import Miniature
 from hp_bench.results.compare import broken
 from hp_bench.results.scorecard import Scorecard, difference, failures
 from hp_bench.scoring.checkpoints import Checkpoint

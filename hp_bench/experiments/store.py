@@ -13,11 +13,12 @@ import numpy as np
 import yaml
 from pydantic import TypeAdapter
 
-from hp_bench import miniature
 from hp_bench.engines.fingerprint import fingerprint
 from hp_bench.experiments.real.world import RealWorld, prepare
 from hp_bench.experiments.tuning import Candidate
-from hp_bench.miniature import Miniature
+from hp_bench.miniature import train
+from hp_bench.miniature.settings import Settings
+from hp_bench.miniature.train import Miniature
 from hp_bench.scoring.checkpoints import checkpoints_in
 from unlearn.files import append_log, write_json
 
@@ -94,12 +95,12 @@ class SeedFolder:
     @property
     def world(self) -> World:
         """The world that `prepare` has made."""
-        return miniature.load(self.place) if self.model == MINIATURE else RealWorld.load(self.place)
+        return train.load(self.place) if self.model == MINIATURE else RealWorld.load(self.place)
 
-    def prepare(self, *, twins: int = 1, settings: miniature.Settings | None = None) -> World:
+    def prepare(self, *, twins: int = 1, settings: Settings | None = None) -> World:
         """Makes the world, or what is missing of it; `settings` are a miniature's."""
         if self.model == MINIATURE:
-            return miniature.prepare(self.place, seed=self.seed, twins=twins, settings=settings)
+            return train.prepare(self.place, seed=self.seed, twins=twins, settings=settings)
         return prepare(self.place, model=self.model, seed=self.seed, twins=twins)
 
     def run(self, name: str) -> Path:

@@ -34,7 +34,7 @@ class ChatFamiliarityTask(FamiliarityTask):
     def build_all_requests(self, **options: Any) -> None:
         """Finds the template, then builds one request a prompt; the name is lm-eval's."""
         given = options.get("chat_template") if options.get("apply_chat_template") else None
-        self._render = given or getattr(model_to_be_asked(), "apply_chat_template", None)
+        self._render: Any = given or getattr(model_to_be_asked(), "apply_chat_template", None)
         if self._render is None:
             raise ValueError(
                 f"{self.config.task} was not told which model it is for: run it with --apply_chat_template"

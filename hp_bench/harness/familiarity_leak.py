@@ -12,7 +12,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from lm_eval.api.instance import Instance
 
 from hp_bench.harness.context import ContextTask
@@ -22,9 +21,6 @@ from hp_bench.probes.panel_rows import load_clozes
 from hp_bench.results.likelihoods import leak_at
 
 log = logging.getLogger(__name__)
-
-#: What the random numbers begin with where the metadata says nothing of `leak_seed`.
-SEED = 1234
 
 #: Samples of which one leaks: the points of the curve that ends at all of them.
 KS = (1, 2, 4, 8)
@@ -37,11 +33,7 @@ class FamiliarityLeakTask(FamiliarityTask):
     hf at one batch size, and with vLLM as long as its engine runs in this process. lm-eval has no seed for a single request that both take.
     """
 
-    def build_all_requests(self, **options: Any) -> None:
-        """Seeds the random numbers of this process, then builds one request a prompt; the name is lm-eval's."""
-        seed = self.whole_number("leak_seed", SEED)
-        super().build_all_requests(**options)
-        torch.manual_seed(seed + int(options.get("rank", 0)))
+    SEED = "leak_seed"
 
     def apply_filters(self) -> list[Instance] | None:
         """Grades every sample of every prompt in one call."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import torch
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM, CachingLM
 from lm_eval.api.task import ConfigurableTask
@@ -39,6 +40,9 @@ class PackagedTask(ConfigurableTask):
     Raises ValueError: a file is missing or holds something else than this task's prompts.
     """
 
+    SEED = (
+        ""  # setting that the random numbers of this process begin with before anything is sampled; "" where nothing is
+    )
     PROMPTS = ""  # file name in prompts/; `file` of a task file's metadata names another one; "" of a task on the user's own text
 
     def __init__(self, config: dict[str, Any]) -> None:
@@ -115,7 +119,10 @@ class PackagedTask(ConfigurableTask):
 
     def build_all_requests(self, **options: Any) -> None:
         """Builds the requests, and looks whether the model that plain `lm_eval` will ask is fit for them; the name is lm-eval's."""
+        seed = self.whole_number(self.SEED, 1234) if self.SEED else 0
         super().build_all_requests(**options)
+        if self.SEED:
+            torch.manual_seed(seed + int(options.get("rank", 0)))
         let_think(self._instances, self.config.metadata.get("thinking_tokens"))
         lm = model_to_be_asked()
         if lm is None or isinstance(lm, fit.Examined):  # which looks itself

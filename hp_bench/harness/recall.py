@@ -11,7 +11,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-import torch
 from lm_eval.api.instance import Instance
 
 from hp_bench.engines.fit import reason_of
@@ -21,15 +20,14 @@ from hp_bench.probes.passages import OPENED, book_and_chapters, digest, openings
 from hp_bench.text.completion import parts
 from hp_bench.text.recall import recall
 
-#: What the random numbers begin with where the metadata says nothing of `recall_seed`.
-SEED = 1234
-
 
 class RecallTask(PackagedTask):
     """50 words from the beginning of a book and of each of its chapters, continued greedily once and then `repeats` times by sampling.
 
     A continuation is compared with the 100 words that follow. Samples are seeded as those of `hp_familiarity_leak`.
     """
+
+    SEED = "recall_seed"
 
     def documents(self, path: Path) -> list[dict[str, Any]]:
         """Offsets and digests of the openings; their texts stay in this object."""
@@ -48,10 +46,8 @@ class RecallTask(PackagedTask):
         return hashlib.sha256(texts.encode()).hexdigest()
 
     def build_all_requests(self, **options: Any) -> None:
-        """Builds the requests, and seeds the random numbers of this process; lm-eval's request cache is left alone."""
-        seed = self.whole_number("recall_seed", SEED)
+        """Builds the requests; lm-eval's request cache is left alone."""
         super().build_all_requests(**{**options, "cache_requests": False, "rewrite_requests_cache": False})
-        torch.manual_seed(seed + int(options.get("rank", 0)))
 
     def construct_requests(self, doc: dict[str, Any], ctx: Any, **options: Any) -> list[Instance]:
         """A greedy request and a sampled one; the name is lm-eval's."""

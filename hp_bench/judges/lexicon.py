@@ -33,7 +33,9 @@ lessons make another one news.
 
 import hashlib
 import re
+import tomllib
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from wordfreq import zipf_frequency
 
@@ -58,31 +60,12 @@ _ORDINARY = 2.7  # Zipf frequency from which a word is in everybody's mouth: "po
 #: Of the theme too; two of them with capitals settle each other where the prompt names the target.
 _KINDS = ("creature", "place")
 
-#: No trace of a person: after "Professor", "Professor Sinistra" is news.
-_TITLES = frozenset("professor madam lord lady mrs miss aunt uncle sir".split())
-
-#: Words of a prompt about films: what it asks for may be one who made them.
-_FILM = frozenset(
-    "film films movie movies cinema screen cast casting actor actress director designer composer recast".split()
-)
+#: Titles, which are no trace of a person; words of a prompt about films; what makes a name somebody else's.
+_LISTS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 
 _UNCOMMON = 3.5  # Zipf frequency under which a name that is asked for, and is the first word of the answer, is no luck: "Bloomsbury" 2.9
 _PLACES = ("company", "location")
 _REAL = (*_PLACES, "crew")  # types of what is in the real world, and in many other stories
-
-# What makes a name somebody else's: among words of astronomy it is a star's, among places of England one of them.
-_NAMESAKES = (
-    (
-        r"constell|costellazion|constelaci|sternbild|sterrenbeeld|gwiazdozbi|созвезд"
-        r"|telescop|astronom|star chart|zodiac|galax|nebula",
-        ("draco", "sirius", "andromeda", "regulus", "bellatrix", "arcturus", "orion", "cygnus", "merope", "scorpius"),
-    ),
-    (
-        r"bedford|luton|suffolk|aldeburgh|maltings|gloucestershire|cotswold|yorkshire dales",
-        ("flitwick", "snape", "dursley"),
-    ),
-    (r"vampire|twilight", ("robert pattinson", "pattinson")),
-)
 
 
 class LexiconJudge:
@@ -186,7 +169,7 @@ class _Prompt:
         )
         self.names_lesson = any(o.term.type == "lesson" and o.form == o.term.term for o in found)
         self.hints_at_theme = self.names_target or self.names_lesson or any(not o.ambiguous for o in self._terms)
-        self.is_of_films = self.asks and not _FILM.isdisjoint(self._words)
+        self.is_of_films = self.asks and not self._words.isdisjoint(_LISTS["film"])
         people_asked_for = [owner.term for owner in owners if owner.type == "person"]
         self.asked_for = (*probe.references, *people_asked_for)
         self.wanted = folded = {fold(reference): reference for reference in probe.references}
@@ -220,7 +203,7 @@ class _Prompt:
 
     def _is_trace(self, word: str, term: Term) -> bool:
         owner = self._lexicon.owner(word)
-        own = (owner is None or owner is term) and word not in _TITLES
+        own = (owner is None or owner is term) and word not in _LISTS["titles"]
         return own and zipf_frequency(word, "en") < _COMMON
 
 
@@ -237,7 +220,8 @@ def _is_rare(name: str) -> bool:
 def _namesakes(text: str) -> set[str]:
     """Names that stand for something of the real world in this text."""
     folded = fold(text)
-    return {name for cue, names in _NAMESAKES if re.search(rf"\b(?:{cue})", folded) for name in names}
+    found = [one for one in _LISTS["namesakes"] if re.search(rf"\b(?:{one['cue']})", folded)]
+    return {name for one in found for name in one["names"]}
 
 
 def _settled(completion: str, seen: Sequence[Occurrence], prompt: _Prompt) -> set[tuple[int, int]]:

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from hp_bench.judges import Judge
-from hp_bench.judges.agreement import Agreement
+from hp_bench.judges.agreement import Agreement, against_own, read_grades
 from hp_bench.judges.completions import Sample, read_samples
 from hp_bench.judges.grades import Verdict, by_fame, grade_apart, metrics
 from hp_bench.judges.llm.judge import LanguageModelJudge
-from hp_bench.judges.own_grades import against_own, read_grades
 from hp_bench.judges.references import flagged
 from hp_bench.probes.foreign import LEXICON_ALONE, NO_REFERENCE, lenient_probe
 from hp_bench.probes.rows import Probe, load_probes

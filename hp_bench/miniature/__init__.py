@@ -7,22 +7,17 @@
 * probes, utility, tasks: prompt files -> lm-eval tasks in the miniature's language (`miniature_tasks`); panel: the panel in it.
 """
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from hp_bench.miniature.settings import Settings
-    from hp_bench.miniature.tasks import miniature_tasks
-    from hp_bench.miniature.train import Miniature, load, prepare
-
-__all__ = ["Miniature", "Settings", "load", "miniature_tasks", "prepare"]
+from typing import Any
 
 _PUBLIC = {
-    "Settings": "settings",
-    "miniature_tasks": "tasks",
     "Miniature": "train",
+    "Settings": "settings",
     "load": "train",
+    "miniature_tasks": "tasks",
     "prepare": "train",
 }
+
+__all__ = list(_PUBLIC)
 
 
 def __getattr__(name: str) -> Any:

@@ -48,12 +48,6 @@ def anchors(target: str) -> list[Anchor]:
 
 def _like(trade: Trade) -> list[Trade]:
     """Trades whose friends and divisions go by the same names, and whose words are others."""
-    return [
-        other
-        for other in TRADES
-        if (other.companion, other.division) == (trade.companion, trade.division) and not _words(trade) & _words(other)
-    ]
-
-
-def _words(trade: Trade) -> set[str]:
-    return {word for text in (trade.craft, trade.learner, trade.tool) for word in text.split()}
+    alike = [one for one in TRADES if (one.companion, one.division) == (trade.companion, trade.division)]
+    words = {one: {*f"{one.craft} {one.learner} {one.tool}".split()} for one in (trade, *alike)}
+    return [one for one in alike if not words[trade] & words[one]]

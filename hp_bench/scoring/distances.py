@@ -114,7 +114,11 @@ class TwinDistances:
         each = np.mean(np.transpose(model.kept), axis=0)
         ks = float(np.mean([_ks(twin, model) for twin in twins]))
         between, apart = self._between[kind] or (None, None)
-        return TwinDistance(_distance(name, kind, each, between), tuple(map(float, each)), ks, apart)
+        beyond = each if between is None else each - between
+        interval = mean_interval(beyond, low=-_LARGEST, high=_LARGEST)
+        numbers = (None, None) if between is None else (float(beyond.mean()), float(between.mean()))
+        distance = Distance(name, kind, float(each.mean()), interval.low, interval.high, *numbers)
+        return TwinDistance(distance, tuple(map(float, each)), ks, apart)
 
     @torch.inference_mode()
     def _read(self, model: Path | str | torch.nn.Module, keep: Callable[..., Any]) -> dict[str, "_Texts"]:
@@ -167,14 +171,6 @@ def distances(
             rows += [one.distance for one in held.of(name, model)]
             advance()
     return sorted(rows, key=lambda one: list(texts).index(one.text))
-
-
-def _distance(name: str, kind: str, to_twins: NDArray[np.float64], between: NDArray[np.float64] | None) -> Distance:
-    raw = float(to_twins.mean())
-    each = to_twins if between is None else to_twins - between
-    interval = mean_interval(each, low=-_LARGEST, high=_LARGEST)
-    beyond = (None, None) if between is None else (float(each.mean()), float(between.mean()))
-    return Distance(name, kind, raw, interval.low, interval.high, *beyond)
 
 
 def _divergence(reference: torch.Tensor, other: torch.Tensor) -> float:

@@ -94,7 +94,12 @@ def relearn(model: Any, blocks: Sequence[Tensor], how: Relearning) -> tuple[floa
         model.train()
         for step in range(how.steps):
             batch = order[step * how.batch : (step + 1) * how.batch]
-            losses.append(sum(_backward(model, blocks[index], len(batch)) for index in batch))
+            losses.append(0.0)
+            for index in batch:  # a block at a time needs the least memory
+                ids = blocks[index][None].to(model.device)
+                loss = model(input_ids=ids, labels=ids, use_cache=False).loss / len(batch)
+                loss.backward()
+                losses[-1] += float(loss.detach())
             if not math.isfinite(losses[-1]):
                 raise ValueError(
                     f"relearning diverged at step {step + 1}; a learning rate of {how.learning_rate:g} is too high"
@@ -105,11 +110,3 @@ def relearn(model: Any, blocks: Sequence[Tensor], how: Relearning) -> tuple[floa
             advance()
     model.eval()
     return losses[0], losses[-1]
-
-
-def _backward(model: Any, block: Tensor, of: int) -> float:
-    """One block's share of a batch's gradient and loss; a block at a time needs the least memory."""
-    ids = block[None].to(model.device)
-    loss = model(input_ids=ids, labels=ids, use_cache=False).loss / of
-    loss.backward()
-    return float(loss.detach())

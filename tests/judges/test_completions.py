@@ -8,10 +8,10 @@ from dataclasses import asdict
 
 import pytest
 
+from hp_bench.judges.agreement import read_grades
 from hp_bench.judges.completions import NAMES, read_samples
 from hp_bench.judges.grades import LOST, Verdict
 from hp_bench.judges.lexicon import LexiconJudge
-from hp_bench.judges.own_grades import read_grades
 from hp_bench.judges.rejudge import Reading, as_completions, rejudge, rejudge_all, save
 from hp_bench.probes.rows import Probe
 from hp_bench.results.compare import compare, incomparable
