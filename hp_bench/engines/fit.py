@@ -7,7 +7,7 @@ reader of the number should know is a finding: a sentence in the scorecard's man
 import reprlib
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -113,40 +113,44 @@ class Examined(TemplateLM):
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[Any]:
         """Completions; None where there is none to be scored, the request then says why."""
-        fit = self._fit(requests)
-        asked = [request for request, fits in zip(requests, fit, strict=True) if fits]
         generate = partial(super().generate_until, disable_tqdm=disable_tqdm)
-        said = completions(self, generate, asked)
-        self.findings += seen(asked, said)
-        texts = iter(answers(asked, said))
-        found = [next(texts) if fits else None for fits in fit]
-        self.findings += unscored(requests)
-        return found
+
+        def ask(fit: list[Instance]) -> list[str | None]:
+            said = completions(self, generate, fit)
+            self.findings += seen(fit, said)
+            return answers(fit, said)
+
+        return self._ask_fit(requests, ask, None)
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """Log-likelihoods; NaN where there is none to be scored."""
-        fit = self._fit(requests)
-        asked = [request for request, fits in zip(requests, fit, strict=True) if fits]
-        values = iter(super().loglikelihood(asked, disable_tqdm=disable_tqdm) if asked else ())
-        self.findings += unscored(requests)
-        return [next(values) if fits else LOST_LIKELIHOOD for fits in fit]
+        return self._ask_fit(requests, partial(super().loglikelihood, disable_tqdm=disable_tqdm), LOST_LIKELIHOOD)
 
     def _loglikelihood_tokens(self, requests: Any, **options: Any) -> list[tuple[float, bool]]:
         """The same of windows; those that the journal knows are not asked again."""
         if not (requests and isinstance(requests[0], Window)):
             return super()._loglikelihood_tokens(requests, **options)
-        fit = self._fit(requests)
-        known = self.journal.answers if self.journal is not None else {}
-        asked = [request for request, fits in zip(requests, fit, strict=True) if fits and request.key not in known]
-        with mock.patch.object(self, "cache_hook", self.journal or self.cache_hook):
-            found = super()._loglikelihood_tokens(asked, **options) if asked else []
-        answers = known | {request.key: answer for request, answer in zip(asked, found, strict=True)}
-        self.findings += unscored(requests)
-        return [answers[request.key] if fits else LOST_LIKELIHOOD for request, fits in zip(requests, fit, strict=True)]
+        known = dict(self.journal.answers) if self.journal is not None else {}
+        score = partial(super()._loglikelihood_tokens, **options)
 
-    def _fit(self, requests: Sequence[Instance]) -> list[bool]:
+        def ask(fit: list[Any]) -> list[tuple[float, bool]]:
+            asked = [request for request in fit if request.key not in known]
+            with mock.patch.object(self, "cache_hook", self.journal or self.cache_hook):
+                found = score(asked) if asked else []
+            told = known | {request.key: answer for request, answer in zip(asked, found, strict=True)}
+            return [told[request.key] for request in fit]
+
+        return self._ask_fit(requests, ask, LOST_LIKELIHOOD)
+
+    def _ask_fit(self, requests: list[Instance], ask: Callable[[list[Any]], Sequence[Any]], lost: Any) -> list[Any]:
+        """Answers to the requests that can be asked, and `lost` for the others."""
         self.findings += examine(self, requests)
-        return [not reason_of(request) for request in requests]
+        fit = [not reason_of(request) for request in requests]
+        asked = [request for request, fits in zip(requests, fit, strict=True) if fits]
+        told = iter(ask(asked) if asked else ())
+        found = [next(told) if fits else lost for fits in fit]
+        self.findings += unscored(requests)
+        return found
 
 
 #: Of a continuation that was not asked for: no number, and not the most probable one.

@@ -64,12 +64,8 @@ def load_model(source: Source, *, dtype: str = "auto", device: str = "cpu") -> A
         int(found[1]) for key in report["unexpected_keys"] if (found := re.search(r"\.(?:layers|h)\.(\d+)\.", key))
     ]
     if layers is not None and any(number >= layers for number in numbers):
-        log.warning(
-            "%s: its files hold %d layers, and its config.json says %d: the others are not used",
-            source.name,
-            max(numbers) + 1,
-            layers,
-        )
+        held = f"its files hold {max(numbers) + 1} layers, and its config.json says {layers}: the others are not used"
+        log.warning("%s: %s", source.name, held)
     require_finite(model.named_parameters(), source.name)
     return quicken(model.eval())
 

@@ -217,16 +217,7 @@ def to_markdown(board: Leaderboard, *, speeds: Mapping[str, float | None], date:
     counts = {one.name: counted for one in board.entries if (counted := _counts(board, one.name, found))}
     sound = [one for one in board.findings if not one.failure]
     asked = {kind: _range([one.asked for one in sound if one.kind == kind]) for kind in (PANEL, STRESS)}
-    return template.render(
-        board=board,
-        columns=board.columns,
-        cell=_cell,
-        speeds=speeds,
-        date=date,
-        found=found,
-        counts=counts,
-        asked=asked,
-    )
+    return template.render(board=board, cell=_cell, speeds=speeds, date=date, found=found, counts=counts, asked=asked)
 
 
 def to_text(board: Leaderboard) -> Text:

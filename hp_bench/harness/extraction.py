@@ -6,8 +6,7 @@ probable ones. For an answer whose words are one token each, that is the measure
 Source: extraction strength: Carlini et al. (2021), as used by OpenUnlearning; exact memorisation: Tirumala et al. (2022).
 """
 
-from dataclasses import asdict, astuple
-from pathlib import Path
+from dataclasses import astuple
 from typing import Any
 
 from hp_bench.harness.packaged import ContinuationTask
@@ -20,9 +19,7 @@ class ExtractionTask(ContinuationTask):
 
     PROMPTS = "qa.jsonl"
 
-    def documents(self, path: Path) -> list[dict[str, Any]]:
-        """Statements and answers as dicts."""
-        return [asdict(cloze) for cloze in load_clozes(path)]
+    READ = staticmethod(load_clozes)
 
     def continuations(self, doc: dict[str, Any]) -> list[tuple[str, str]]:
         """Each word of the answer after the prompt and the words before it."""

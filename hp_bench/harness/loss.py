@@ -1,8 +1,7 @@
 """`hp_general`: the loss on general English, which unlearning should leave as it is. Lower = better."""
 
 import math
-from dataclasses import asdict
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from hp_bench.harness.packaged import PackagedTask
@@ -15,9 +14,7 @@ class LossTask(PackagedTask):
 
     PROMPTS = "general.jsonl"
 
-    def documents(self, path: Path) -> list[dict[str, Any]]:
-        """Texts as dicts."""
-        return [asdict(text) for text in load_rows(path, WholeText, "a text")]
+    READ = staticmethod(partial(load_rows, kind=WholeText, what="a text"))
 
     def process_results(self, doc: dict[str, Any], results: list[float]) -> dict[str, float]:
         """One text's bits a byte; NaN where the model gave no number."""

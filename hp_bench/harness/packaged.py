@@ -5,7 +5,8 @@ import inspect
 import logging
 import math
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +75,12 @@ class PackagedTask(ConfigurableTask):
         """Digest of all that is asked: scorecards with different ones do not compare. Called after `documents`."""
         return sha256(path)
 
+    #: What reads the file's rows, where no more is needed; None: they are taken as they stand there.
+    READ: Callable[[Path], Sequence[Any]] | None = None
+
     def documents(self, path: Path) -> list[dict[str, Any]]:
-        """The file's documents, one dict a prompt, all with the same keys; here as they stand in the file."""
-        return [row for _, row in json_lines(path)]
+        """The file's documents, one dict a prompt, all with the same keys."""
+        return [asdict(row) for row in self.READ(path)] if self.READ else [row for _, row in json_lines(path)]
 
     def prompt_file(self, name: str) -> Path:
         """Where the file called `name` in our prompts folder is taken from; of a task without one the text that the user must name."""

@@ -366,18 +366,9 @@ def _of_lm_eval(path: Path, name: str, task: str, ids: Sequence[str]) -> Scoreca
         )
         run = results.get("config", {})
         versions = {"lm_eval": results.get("lm_eval_version"), "transformers": results.get("transformers_version")}
-        return Scorecard(
-            name=name,
-            measurements=(),
-            items={task: ids},
-            values={},
-            manifest=Manifest(
-                model=str(results.get("model_name", name)),
-                engine=str(results.get("model_source", "")),
-                dtype=str(run.get("model_dtype", "")).removeprefix("torch."),
-                tasks={task: manifest},
-                versions={library: str(version) for library, version in versions.items() if version},
-            ),
-        )
+        model, engine = str(results.get("model_name", name)), str(results.get("model_source", ""))
+        dtype = str(run.get("model_dtype", "")).removeprefix("torch.")
+        told = {library: str(version) for library, version in versions.items() if version}
+        return Scorecard(name, (), {task: ids}, {}, Manifest(model, engine, dtype, {task: manifest}, versions=told))
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{str(path)!r} is no results file of lm-eval with {task}: {error}") from None

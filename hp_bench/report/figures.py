@@ -340,15 +340,11 @@ def series(number: int, name: str, *, twin: bool = False) -> dict[str, Any]:
 
 
 def _errorbar(
-    axis: Any,
-    x: Sequence[float],
-    measured: Sequence[Measurement],
-    look: Mapping[str, Any],
-    linewidth: float | None = None,
+    axis: Any, x: Sequence[float], measured: Sequence[Measurement], look: Mapping[str, Any], width: float | None = None
 ) -> None:
     """Numbers with their 95 % intervals."""
     values = [m.value or 0.0 for m in measured]
-    axis.errorbar(x, values, yerr=_bars(measured), elinewidth=1.0, linewidth=linewidth, **look)
+    axis.errorbar(x, values, yerr=_bars(measured), elinewidth=1.0, linewidth=width, **look)
 
 
 def _bars(measurements: Sequence[Measurement]) -> list[list[float]]:

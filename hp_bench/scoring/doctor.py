@@ -154,12 +154,8 @@ def fitness(model: str, settings: EngineSettings, loaded: Mapping[str, Any], fre
 
 def _require_memory(model: str, settings: EngineSettings, free_gib: float) -> None:
     source = locate(model, base=settings.base)
-    files = [
-        file
-        for folder in {source.path, source.whole.path}
-        if Path(folder).is_dir()
-        for file in weight_files(Path(folder))
-    ]
+    folders = {folder for one in (source, source.whole) if (folder := Path(one.path)).is_dir()}
+    files = [file for folder in folders for file in weight_files(folder)]
     stored = stored_dtype(source)
     wide = _BYTES.get(settings.dtype, 0) / _BYTES.get(stored, 4) if settings.dtype != "auto" else 1
     needed = _gib(sum(file.stat().st_size for file in files if file.is_file()) * wide)

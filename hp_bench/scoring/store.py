@@ -61,11 +61,8 @@ def _joined(card: Scorecard, before: Scorecard) -> Scorecard:
     earlier = replace(earlier, measurements=tuple(m for m in earlier.measurements if (m.task, m.metric) not in again))
     said = [one for one in earlier.manifest.findings if not one.startswith(asked)]
     joined = merged([earlier, card])
-    manifest = replace(
-        joined.manifest,
-        model=card.manifest.model,
-        findings=[*said, *(f for f in card.manifest.findings if f not in said)],
-    )
+    findings = [*said, *(f for f in card.manifest.findings if f not in said)]
+    manifest = replace(joined.manifest, model=card.manifest.model, findings=findings)
     return replace(joined, step=card.step, failures=card.failures, manifest=manifest)
 
 

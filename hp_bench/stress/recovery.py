@@ -63,36 +63,33 @@ def recoveries(
         for metric in known(metrics):
             family = []
             for name, card in stressed.items():
-                control = (controls[0], controls[1][name]) if controls else None
-                if one := _recovery(name, plain, card, control, task, metric):
+                control = (controls[1][name], controls[0]) if controls else None
+                if one := _recovery(name, task, metric, (card, plain), control):
                     family.append(one)
             adjusted = holm([one.p_adjusted for one in family])
             rows += [replace(one, p_adjusted=p) for one, p in zip(family, adjusted, strict=True)]
     return rows
 
 
-def _recovery(
-    stress: str,
-    plain: Scorecard,
-    stressed: Scorecard,
-    control: tuple[Scorecard, Scorecard] | None,
-    task: str,
-    metric: str,
-) -> Recovery | None:
+#: A model under stress, and as it is.
+_Pair = tuple[Scorecard, Scorecard]
+
+
+def _recovery(stress: str, task: str, metric: str, model: _Pair, control: _Pair | None) -> Recovery | None:
     """None where no prompt was scored in all of them."""
-    cards = [stressed, plain, *(reversed(control) if control else ())]
+    cards = [*model, *(control or ())]
     if any(metric not in card.values.get(task, {}) for card in cards):
         return None
     columns = [card.values[task][metric] for card in cards]
     rows = [row for row in zip(*columns, strict=True) if None not in row]
     if not rows:
         return None
-    own = difference(stressed, plain, task, metric)
-    theirs = difference(control[1], control[0], task, metric) if control else None
+    own = difference(*model, task, metric)
+    theirs = difference(*control, task, metric) if control else None
     beyond = _beyond(rows, own, theirs, len(columns[0])) if theirs else None
     return Recovery(
         stress=stress, task=task, metric=metric, plain=_mean([r[1] for r in rows]), stressed=_mean([r[0] for r in rows]),
-        model=own, control=theirs, beyond=beyond, p_adjusted=(beyond or own).p, broken=broken(stressed, plain),
+        model=own, control=theirs, beyond=beyond, p_adjusted=(beyond or own).p, broken=broken(*model),
     )  # fmt: skip
 
 

@@ -53,7 +53,7 @@ class HostModel:
     def _lm(self) -> Any:
         log.info("loading the judge %s", self.name)
         with quiet_host():
-            return self._class.create_from_arg_obj(_defaults(self.kind, self._arguments) | self._arguments)
+            return self._class.create_from_arg_obj(_defaults(self.kind) | self._arguments)
 
     def specials(self) -> Sequence[str]:
         """Special tokens of its tokenizer, the longest first."""
@@ -127,11 +127,11 @@ class HostModel:
         return f"question and reply need {tokens} + {self.max_tokens} tokens, the judge holds {longest}; judge_max_tokens sets the second"
 
 
-def _defaults(kind: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def _defaults(kind: str) -> dict[str, Any]:
     """lm-eval's own would take one prompt at a time."""
     if kind.endswith("completions"):
-        served = {"num_concurrent": 8, "max_retries": 6, "timeout": 120}
-        return {**served, "tokenizer_backend": None, "tokenized_requests": False}
+        tokens = {"tokenizer_backend": None, "tokenized_requests": False}
+        return {"num_concurrent": 8, "max_retries": 6, "timeout": 120, **tokens}
     if kind == "vllm":
         return {"batch_size": "auto"}
     if kind.startswith("hf"):
