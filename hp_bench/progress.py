@@ -1,11 +1,11 @@
 """What libraries say: lm-eval's bars become rows of our progress display, and the rest is silenced."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from unlearn.progress import current_display
+from unlearn.progress import current_display, progress_row
 
 _HOST_MODULES = ("lm_eval.models.huggingface", "lm_eval.api.task", "lm_eval.api.model")
 
@@ -29,12 +29,14 @@ class _Row:
     """As much of tqdm as lm-eval uses, drawn as a row of the current rich display."""
 
     def __init__(
-        self, iterable: Any = None, *, total: float | None = None, desc: str = "", disable: bool = False, **_: Any
+        self, iterable: Any = None, *, total: Any = None, desc: str = "", disable: bool = False, **_: Any
     ) -> None:
-        self._iterable = iterable
-        self._progress = None if disable else current_display.get()
-        total = total if total is not None else len(iterable) if hasattr(iterable, "__len__") else None
-        self._row = self._progress.add_task(f"  {desc or 'prompts'}", total=total) if self._progress else None
+        self._iterable, self._shown = iterable, ExitStack()
+        self.update: Callable[..., None] = lambda *_: None
+        if not disable and current_display.get():
+            total = total if total is not None else len(iterable) if hasattr(iterable, "__len__") else None
+            self.update = self._shown.enter_context(progress_row(f"  {desc or 'prompts'}", total))
+        self.close = self._shown.close
 
     def __iter__(self) -> Iterator[Any]:
         for item in self._iterable:
@@ -42,30 +44,19 @@ class _Row:
             self.update()
         self.close()
 
-    def update(self, n: float = 1) -> None:
-        if self._progress and self._row is not None:
-            self._progress.advance(self._row, n)
-
-    def close(self) -> None:
-        if self._progress and self._row is not None:
-            self._progress.remove_task(self._row)
-            self._row = None
-
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
     """No bar and no table of missing weights: what is wrong is said in one sentence."""
     from transformers.utils import logging
 
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
+    with ExitStack() as restored:
+        restored.callback(logging.set_verbosity, logging.get_verbosity())
+        if logging.is_progress_bar_enabled():
+            restored.callback(logging.enable_progress_bar)
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
         yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def quiet_libraries() -> None:

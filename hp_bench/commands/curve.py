@@ -38,19 +38,18 @@ def curve(
     warn(*(_of_another_text(_run_folder(Path(model)), tasks) for model in models))
     made = curves(methods, tasks, run.settings, baseline=baseline, out=folder)
     drawn = draw(made, folder)
-    starts = {one.name: one.points[0] if one.points[0].step == 0 else None for one in made}
-    changes = {one.name: compare(start, one.points[1:]) if (start := starts[one.name]) else [] for one in made}
-    content, answers, tables = [], [], []
+    content, answers, tables, said = [], [], [], list[str]()
     for one in made:
-        differences = [asdict(change) for change in changes[one.name]]
-        content.append({"method": one.name, "points": to_json(*one.points), "differences": differences})
-        if any(point.scored for point in one.points):  # else there is nothing to tell but why
-            last = [point for point in one.points if point.scored][-1]
-            answers.append(answer(last, starts[one.name], changes[one.name]))
-            tables.append(numbers_table(one.points, changes[one.name], title=one.name))
+        start = one.points[0] if one.points[0].step == 0 else None
+        changes = compare(start, one.points[1:]) if start else []
+        told = {"method": one.name, "points": to_json(*one.points), "differences": [asdict(c) for c in changes]}
+        content.append(told)
+        if scored := [point for point in one.points if point.scored]:  # else there is nothing to tell but why
+            answers.append(answer(scored[-1], start, changes))
+            tables.append(numbers_table(one.points, changes, title=one.name))
+        said += [broken(card, start) for card in one.points[1:]]
     show(as_json, content, *answers, "\n", *tables)
-    warn(*map(str, drawn), *doubts([card for one in made for card in one.points]))
-    warn(*(broken(card, starts[one.name]) for one in made for card in one.points[1:]))
+    warn(*map(str, drawn), *doubts([card for one in made for card in one.points]), *said)
     finish(list(dict.fromkeys(sentence for one in made for sentence in failures(one.points))))
 
 

@@ -64,15 +64,10 @@ def _texts(generate: _Generate, requests: list[Instance]) -> list[str]:
 def seen(requests: Sequence[Instance], texts: Sequence[str]) -> list[str]:
     """A finding for every task in which the model thinks first."""
     asked = Counter(request.task_name for request in requests)
-    found = Counter(
-        request.task_name
-        for request, text in zip(requests, texts, strict=True)
-        if "thinking_tokens" in vars(request) and thinks(text)
-    )
-    return [
-        f"{task}: {n} of {asked[task]} answers follow a trace of thoughts, which is kept apart"
-        for task, n in found.items()
-    ]
+    ours = ((one, text) for one, text in zip(requests, texts, strict=True) if "thinking_tokens" in vars(one))
+    found = Counter(request.task_name for request, text in ours if thinks(text))
+    kept = "answers follow a trace of thoughts, which is kept apart"
+    return [f"{task}: {n} of {asked[task]} {kept}" for task, n in found.items()]
 
 
 class _Asking:

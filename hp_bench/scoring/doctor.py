@@ -4,6 +4,7 @@ import copy
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -116,10 +117,8 @@ def _versions() -> dict[str, tuple[str, str]]:
     tested = dict(line.split("==") for line in file.read_text(encoding="utf-8").split() if "==" in line)
     installed = {}
     for library in _LIBRARIES:
-        try:
+        with suppress(PackageNotFoundError):
             installed[library] = (version(library).partition("+")[0], tested.get(library, ""))
-        except PackageNotFoundError:
-            continue
     return installed
 
 

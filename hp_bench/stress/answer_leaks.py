@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wordfreq import zipf_frequency
+
 from hp_bench.probes.passages import texts_of
 from hp_bench.probes.paths import lexicon_beside
 from hp_bench.results.metrics import METRICS, known
@@ -58,8 +60,6 @@ def _answers(doc: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _ordinary(answer: str) -> bool:
-    from wordfreq import zipf_frequency
-
     found = words(answer)
     return not found or (len(found) == 1 and (len(found[0]) < 3 or zipf_frequency(found[0], "en") >= _ORDINARY))
 

@@ -137,7 +137,13 @@ def inspect_models(
     layers that can be found; a fact cannot be asked; or no fact counts.
     """
     settings = settings or EngineSettings()
-    _require_weights([baseline, twin, *models], settings)
+    for one in (baseline, twin, *models):
+        if settings.engine_of(one) != "hf":
+            raise ValueError(
+                f"the hidden states of {one!r} cannot be seen by the engine {settings.engine_of(one)!r}: inspect needs the weights of "
+                "every model, and --engine hf"
+            )
+        find_model(one)
     sources = {one: locate(one, base=settings.base) for one in (baseline, twin, *models)}
     dtype = widest([stored_dtype(source) for source in sources.values()]) if settings.dtype == "auto" else ""
     asked = _drawn(fact_tasks(load_tasks(tasks, metadata)), facts, seed)
@@ -213,16 +219,6 @@ def _costs(
         costs.append(before - torch.stack(after))
     order = np.argsort([place for batch in batches for place in batch.places])
     return torch.cat(costs, dim=1).numpy()[:, order]
-
-
-def _require_weights(models: Sequence[str], settings: EngineSettings) -> None:
-    for one in models:
-        if settings.engine_of(one) != "hf":
-            raise ValueError(
-                f"the hidden states of {one!r} cannot be seen by the engine {settings.engine_of(one)!r}: inspect needs the weights of "
-                "every model, and --engine hf"
-            )
-        find_model(one)
 
 
 def _drawn(tasks: Mapping[str, Any], facts: int, seed: int) -> dict[str, tuple[str, list[str]]]:
