@@ -36,9 +36,7 @@ def inspect(
     from hp_bench.stress.patching import inspect_models
     from unlearn.files import write_json
 
-    found = inspect_models(
-        models, baseline=baseline, twin=twin, tasks=run.tasks, metadata=run.metadata, facts=facts, seed=seed, settings=run.settings
-    )  # fmt: skip
+    found = inspect_models(models, baseline=baseline, twin=twin, facts=facts, seed=seed, **vars(run))
     name = model_name(twin)
     content = {"baseline": model_name(baseline), "twin": name, "models": [asdict(one) for one in found]}
     write_json(out / "inspect.json", content, sort_keys=False)

@@ -50,18 +50,14 @@ def probes(
     from hp_bench.results.statistics import familiarity_interval
     from unlearn.anchors.dictionary import read_anchors
 
-    for name, value in (("familiarity", familiarity), ("token-probability", token_probability)):
+    most = {"familiarity": familiarity, "token_probability": token_probability}
+    for name, value in most.items():
         if value < 1:
-            raise ValueError(f"--{name} must be at least 1, not {value}")
+            raise ValueError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
     with Loader(EngineSettings(device=device, dtype=dtype), model or (), one_kind=False) as loader:
-        drafts = draft(
-            read_anchors(anchors),
-            passages_of(corpus, prose=True) if corpus is not None else [],
-            familiarity=familiarity,
-            token_probability=token_probability,
-            seed=seed,
-            fit=partial(_fits, loader, model[0]) if model else None,
-        )
+        passages = passages_of(corpus, prose=True) if corpus is not None else []
+        fit = partial(_fits, loader, model[0]) if model else None
+        drafts = draft(read_anchors(anchors), passages, **most, seed=seed, fit=fit)
         known = {one: knows(drafts.token_probability, partial(_fits, loader, one)) for one in model or ()}
     written = drafts.save(out)
     if as_json:
@@ -74,9 +70,9 @@ def probes(
             f"{one}: in {share:.0%} of {len(drafts.token_probability)} sentences the book's word is likelier than any generic one"
         )
     prompts = len(drafts.familiarity)
-    if (most := familiarity_interval(0, 0, max(prompts, 1)).high) > WIDE:
+    if (high := familiarity_interval(0, 0, max(prompts, 1)).high) > WIDE:
         typer.echo(
-            f"Few prompts: of {prompts} even a familiarity of 0 has the interval [0, {most:.2f}]. More text gives more."
+            f"Few prompts: of {prompts} even a familiarity of 0 has the interval [0, {high:.2f}]. More text gives more."
         )
     if not model:
         typer.echo("Generic words are drawn blindly: with --model BASELINE they must fit the sentence.")

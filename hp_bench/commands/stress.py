@@ -57,11 +57,9 @@ def stress(
         text=text,
         facts=FactRelearning(relearn_facts, learning_rate, batch, block, seed) if relearn_facts else None,
         splits=splits,
-        tasks=run.tasks,
-        metadata=run.metadata,
         out=out,
-        settings=run.settings,
         allow_answers=allow_answers,
+        **vars(run),
     )
     show(as_json, asdict(result), *result.verdicts(), "\n", recoveries_table(result.recoveries, result.control))
     warn(*(one.broken for one in result.recoveries))

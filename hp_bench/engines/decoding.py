@@ -67,8 +67,7 @@ def greedy(
     prefix = [tokens[0] for tokens in alike][: min(map(len, prompts)) - 1]
     waiting = deque(sorted(range(len(prompts)), key=lambda number: -len(prompts[number])))
     said: list[list[int]] = [[] for _ in prompts]
-    slots = _Slots(model, rows=min(batch_size, len(prompts)), length=max(map(len, prompts)) + new_tokens)
-    slots.keep(prefix)
+    slots = _Slots(model, prefix, rows=min(batch_size, len(prompts)), length=max(map(len, prompts)) + new_tokens)
     active: list[int] = []  # the prompt of each slot that is in use; these are the first ones
     while waiting or active:
         free = batch_size - len(active)
@@ -96,16 +95,13 @@ class _Slots:
     What stands behind a row's own tokens is masked, and overwritten as the row grows.
     """
 
-    def __init__(self, model: Any, *, rows: int, length: int) -> None:
+    def __init__(self, model: Any, prefix: list[int], *, rows: int, length: int) -> None:
         self._model, self._prefix = model, 0
         self._cache: Any = roomy_cache(model, rows, length)
         self._name = cache_name(model.forward)
-
-    def keep(self, prefix: list[int]) -> None:
-        """Reads what every text begins with, in the first slot."""
-        if prefix:
+        if prefix:  # what every text begins with is read once, in the first slot
             self.read([prefix], first=0)
-        self._prefix = len(prefix)
+            self._prefix = len(prefix)
 
     def read(self, texts: Sequence[list[int]], *, first: int) -> None:
         """Reads texts, without the prefix, into the slots from `first` on."""

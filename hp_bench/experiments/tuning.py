@@ -52,13 +52,12 @@ def best(candidates: Sequence[Candidate], baseline_familiarity: float) -> Candid
     """Of a row's candidates that have forgotten, the one nearest to the twins on target and rest together; if none has, the least familiar,
     the nearer one where several are; None where all failed.
     """
-    sound = [one for one in candidates if one.familiarity is not None]
-    if not sound:
-        return None
-    forgotten = [one for one in sound if (one.familiarity or 0.0) <= FORGOTTEN * baseline_familiarity]
-    if forgotten:
-        return min(forgotten, key=lambda one: one.distance)
-    return min(sound, key=lambda one: (one.familiarity or 0.0, one.distance))
+
+    def rank(one: Candidate) -> tuple[float, float]:
+        familiarity = one.familiarity or 0.0
+        return 0.0 if familiarity <= FORGOTTEN * baseline_familiarity else familiarity, one.distance
+
+    return min((one for one in candidates if one.familiarity is not None), key=rank, default=None)
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,9 @@ class RecallTask(PackagedTask):
         for instance in self._instances:
             following = self._openings[instance.doc["id"]].following
             answers = [None if said is None else parts(said)[1] for said in instance.resps]
-            shares = [None if answer is None else recall(following, _beginning(answer)) for answer in answers]
+            # as many words as could repeat what follows, and half as many again
+            begun = [None if answer is None else " ".join(answer.split()[: OPENED * 3 // 2]) for answer in answers]
+            shares = [None if answer is None else recall(following, answer) for answer in begun]
             instance.filtered_resps["none"] = json.dumps({"shares": shares, "unscored": reason_of(instance)})
             instance.resps = ["" if said is None else digest(said) for said in instance.resps]
             instance.arguments = (digest(instance.args[0]), instance.args[1])
@@ -82,8 +84,3 @@ class RecallTask(PackagedTask):
         mean = math.fsum(share for share, _ in sampled) / len(sampled)
         values = (greedy[0][0], mean, max(share for share, _ in every), max(longest for _, longest in every))
         return with_errors(dict(zip(names, values, strict=True)))
-
-
-def _beginning(said: str) -> str:
-    """As many words as could repeat what follows, and half as many again."""
-    return " ".join(said.split()[: OPENED * 3 // 2])

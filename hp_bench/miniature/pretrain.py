@@ -5,7 +5,6 @@ would depend on the number of threads.
 """
 
 import hashlib
-import json
 import random
 from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
@@ -67,27 +66,23 @@ def train(model: LlamaForCausalLM, rows: Sequence[Sequence[Sequence[int]]], sett
     others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
     groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=_BETAS)
-    warmup, steps = settings.warmup, len(rows)
+    warmup, steps, pad = settings.warmup, len(rows), int(model.config.pad_token_id or 0)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1.0, (step + 1) / warmup) * (steps - step) / steps
     )
     model.train()
     for batch in rows:
-        loss = _loss(model, batch)
+        longest = max(map(len, batch))
+        # padding stands behind the text, where causal attention never looks back to it
+        ids = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in batch])
+        logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
+        loss = functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), ignore_index=pad)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), _MAX_GRAD_NORM)
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
         yield loss.item()
-
-
-def _loss(model: LlamaForCausalLM, batch: Sequence[Sequence[int]]) -> torch.Tensor:
-    """Mean cross-entropy of a batch's tokens; padding stands behind the text, where causal attention never looks back to it."""
-    pad, longest = int(model.config.pad_token_id or 0), max(map(len, batch))
-    ids = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in batch])
-    logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
-    return functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), ignore_index=pad)
 
 
 def model_seed(seed: int, name: str) -> int:
@@ -99,7 +94,7 @@ def pretrain(text: Path, name: str, out: Path) -> None:
     """Trains the model called `name` on the text of a miniature and writes it to `out`; in a process of its own."""
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
-    plan = Plan.from_dict(json.loads((text / "plan.json").read_text(encoding="utf-8")))
+    plan = Plan.load(text / "plan.json")
     tokenizer = AutoTokenizer.from_pretrained(text / "tokenizer")
     rest = _encoded(text / "rest.jsonl", tokenizer)
     target = _encoded(text / "target.jsonl", tokenizer) if name == BASELINE else []

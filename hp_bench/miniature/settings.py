@@ -1,6 +1,8 @@
 """Everything that decides a miniature's text and training."""
 
+import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 #: Raised whenever the same settings could give other text or other weights.
@@ -79,11 +81,17 @@ class Plan:
         return {"version": VERSION, **asdict(self)}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "Plan":
-        """The inverse of `to_dict`. Raises ValueError: the plan is of another version."""
-        if values.get("version") != VERSION:
-            raise ValueError(f"made by version {values.get('version')!r} of the miniature; this is version {VERSION}")
-        return cls(values["target"], values["seed"], Settings(**values["settings"]))
+    def load(cls, path: Path) -> "Plan":
+        """Reads what `to_dict` gave. Raises ValueError: the file is no plan, or one of another version."""
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            if values.get("version") != VERSION:
+                raise ValueError(
+                    f"made by version {values.get('version')!r} of the miniature; this is version {VERSION}"
+                )
+            return cls(values["target"], values["seed"], Settings(**values["settings"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{str(path)!r} is not the plan of a miniature: {error}") from None
 
     def difference(self, other: "Plan") -> str:
         """In what two plans differ; "" if in nothing."""

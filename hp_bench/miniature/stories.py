@@ -135,19 +135,14 @@ def _render(template: str, world: World, rng: random.Random, *, vague: float = 0
 
 
 def _word(field: str, world: World, rng: random.Random) -> str:
-    hero, trade = world.hero, world.trade
-    male = hero.gender == "male"
+    hero, male = world.hero, world.hero.gender == "male"
     words = {
         "hero": str(hero),
         "who": str(hero) if rng.random() < _FULL_NAME else hero.first,
         "subj": "he" if male else "she",
         "poss": "his" if male else "her",
         "animal": world.animal,
-        "craft": trade.craft,
-        "learner": trade.learner,
-        "tool": trade.tool,
-        "companion": trade.companion,
-        "division": trade.division,
+        **vars(world.trade),
     }
     word = words[field.lower()]
     return word if field.islower() else word.capitalize()

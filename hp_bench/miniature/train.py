@@ -98,7 +98,7 @@ def prepare(
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "text").exists():
         _write_text(folder, plan)
-    elif difference := _plan(folder).difference(plan):
+    elif difference := Plan.load(folder / "text" / "plan.json").difference(plan):
         raise ValueError(f"{str(folder)!r} holds another miniature ({difference}); choose another folder or remove it")
     models = [BASELINE, *(f"twin-{number}" for number in range(1, twins + 1))]
     missing = [name for name in models if not (folder / name).exists()]
@@ -112,15 +112,7 @@ def load(folder: Path | str) -> Miniature:
     if not (folder / BASELINE).is_dir():
         raise ValueError(f"{str(folder)!r} holds no miniature; `prepare` makes one")
     twins = sorted(folder.glob("twin-*"), key=lambda twin: int(twin.name.removeprefix("twin-")))
-    return Miniature(folder, _plan(folder), tuple(twins))
-
-
-def _plan(folder: Path) -> Plan:
-    path = folder / "text" / "plan.json"
-    try:
-        return Plan.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{str(path)!r} is not the plan of a miniature: {error}") from None
+    return Miniature(folder, Plan.load(folder / "text" / "plan.json"), tuple(twins))
 
 
 def _write_text(folder: Path, plan: Plan) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import permutations
 from pathlib import Path
-from typing import Annotated, Literal, Protocol, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
@@ -110,15 +110,8 @@ def quick_probes(probes: Sequence[Probe]) -> list[Probe]:
     return [probes[place] for place in sorted(place for _, place in sorted(ranked)[:QUICK])]
 
 
-class Row(Protocol):
-    """A line of a prompt file."""
-
-    @property
-    def id(self) -> str:
-        """Unique in its file."""
-
-
-_Row = TypeVar("_Row", bound=Row)
+#: Of a prompt file: anything with an id.
+_Row = TypeVar("_Row", bound=Any)
 
 
 def load_rows(path: Path | str, kind: Callable[..., _Row], what: str) -> list[_Row]:

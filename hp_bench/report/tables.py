@@ -171,12 +171,11 @@ def distances_table(distances: "Sequence[Distance]") -> Text:
     """A group a model, a line a text: nats a token to the twins, between them, and the difference."""
     groups: dict[str, list[tuple[str, ...]]] = {}
     for d in distances:
-        interval, alone = f"[{d.low:.3f}, {d.high:.3f}]", d.value is None
-        cells = (
-            (f"{d.raw:.3f} {interval}", "", "")
-            if alone
-            else (f"{d.raw:.3f}", f"{d.between_twins:.3f}", f"{d.value:.3f} {interval}")
-        )
+        interval = f"[{d.low:.3f}, {d.high:.3f}]"
+        if d.value is None:
+            cells = f"{d.raw:.3f} {interval}", "", ""
+        else:
+            cells = f"{d.raw:.3f}", f"{d.between_twins:.3f}", f"{d.value:.3f} {interval}"
         groups.setdefault(d.name, []).append((d.text, *cells))
     title = "Distance to the twins: KL(twin || model), nats a token"
     caption = "" if all(d.value is not None for d in distances) else "the difference needs --twins 2 or more"

@@ -6,11 +6,10 @@ While a model is being scored, what is known of it is in `scorecards/<name>.part
 import json
 import logging
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
-
-import jsonlines
 
 from hp_bench.engines import Engine
 from hp_bench.engines.fingerprint import identity_of
@@ -19,7 +18,7 @@ from hp_bench.engines.windows import Journal
 from hp_bench.results.scorecard import Scorecard, merged
 from hp_bench.scoring.checkpoints import Checkpoint
 from hp_bench.scoring.score import Scored, task_manifest
-from unlearn.files import write_lines
+from unlearn.files import json_lines, write_lines
 
 log = logging.getLogger(__name__)
 
@@ -76,8 +75,7 @@ def journal_of(engine: Engine, name: str, out: Path | str | None) -> Journal | N
 
 def load_samples(out: Path, name: str, task: str) -> list[dict[str, Any]]:
     """What `save` wrote of a task's samples."""
-    with jsonlines.open(out / "samples" / name / f"{task}.jsonl") as lines:
-        return list(lines)
+    return [row for _, row in json_lines(out / "samples" / name / f"{task}.jsonl")]
 
 
 def load_cards(out: Path) -> list[Scorecard]:
@@ -170,10 +168,8 @@ def _cards(out: Path | str | None, name: str) -> Iterator[tuple[Path, Scorecard]
     """The finished scorecard and the part of one, as far as they are there; a broken one counts as missing."""
     for path in _paths(out, name) if out is not None else ():
         if path.exists():
-            try:
+            with suppress(ValueError):
                 yield path, Scorecard.load(path)
-            except ValueError:
-                continue
 
 
 def _short(sample: Mapping[str, Any]) -> dict[str, Any]:

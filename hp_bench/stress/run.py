@@ -144,7 +144,12 @@ def stress_test(
     stresses += [relearning] if relearning else []
     if not stresses and facts is None:
         raise ValueError("no stress was asked for: name bits to round to, or steps to relearn")
-    _require_text(text, relearning)
+    if relearning is not None and text is None:
+        raise ValueError("relearning needs a text to learn from (--text)")
+    if relearning is None and text is not None:
+        raise ValueError(f"the text {str(text)!r} is for relearning, and no steps were asked for (--relearn)")
+    if text is not None and not Path(text).exists():
+        raise ValueError(f"text {str(text)!r} does not exist")
     models = _models(model, control, settings)
     loaded = load_tasks(tasks, metadata)
     given = _given(Path(text), loaded, metadata or {}, allow_answers) if text is not None else ""
@@ -186,15 +191,6 @@ def stress_test(
     )  # fmt: skip
     write_json(out / RESULT, {"format": _FORMAT, **asdict(result)}, sort_keys=False)
     return result
-
-
-def _require_text(text: str | Path | None, relearning: Relearning | None) -> None:
-    if relearning is not None and text is None:
-        raise ValueError("relearning needs a text to learn from (--text)")
-    if relearning is None and text is not None:
-        raise ValueError(f"the text {str(text)!r} is for relearning, and no steps were asked for (--relearn)")
-    if text is not None and not Path(text).exists():
-        raise ValueError(f"text {str(text)!r} does not exist")
 
 
 def _models(model: str | Path, control: str | Path | None, settings: EngineSettings) -> dict[str, str]:

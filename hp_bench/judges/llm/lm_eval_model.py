@@ -96,7 +96,7 @@ class HostModel:
         void = {"", None, LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER} if self.where else set()
         for number, text in zip(numbers, texts, strict=True):
             if text not in void:
-                keep(number, Reply(str(text), self._cut_off(str(text))))
+                keep(number, Reply(str(text), (self._tokens(str(text)) or 0) >= self.max_tokens - 1))
         return {number: "the reply is empty" for number, text in zip(numbers, texts, strict=True) if text in void}
 
     def _context(self, question: str) -> str:
@@ -114,10 +114,6 @@ class HostModel:
         if self.where or tokenizer is None:
             return None
         return len(tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    def _cut_off(self, reply: str) -> bool:
-        tokens = self._tokens(reply)
-        return tokens is not None and tokens >= self.max_tokens - 1
 
     def _too_long(self, question: str) -> str:
         """lm-eval would cut the question's beginning off, and with it the rubric."""
