@@ -20,16 +20,7 @@ from lm_eval.models.openai_completions import LocalCompletionsAPI
 from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt, wait_exponential
 from transformers import AutoConfig
 
-from hp_bench.engines import NeedsAnotherEngine
-from hp_bench.engines.fit import (
-    LOST_LIKELIHOOD,
-    Examined,
-    own_settings,
-    require_decoder,
-    require_tokenizer,
-    settings_file,
-    stored_settings,
-)
+from hp_bench.engines import NeedsAnotherEngine, fit
 from hp_bench.engines.loading import first_line, load_tokenizer
 from hp_bench.engines.source import Source
 from hp_bench.engines.texts import NO_TEXT, said, special_markers
@@ -82,7 +73,7 @@ class EndpointEngine:
             words = load_tokenizer(Source(named), named)
         except ValueError as error:
             raise ValueError(f"{error}; name the tokenizer of the model behind {self.model!r} (--tokenizer)") from None
-        require_tokenizer(words, self.model)
+        fit.require_tokenizer(words, self.model)
         length = int(served.get("max_model_len") or 2048)
         with quiet_host(logging.ERROR):
             self.lm = _Completions(
@@ -105,7 +96,7 @@ class EndpointEngine:
         """Nothing is held."""
 
 
-class _Completions(Examined, LocalCompletionsAPI):
+class _Completions(fit.Examined, LocalCompletionsAPI):
     """lm-eval's client, less its ways of turning a failure into an answer.
 
     A request that fails as often as lm-eval retries it leaves its prompts unscored, with the reason.
@@ -178,7 +169,7 @@ class _Completions(Examined, LocalCompletionsAPI):
         answer = outputs[0] if isinstance(outputs, list) and len(outputs) == 1 else outputs
         if why := _failed(answer):
             self.findings.append(f"{len(tokens or ())} log-likelihoods are unscored: {why}")
-            return [LOST_LIKELIHOOD for _ in tokens or ()]
+            return [fit.LOST_LIKELIHOOD for _ in tokens or ()]
         choices = self._choices(answer)
         if tokens is None or len(choices) != len(tokens):
             raise ValueError(f"{self.base_url!r} gives {len(choices)} answers to {len(tokens or ())} prompts")
@@ -268,8 +259,8 @@ def _findings(named: str, words: Any) -> list[str]:
         config = AutoConfig.from_pretrained(named)
     except Exception:  # checks of configs have errors of their own
         return []  # a tokenizer alone
-    require_decoder(config, named)
-    held, file = own_settings(stored_settings(Source(named)), words), settings_file(named)
+    fit.require_decoder(config, named)
+    held, file = fit.own_settings(fit.stored_settings(Source(named)), words), fit.settings_file(named)
     return [f"its server may follow its {file} ({held}); a request can only undo penalties"] if held else []
 
 

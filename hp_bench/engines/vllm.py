@@ -16,23 +16,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, GenerationConfig
 
-from hp_bench.engines import NeedsAnotherEngine
-from hp_bench.engines.fit import (
-    Examined,
-    left_out,
-    neutral_settings,
-    require_decoder,
-    require_tokenizer,
-    stored_settings,
-)
-from hp_bench.engines.loading import (
-    first_line,
-    load_model,
-    load_tokenizer,
-    log_likelihoods,
-    own_tokenizer,
-    require_swappable,
-)
+from hp_bench.engines import NeedsAnotherEngine, fit, loading
 from hp_bench.engines.source import Source, locate, require_sound, tensors_of
 from unlearn.files import json_object
 
@@ -91,10 +75,10 @@ class VLLMEngine:
             raise ValueError(f"engine vllm chooses its device itself, not {device!r}: leave it at auto")
         self.base = base
         self._source = source = locate(model, base=base)
-        self._tokenizer = load_tokenizer(source, tokenizer)
+        self._tokenizer = loading.load_tokenizer(source, tokenizer)
         self._config = AutoConfig.from_pretrained(source.whole.path, **source.whole.options)
-        require_decoder(self._config, source.name)
-        require_tokenizer(self._tokenizer, source.name)
+        fit.require_decoder(self._config, source.name)
+        fit.require_tokenizer(self._tokenizer, source.name)
         for part in {source, source.whole}:
             require_sound(part)  # vLLM itself would say nothing
         if not torch.cuda.is_available():
@@ -111,12 +95,13 @@ class VLLMEngine:
         self._settings.save_pretrained(self._settings_folder.name)
         options["generation_config"] = self._settings_folder.name
         try:
-            self.lm = type("Host", (Examined, VLLM), {})(
+            self.lm = type("Host", (fit.Examined, VLLM), {})(
                 pretrained=source.whole.path, revision=source.whole.revision or None, dtype=dtype, max_model_len=length,
-                tokenizer=tokenizer or (None if own_tokenizer(source.whole) else source.path), batch_size=batch_size or "auto", **options,
+                tokenizer=tokenizer or (None if loading.own_tokenizer(source.whole) else source.path), batch_size=batch_size or "auto",
+                **options,
             )  # fmt: skip
         except (RuntimeError, OSError, TypeError, ImportError, AssertionError) as error:
-            raise ValueError(f"vLLM could not start with {source.name!r}: {first_line(error)}") from error
+            raise ValueError(f"vLLM could not start with {source.name!r}: {loading.first_line(error)}") from error
         self.dtype = str(self.lm.model.llm_engine.model_config.dtype).removeprefix("torch.")
         self.model = str(model)
         self._checked: set[str] = set()
@@ -128,7 +113,7 @@ class VLLMEngine:
     def swap(self, checkpoint: Path | str) -> None:
         """Loads another checkpoint's weights into the running engine, or puts another adapter on it."""
         source = locate(checkpoint, base=self.base)
-        require_swappable(self._config, self._tokenizer, source)
+        loading.require_swappable(self._config, self._tokenizer, source)
         if not self._room.holds(_Room.of([source])):
             raise NeedsAnotherEngine(f"this engine was not started for adapters such as {source.name!r}")
         if self._neutral(source).eos_token_id != self._settings.eos_token_id:
@@ -167,11 +152,11 @@ class VLLMEngine:
         self._settings_folder.cleanup()
 
     def _neutral(self, source: Source) -> GenerationConfig:
-        return neutral_settings(stored_settings(source), self._tokenizer)
+        return fit.neutral_settings(fit.stored_settings(source), self._tokenizer)
 
     def _begin_findings(self, source: Source) -> None:
         self.lm.tokenizer.name_or_path = self._tokenizer.name_or_path  # of which `examine` tells
-        self.lm.findings = left_out(stored_settings(source), self._tokenizer, source.whole.path)
+        self.lm.findings = fit.left_out(fit.stored_settings(source), self._tokenizer, source.whole.path)
 
     def _pack_tied(self, source: Source) -> None:
         """On a CPU, has vLLM pack a tied output layer anew, of which `reload_weights` leaves the old packed copy."""
@@ -183,7 +168,7 @@ class VLLMEngine:
             self.lm.model.apply_model(_pack_output_layers)
         except TypeError as error:  # its engine runs in another process, which takes no functions
             raise NeedsAnotherEngine(
-                f"the tied output layer of {source.name!r} is not swapped in an engine of another process: {first_line(error)}"
+                f"the tied output layer of {source.name!r} is not swapped in an engine of another process: {loading.first_line(error)}"
             ) from error
 
     def _put_on(self, source: Source) -> None:
@@ -204,7 +189,7 @@ class VLLMEngine:
         from vllm import SamplingParams
 
         ids = self._tokenizer(_CHECK_TEXT)["input_ids"][:64]
-        expected = log_likelihoods(load_model(source, dtype=self.dtype), ids)
+        expected = loading.log_likelihoods(loading.load_model(source, dtype=self.dtype), ids)
         (output,) = self.lm.model.generate(
             [{"prompt_token_ids": ids}], SamplingParams(max_tokens=1, prompt_logprobs=1, temperature=0.0), use_tqdm=False,
             lora_request=self.lm.lora_request,

@@ -11,21 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hp_bench.experiments import store
 from hp_bench.experiments.findings import STRESS, Finding, ask_own, known, look
 from hp_bench.experiments.measure import Bench, bench_of, measure_own, try_baseline
 from hp_bench.experiments.plane import draw_board
 from hp_bench.experiments.rows import Row, Rows
-from hp_bench.experiments.store import (
-    MINIATURE,
-    RowScore,
-    SeedFolder,
-    World,
-    checkpoint_at,
-    gib_of,
-    identity_of,
-    logged,
-    sentence,
-)
+from hp_bench.experiments.store import MINIATURE, RowScore, SeedFolder, World
 from hp_bench.experiments.table import Entry, Leaderboard, to_markdown
 from hp_bench.experiments.training import checked, identity_of_run, model_of, recipe_of, run_of, shared_by, trained
 from hp_bench.experiments.tuning import Candidate, Choices
@@ -94,7 +85,7 @@ def run_leaderboard(
     findings = [one for folder, own in asked for one in _findings(folder, chosen, own, further)]
     board = Leaderboard.of(entries, findings, model)
     write_json(out / "leaderboard.json", board.to_dict(), sort_keys=False)
-    date, speeds = logged(out, list(chosen), seeds)
+    date, speeds = store.logged(out, list(chosen), seeds)
     write_text(out / "leaderboard.md", to_markdown(board, speeds=speeds, date=date))
     save_figures({"plane": draw_board(board)}, out)
     return board
@@ -119,11 +110,11 @@ def choose(out: Path | str, *, rows: Rows, names: Sequence[str] = (), model: str
     missing = {name for (name, number), identity in identities.items() if not folder.tried(name, number, identity)}
     rows_to_try = {name: row for name, row in wanted.items() if name in missing}
     calls: dict[str, _Call] = {name: (_try_row, (folder, name, row)) for name, row in rows_to_try.items()}
-    if folder.candidates("baseline", 0, identity_of(world, {})) is None:
+    if folder.candidates("baseline", 0, store.identity_of(world, {})) is None:
         calls = {"baseline": (try_baseline, (folder,)), **calls}
-    side_by_side(_shared_stages(folder, world, rows_to_try), gib=gib_of(world))
-    side_by_side(calls, gib=gib_of(world))
-    baseline = folder.candidates("baseline", 0, identity_of(world, {})) or []
+    side_by_side(_shared_stages(folder, world, rows_to_try), gib=store.gib_of(world))
+    side_by_side(calls, gib=store.gib_of(world))
+    baseline = folder.candidates("baseline", 0, store.identity_of(world, {})) or []
     tried = [one for key, identity in identities.items() for one in folder.candidates(*key, identity) or ()]
     choices = Choices(baseline[0], tuple(tried))
     write_json(folder.out / "choices.json", choices.to_dict(), sort_keys=False)
@@ -133,16 +124,16 @@ def choose(out: Path | str, *, rows: Rows, names: Sequence[str] = (), model: str
 def _measure_seed(folder: SeedFolder, rows: Mapping[str, Row], settings: Settings | None) -> dict[str, RowScore]:
     log.info("seed %d ...", folder.seed)
     world = folder.prepare(twins=_TWINS, settings=settings)
-    identities = dict.fromkeys(_OWN, identity_of(world, {}))
+    identities = dict.fromkeys(_OWN, store.identity_of(world, {}))
     identities |= {name: run_of(row, name, world, folder)[1] for name, row in rows.items()}
     scores = {name: known for name, identity in identities.items() if (known := folder.known(name, identity))}
     missing = {name: row for name, row in rows.items() if name not in scores}
     own: dict[str, _Call] = {name: (measure_own, (folder, name)) for name in _OWN if name not in scores}
     first = {name: own.pop(name) for name in ("baseline",) if name in own}
-    made = side_by_side({**first, **_shared_stages(folder, world, missing)}, gib=gib_of(world))
+    made = side_by_side({**first, **_shared_stages(folder, world, missing)}, gib=store.gib_of(world))
     scores |= {name: made[name] for name in first}
     return scores | side_by_side(
-        {**own, **{name: (_measure_row, (folder, name, row)) for name, row in missing.items()}}, gib=gib_of(world)
+        {**own, **{name: (_measure_row, (folder, name, row)) for name, row in missing.items()}}, gib=store.gib_of(world)
     )
 
 
@@ -175,11 +166,11 @@ def _measure_row(folder: SeedFolder, name: str, row: Row) -> RowScore:
     try:
         checkpoints, speed = trained(recipe, shared_by(folder, recipe), until=row.step)
         ran = time.monotonic()
-        model = model_of(name, recipe, checkpoint_at(checkpoints, row.step), row.step)
+        model = model_of(name, recipe, store.checkpoint_at(checkpoints, row.step), row.step)
         score = bench.measure(model, seed=folder.seed, fingerprint=identity)
     except Exception as error:
         log.debug("row %s failed", name, exc_info=True)
-        score = RowScore(name, folder.seed, identity, failure=sentence(error))
+        score = RowScore(name, folder.seed, identity, failure=store.sentence(error))
     else:
         folder.log(row=name, seconds=_seconds(began, ran), tokens_per_second=speed)
         shutil.rmtree(folder.run(name) / "labels", ignore_errors=True)
@@ -231,7 +222,7 @@ def _try_row(folder: SeedFolder, name: str, row: Row) -> None:
             points = checkpoints_in(trained(recipe, shared_by(folder, recipe))[0])
         except Exception as error:
             log.debug("row %s, setting %d failed", name, number, exc_info=True)
-            folder.keep_candidates(name, number, identity, [Candidate(name, setting, failure=sentence(error))])
+            folder.keep_candidates(name, number, identity, [Candidate(name, setting, failure=store.sentence(error))])
             continue
         ran = time.monotonic()
         candidates = [_candidate(bench, name, setting, recipe, point) for point in points]
@@ -245,5 +236,5 @@ def _candidate(bench: Bench, name: str, setting: Mapping[str, Any], recipe: Reci
     try:
         numbers = bench.familiarity_and_distances(model_of(name, recipe, Path(point.path)))
     except Exception as error:
-        return Candidate(name, setting, step, failure=sentence(error))
+        return Candidate(name, setting, step, failure=store.sentence(error))
     return Candidate(name, setting, step, *numbers)

@@ -6,7 +6,6 @@ probable ones. For an answer whose words are one token each, that is the measure
 Source: extraction strength: Carlini et al. (2021), as used by OpenUnlearning; exact memorisation: Tirumala et al. (2022).
 """
 
-from dataclasses import astuple
 from typing import Any
 
 from hp_bench.harness.packaged import ContinuationTask
@@ -28,4 +27,4 @@ class ExtractionTask(ContinuationTask):
 
     def numbers(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> tuple[float, ...]:
         """An answer's extraction strength, exact memorisation and probability."""
-        return astuple(extraction(results))
+        return extraction(results)

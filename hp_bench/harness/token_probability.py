@@ -28,5 +28,4 @@ class TokenProbabilityTask(LikelihoodTask):
 
     def numbers(self, doc: dict[str, Any], results: list[tuple[float, bool]]) -> tuple[float, float]:
         """A prompt's probability mass and share."""
-        mass = probability_mass([log_likelihood for log_likelihood, _ in results], doc["specific"])
-        return mass.specific, mass.share
+        return probability_mass([log_likelihood for log_likelihood, _ in results], doc["specific"])

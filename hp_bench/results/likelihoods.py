@@ -4,10 +4,10 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Extraction:
+class Extraction(NamedTuple):
     """What a model knows of one answer.
 
     Attributes:
@@ -87,18 +87,13 @@ def preference(log_likelihoods: Sequence[float], choices: Sequence[str], answer:
     return Preference(right=rates.index(max(rates)) == asked, share=weights[asked] / math.fsum(weights))
 
 
-@dataclass(frozen=True)
-class ProbabilityMass:
-    """Summed probabilities, 0 to 1, of the content-specific (lower = less familiar) and of the generic next words of one prompt."""
+class ProbabilityMass(NamedTuple):
+    """Summed probability, 0 to 1, of the content-specific next words of one prompt (lower = less familiar), and their share of what these
+    and the generic ones hold together, 0 to 1; NaN if they hold nothing.
+    """
 
     specific: float
-    generic: float
-
-    @property
-    def share(self) -> float:
-        """Content-specific share of what the two lists hold together, 0 to 1; NaN if they hold nothing."""
-        total = self.specific + self.generic
-        return self.specific / total if total > 0 else math.nan
+    share: float
 
 
 def probability_mass(log_likelihoods: Sequence[float], specific: int) -> ProbabilityMass:
@@ -114,4 +109,5 @@ def probability_mass(log_likelihoods: Sequence[float], specific: int) -> Probabi
             "most words got the same log-likelihood: the tokenizer ends each text with a special token that was scored instead"
         )
     probabilities = [math.exp(value) for value in log_likelihoods]
-    return ProbabilityMass(specific=sum(probabilities[:specific]), generic=sum(probabilities[specific:]))
+    own, generic = sum(probabilities[:specific]), sum(probabilities[specific:])
+    return ProbabilityMass(own, own / (own + generic) if own + generic > 0 else math.nan)

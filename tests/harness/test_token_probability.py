@@ -131,7 +131,6 @@ def test_our_engine_takes_every_other_tokenizer(family):
 def test_mass_and_share_are_sums_of_probabilities():
     mass = probability_mass([math.log(p) for p in (0.1, 0.2, 0.05, 0.25)], 2)
     assert mass.specific == pytest.approx(0.3)
-    assert mass.generic == pytest.approx(0.3)
     assert mass.share == pytest.approx(0.5)
 
 
