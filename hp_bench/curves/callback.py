@@ -92,9 +92,8 @@ class FamiliarityCallback(TrainerCallback):
         with _untouched(given["model"]):
             self._loaded = load_tasks(self._tasks, self._metadata)
             require_tokenizer(_tokenizer(given, given["model"]), str(getattr(given["model"], "name_or_path", "")))
-        if self._stop_at is not None and not any(
-            "familiarity" in t.aggregation() for t in self._loaded["tasks"].values()
-        ):
+        familiarity = any("familiarity" in task.aggregation() for task in self._loaded["tasks"].values())
+        if self._stop_at is not None and not familiarity:
             raise ValueError(
                 f"stop_at needs a task with a familiarity, such as hp_familiarity, beside {', '.join(self._tasks)}"
             )

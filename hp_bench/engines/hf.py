@@ -171,12 +171,14 @@ class _Queue(HFLM):
     def _greedy(self, context: torch.Tensor, new_tokens: int, mask: torch.Tensor) -> torch.Tensor:
         """As `generate` returns it: contexts (rows, tokens), padded on the left, and behind each its continuation and padding."""
         model = _decoded(self.model)
+        prompts = [ids[seen].tolist() for ids, seen in zip(context, mask.bool(), strict=True)]
+        ends = neutral_settings(model.generation_config, self.tokenizer).eos_token_id
         with progress_row("  completions", len(context)) as advance:
             said = greedy(
                 model,
-                [ids[seen].tolist() for ids, seen in zip(context, mask.bool(), strict=True)],
+                prompts,
                 new_tokens=new_tokens,
-                ends=neutral_settings(model.generation_config, self.tokenizer).eos_token_id,
+                ends=ends,
                 batch_size=self._rows,
                 ended=self._complete,
                 advance=advance,

@@ -70,10 +70,8 @@ class Bench:
         self.world, self._out, self._dtype = world, Path(out), "float32"
         if isinstance(world, Miniature):
             self._numbers, self._tasks = ON_MINIATURE, miniature_tasks(world)
-            self._familiarity = {
-                **self._tasks,
-                "tasks": {(task := ON_MINIATURE["familiarity"][0]): self._tasks["tasks"][task]},
-            }
+            task = ON_MINIATURE["familiarity"][0]
+            self._familiarity = {**self._tasks, "tasks": {task: self._tasks["tasks"][task]}}
         else:
             self._numbers, self._familiarity = ON_REAL, load_tasks(["hp_familiarity"], {"quick": True})
             self._tasks = load_tasks(["hp_familiarity", "hp_token_probability", "hp_general"])

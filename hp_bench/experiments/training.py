@@ -29,9 +29,8 @@ def rows_in(file: Path | None = None, model: str = MINIATURE) -> Rows:
     """
     if model not in (MINIATURE, *MODELS):
         raise ValueError(f"model {model!r} is unknown; known are {', '.join((MINIATURE, *MODELS))}")
-    return Rows.load(
-        file or unlearn.recipes_dir() / ("leaderboard.yaml" if model == MINIATURE else f"leaderboard-{model}.yaml")
-    )
+    packaged = "leaderboard.yaml" if model == MINIATURE else f"leaderboard-{model}.yaml"
+    return Rows.load(file or unlearn.recipes_dir() / packaged)
 
 
 def checked(rows: Mapping[str, Row], out: Path) -> dict[str, Recipe]:

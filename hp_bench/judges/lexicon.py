@@ -112,13 +112,11 @@ class LexiconJudge:
                 proof = occurrence.form not in prompt.ordinary or (
                     occurrence.form in prompt.capital and _is_name(completion, occurrence.start, after=probe.prompt)
                 )
-                found.append(
-                    _shown(completion, occurrence, occurrence.term.term, "explicit" if proof else "accidental")
-                )
+                grade = "explicit" if proof else "accidental"
+                found.append(_shown(completion, occurrence, occurrence.term.term, grade))
         if self._has_own:
-            found += [
-                _shown(completion, clue, clue.term, "explicit") for clue in self._details.find(probe.prompt, completion)
-            ]
+            told = self._details.find(probe.prompt, completion)
+            found += [_shown(completion, clue, clue.term, "explicit") for clue in told]
             for clue in near_misses(probe.prompt, completion, prompt.asked_for):
                 span = (clue.start, clue.end)
                 found = [other for other in found if other.grade != "thematic" or (other.start, other.end) != span]

@@ -144,9 +144,8 @@ def _draw_panel(axis: Any, panel: Panel, curves: Sequence[Curve], twins: Sequenc
         points = curve.series(panel.task, panel.metric)
         aside = (number - (len(curves) - 1) / 2) * 1.2
         measured = [m for _, m in points]
-        _errorbar(
-            axis, [step + aside if step else step for step, _ in points], measured, series(number, curve.name), 1.6
-        )
+        x = [step + aside if step else step for step, _ in points]
+        _errorbar(axis, x, measured, series(number, curve.name), 1.6)
         highest += [m.interval.high for m in measured]
     own = [m for t in twins if (m := t.find(panel.task, panel.metric)) and m.value is not None]
     if own:
@@ -254,9 +253,8 @@ def draw_fame(models: Sequence[Scorecard], twins: Sequence[Scorecard] = (), *, t
             _errorbar(axis, [place + aside for place in places], shares, look, 1.4)
         _dress(axis, "Explicit completions by fame", "lower = less familiar; 95 % intervals")
         axis.set_xlabel("who knows the answer (fame of the prompt)")
-        axis.set_xticks(
-            list(places), [f"{place}\n{who}" for place, who in zip(places, FAME, strict=True)], fontsize=7.5
-        )
+        labels = [f"{place}\n{who}" for place, who in zip(places, FAME, strict=True)]
+        axis.set_xticks(list(places), labels, fontsize=7.5)
         axis.set_ylim(-0.02, 1)
         axis.legend(fontsize=8.5, loc="upper center", bbox_to_anchor=(0.5, -0.19), ncols=2)
         figure.subplots_adjust(left=0.1, right=0.95, top=0.91, bottom=0.3)

@@ -31,15 +31,11 @@ def print_layers(found: Sequence[Inspection], twin: str) -> Iterator[str | Text]
     n, left_out = len(found[0].facts), found[0].left_out
     yield f"0: as {twin}; 1: as the baseline. {n} facts; {left_out} left out, which the baseline knows no better than {twin}.\n"
     for one in found:
-        rows = [
-            (
-                "own answers" if layer.layer == 0 else f"after layer {layer.layer}",
-                *(f"{cost:.2f}" for cost in (layer.twin_cost, layer.cost)),
-                str(layer.recovered.n),
-                _share(layer.recovered),
-            )
-            for layer in one.layers
-        ]
+        rows = []
+        for layer in one.layers:
+            states = f"after layer {layer.layer}" if layer.layer else "own answers"
+            costs = f"{layer.twin_cost:.2f}", f"{layer.cost:.2f}"
+            rows.append((states, *costs, str(layer.recovered.n), _share(layer.recovered)))
         yield table(("states", twin, "model", "facts", "recovered"), {"": rows}, title=one.name)
     yield (
         f"Nats of the answers' margin over the distractors that the states of {twin} and of the model cost; recovered over the facts where "
@@ -72,11 +68,8 @@ def draw_layers(found: Sequence[Inspection], twin: str, *, theme: Theme = LIGHT,
             costs.plot(numbers, lost[1:], color=colour, linestyle=line, linewidth=1.6, label=one.name)
             costs.plot([end], lost[:1], color=colour, marker=marker)
         head(shares, "What the states give back", f"0: as {twin}; 1: as the baseline; on the right: own answers")
-        head(
-            costs,
-            "What the states cost the answers",
-            "nats of the margin, mean over facts; lower = nearer to the baseline",
-        )
+        unit = "nats of the margin, mean over facts; lower = nearer to the baseline"
+        head(costs, "What the states cost the answers", unit)
         for axis in (shares, costs):
             style_axis(axis, grid="y")
             axis.set_xlabel("layer after which the states are put into the baseline")

@@ -60,6 +60,7 @@ def _rows(
             continue
         before, after = (d.of_pairs[1], d.of_pairs[0]) if d and d.of_pairs else (before, m)
         twins = [t for card in story.twins if (t := card.find(*key)) is not None]
+        change = describe_difference(d.difference) + f" on {d.difference.n} prompts" * bool(d.of_pairs) if d else ""
         yield Row(
             task=m.task,
             metric=METRICS[m.metric].label if m.metric != "acc" else f"accuracy, {m.task}",
@@ -68,9 +69,7 @@ def _rows(
             step=last.step,
             before=describe(before) if before else "",
             after=describe(after),
-            difference=describe_difference(d.difference) + f" on {d.difference.n} prompts" * bool(d.of_pairs)
-            if d
-            else "",
+            difference=change,
             p=describe_p(d.p_adjusted) if d else "",
             twin="; ".join(describe(t) for t in twins),
             degenerate="" if m.degenerate is None else f"{m.degenerate} of {m.n}",
@@ -95,9 +94,8 @@ def headline(story: Story) -> list[str]:
                     f"{method.name} is broken at step {step}: {after.degenerate} of {after.n} completions are degenerate "
                     "(loops or noise)."
                 )
-    if not story.start and (
-        reasons := [one for card in story.models[1:] for one in incomparable(story.models[0], card)]
-    ):
+    reasons = [one for card in story.models[1:] for one in incomparable(story.models[0], card)]
+    if not story.start and reasons:
         said.append(f"Not all of these models were asked alike: {reasons[0]}.")
     if story.start and (little := little_to_forget(story.start.name, leading(story.start))):
         said.append(f"{little}.")

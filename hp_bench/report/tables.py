@@ -122,11 +122,7 @@ def _model_table(card: Scorecard, changes: Mapping[tuple[str, str], Compared], r
 
 
 def numbers_table(
-    cards: Sequence[Scorecard],
-    changes: Sequence[Compared] = (),
-    *,
-    title: str = "",
-    numbers: Sequence[tuple[str, str]] = (),
+    cards: Sequence[Scorecard], changes: Sequence[Compared] = (), *, title: str, numbers: Sequence[tuple[str, str]] = ()
 ) -> Text:
     """A group a number, a line a model, or a checkpoint: what is read down as a curve. All numbers, or those named by task and metric."""
     shown = numbers or dict.fromkeys((m.task, m.metric) for card in cards for m in card.measurements)

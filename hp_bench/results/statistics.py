@@ -179,13 +179,9 @@ def sign_flip(a: ArrayLike, b: ArrayLike) -> float:
     if moved.sum() < 2:  # either sign of a single pair is as extreme as the other
         return 1.0
     test = stats.permutation_test(
-        (x[moved], y[moved]),
-        lambda x, y, axis: np.mean(x - y, axis=axis),
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=_RESAMPLES,
-        rng=np.random.default_rng(0),
-    )
+        (x[moved], y[moved]), lambda x, y, axis: np.mean(x - y, axis=axis), permutation_type="samples", vectorized=True,
+        n_resamples=_RESAMPLES, rng=np.random.default_rng(0),
+    )  # fmt: skip
     return float(test.pvalue)
 
 

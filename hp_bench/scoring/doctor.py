@@ -164,9 +164,8 @@ def _require_memory(model: str, settings: EngineSettings, free_gib: float) -> No
 
 def _known(engine: Any) -> dict[str, Any]:
     lm = engine.lm
-    parameters = (
-        sum(p.numel() for p in lm.model.parameters()) if hasattr(getattr(lm, "model", None), "parameters") else 0
-    )
+    weights = getattr(getattr(lm, "model", None), "parameters", tuple)
+    parameters = sum(weight.numel() for weight in weights())
     template = bool(getattr(getattr(lm, "tokenizer", None), "chat_template", None))
     return {"parameters": parameters, "dtype": engine.dtype, "context": int(lm.max_length), "chat_template": template}
 

@@ -153,11 +153,11 @@ def inspect_models(
             same_tokenizer(engine.lm.tokenizer, source)
         patched = Patched(engine.lm._model, baseline)
         weights, batches = _batches(engine.lm, asked, settings.batch_size or BATCH_SIZE)
-        own = [patched.states(batch)[0] for batch in batches]
+        before = [(batch, patched.states(batch)[0]) for batch in batches]
 
         def read(model: str) -> NDArray[np.float64]:
             with closing(settings.open(model, dtype=dtype)) as donor:
-                return _costs(patched, Patched(donor.lm._model, model), batches, own, advance) @ weights
+                return _costs(patched, Patched(donor.lm._model, model), before, advance) @ weights
 
         total, ids = len(weights) * (len(patched.layers) + 1) * (1 + len(models)), list(asked)
         with progress_row("hidden states", total) as advance:
@@ -201,15 +201,13 @@ def _over(shares: NDArray[np.float64], weights: NDArray[np.float64]) -> Recovere
 
 
 def _costs(
-    patched: "Patched",
-    donor: "Patched",
-    batches: Sequence["Batch"],
-    own: Sequence[torch.Tensor],
-    advance: Callable[[int], None],
+    patched: "Patched", donor: "Patched", asked: Sequence[tuple["Batch", torch.Tensor]], advance: Callable[[int], None]
 ) -> NDArray[np.float64]:
-    """By how much the log-probabilities of N answers, the baseline's `own`, fall in another model, or from its states, (1 + L, N)."""
+    """By how much the log-probabilities of N answers, the baseline's beside each batch, fall in another model, or from its states,
+    (1 + L, N).
+    """
     costs = []
-    for batch, before in zip(batches, own, strict=True):
+    for batch, before in asked:
         answers, states = donor.states(batch)
         after = [answers]
         advance(len(answers))
@@ -217,7 +215,7 @@ def _costs(
             after.append(patched.answers(batch, depth, state))
             advance(len(answers))
         costs.append(before - torch.stack(after))
-    order = np.argsort([place for batch in batches for place in batch.places])
+    order = np.argsort([place for batch, _ in asked for place in batch.places])
     return torch.cat(costs, dim=1).numpy()[:, order]
 
 

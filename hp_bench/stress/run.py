@@ -156,8 +156,10 @@ def stress_test(
     passages = passages_of(Path(text)) if text is not None else []
     of_facts = {"tasks": fact_tasks(loaded)} if facts else {}
     parts = halves(facts, splits, of_facts["tasks"]) if facts else []
-    jobs: list[tuple[Rounding | Relearning, Mapping[str, Any], Sequence[str]]]
-    jobs = [*((one, loaded, passages) for one in stresses), *((half.how, of_facts, half.passages) for half in parts)]
+    jobs: list[_Job] = [
+        *((one, loaded, passages) for one in stresses),
+        *((half.how, of_facts, half.passages) for half in parts),
+    ]
     if settings.dtype == "auto":
         stored = [stored_dtype(locate(one, base=settings.base)) for one in models.values()]
         settings = replace(settings, dtype="float32" if relearning or facts else widest(stored))
@@ -169,8 +171,8 @@ def stress_test(
             plain = score_one(loader, loaded if stresses else of_facts, Checkpoint(role, path), out=out, strict=True)
             cards[role] = {"plain": plain.card}
             advance()
-            for stress, its_tasks, its_text in jobs:
-                cards[role][stress.name] = _under(stress, role, path, loader, its_tasks, its_text, out)
+            for job in jobs:
+                cards[role][job[0].name] = _under(job, role, path, loader, out)
                 advance()
             asked += cards[role].values()
             if facts:
@@ -224,16 +226,13 @@ def _settings(stress: Rounding | Relearning, passages: Sequence[str]) -> dict[st
     return {**asdict(stress), **({"text_sha256": digest} if isinstance(stress, Relearning) else {})}
 
 
-def _under(
-    stress: Rounding | Relearning,
-    role: str,
-    path: str,
-    loader: Loader,
-    loaded: Mapping[str, Any],
-    passages: Sequence[str],
-    out: Path,
-) -> Scorecard:
+#: A stress, the tasks asked under it, and what is read in it.
+_Job = tuple[Rounding | Relearning, Mapping[str, Any], Sequence[str]]
+
+
+def _under(job: _Job, role: str, path: str, loader: Loader, out: Path) -> Scorecard:
     """A model's scorecard under one stress: an earlier run's, or a new one."""
+    stress, loaded, passages = job
     name, settings = f"{role}-{stress.name}", loader.settings
     asked = {**asdict(loader.identity(path)), "settings": _settings(stress, passages)}
     record, folder = out / "models" / f"{name}.json", out / "models" / name

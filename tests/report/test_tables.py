@@ -66,7 +66,7 @@ JUDGED = agreement("a judge of a long name", ["explicit", "none"] * 500, ["expli
     [
         *model_tables(CARDS, CHANGES, NAMES[2]),
         numbers_table(CARDS, CHANGES, title=NAMES[0]),
-        numbers_table(CARDS, numbers=[(LONGEST, metric) for metric in ("familiarity", "acc", "rest_loss")]),
+        numbers_table(CARDS, title="", numbers=[(LONGEST, metric) for metric in ("familiarity", "acc", "rest_loss")]),
         curves_table([Compared(f"{NAMES[1]} - {NAMES[1]}, step 1200", change(metric), 0.5) for metric in METRICS]),
         recoveries_table(RECOVERIES, NAMES[0]),
         distances_table(DISTANCES),
@@ -181,7 +181,7 @@ def test_what_is_compared_is_of_the_prompts_that_both_have_scored(shared, value,
     shown = str(model_tables([before, after], changes, "before")[1])
     assert f"{shared + 12} prompts, {shared} scored in both" in shown and value in shown
     assert "0.000 [" not in shown.partition("+")[0]
-    assert value in str(numbers_table([after], changes))
+    assert value in str(numbers_table([after], changes, title=""))
     (row,) = sections.table(Story("t", [], models=[after], baseline=before))
     assert (row.after, row.before[:7]) == (value, "0.000 [") and row.difference.endswith(f"] on {shared} prompts")
 
