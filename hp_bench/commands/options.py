@@ -23,7 +23,6 @@ Natural = Annotated[int, Option(min=0)]
 
 Json = Annotated[bool, Option("--json", help="Print the result as JSON.")]
 
-
 #: Settings of our tasks.
 _METADATA = (
     "prompts", "lexicon", "judge", "text", "thinking_tokens", "strict", "quick", "vocabulary", "windows", "stride", "choice_seed",

@@ -84,12 +84,9 @@ class _Asking:
         texts = self._ask(requests, plain, begun)
         thinking = {n for n, text in texts.items() if thinks(text)}
         # to draw only the long samples anew would favour the short ones
-        drawn = any(requests[n].args[1].get("temperature") for n in thinking)
-        again = [
-            n
-            for n, one in enumerate(requests)
-            if n not in texts or n in thinking or (drawn and one.args[1].get("temperature"))
-        ]
+        drawn = {n for n, one in enumerate(requests) if one.args[1].get("temperature")}
+        anew = thinking | drawn if thinking & drawn else thinking
+        again = [n for n in range(len(requests)) if n not in texts or n in anew]
         if again:
             spare, why = self._spare(requests)
             said = self._ask(self._longer(requests, begun, spare), again, begun)

@@ -41,9 +41,7 @@ class PackagedTask(ConfigurableTask):
     Raises ValueError: a file is missing or holds something else than this task's prompts.
     """
 
-    SEED = (
-        ""  # setting that the random numbers of this process begin with before anything is sampled; "" where nothing is
-    )
+    SEED = ""  # setting that the random numbers of this process begin with, where anything is sampled
     PROMPTS = ""  # file name in prompts/; `file` of a task file's metadata names another one; "" of a task on the user's own text
 
     def __init__(self, config: dict[str, Any]) -> None:

@@ -323,6 +323,5 @@ def against_own(
     places, theirs, ours = zip(*rows, strict=True)
     if read_as == "0-5":
         ours = tuple("none" if grade == "accidental" else grade for grade in ours)
-    return agreement(judge, theirs, ours, ids=places), counted(
-        f"{{}} grade[|s] of its own, read as {read_as}", len(rows)
-    )
+    said = counted(f"{{}} grade[|s] of its own, read as {read_as}", len(rows))
+    return agreement(judge, theirs, ours, ids=places), said

@@ -16,7 +16,6 @@ from hp_bench.text.terms import Lexicon, Occurrence, Term, apart, words
 #: Raised whenever a grade could change.
 VERSION = 1
 
-
 #: What has a prompt, and references, any of which is an answer.
 Asked = Probe | Cloze | ContextProbe
 

@@ -146,9 +146,8 @@ def rejudge(path: Path, judge: Judge, reading: Reading, *, name: str) -> Judged:
         _require_references(path, judge, samples, matched)
     alone: set[str] = set()
     if not isinstance(judge, LanguageModelJudge):  # which goes by no reference
-        alone = {
-            s.id for s, probe in zip(samples, probes, strict=True) if probe and probe.references == (NO_REFERENCE,)
-        }
+        asked = zip(samples, probes, strict=True)
+        alone = {s.id for s, probe in asked if probe and probe.references == (NO_REFERENCE,)}
         said += [counted(sentence, count) for sentence, count in changes.items() if sentence != LEXICON_ALONE]
     verdicts = _verdicts(judge, samples, probes)
     if all(verdict.grade is None for verdict in verdicts):

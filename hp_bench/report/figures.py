@@ -30,7 +30,6 @@ GREY = "#8A8A8A"
 #: Same figure, same bytes.
 _SAVING: Any = {"svg.hashsalt": "hp-bench", "svg.fonttype": "none", "font.family": "sans-serif"}
 
-
 #: The paper's own figures.
 PAPER: dict[str, Any] = tomllib.loads(Path(__file__).with_name("paper.toml").read_text(encoding="utf-8"))
 

@@ -86,14 +86,11 @@ def headline(story: Story) -> list[str]:
             if panel.metric == "acc" or len(points) < 2:
                 continue
             (_, before), (step, after) = points[0], points[-1]
-            said.append(
-                f"{method.name}: {panel.title.lower()} {describe(before)} before, {describe(after)} after {step} steps."
-            )
+            change = f"{describe(before)} before, {describe(after)} after {step} steps"
+            said.append(f"{method.name}: {panel.title.lower()} {change}.")
             if panel.metric == "familiarity" and before.degenerate is not None and too_degenerate(after, before):
-                said.append(
-                    f"{method.name} is broken at step {step}: {after.degenerate} of {after.n} completions are degenerate "
-                    "(loops or noise)."
-                )
+                many = f"{after.degenerate} of {after.n} completions are degenerate (loops or noise)"
+                said.append(f"{method.name} is broken at step {step}: {many}.")
     reasons = [one for card in story.models[1:] for one in incomparable(story.models[0], card)]
     if not story.start and reasons:
         said.append(f"Not all of these models were asked alike: {reasons[0]}.")

@@ -21,7 +21,6 @@ from unlearn.chat import Reply, ReplyCache, reply_key
 #: Raised whenever a reply could be read differently.
 VERSION = 1
 
-
 #: A language model that answers questions.
 Respondent = Endpoint | HostModel
 
