@@ -153,11 +153,19 @@ def pairs(words: Sequence[str] | None, option: str, form: str = "key=value") -> 
         key, separator, value = word.partition("=")
         if not separator or not key:
             raise ValueError(f"{option} {word!r} is not {form}")
-        values[key] = {"True": True, "False": False}.get(value, value)
-        with suppress(ValueError):
-            read = json.loads(value)
-            values[key] = read if isinstance(read, int | float) else value
+        values[key] = _value(value)
     return values
+
+
+def _value(text: str) -> Any:
+    """A number or a boolean as such, as JSON or YAML writes it; all else as text."""
+    import yaml
+
+    for read in (json.loads, yaml.safe_load):
+        with suppress(ValueError, yaml.YAMLError):
+            if isinstance(value := read(text), int | float):
+                return value
+    return text
 
 
 def print_json(content: Any) -> None:
