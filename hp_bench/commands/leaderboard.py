@@ -64,10 +64,8 @@ def leaderboard(
         seeds=(1,) if quick else seeds or board.SEEDS,
         further=[kind for kind, wanted in ((PANEL, panel), (STRESS, stress)) if wanted],
     )
-    page = (out / "leaderboard.md").read_text(encoding="utf-8")
-    nearest = [
-        line.removeprefix("- ").replace("`", "") for line in page.splitlines() if line.startswith("- Nearest on")
-    ]
+    page = (out / "leaderboard.md").read_text(encoding="utf-8").replace("`", "").splitlines()
+    nearest = [line.removeprefix("- ") for line in page if line.startswith("- Nearest on")]
     show(as_json, made.to_dict(), *nearest, "\n", to_text(made))
     warn(
         f"table, numbers and plane.png are in {out}",

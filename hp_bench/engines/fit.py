@@ -93,9 +93,8 @@ def settings_file(model: str | Path) -> str:
 def left_out(own: GenerationConfig, tokenizer: Any, model: str) -> list[str]:
     """The finding on a model's own settings, where the engine does not follow them; empty where there are none."""
     held = own_settings(own, tokenizer)
-    return (
-        [f"its {settings_file(model)} is not followed ({held}): the task alone decides how to decode"] if held else []
-    )
+    said = f"its {settings_file(model)} is not followed ({held}): the task alone decides how to decode"
+    return [said] if held else []
 
 
 class Examined(TemplateLM):

@@ -104,6 +104,7 @@ def agreement(
     given, true = Counter(heard), Counter(gold)
     interval = kappa_interval(gold, heard)
     names, labels = list(ids) or [str(number) for number in range(len(gold))], list(cases) or [""] * len(gold)
+    rows = zip(names, labels, gold, heard, strict=True)
     return Agreement(
         judge=judge,
         n=len(gold),
@@ -115,9 +116,7 @@ def agreement(
         precision={grade: _share(right[grade], given[grade]) for grade in GRADES},
         recall={grade: _share(right[grade], true[grade]) for grade in GRADES},
         confusion={grade: {word: pairs[grade, word] for word in SAID} for grade in GRADES},
-        disagreements=tuple(
-            Disagreement(*row) for row in zip(names, labels, gold, heard, strict=True) if row[2] != row[3]
-        ),
+        disagreements=tuple(Disagreement(*row) for row in rows if row[2] != row[3]),
     )
 
 

@@ -249,9 +249,8 @@ def _token_probe(
     if fit and generic:
         generic = list(dict.fromkeys(generic))
         fits = dict(zip(generic, fit(one.prompt, generic), strict=True))
-        generic = sorted(
-            (word for word in generic if fits[word] > max(fits.values()) - _FITS), key=lambda word: -fits[word]
-        )
+        least = max(fits.values()) - _FITS
+        generic = sorted((word for word in generic if fits[word] > least), key=lambda word: -fits[word])
     generic = _apart([word for word in generic if not _shared(word, one.prompt)], specific, _GENERIC)
     if not generic:
         return None

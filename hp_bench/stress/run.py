@@ -85,9 +85,8 @@ class StressResult:
             return f"{stress}: {self.model} is broken by it, so nothing can be said."
         back = [f"{one.metric} of {one.task} {one.told.value:+.2g}" for one in rows if one.came_back]
         if back:
-            return (
-                f"{stress}: {self.model} knows more {than} in {len(back)} of {len(rows)} numbers ({'; '.join(back)})."
-            )
+            many = f"{len(back)} of {len(rows)} numbers ({'; '.join(back)})"
+            return f"{stress}: {self.model} knows more {than} in {many}."
         return f"{stress}: no number of {len(rows)} shows more {than}. That is no proof that nothing is left."
 
     @classmethod
