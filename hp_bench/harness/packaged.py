@@ -41,6 +41,7 @@ class PackagedTask(ConfigurableTask):
     Raises ValueError: a file is missing or holds something else than this task's prompts.
     """
 
+    READ: Callable[[Path], Sequence[Any]] | None = None  # what reads the file's rows; None: they are taken as they are
     SEED = ""  # setting that the random numbers of this process begin with, where anything is sampled
     PROMPTS = ""  # file name in prompts/; `file` of a task file's metadata names another one; "" of a task on the user's own text
 
@@ -72,9 +73,6 @@ class PackagedTask(ConfigurableTask):
     def provenance(self, path: Path) -> str:
         """Digest of all that is asked: scorecards with different ones do not compare. Called after `documents`."""
         return sha256(path)
-
-    #: What reads the file's rows, where no more is needed; None: they are taken as they stand there.
-    READ: Callable[[Path], Sequence[Any]] | None = None
 
     def documents(self, path: Path) -> list[dict[str, Any]]:
         """The file's documents, one dict a prompt, all with the same keys."""
