@@ -295,7 +295,7 @@ def test_a_row_that_fails_says_why_and_is_tried_again(tmp_path, monkeypatch, whe
     bench = SimpleNamespace(world=board.Miniature(tmp_path, PLAN, ()), measure=fail)
     monkeypatch.setattr(board, "bench_of", lambda folder: bench)
     monkeypatch.setattr("hp_bench.experiments.training.identity_of_run", lambda *arguments: "same")
-    monkeypatch.setattr(board, "checkpoint_at", lambda *arguments: tmp_path)
+    monkeypatch.setattr(board.store, "checkpoint_at", lambda *arguments: tmp_path)
     monkeypatch.setattr(
         board, "trained", fail if where == "trained" else lambda *arguments, **options: (tmp_path, None)
     )
