@@ -107,7 +107,12 @@ def _call(call: Callable[..., Any], arguments: tuple[Any, ...], relay: "Relay") 
     threading.Thread(target=_end_with_parent, daemon=True).start()
     quiet_bars()
     with one_thread(), shown_by(cast(Progress, relay)):
-        return call(*arguments)
+        try:
+            return call(*arguments)
+        finally:
+            from unlearn.cpu import give_back
+
+            give_back()  # it may wait long for the next call
 
 
 def _end_with_parent() -> None:
