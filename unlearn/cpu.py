@@ -49,7 +49,7 @@ def keep_freed_memory() -> None:
 
 
 def give_back() -> bool:
-    """Gives the system what is free now; False where there is no glibc. Now and then it is needed: blocks of many sizes leave gaps."""
+    """Gives the system what is free now; False where there is no glibc."""
     if there := hasattr(_glibc(), "malloc_trim"):
         _glibc().malloc_trim(0)
     return there

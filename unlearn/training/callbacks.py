@@ -14,7 +14,6 @@ import torch
 from accelerate.utils import broadcast
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from unlearn.cpu import give_back
 from unlearn.files import whole_folder, write_json
 
 log = logging.getLogger(__name__)
@@ -95,19 +94,6 @@ class KeepGoing(TrainerCallback):
         self._begun = monotonic()
 
 
-class GiveBack(TrainerCallback):
-    """Gives the system what memory is free, every few steps and at the end: see `unlearn.cpu.keep_freed_memory`."""
-
-    def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **_: Any) -> None:
-        """After every 16 steps."""
-        if state.global_step % 16 == 0:
-            give_back()
-
-    def on_train_end(self, *_: Any, **__: Any) -> None:
-        """Once more."""
-        give_back()
-
-
 def _restore_cache(config: Path) -> None:
     """Trainer switches the key-value cache off while it trains and saves that; whoever generates wants it on."""
     if config.exists():
@@ -163,7 +149,7 @@ class SaveTheEnd(TrainerCallback):
 
 def beside_ours(others: Sequence[TrainerCallback], checkpoints: Path) -> list[TrainerCallback]:
     """Other callbacks, between those that every fine-tune of ours has."""
-    return [Export(checkpoints), KeepGoing(), GiveBack(), *others, SaveTheEnd()]
+    return [Export(checkpoints), KeepGoing(), *others, SaveTheEnd()]
 
 
 class StepsBar(TrainerCallback):
